@@ -1,0 +1,1 @@
+"""Compression: pruning, weight sharing and Huffman coding."""

@@ -1,0 +1,131 @@
+"""Networks of fully connected layers, in floating point."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+
+__all__ = ["DenseLayer", "Network"]
+
+
+@dataclass(frozen=True, eq=False)
+class DenseLayer:
+    """A fully connected layer: ``y = weight @ x + bias``, then an optional ReLU.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        Name shown to the user.
+    weight : float32 array of shape (outputs, inputs)
+        Weights.
+    bias : float32 array of shape (outputs,)
+        Biases.
+    relu : :class:`bool`
+        Whether a rectifier follows.
+
+    Raises
+    ------
+    InputError
+        If a shape or dtype does not fit, or a value is not finite.
+    """
+
+    name: str
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    relu: bool
+
+    def __post_init__(self) -> None:
+        for what, array in (("weight", self.weight), ("bias", self.bias)):
+            if array.dtype != np.float32:
+                raise InputError(
+                    f"Layer {self.name!r}: {what} must be a float32 array, not {array.dtype}")
+        if self.weight.ndim != 2 or 0 in self.weight.shape:
+            raise InputError(f"Layer {self.name!r}: weight must be a non-empty array of shape "
+                             f"(outputs, inputs), not {self.weight.shape}")
+        if self.bias.shape != self.weight.shape[:1]:
+            raise InputError(f"Layer {self.name!r}: bias must have shape "
+                             f"{self.weight.shape[:1]}, not {self.bias.shape}")
+        for what, array in (("weight", self.weight), ("bias", self.bias)):
+            if not np.isfinite(array).all():
+                where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+                raise InputError(
+                    f"Layer {self.name!r}: {what} must be finite, not {array[where]} at {where}")
+
+    @property
+    def inputs(self) -> int:
+        """Number of inputs."""
+        return self.weight.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs."""
+        return self.weight.shape[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A chain of fully connected layers.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        Name shown to the user, and the stem of written files.
+    layers : tuple of :class:`DenseLayer`
+        At least one; the inputs of each are the outputs of the one before.
+
+    Raises
+    ------
+    InputError
+        If there is no layer, or two neighbours do not fit.
+    """
+
+    name: str
+    layers: tuple[DenseLayer, ...]
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise InputError(f"Network {self.name!r} must have at least one layer")
+        for before, after in zip(self.layers, self.layers[1:], strict=False):
+            if before.outputs != after.inputs:
+                raise InputError(f"Layer {after.name!r} must have {before.outputs} inputs, the "
+                                 f"outputs of layer {before.name!r}, not {after.inputs}")
+
+    @property
+    def inputs(self) -> int:
+        """Number of inputs of the first layer."""
+        return self.layers[0].inputs
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of the last layer."""
+        return self.layers[-1].outputs
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum(layer.weight.size + layer.bias.size for layer in self.layers)
+
+    @property
+    def density(self) -> float:
+        """Share of the weights that are not zero."""
+        nonzeros = sum(int(np.count_nonzero(layer.weight)) for layer in self.layers)
+        return nonzeros / sum(layer.weight.size for layer in self.layers)
+
+    def activations(self, x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Outputs of every layer for inputs of shape (samples, inputs), in float32."""
+        if x.ndim != 2 or x.shape[1] != self.inputs:
+            raise InputError(
+                f"Input must have shape (samples, {self.inputs}), not {x.shape}")
+        outputs = []
+        for layer in self.layers:
+            x = x @ layer.weight.T + layer.bias
+            if layer.relu:
+                x = np.maximum(x, 0)
+            outputs.append(x)
+        return outputs
+
+    def forward(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Outputs of the last layer: float32 array of shape (samples, outputs)."""
+        return self.activations(x)[-1]

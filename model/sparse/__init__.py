@@ -1,0 +1,1 @@
+"""The sparse engine: configuration, format, compiler, golden model and cycle model."""

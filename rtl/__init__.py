@@ -1,0 +1,1 @@
+"""Hardware generators, written in Amaranth."""

@@ -1,0 +1,1 @@
+"""The sparse engine, one component a module."""

@@ -1,0 +1,1 @@
+"""The console command ``eieio``, one subcommand a module."""

@@ -1,0 +1,1 @@
+"""cocotb runner, stream drivers and monitors, and benches."""
