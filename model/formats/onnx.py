@@ -145,6 +145,9 @@ def _load(path: Path) -> onnx.ModelProto:
         model = onnx.load_model_from_string(data)
         # Refuses a location outside of the folder.
         onnx.load_external_data_for_model(model, str(path.parent))
+        for output in model.graph.output:
+            # The checker wants a shape, even an empty one; some exporters leave it out.
+            output.type.tensor_type.shape.SetInParent()
         onnx.checker.check_model(model)
     except Exception as error:  # protobuf, the checker and the file system each raise their own
         raise InputError(f"{path}: must be a valid ONNX model: {_one_line(error)}") from error
@@ -245,8 +248,6 @@ class _Chain:
             for layer in self.layers)
 
     def _input_shape(self, entry: onnx.ValueInfoProto) -> ActivationShape:
-        if not entry.type.tensor_type.HasField("shape"):
-            return ActivationShape(None, None)
         sizes = [dim.dim_value if dim.dim_value > 0 else None
                  for dim in entry.type.tensor_type.shape.dim]
         if len(sizes) < 2:

@@ -1,0 +1,309 @@
+"""ONNX: accepted graphs against ONNX's reference evaluator, and refusals."""
+
+import contextlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx.parser import parse_node
+from onnx.reference import ReferenceEvaluator
+
+from eieio.model.errors import InputError
+from eieio.model.formats import npz
+from eieio.model.formats.onnx import read, write
+from eieio.model.network import DenseLayer, Network
+
+
+def rand(*shape: int) -> NDArray[np.float32]:
+    rng = np.random.default_rng(shape)
+    return rng.normal(size=shape).astype(np.float32)
+
+
+# Operands of the graphs below.
+CONSTANTS: dict[str, NDArray[Any]] = {
+    "w": rand(6, 4), "wt": rand(4, 6), "v": rand(4, 3), "u": rand(3, 2), "half": rand(6, 4) / 2,
+    "f16": rand(6, 4).astype(np.float16), "f64": rand(6, 4).astype(np.float64),
+    "int": np.ones((6, 4), np.int64), "nan": np.full((6, 4), np.nan, np.float32),
+    "b": rand(4), "row": rand(1, 4), "c": rand(3), "b6": rand(6), "column": rand(2, 1, 1),
+    "one": np.float32(3).reshape(1), "two": np.array(2, np.float32),
+    "zero": np.zeros(6, np.float32), "s2": rand(2), "o2": rand(2) + 1, "v2": rand(2) ** 2,
+    "s4": rand(4), "v4": rand(4) ** 2 + 1,
+    "flat": np.array([-1, 6]), "copy": np.array([0, -1]), "fixed": np.array([1, 6]),
+    "image": np.array([0, 2, 3, 1]), "short": np.array([-1, 3]), "axis1": np.array([1]),
+    "axis0": np.array([0]), "last": np.array([-1]), "true": np.array(True), "i0": np.array(0),
+    "ratio": np.array(0.5, np.float32),
+}
+
+
+def build(path: Path, nodes: Sequence[str], shape: Sequence[int | str | None] = ("n", 6), *,
+          outputs: Sequence[str] = ("y",), opset: int = 13, listed: bool = False) -> Path:
+    """Save a graph from x to y; `listed` lists the initializers as inputs, as old files do."""
+    parsed = [parse_node(node) for node in nodes]
+    used = sorted({name for node in parsed for name in node.input} & CONSTANTS.keys())
+    tensors = [onnx.numpy_helper.from_array(CONSTANTS[name], name) for name in used]
+    inputs = [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)]
+    if listed:
+        inputs += [onnx.helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in tensors]
+    graph = onnx.helper.make_graph(parsed, "graph", inputs, [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs],
+        tensors)
+    onnx.save(onnx.helper.make_model(
+        graph, ir_version=3 if listed else 7,
+        opset_imports=[onnx.helper.make_opsetid("", opset)]), path)
+    return path
+
+
+def reference(path: Path, x: NDArray[np.float32]) -> NDArray[Any]:
+    outputs: Any = ReferenceEvaluator(str(path)).run(None, {"x": x})
+    return outputs[0].reshape(len(x), -1)
+
+
+def refuse(path: Path, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(f'{path}: {message}')}$"):
+        read(path)
+
+
+IMAGE = ("n", 2, 3, 1)
+
+
+# BatchNormalization is of opset 15: of older ones, the evaluator computes the training form.
+@pytest.mark.parametrize(("nodes", "shape", "opset"), [
+    pytest.param(["y = Gemm(x, w, b)"], ("n", 6), 13, id="gemm"),
+    pytest.param(["y = Gemm<transB=1, alpha=0.5, beta=3.0>(x, wt, row)"], (5, 6), 13,
+                 id="gemm-options"),
+    pytest.param(["y = Gemm(x, w)"], ("n", 6), 13, id="gemm-without-bias"),
+    pytest.param(["y = Gemm(x, w, one)"], ("n", 6), 13, id="gemm-one-bias"),
+    pytest.param(["m = MatMul(x, w)", "y = Add(m, b)"], (None, None), 13, id="matmul-add"),
+    pytest.param(["m = MatMul(x, w)", "y = Add(row, m)"], ("n", 6), 7, id="add-matmul"),
+    pytest.param(["m = MatMul(x, w)", "a = Add(m, b)", "r = Relu(a)", "y = Gemm(r, v, c)"],
+                 ("n", 6), 13, id="two-layers"),
+    pytest.param(["a = Gemm(x, w, b)", "r = Relu(a)", "q = Relu(r)", "i = Gemm(q, v, c)",
+                  "s = Gemm(i, u)", "y = Relu(s)"], ("n", 6), 13, id="three-layers"),
+    pytest.param(["f = Flatten(x)", "y = Gemm(f, w)"], IMAGE, 13, id="flatten"),
+    pytest.param(["f = Flatten<axis=-3>(x)", "y = Gemm(f, w)"], IMAGE, 13, id="flatten-negative"),
+    pytest.param(["f = Reshape(x, flat)", "y = Gemm(f, w)"], IMAGE, 13, id="reshape"),
+    pytest.param(["f = Reshape(x, flat)", "y = Gemm(f, w)"], (None,) * 4, 13, id="reshape-unknown"),
+    pytest.param(["f = Reshape(x, copy)", "y = Gemm(f, w)"], IMAGE, 13, id="reshape-copy"),
+    pytest.param(["f = Reshape(x, fixed)", "y = Gemm(f, w)"], (1, 2, 3), 13, id="reshape-fixed"),
+    pytest.param(["i = Reshape(x, image)", "f = Flatten(i)", "y = Gemm(f, w)"], ("n", 6), 13,
+                 id="reshape-to-image"),
+    pytest.param(["s = Shape(x)", "n = Gather(s, i0)", "l = Unsqueeze(n, axis0)",
+                  "t = Concat<axis=0>(l, last)", "f = Reshape(x, t)", "y = Gemm(f, w)"], IMAGE, 13,
+                 id="reshape-computed"),
+    pytest.param(["a = Unsqueeze(x, axis1)", "s = Squeeze(a, axis1)", "y = Gemm(s, w)"], ("n", 6),
+                 13, id="squeeze"),
+    pytest.param(["a = Unsqueeze<axes=[-1]>(x)", "s = Squeeze<axes=[2]>(a)", "y = Gemm(s, w)"],
+                 ("n", 6), 11, id="squeeze-attribute"),
+    pytest.param(["a = Identity(x)", "d = Cast<to=1>(a)", "e, m = Dropout(d, ratio)",
+                  "y = Gemm(e, w)"], ("n", 6), 13, id="skipped"),
+    pytest.param(["d = Dropout<ratio=0.5>(x)", "y = Gemm(d, w, b)"], ("n", 6), 10,
+                 id="old-dropout"),
+    pytest.param(["d = Div(x, two)", "s = Sub(d, b6)", "y = Gemm(s, w, b)"], ("n", 6), 13,
+                 id="scaled-input"),
+    pytest.param(["d = Mul(b6, x)", "s = Sub(two, d)", "y = Gemm(s, w, b)"], ("n", 6), 13,
+                 id="reversed-input"),
+    pytest.param(["s = Sub(x, column)", "d = Div(s, one)", "f = Flatten(d)", "y = Gemm(f, w, b)"],
+                 IMAGE, 13, id="scaled-image"),
+    pytest.param(["n = BatchNormalization(x, s2, s2, o2, v2)", "f = Flatten(n)",
+                  "y = Gemm(f, w, b)"], IMAGE, 15, id="normalized-image"),
+    pytest.param(["g = Gemm(x, w, b)", "n = BatchNormalization<epsilon=0.01>(g, s4, b, b, v4)",
+                  "r = Relu(n)", "y = Gemm(r, v, c)"], ("n", 6), 15, id="normalized-layer"),
+    pytest.param(["g = Gemm(x, w, b)", "r = Relu(g)", "n = BatchNormalization(r, s4, b, b, v4)",
+                  "m = Mul(n, two)", "y = Gemm(m, v, c)"], ("n", 6), 15, id="normalized-relu"),
+    pytest.param(["t = Transpose(wt)", "d = Sub(t, half)", "y = MatMul(x, d)"], ("n", 6), 13,
+                 id="computed-weights"),
+    pytest.param(["t = Constant<value_floats=[1.0, -2.0, 0.5, 4.0]>()", "m = MatMul(x, w)",
+                  "y = Add(m, t)"], ("n", 6), 13, id="constant-node"),
+    pytest.param(["y = Gemm(x, f16, b)"], ("n", 6), 13, id="float16"),
+    pytest.param(["d = Cast<to=11>(x)", "y = MatMul(d, f64)"], ("n", 6), 13, id="float64"),
+])
+def test_matches_reference(tmp_path: Path, nodes: list[str], shape: tuple, opset: int) -> None:
+    path = build(tmp_path / "net.onnx", nodes, shape, opset=opset)
+    network = read(path)
+    batch = shape[0] if isinstance(shape[0], int) else 5
+    dims = [d for d in shape[1:] if isinstance(d, int)] or ([2, 3, 1] if len(shape) == 4 else [6])
+    x = rand(batch, *dims)
+
+    assert network.name == "net"
+    np.testing.assert_allclose(
+        network.forward(x.reshape(batch, -1)), reference(path, x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("end", ["Softmax", "Softmax<axis=1>", "LogSoftmax<axis=-1>"])
+def test_drops_softmax(tmp_path: Path, end: str) -> None:
+    path = build(tmp_path / "net.onnx", ["g = Gemm(x, w, b)", f"s = {end}(g)", "y = Identity(s)"])
+    plain = build(tmp_path / "plain.onnx", ["y = Gemm(x, w, b)"])
+    x = rand(50, 6)
+    logits = read(path).forward(x)
+    assert (logits == read(plain).forward(x)).all()
+    assert (logits.argmax(axis=1) == reference(path, x).argmax(axis=1)).all()
+
+
+def test_names(tmp_path: Path) -> None:
+    path = build(tmp_path / "net.onnx", [
+        "[fc] a = Gemm(x, w)", "r = Relu(a)", "i = Gemm(r, v)", "[fc] y = Gemm(i, u)"])
+    layers = read(path).layers
+    assert [layer.name for layer in layers] == ["fc", "layer2", "fc_"]
+    assert [layer.relu for layer in layers] == [True, False, False]
+
+
+def test_initializers_as_inputs(tmp_path: Path) -> None:
+    path = build(tmp_path / "net.onnx", ["y = Gemm(x, w, b)"], opset=8, listed=True)
+    assert (read(path).layers[0].weight == CONSTANTS["w"].T).all()
+
+
+def test_external_data(tmp_path: Path) -> None:
+    path = build(tmp_path / "net.onnx", ["y = Gemm(x, w, b)"])
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="net.bin",
+              size_threshold=0)
+    assert (read(path).layers[0].weight == CONSTANTS["w"].T).all()
+    (tmp_path / "net.bin").unlink()
+    with pytest.raises(InputError, match=r"net\.onnx: must be a valid ONNX model: .*net\.bin"):
+        read(path)
+
+
+@pytest.mark.parametrize(("nodes", "message"), [
+    (["[c1] y = Conv(x, w)"],
+     ("node 'c1' (Conv) must be one of Add, BatchNormalization, Cast, Div, Dropout, Flatten, Gemm, "
+      "Identity, LogSoftmax, MatMul, Mul, Relu, Reshape, Softmax, Squeeze, Sub, Unsqueeze")),
+    (["a = Gemm(x, w)", "b1 = Relu(a)", "y = Add(a, b1)"],
+     ("node 2 (Add) must take 'b1', the end of the chain so far, and constants, not 'a', 'b1': "
+      "eieio takes no branch")),
+    (["a = Gemm(x, w)", "y = Add(a, a)"],
+     ("node 1 (Add) must take 'a', the end of the chain so far, and constants, not 'a', 'a': "
+      "eieio takes no branch")),
+    (["a = Gemm(x, w)", "y = Identity(x)"],
+     ("node 1 (Identity) must take 'a', the end of the chain so far, and constants, not 'x': "
+      "eieio takes no branch")),
+    (["y = MatMul(wt, x)"],
+     "node 0 (MatMul) must take the activations, 'x', as its first operand"),
+    (["y = Gemm(w, v, x)"], "node 0 (Gemm) must take the activations, 'x', as its first operand"),
+    (["y = Gemm<transA=1>(x, w)"], "node 0 (Gemm) must have transA 0, not 1"),
+    (["y = Gemm(x, v)"],
+     ("node 0 (Gemm) must take activations of shape (batch, 4), to fit its weights, not "
+      "(?, 6)")),
+    (["y = Gemm(x, b)"], "node 0 (Gemm) must have weights of two dimensions, not of shape (4,)"),
+    (["y = Gemm(x, w, c)"],
+     ("node 0 (Gemm) must take 'c' as one number, or one for each of the 4 features, not of shape "
+      "(3,)")),
+    (["y = Gemm(x, int)"],
+     "node 0 (Gemm) must take 'int' as a float16, float32 or float64 tensor, not int64"),
+    (["y = Gemm(x, nan)"], "node 0 (Gemm) must take 'nan' as finite numbers, not nan"),
+    (["y = Relu(x)"], "node 0 (Relu) must follow a Gemm or MatMul"),
+    (["y = Identity(x)"], "must have at least one Gemm or MatMul"),
+    (["a = Gemm(x, w)", "r = Relu(a)", "m = Mul(r, two)", "y = Relu(m)"],
+     ("node 3 (Relu) must not follow node 2 (Mul), which must have a Gemm or MatMul behind it, to "
+      "fold into")),
+    (["a = Gemm(x, w)", "r = Relu(a)", "y = Mul(r, two)"],
+     "node 2 (Mul) must have a Gemm or MatMul behind it, to fold into"),
+    (["a = Gemm(x, w)", "r = Relu(a)", "m = Mul(r, two)", "y = Softmax(m)"],
+     ("node 3 (Softmax) must not follow node 2 (Mul), which must have a Gemm or MatMul behind it, "
+      "to fold into")),
+    (["a = Gemm(x, w)", "s = Softmax(a)", "y = Gemm(s, v)"],
+     "node 2 (Gemm) must not follow node 1 (Softmax), which must be the last"),
+    (["a = Gemm(x, w)", "y = Softmax<axis=0>(a)"],
+     "node 1 (Softmax) must run along the features of the last layer, axis 1"),
+    (["d = Div(two, x)", "y = Gemm(d, w)"],
+     "node 0 (Div) must divide the activations, not divide by them"),
+    (["d = Div(x, zero)", "y = Gemm(d, w)"], "node 0 (Div) must take 'zero' without zeros"),
+    (["f = Flatten<axis=0>(x)", "y = Gemm(f, w)"],
+     "node 0 (Flatten) must have axis 1, so that the batch stays, not 0"),
+    (["f = Reshape(x, short)", "y = Gemm(f, w)"],
+     ("node 0 (Reshape) must keep the batch as the first axis, and all features, not change (?, 6) "
+      "to (-1, 3)")),
+    (["f = Squeeze(x)", "y = Gemm(f, w)"],
+     "node 0 (Squeeze) must name different axes from 1 to 1, behind the batch, not []"),
+    (["f = Squeeze(x, axis1)", "y = Gemm(f, w)"],
+     ("node 0 (Squeeze) must remove axes of size 1, and leave the batch and one more, not remove "
+      "[1] from (?, 6)")),
+    (["f = Unsqueeze(x, axis0)", "y = Gemm(f, w)"],
+     "node 0 (Unsqueeze) must name different axes from 1 to 2, behind the batch, not [0]"),
+    (["f = Cast<to=7>(x)", "y = Gemm(f, w)"],
+     "node 0 (Cast) must cast to FLOAT16, FLOAT or DOUBLE, not INT64"),
+    (["d = Dropout(x, ratio, true)", "y = Gemm(d, w)"],
+     "node 0 (Dropout) must be for inference, not in training mode"),
+    (["n = BatchNormalization(x, s4, b, b, v4)", "y = Gemm(n, w)"],
+     "node 0 (BatchNormalization) must take 's4' of shape (6,), not (4,)"),
+    (["r = RandomNormal<shape=[6, 4]>()", "y = MatMul(x, r)"],
+     ("node 0 (RandomNormal) must be one of Add, Cast, Concat, Constant, DequantizeLinear, Div, "
+      "Flatten, Gather, Identity, Mul, Neg, Reshape, Shape, Slice, Sqrt, Squeeze, Sub, Transpose, "
+      "Unsqueeze where all inputs are constants")),
+])
+def test_refuses_node(tmp_path: Path, nodes: list[str], message: str) -> None:
+    refuse(build(tmp_path / "net.onnx", nodes), message)
+
+
+def test_refuses_weights_beyond_float32(tmp_path: Path) -> None:
+    path = build(tmp_path / "net.onnx", ["[fc] m = MatMul(x, w)", "y = Mul(m, two)"])
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(onnx.numpy_helper.from_array(
+            np.full(tensor.dims, 3e38, np.float32), tensor.name))
+    onnx.save(model, path)
+    with pytest.raises(InputError, match=r"node 'fc' \(MatMul\): weight must be finite in float32"):
+        read(path)
+
+
+def test_refuses_graph(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    refuse(build(path, ["y = Gemm(x, w)", "z = Relu(y)"], outputs=("y", "z")),
+           "must have one output, not 2 ('y', 'z')")
+    refuse(build(path, ["y = Gemm(x, w)", "z = Relu(y)"]),
+           "output 'y' must be the end of the chain, 'z'")
+    refuse(build(path, ["y = Gemm(x, w)"], ("n",)),
+           "input 'x' must have a batch axis and a feature axis, not 1 axes")
+    refuse(build(path, ["y = Gemm(x, w, b)"], opset=6), "opset must be 7 or later, not 6")
+
+
+def test_refuses_other_files(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    with pytest.raises(InputError, match=r"net\.onnx must be an existing file$"):
+        read(path)
+    build(path, ["y = Gemm(x, w)"])
+    data = path.read_bytes()
+    for content in (b"", b"hello world", data[:-9], data[:40], bytes(100)):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"net\.onnx: must be a valid ONNX model: .+$"):
+            read(path)
+
+
+def test_damage_raises_nothing_else(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    path = build(tmp_path / "net.onnx", [
+        "f = Flatten(x)", "m = MatMul(f, w)", "a = Add(m, b)", "r = Relu(a)", "y = Gemm(r, v, c)"])
+    data = path.read_bytes()
+    for _ in range(300):
+        damaged = bytearray(data)
+        damaged[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        with contextlib.suppress(InputError):  # some bits, such as a name's, do not matter
+            read(path)
+
+
+def test_written_file(tmp_path: Path) -> None:
+    network = Network("net", (
+        DenseLayer("fc1", rand(4, 6), rand(4), True), DenseLayer("fc2", rand(3, 4), rand(3), True),
+        DenseLayer("fc3", rand(2, 3), rand(2), False)))
+    path = tmp_path / "net.onnx"
+    write(path, network)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node] == ["Gemm", "Relu", "Gemm", "Relu", "Gemm"]
+    x = rand(7, 6)
+    outputs: Any = ReferenceEvaluator(model).run(None, {"input": x})
+    np.testing.assert_allclose(outputs[0], network.forward(x), rtol=1e-5, atol=1e-6)
+
+
+def test_lenet(tmp_path: Path, shared_data: Path) -> None:
+    network = npz.read(shared_data / "lenet" / "lenet_300_100_sparse.npz")
+    write(tmp_path / "lenet.onnx", network)
+    other = read(tmp_path / "lenet.onnx")
+    for one, two in zip(network.layers, other.layers, strict=True):
+        assert (one.name, one.relu) == (two.name, two.relu)
+        assert (one.weight == two.weight).all()
+        assert (one.bias == two.bias).all()
