@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -25,6 +25,7 @@ def exactly(message: str) -> str:
     return f"^{re.escape(message)}$"
 
 
+@settings(deadline=None)
 @given(weight=WEIGHTS, density=st.floats(0, 1))
 def test_magnitude_mask(weight: Any, density: float) -> None:
     mask = magnitude_mask(weight, density)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -63,6 +63,7 @@ def dataset(seed: int) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.float32, st.integers(1, 9), elements=st.integers(-20, 20)),
        st.integers(1, 5))
 def test_optimal_against_all_partitions(values: Any, clusters: int) -> None:

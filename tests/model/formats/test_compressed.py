@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eieio.model.compress.pruning import magnitude_mask
@@ -29,7 +29,6 @@ from eieio.model.formats.compressed import (
 from eieio.model.network import DenseLayer, Network
 from eieio.model.shared_network import SharedLayer, SharedNetwork
 
-LENET = Path(__file__).parents[3] / "../shared/data/lenet"
 ENCODINGS: list[Any] = ["shared", "huffman"]
 CODES = [[0, 1, 0, 0, 0, 0, 0, 0, 0], [0, 0, 2, 0, 1, 0, 1, 2, 0]]
 
@@ -73,6 +72,7 @@ def one_layer(codes: Any, codebook: Any = (0, 1.5, -2, 0)) -> SharedNetwork:
         "a", codes, np.array(codebook, np.float32), np.ones(len(codes), np.float32), True),))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2 ** 32), st.sampled_from(ENCODINGS))
 def test_round_trip(seed: int, encoding: Any) -> None:
     network = random_network(seed)
@@ -81,6 +81,7 @@ def test_round_trip(seed: int, encoding: Any) -> None:
     assert dump(load(data), encoding) == data
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2 ** 32))
 def test_pruned_round_trip(seed: int) -> None:
     network = random_network(seed).to_network()
@@ -167,10 +168,8 @@ def test_stages_shrink() -> None:
     assert 32_000 > pruned_size(network) / 3.5 > len(dump(shared, "shared")) > len(dump(shared))
 
 
-def test_lenet() -> None:
-    if not LENET.is_dir():
-        pytest.skip("needs the trained LeNet-300-100 beside the repository")
-    with np.load(LENET / "lenet_300_100_original.npz") as arrays:
+def test_lenet(shared_data: Path) -> None:
+    with np.load(shared_data / "lenet" / "lenet_300_100_original.npz") as arrays:
         layers = []
         for i in (1, 2, 3):
             weight = arrays[f"ip{i}_weight"]
