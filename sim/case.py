@@ -46,14 +46,14 @@ class Case:
 
     def save_outputs(self, **arrays: NDArray[Any]) -> None:
         """Write arrays for the test to load by :func:`load_outputs`."""
-        np.savez(self.folder / "outputs.npz", allow_pickle=False, **arrays)
+        np.savez(self.folder / "outputs.npz", **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def save_case(folder: Path, arrays: Mapping[str, NDArray[Any]], **settings: Any) -> None:
     """Write a case; settings are what JSON can hold. The folder is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "outputs.npz").unlink(missing_ok=True)
-    np.savez(folder / "case.npz", allow_pickle=False, **arrays)
+    np.savez(folder / "case.npz", **arrays)  # pyright: ignore[reportArgumentType]
     (folder / "case.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
