@@ -1,0 +1,142 @@
+"""The one object that configures the sparse engine."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from eieio.model.errors import InputError
+
+__all__ = ["SparseConfig"]
+
+
+@dataclass(frozen=True)
+class SparseConfig:
+    """Configuration of a sparse engine.
+
+    The compiler, the golden model, the cycle model and the hardware all take this object. The
+    defaults suit LeNet-300-100.
+
+    Attributes
+    ----------
+    pes : :class:`int`
+        Processing elements, 1 to 256. Each holds ``1 / pes`` of the weights and does one
+        multiply-accumulate a cycle.
+    queue_depth : :class:`int`
+        Activations that wait in front of a PE, 2 to 64.
+    code_width : :class:`int`
+        Bits of a weight code, 2 to 8. Code 0 is the weight 0.
+    run_width : :class:`int`
+        Bits of a relative index (run of zeros before an entry), 3 to 8.
+    activation_width, weight_width : :class:`int`
+        Bits of an activation and of a codebook entry, 4 to 18, both signed.
+    accumulator_width : :class:`int`
+        Bits of an accumulator, 16 to 48.
+    entry_depth : :class:`int`
+        Weight entries a PE can hold, over all layers. Even.
+    pointer_depth : :class:`int`
+        Column pointers a PE can hold, over all layers: ``columns + 1`` a layer, rounded up to an
+        even number. Even.
+    accumulator_depth : :class:`int`
+        Accumulators of a PE: the most rows of one layer it can hold. A multiple of
+        ``column_groups``, and at least 2 for each.
+    activation_depth : :class:`int`
+        Words of ``pes`` activations in each of the two activation buffers.
+    output_depth : :class:`int`
+        Biases that an output lane can hold, over all layers.
+    layer_depth : :class:`int`
+        Layers that the engine can run back to back, 1 to 256.
+    column_groups : :class:`int`
+        Most groups of columns that are broadcast side by side; a power of two that divides
+        ``pes``. Each layer selects one of 1, 2, 4, … up to this number.
+    skip_empty_columns : :class:`bool`
+        Whether a column that is empty in a PE costs this PE neither a cycle nor a place in its
+        queue.
+    absorb_fillers : :class:`bool`
+        Whether a filler is decoded in one cycle together with the entry behind it.
+    io_lanes : :class:`int`
+        Activations in one beat of the input and output streams; divides ``pes``.
+
+    Raises
+    ------
+    InputError
+        If an attribute is out of its range.
+    """
+
+    pes: int = 16
+    queue_depth: int = 8
+    code_width: int = 4
+    run_width: int = 5
+    activation_width: int = 16
+    weight_width: int = 16
+    accumulator_width: int = 32
+    entry_depth: int = 4096
+    pointer_depth: int = 2048
+    accumulator_depth: int = 64
+    activation_depth: int = 64
+    output_depth: int = 64
+    layer_depth: int = 8
+    column_groups: int = 1
+    skip_empty_columns: bool = True
+    absorb_fillers: bool = True
+    io_lanes: int = 1
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+                ("pes", 1, 256), ("queue_depth", 2, 64), ("code_width", 2, 8),
+                ("run_width", 3, 8), ("activation_width", 4, 18), ("weight_width", 4, 18),
+                ("accumulator_width", 16, 48), ("entry_depth", 4, 1 << 24),
+                ("pointer_depth", 4, 1 << 20), ("accumulator_depth", 2, 1 << 14),
+                ("activation_depth", 2, 1 << 16), ("output_depth", 2, 1 << 16),
+                ("layer_depth", 1, 256), ("column_groups", 1, 16), ("io_lanes", 1, 256)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise InputError(f"Option {name} must be an integer from {low} to {high}, "
+                                 f"not {value!r}")
+        for name in ("skip_empty_columns", "absorb_fillers"):
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise InputError(f"Option {name} must be true or false, not {value!r}")
+        for name in ("entry_depth", "pointer_depth"):
+            if getattr(self, name) % 2:
+                raise InputError(f"Option {name} must be even, not {getattr(self, name)}")
+        groups = self.column_groups
+        if groups.bit_count() != 1 or self.pes % groups:
+            raise InputError(f"Option column_groups must be a power of two that divides pes "
+                             f"({self.pes}), not {groups}")
+        if self.accumulator_depth % groups or self.accumulator_depth < 2 * groups:
+            raise InputError(f"Option accumulator_depth must be a multiple of column_groups "
+                             f"({groups}) and at least {2 * groups}, not {self.accumulator_depth}")
+        if self.pes % self.io_lanes:
+            raise InputError(f"Option io_lanes must divide pes ({self.pes}), not {self.io_lanes}")
+
+    @property
+    def column_group_choices(self) -> tuple[int, ...]:
+        """Numbers of column groups that a layer can select."""
+        return tuple(1 << i for i in range(self.column_groups.bit_length()))
+
+    @property
+    def run_maximum(self) -> int:
+        """Largest run of zeros in one entry, and the run of a filler."""
+        return (1 << self.run_width) - 1
+
+    @property
+    def activation_maximum(self) -> int:
+        """Largest activation."""
+        return (1 << (self.activation_width - 1)) - 1
+
+    @property
+    def label(self) -> str:
+        """All parameters on one line, each by its name."""
+        return ", ".join(f"{name}={value}" for name, value in asdict(self).items())
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "SparseConfig":
+        """Make a configuration from a mapping of names to values, such as a JSON object."""
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise InputError(f"Option {name!r} must be one of {', '.join(known)}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a mapping of names to values, as :meth:`from_dict` takes it."""
+        return asdict(self)

@@ -1,0 +1,76 @@
+"""What an image is made of: the words that fill the memories of a sparse engine.
+
+An image is a sequence of sections of 32-bit words. A section begins with three words:
+
+====  ======================================================================
+word  meaning
+====  ======================================================================
+0     target (bits 31 to 28, a :class:`Target`) and PE or lane (bits 15 to 0)
+1     address of the first element
+2     number of elements, each one word, that follow; at least 1
+====  ======================================================================
+"""
+
+from enum import IntEnum
+
+__all__ = ["DESCRIPTOR_FIELDS", "DescriptorField", "ErrorCode", "Target"]
+
+
+class Target(IntEnum):
+    """Memory that a section of an image fills."""
+
+    ENTRIES = 0
+    """Pairs of weight entries of a PE: the even one in bits 15 to 0, the odd one in bits 31 to 16,
+    each a code (lowest bits) and a run."""
+    POINTERS = 1
+    """Column pointers of a PE."""
+    CODEBOOK = 2
+    """Shared weights of all PEs, at ``layer * 2 ** code_width + code``."""
+    BIASES = 3
+    """Biases of an output lane."""
+    DESCRIPTORS = 4
+    """Layer descriptors, at ``layer * 8 + field``, see :class:`DescriptorField`."""
+    LAYERS = 5
+    """Number of layers to run, at address 0."""
+
+
+class DescriptorField(IntEnum):
+    """Word of a layer descriptor."""
+
+    WORDS = 0
+    """Words of source activations (bits 15 to 0) and of destination activations (31 to 16)."""
+    POINTER_BASE = 1
+    """Index of the first column pointer (bits 27 to 0) and log2 of the column groups (31 to 28)."""
+    BIAS_BASE = 2
+    """Address of the first bias (bits 15 to 0) and right shift of requantization (31 to 16)."""
+    MULTIPLIER = 3
+    """Multiplier of requantization."""
+    MINIMUM = 4
+    """Smallest activation, two's complement."""
+    MAXIMUM = 5
+    """Largest activation, two's complement."""
+    INPUT_BEATS = 6
+    """Beats of the input stream that make a vector of source activations."""
+    OUTPUT_BEATS = 7
+    """Beats of the output stream that make a vector of destination activations."""
+
+
+#: Words of a layer descriptor.
+DESCRIPTOR_FIELDS = len(DescriptorField)
+
+
+class ErrorCode(IntEnum):
+    """What the engine reports when it refuses something."""
+
+    NONE = 0
+    IMAGE_TARGET = 1
+    """A section names a target, PE or lane that does not exist; the rest of the image is dropped.
+    """
+    IMAGE_ADDRESS = 2
+    """A section reaches beyond its memory; the rest of the image is dropped."""
+    IMAGE_LENGTH = 3
+    """The image ends within a section."""
+    INPUT_SHORT = 4
+    """An input ends before the first layer has all its activations; it is dropped."""
+    INPUT_LONG = 5
+    """An input goes on after the first layer has all its activations; it is dropped."""

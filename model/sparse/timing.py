@@ -1,0 +1,289 @@
+"""Cycle model of the sparse engine: how long it must take, cycle for cycle, and why.
+
+The engine is described by recurrences over the columns that are broadcast, not by stepping through
+cycles. For column j of a column group, where the PEs p of the group work side by side::
+
+    take[j]     = max(take[j-1] + 1 + (words without a nonzero in between),
+                      fire[j - PREFETCH_DEPTH] + 1)
+    fire[j]     = max(fire[j-1] + 1, take[j] + TAKE_TO_FIRE,
+                      start[i, p] + 1 of the PEs that queue it, where column i is queue_depth
+                      places before j in the queue of PE p)
+    start[j, p] = max(end[j', p], fire[j] + FIRE_TO_START), where j' is the one before in PE p
+    end[j, p]   = start[j, p] + (cycles to decode column j in PE p)
+
+A column that is empty in a PE is not queued there, or takes a cycle if empty columns are not
+skipped. A cycle decodes an entry, or a filler and the entry behind it if fillers are absorbed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.csc import InterleavedCsc
+from eieio.model.sparse.mapping import CompiledNetwork
+
+__all__ = ["LayerTiming", "LayerWork", "NetworkTimer", "simulate_layer"]
+
+#: Columns that a group looks up ahead of the queues.
+PREFETCH_DEPTH = 8
+#: Cycle of the first take, counted from the cycle before the layer's descriptor is read: descriptor,
+#: start, two reads of the activation buffer, and the word itself.
+FIRST_TAKE = 5
+#: From taking an activation to firing its column: three stages of address, block RAM, its output
+#: register, and the queue of prefetched columns.
+TAKE_TO_FIRE = 6
+#: From firing a column to decoding its first entry: activation queue, fetch, block RAM, its output
+#: register, and the queue of pairs.
+FIRE_TO_START = 5
+#: From the cycle behind the last decode to the first read of an accumulator.
+END_TO_DRAIN = 4
+
+
+@dataclass(frozen=True, eq=False)
+class LayerWork:
+    """What a layer's matrix asks of each PE, column by column, whatever the activations.
+
+    Attributes
+    ----------
+    matrix : InterleavedCsc
+        The matrix.
+    config : SparseConfig
+        The engine.
+    decode : int64 array of shape (pes, group_columns)
+        Cycles to decode each column, 0 if it is not queued.
+    nonzeros : int64 array of shape (pes, group_columns)
+        Nonzero weights in each column.
+    entries : int64 array of shape (pes, group_columns)
+        Entries in each column, fillers included.
+    """
+
+    matrix: InterleavedCsc
+    config: SparseConfig
+    decode: NDArray[np.int64]
+    nonzeros: NDArray[np.int64]
+    entries: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, matrix: InterleavedCsc, config: SparseConfig) -> "LayerWork":
+        """Count the work in a matrix."""
+        entries = np.diff(matrix.pointers, axis=1)
+        cell = np.repeat(np.arange(entries.size, dtype=np.int32), entries.ravel())
+        real = np.flatnonzero(matrix.codes)
+        cell = cell[real]
+        nonzeros = np.bincount(cell, minlength=entries.size).reshape(entries.shape)
+        if config.absorb_fillers:
+            # Fillers in front of an entry go in pairs, the last of them with the entry.
+            fillers = np.diff(real, prepend=-1) - 1
+            decode = np.bincount(cell, weights=(fillers + 2) // 2, minlength=entries.size)
+            decode = decode.astype(np.int64).reshape(entries.shape)
+        else:
+            decode = entries.copy()
+        if not config.skip_empty_columns:
+            np.maximum(decode, 1, out=decode)
+        return cls(matrix, config, decode, nonzeros, entries)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTiming:
+    """How long a layer takes, and why.
+
+    Attributes
+    ----------
+    cycles : :class:`int`
+        From the cycle in which the layer begins to the write of its last activation.
+    ideal : :class:`float`
+        Nonzero weights that meet nonzero activations, divided by the number of PEs.
+    products : int64 array of shape (pes,)
+        Cycles in which a PE multiplies.
+    filler_cycles : int64 array of shape (pes,)
+        Cycles in which a PE decodes nothing but fillers.
+    empty_cycles : int64 array of shape (pes,)
+        Cycles in which a PE decodes an empty column.
+    starved_cycles : int64 array of shape (pes,)
+        Cycles in which a PE has nothing to decode although the layer has not been decoded
+        everywhere: its queue is empty.
+    broadcasts : :class:`int`
+        Columns that were broadcast, in all column groups.
+    blocked_cycles : :class:`int`
+        Cycles in which a column waited for room in a queue, summed over column groups.
+    overhead_cycles : :class:`int`
+        Cycles before the first column is taken and after the last entry is decoded: start, drain
+        and requantization.
+    """
+
+    cycles: int
+    ideal: float
+    products: NDArray[np.int64]
+    filler_cycles: NDArray[np.int64]
+    empty_cycles: NDArray[np.int64]
+    starved_cycles: NDArray[np.int64]
+    broadcasts: int
+    blocked_cycles: int
+    overhead_cycles: int
+
+
+def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTiming:
+    """Run the cycle model over one layer.
+
+    Parameters
+    ----------
+    work : LayerWork
+        The layer's matrix.
+    activations : integer array of shape (columns,)
+        Source activations in the engine's order; only which of them are 0 matters.
+
+    Returns
+    -------
+    LayerTiming
+        Cycles and their causes.
+
+    Raises
+    ------
+    InputError
+        If the shape does not fit.
+    """
+    matrix, config = work.matrix, work.config
+    rows, columns = matrix.shape
+    if activations.shape != (columns,):
+        raise InputError(f"Activations must have shape ({columns},), not {activations.shape}")
+    groups = matrix.groups
+    words = -(-columns // config.pes)
+    position = np.flatnonzero(activations)
+    word, lane = np.divmod(position, config.pes)
+    # Order within a word: by bank, in bit-reversed order of its number in the group, then by lane.
+    number = lane % config.column_groups // groups
+    reversed_number = np.zeros_like(number)
+    for bit in range((config.column_groups // groups).bit_length() - 1):
+        reversed_number = reversed_number << 1 | number >> bit & 1
+    order = np.lexsort((lane, reversed_number, word))
+
+    finished = 0
+    blocked = 0
+    decoded = 0
+    busy = np.zeros(config.pes, np.int64)
+    products = np.zeros(config.pes, np.int64)
+    empties = np.zeros(config.pes, np.int64)
+    for group in range(groups):
+        mine = order[lane[order] % groups == group]
+        numbers = position[mine] // groups
+        pes = slice(group, None, groups)
+        group_end, group_decoded, group_blocked = _simulate_group(
+            word[mine], work.decode[pes, numbers].T, words, config.queue_depth)
+        finished = max(finished, group_end)
+        decoded = max(decoded, group_decoded)
+        blocked += group_blocked
+        busy[pes] = work.decode[pes, numbers].sum(axis=1)
+        products[pes] = work.nonzeros[pes, numbers].sum(axis=1)
+        if not config.skip_empty_columns:
+            empties[pes] = np.count_nonzero(work.entries[pes, numbers] == 0, axis=1)
+    cycles = finished + -(-rows // config.pes) - 1 + _drain_to_write(config)
+    overhead = cycles - (decoded - FIRST_TAKE if decoded else 0)
+    return LayerTiming(
+        cycles=cycles,
+        ideal=float(products.sum()) / config.pes,
+        products=products,
+        filler_cycles=busy - products - empties,
+        empty_cycles=empties,
+        starved_cycles=cycles - overhead - busy,
+        broadcasts=position.size,
+        blocked_cycles=blocked,
+        overhead_cycles=overhead,
+    )
+
+
+def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: int,
+                    queue_depth: int) -> tuple[int, int, int]:
+    """Run the recurrences: first cycle of the drain, end of the last decode, blocked cycles.
+
+    ``word`` holds the word of each column that is broadcast, ``decode`` the cycles that each PE
+    needs for it, shape (columns, pes).
+    """
+    count = word.size
+    if not count:
+        return FIRST_TAKE + words + END_TO_DRAIN, 0, 0
+    empty_words = np.maximum(np.diff(word, prepend=-1) - 1, 0).tolist()
+    pes = decode.shape[1]
+    everyone = np.arange(pes)
+    queued = decode > 0
+    all_queued = queued.all(axis=1).tolist()
+    start = np.zeros((queue_depth, pes), np.int64)  # of the last columns in each queue
+    place = np.zeros(pes, np.int64)
+    end = np.zeros(pes, np.int64)
+    fires = [0] * PREFETCH_DEPTH
+    take = FIRST_TAKE - 1
+    fire = 0
+    blocked = 0
+    for j in range(count):
+        take = max(take + 1 + empty_words[j], fires[j % PREFETCH_DEPTH] + 1)
+        unblocked = max(fire + 1, take + TAKE_TO_FIRE)
+        oldest = start[place, everyone]
+        if all_queued[j]:
+            fire = max(unblocked, int(oldest.max()) + 1)
+            begin = np.maximum(end, fire + FIRE_TO_START)
+            start[place, everyone] = begin
+            end = begin + decode[j]
+            place += 1
+        else:
+            mask = queued[j]
+            fire = max(unblocked, int(oldest.max(where=mask, initial=-1)) + 1)
+            begin = np.maximum(end, fire + FIRE_TO_START)
+            start[place, everyone] = np.where(mask, begin, oldest)
+            end = np.where(mask, begin + decode[j], end)
+            place += mask
+        place[place == queue_depth] = 0
+        blocked += fire - unblocked
+        fires[j % PREFETCH_DEPTH] = fire
+    scanned = take + 1 + words - 1 - int(word[-1])
+    decoded = int(end.max())
+    # The PEs are idle a cycle after their last decode, the broadcast a cycle after its last fire.
+    finished = max(decoded, scanned, fire + 1) + END_TO_DRAIN
+    return finished, decoded, blocked
+
+
+def _drain_to_write(config: SparseConfig) -> int:
+    """From reading an accumulator to writing the activation.
+
+    The read, a stage for each halving of the column groups, the bias, and requantization: 9 stages
+    and one for each part of at most 17 bits, and a sign, that the accumulator is multiplied in.
+    """
+    halvings = config.column_groups.bit_length() - 1
+    parts = 1 + max(0, -(-(config.accumulator_width - 18) // 17))
+    return 1 + halvings + 1 + 9 + parts
+
+
+class NetworkTimer:
+    """The cycle model over all layers of a compiled network.
+
+    Parameters
+    ----------
+    compiled : CompiledNetwork
+        Network to time. Its weights are looked through once.
+    """
+
+    def __init__(self, compiled: CompiledNetwork) -> None:
+        self.compiled = compiled
+        self._work = [LayerWork.of(layer.matrix, compiled.config) for layer in compiled.layers]
+
+    def __call__(self, x: NDArray[np.integer], activations: list[NDArray[np.integer]]
+                 ) -> list[LayerTiming]:
+        """Time one inference.
+
+        Parameters
+        ----------
+        x : integer array of shape (inputs,)
+            Input of the network.
+        activations : list of integer arrays of shape (outputs of the layer,)
+            What each layer computes from it, as the golden model says.
+
+        Returns
+        -------
+        list of LayerTiming
+            One a layer. The cycles of an inference are the sum of theirs.
+        """
+        sources = [x, *activations[:-1]]
+        return [simulate_layer(work, source[layer.input_order])
+                for work, source, layer in
+                zip(self._work, sources, self.compiled.layers, strict=True)]

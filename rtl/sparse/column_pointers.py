@@ -1,0 +1,117 @@
+"""Column pointers: where the entries of each column start and end in one PE."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.sparse.config import SparseConfig
+
+__all__ = ["PREFETCH_DEPTH", "ColumnPointers"]
+
+#: Columns that can be looked up ahead of the queues. It covers the 7 cycles from taking a column
+#: to the return of its credit.
+PREFETCH_DEPTH = 8
+
+
+class ColumnPointers(wiring.Component):
+    """Looks up columns and keeps up to ``PREFETCH_DEPTH`` of them, in order, for the queue.
+
+    Pointers alternate between an even and an odd bank, so that a column's start and end come in one
+    cycle. A column is at the head, if no other is before it, 3 cycles after ``column_valid``.
+
+    Parameters
+    ----------
+    config : :class:`SparseConfig`
+        Configuration of the engine.
+
+    Members
+    -------
+    column_valid, column_even_addr, column_odd_addr, column_odd : ``In``
+        Pointers to look up, as :class:`eieio.rtl.sparse.broadcast.Broadcast` makes them. There is
+        no back-pressure: the sender counts.
+    pop : ``In(1)``
+        Drop the column at the head.
+    start, count : ``Out``
+        Address of the first entry of the column at the head, and number of its entries. Undefined
+        while there is none.
+    empty : ``Out(1)``
+        The column at the head has no entries.
+    load_valid, load_addr, load_data : ``In``
+        Write a pointer.
+    """
+
+    def __init__(self, config: SparseConfig) -> None:
+        self.config = config
+        self._bank_depth = config.pointer_depth // 2
+        bank_addr_width = ceil_log2(self._bank_depth)
+        self._entry_width = ceil_log2(config.entry_depth + 1)
+        super().__init__({
+            "column_valid": In(1),
+            "column_even_addr": In(unsigned(bank_addr_width)),
+            "column_odd_addr": In(unsigned(bank_addr_width)),
+            "column_odd": In(1),
+            "pop": In(1),
+            "start": Out(unsigned(self._entry_width)),
+            "count": Out(unsigned(self._entry_width)),
+            "empty": Out(1),
+            "load_valid": In(1),
+            "load_addr": In(unsigned(bank_addr_width + 1)),
+            "load_data": In(unsigned(self._entry_width)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        width = self._entry_width
+
+        pointers = []
+        for odd, addr in enumerate((self.column_even_addr, self.column_odd_addr)):
+            bank = memory.Memory(shape=unsigned(width), depth=self._bank_depth, init=[])
+            m.submodules["odd_pointers" if odd else "even_pointers"] = bank
+            write = bank.write_port()
+            read = bank.read_port()
+            pointer = Signal(width, name="odd_pointer" if odd else "even_pointer")
+            m.d.comb += [
+                write.en.eq(self.load_valid & (self.load_addr[0] == odd)),
+                write.addr.eq(self.load_addr[1:]),
+                write.data.eq(self.load_data),
+                read.en.eq(1),
+                read.addr.eq(addr),
+            ]
+            m.d.sync += pointer.eq(read.data)  # Packs into the block RAM's output register.
+            pointers.append(pointer)
+        even, odd = pointers
+
+        valid = Signal(2)
+        start_odd = Signal(2)
+        m.d.sync += [
+            valid.eq(valid << 1 | self.column_valid),
+            start_odd.eq(start_odd << 1 | self.column_odd),
+        ]
+        start = Signal(width)
+        end = Signal(width)
+        count = Signal(width)
+        m.d.comb += [
+            start.eq(Mux(start_odd[1], odd, even)),
+            end.eq(Mux(start_odd[1], even, odd)),
+            count.eq(end - start),
+        ]
+
+        m.submodules.columns = columns = memory.Memory(
+            shape=unsigned(2 * width + 1), depth=PREFETCH_DEPTH, init=[])
+        write = columns.write_port()
+        read = columns.read_port(domain="comb")
+        m.d.comb += [
+            write.en.eq(valid[1]),
+            write.data[:width].eq(start),
+            write.data[width:2 * width].eq(count),
+            write.data[-1].eq(start == end),
+            self.start.eq(read.data[:width]),
+            self.count.eq(read.data[width:2 * width]),
+            self.empty.eq(read.data[-1]),
+        ]
+        m.d.sync += [
+            write.addr.eq(write.addr + valid[1]),
+            read.addr.eq(read.addr + self.pop),
+        ]
+        return m

@@ -1,0 +1,274 @@
+"""Sparse engine: runs the layers of a compressed network back to back."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.image_layout import ErrorCode, Target
+from eieio.rtl.emit import shared
+from eieio.rtl.sparse.activation_bank import ActivationBank
+from eieio.rtl.sparse.broadcast import Broadcast
+from eieio.rtl.sparse.group_switch import GroupSwitch
+from eieio.rtl.sparse.image_loader import ImageLoader
+from eieio.rtl.sparse.output_lane import OutputLane
+from eieio.rtl.sparse.partial_sum import PartialSum
+from eieio.rtl.sparse.pe import ProcessingElement
+from eieio.rtl.sparse.sequencer import Sequencer
+from eieio.rtl.sparse.stream_adapter import InputPacker, OutputUnpacker, beat_signature
+
+__all__ = ["SparseEngine"]
+
+
+class SparseEngine(wiring.Component):
+    """Takes an image once, then an input vector at a time, and returns an output vector for each.
+
+    An inference begins when its whole input has arrived and ``run`` is 1, and runs all layers of
+    the image without the host in between. Input, inference and output follow one another; an image
+    may be loaded whenever no inference is under way, and replaces the one before.
+
+    Source: Han et al., "EIE: Efficient Inference Engine on Compressed Deep Neural Network",
+    ISCA 2016; the differences are in ``docs/architecture.md``.
+
+    Parameters
+    ----------
+    config : :class:`SparseConfig`
+        Configuration.
+
+    Members
+    -------
+    image : ``In(stream)``
+        ``data`` (32 bits) and ``last``; see :mod:`eieio.model.sparse.image_layout`.
+    i : ``In(stream)``
+        ``data`` (``io_lanes`` activations, the first in the lowest bits) and ``last``.
+    o : ``Out(stream)``
+        The same, for outputs.
+    run : ``In(1)``
+        Begin an inference as soon as there is an input.
+    busy : ``Out(1)``
+        An inference is under way or its output is being sent.
+    error : ``Out(ErrorCode)``
+        First error since reset or ``clear_error``.
+    clear_error : ``In(1)``
+        Return ``error`` to ``NONE``.
+    cycles : ``Out(32)``
+        Cycles of the inference, from the one in which it began to the one in which the last
+        requantized activation was written. Holds until the next.
+    blocked_cycles : ``Out(32)``
+        Cycles in which a column waited for room in a queue, summed over column groups.
+    layer_done : ``Out(1)``
+        A layer's last activations are being written.
+    word_valid, word_layer, word_addr, word_data : ``Out``
+        Monitor: a word of ``pes`` requantized activations is being written.
+    """
+
+    def __init__(self, config: SparseConfig) -> None:
+        self.config = self.parameters = config
+        width = config.activation_width
+        super().__init__({
+            "image": In(stream.Signature(data.StructLayout({"data": 32, "last": 1}))),
+            "i": In(beat_signature(config)),
+            "o": Out(beat_signature(config)),
+            "run": In(1),
+            "busy": Out(1),
+            "error": Out(unsigned(4)),
+            "clear_error": In(1),
+            "cycles": Out(unsigned(32)),
+            "blocked_cycles": Out(unsigned(32)),
+            "layer_done": Out(1),
+            "word_valid": Out(1),
+            "word_layer": Out(unsigned(ceil_log2(config.layer_depth))),
+            "word_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "word_data": Out(unsigned(config.pes * width)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        groups = config.column_groups
+        levels = ceil_log2(groups)
+        width = config.activation_width
+
+        banks = [ActivationBank(config) for _ in range(groups)]
+        broadcasts = [Broadcast(config) for _ in range(groups)]
+        pes = [ProcessingElement(config) for _ in range(config.pes)]
+        partial_sums = [PartialSum(config) for _ in range(config.pes // groups if levels else 0)]
+        lanes = [OutputLane(config) for _ in range(config.pes)]
+        for name, components in (("bank", banks), ("broadcast", broadcasts), ("pe", pes),
+                                 ("partial_sum", partial_sums), ("lane", lanes)):
+            for number, component in enumerate(components):
+                m.submodules[f"{name}_{number}"] = shared(component, platform)
+        m.submodules.switch = switch = GroupSwitch(config)
+        m.submodules.loader = loader = ImageLoader(config)
+        m.submodules.packer = packer = InputPacker(config)
+        m.submodules.unpacker = unpacker = OutputUnpacker(config)
+        m.submodules.sequencer = sequencer = Sequencer(
+            config, write_latency=1 + levels + lanes[0].latency)
+
+        # Streams, and what they may do when.
+        wiring.connect(m, wiring.flipped(self.image), loader.i)
+        wiring.connect(m, wiring.flipped(self.i), packer.i)
+        wiring.connect(m, unpacker.o, wiring.flipped(self.o))
+        waiting = Signal()  # An input is complete, and its inference has not begun.
+        with m.If(packer.done):
+            m.d.sync += waiting.eq(1)
+        with m.Elif(sequencer.begin & sequencer.free):
+            m.d.sync += waiting.eq(0)
+        # Between two vectors or images, an image that waits goes first.
+        receiving = Signal()
+        image_first = Signal()
+        loading = Signal(4)  # A new image needs some cycles until its descriptors can be read.
+        m.d.sync += loading.eq(Cat(loader.busy | loader.valid, loading))
+        with m.If(~(packer.busy | loader.busy | (self.i.valid & self.i.ready)
+                    | (self.image.valid & self.image.ready))):
+            m.d.sync += image_first.eq(self.image.valid)
+        m.d.comb += [
+            receiving.eq(sequencer.free & ~waiting & ~packer.done),
+            loader.enable.eq(receiving & image_first),
+            packer.enable.eq(receiving & ~image_first & ~loading.any() & sequencer.loaded),
+            packer.beats.eq(sequencer.input_beats),
+            sequencer.begin.eq(waiting & self.run),
+            unpacker.start.eq(sequencer.done),
+            unpacker.beats.eq(sequencer.output_beats),
+            sequencer.sent.eq(~unpacker.busy),
+            self.busy.eq(~sequencer.free),
+            self.cycles.eq(sequencer.cycles),
+        ]
+
+        # Loading.
+        def loads(target: Target, unit: int = 0) -> Value:
+            return loader.valid & (loader.target == target) & (loader.unit == unit)
+
+        load_addr = Signal(32)
+        load_data = Signal(32)
+        m.d.sync += [load_addr.eq(loader.addr), load_data.eq(loader.data)]
+        for number, (pe, lane) in enumerate(zip(pes, lanes, strict=True)):
+            m.d.comb += [
+                pe.load_addr.eq(load_addr),
+                pe.load_data.eq(load_data),
+                lane.load_addr.eq(load_addr),
+                lane.load_data.eq(load_data),
+            ]
+            m.d.sync += [
+                pe.load_entries.eq(loads(Target.ENTRIES, number)),
+                pe.load_pointers.eq(loads(Target.POINTERS, number)),
+                pe.load_codebook.eq(loads(Target.CODEBOOK)),
+                lane.load_valid.eq(loads(Target.BIASES, number)),
+            ]
+        m.d.comb += [
+            sequencer.load_descriptor.eq(loads(Target.DESCRIPTORS)),
+            sequencer.load_layers.eq(loads(Target.LAYERS)),
+            sequencer.load_addr.eq(loader.addr),
+            sequencer.load_data.eq(loader.data),
+        ]
+
+        # Broadcast.
+        cluster_ready = [Cat(pe.ready for pe in pes[c::groups]).all() for c in range(groups)]
+        m.d.comb += switch.group_bits.eq(sequencer.group_bits)
+        for c, (bank, broadcast) in enumerate(zip(banks, broadcasts, strict=True)):
+            m.d.comb += [
+                bank.start.eq(sequencer.start | unpacker.bank_start),
+                bank.step.eq(switch.bank_step[c] | unpacker.bank_step),
+                bank.take.eq(switch.bank_take[c]),
+                bank.read_buffer.eq(sequencer.source),
+                switch.bank_found[c].eq(bank.found),
+                switch.bank_several[c].eq(bank.several),
+                switch.bank_lane[c].eq(bank.lane),
+                switch.bank_activation[c].eq(bank.activation),
+                switch.pe_ready[c].eq(cluster_ready[c]),
+                broadcast.start.eq(sequencer.start & (c < 1 << sequencer.group_bits)),
+                broadcast.words.eq(sequencer.words),
+                broadcast.pointer_base.eq(sequencer.pointer_base),
+                broadcast.word_columns.eq(sequencer.word_columns),
+                broadcast.found.eq(switch.found[c]),
+                broadcast.several.eq(switch.several[c]),
+                broadcast.offset.eq(switch.offset[c]),
+                broadcast.activation.eq(switch.activation[c]),
+                switch.take[c].eq(broadcast.take),
+                switch.step[c].eq(broadcast.step),
+                broadcast.ready.eq(switch.ready[c]),
+            ]
+        for number, pe in enumerate(pes):
+            m.d.comb += pe.layer.eq(sequencer.layer)
+            with m.Switch(sequencer.group_bits):
+                for group_bits in range(levels + 1):
+                    broadcast = broadcasts[number % (1 << group_bits)]
+                    with m.Case(group_bits):
+                        m.d.comb += [
+                            pe.column_valid.eq(broadcast.column_valid),
+                            pe.column_even_addr.eq(broadcast.column_even_addr),
+                            pe.column_odd_addr.eq(broadcast.column_odd_addr),
+                            pe.column_odd.eq(broadcast.column_odd),
+                            pe.fire.eq(broadcast.fire),
+                            pe.fire_activation.eq(broadcast.fire_activation),
+                        ]
+        m.d.comb += sequencer.finished.eq(Cat(pe.idle for pe in pes).all()
+                                          & ~Cat(broadcast.busy for broadcast in broadcasts).any())
+        blocked = sum((broadcast.waiting & ~broadcast.ready for broadcast in broadcasts), Const(0))
+        with m.If(sequencer.begin & sequencer.free):
+            m.d.sync += self.blocked_cycles.eq(0)
+        with m.Else():
+            m.d.sync += self.blocked_cycles.eq(self.blocked_cycles + blocked)
+
+        # Drain.
+        first_bank = Signal.like(sequencer.first_bank)
+        m.d.sync += first_bank.eq(sequencer.first_bank)
+        bias_addr = sequencer.drain_bias_addr
+        for stage in range(levels):
+            delayed = Signal.like(bias_addr, name=f"bias_addr_{stage}")
+            m.d.sync += delayed.eq(bias_addr)
+            bias_addr = delayed
+        for number, (pe, lane) in enumerate(zip(pes, lanes, strict=True)):
+            m.d.comb += [
+                pe.drain.eq(sequencer.drain_banks),
+                pe.drain_addr.eq(sequencer.drain_addr),
+                lane.bias_addr.eq(bias_addr),
+                lane.multiplier.eq(sequencer.multiplier),
+                lane.shift.eq(sequencer.shift),
+                lane.minimum.eq(sequencer.minimum),
+                lane.maximum.eq(sequencer.maximum),
+            ]
+            if levels:
+                partial_sum = partial_sums[number // groups]
+                m.d.comb += [
+                    partial_sum.banks[number % groups].eq(pe.sums),
+                    lane.sum.eq(partial_sum.sums[number % groups]),
+                ]
+            else:
+                m.d.comb += lane.sum.eq(pe.sums[0])
+        for partial_sum in partial_sums:
+            m.d.comb += [
+                partial_sum.group_bits.eq(sequencer.group_bits),
+                partial_sum.first_bank.eq(first_bank),
+            ]
+
+        # Activations: written by the input or by the drain, read by the broadcast or the output.
+        written = Signal(config.pes * width)
+        current = Cat(
+            banks[number % groups].word.word_select(number // groups, width)
+            for number in range(config.pes))
+        m.d.comb += [
+            self.word_valid.eq(sequencer.write_valid),
+            self.word_layer.eq(sequencer.layer),
+            self.word_addr.eq(sequencer.write_addr),
+            self.word_data.eq(Cat(lane.activation for lane in lanes)),
+            self.layer_done.eq(sequencer.layer_done),
+            written.eq(Mux(sequencer.write_valid, self.word_data, packer.write_data)),
+            unpacker.word.eq(current),
+        ]
+        for c, bank in enumerate(banks):
+            m.d.comb += [
+                bank.write_valid.eq(sequencer.write_valid | packer.write_valid),
+                bank.write_buffer.eq(sequencer.source ^ sequencer.write_valid),
+                bank.write_addr.eq(
+                    Mux(sequencer.write_valid, sequencer.write_addr, packer.write_addr)),
+                bank.write_data.eq(Cat(written.word_select(number, width)
+                                       for number in range(c, config.pes, groups))),
+            ]
+
+        with m.If(self.clear_error):
+            m.d.sync += self.error.eq(ErrorCode.NONE)
+        with m.Elif(self.error == ErrorCode.NONE):
+            m.d.sync += self.error.eq(loader.error | packer.error)
+        return m

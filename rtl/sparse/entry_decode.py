@@ -1,0 +1,151 @@
+"""Entry decode: turns weight entries into accumulator slots and weight codes."""
+
+from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.sparse.entry_fetch import entry_layout, pair_layout
+
+__all__ = ["EntryDecode"]
+
+
+class EntryDecode(wiring.Component):
+    """Consumes an entry a cycle, or a filler and the entry behind it, while there are any.
+
+    The column's activation is taken over when its first entry is consumed; this cycle is the start
+    of the column. A product's operands are at the output 2 cycles after its entry is consumed.
+
+    Parameters
+    ----------
+    config : :class:`SparseConfig`
+        Configuration of the engine.
+
+    Members
+    -------
+    pair_valid, pair : ``In``
+        Oldest pair of entries.
+    pair_pop : ``Out(1)``
+        It is used up.
+    activation : ``In(signed(activation_width))``
+        Activation of the oldest column that has not been started.
+    activation_pop : ``Out(1)``
+        The column is started.
+    busy : ``Out(1)``
+        A column has been started and not ended.
+    code : ``Out(unsigned(code_width))``
+        Weight code, one cycle ahead of the rest, for a codebook lookup that takes a cycle.
+    valid, slot, operand : ``Out``
+        There is a product; its accumulator slot; its activation.
+    """
+
+    def __init__(self, config: SparseConfig) -> None:
+        self.config = config
+        super().__init__({
+            "pair_valid": In(1),
+            "pair": In(pair_layout(config)),
+            "pair_pop": Out(1),
+            "activation": In(signed(config.activation_width)),
+            "activation_pop": Out(1),
+            "busy": Out(1),
+            "code": Out(unsigned(config.code_width)),
+            "valid": Out(1),
+            "slot": Out(unsigned(ceil_log2(config.accumulator_depth))),
+            "operand": Out(signed(config.activation_width)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        layout = entry_layout(self.config)
+
+        # The window: the first entry not consumed, and its neighbour. The first may be left over
+        # from a pair that is gone; `left_last` then tells whether it ends its column.
+        left_over = Signal()
+        left_entry = Signal(layout)
+        left_last = Signal()
+        first = Signal(layout)
+        second = Signal(layout)
+        with m.If(left_over):
+            m.d.comb += [first.eq(left_entry), second.eq(self.pair.entries[0])]
+        with m.Else():
+            m.d.comb += [first.eq(self.pair.entries[0]), second.eq(self.pair.entries[1])]
+
+        consume = Signal()  # Something is consumed in this cycle,
+        absorb = Signal()   # namely both entries of the window,
+        ends = Signal()     # and the column ends with it.
+        if self.config.absorb_fillers:
+            m.d.comb += absorb.eq((first.code == 0) & self.pair_valid
+                                  & (left_over | self.pair.both))
+            # A filler never ends a column: if it is left over, its neighbour is still to come.
+            m.d.comb += consume.eq(
+                (left_over & (left_entry.code != 0)) | self.pair_valid)
+        else:
+            m.d.comb += consume.eq(left_over | self.pair_valid)
+
+        with m.If(left_over & ~absorb):
+            m.d.comb += ends.eq(left_last)
+            with m.If(consume):
+                m.d.sync += left_over.eq(0)
+        with m.Elif(left_over):
+            m.d.comb += [self.pair_pop.eq(1), ends.eq(self.pair.last & ~self.pair.both)]
+            m.d.sync += [
+                left_over.eq(self.pair.both),
+                left_entry.eq(self.pair.entries[1]),
+                left_last.eq(self.pair.last),
+            ]
+        with m.Else():
+            m.d.comb += [
+                self.pair_pop.eq(self.pair_valid),
+                ends.eq(self.pair.last & (~self.pair.both | absorb)),
+            ]
+            m.d.sync += [
+                left_over.eq(self.pair_valid & self.pair.both & ~absorb),
+                left_entry.eq(self.pair.entries[1]),
+                left_last.eq(self.pair.last),
+            ]
+
+        within = Signal()
+        begins = Signal()
+        activation = Signal.like(self.activation)
+        m.d.comb += [
+            begins.eq(consume & ~within),
+            self.activation_pop.eq(begins),
+        ]
+        with m.If(consume):
+            m.d.sync += within.eq(~ends)
+
+        # First stage: how far the entry is from the last one.
+        advance = Signal(self.config.run_width + 2)
+        fresh = Signal()
+        product = Signal()
+        moved = Signal()
+        m.d.sync += [
+            moved.eq(consume),
+            fresh.eq(begins),
+            product.eq(0),
+        ]
+        with m.If(begins):
+            m.d.sync += activation.eq(self.activation)
+        with m.If(absorb):
+            m.d.sync += [
+                advance.eq(first.run + second.run + 2),
+                self.code.eq(second.code),
+                product.eq(second.code != 0),
+            ]
+        with m.Else():
+            m.d.sync += [
+                advance.eq(first.run + 1),
+                self.code.eq(first.code),
+                product.eq(consume & (first.code != 0) & ~(~left_over & self.pair.none)),
+            ]
+
+        # Second stage: the slot.
+        m.d.sync += [self.valid.eq(product), self.operand.eq(activation)]
+        with m.If(moved):
+            with m.If(fresh):
+                m.d.sync += self.slot.eq(advance - 1)
+            with m.Else():
+                m.d.sync += self.slot.eq(self.slot + advance)
+        m.d.comb += self.busy.eq(within)
+        return m

@@ -1,0 +1,163 @@
+"""Entry fetch: the weight entries of one PE, read ahead of decode."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.sparse.config import SparseConfig
+
+__all__ = ["EntryFetch", "entry_layout", "pair_layout"]
+
+#: Pairs that can be on their way or wait for decode. It covers the 4 cycles from reading a pair
+#: to the return of its credit, and leaves decode a reserve while fetch changes columns.
+PAIR_DEPTH = 8
+
+
+def entry_layout(config: SparseConfig) -> data.StructLayout:
+    """Layout of a weight entry: code and relative index."""
+    return data.StructLayout({"code": config.code_width, "run": config.run_width})
+
+
+def pair_layout(config: SparseConfig) -> data.StructLayout:
+    """Layout of what decode receives: up to two neighbouring entries of one column.
+
+    ``entries[1]`` exists if ``both``; ``entries[0]`` exists unless ``none``, which stands for an
+    empty column. ``last`` marks the end of the column.
+    """
+    return data.StructLayout({
+        "entries": data.ArrayLayout(entry_layout(config), 2),
+        "none": 1,
+        "both": 1,
+        "last": 1,
+    })
+
+
+class EntryFetch(wiring.Component):
+    """Reads the columns in the queue, two entries a cycle, into a small queue of pairs.
+
+    Entries alternate between an even and an odd bank, so that two neighbours come in one cycle
+    wherever a column starts. Fetch therefore never takes longer over a column than decode, which
+    starves only while the activation queue is empty. The first pair of a column that finds fetch
+    idle can be decoded 5 cycles after its push.
+
+    Parameters
+    ----------
+    config : :class:`SparseConfig`
+        Configuration of the engine.
+
+    Members
+    -------
+    column_valid, column_start, column_count : ``In``
+        Column to fetch.
+    column_pop : ``Out(1)``
+        It is taken.
+    pair_valid, pair : ``Out``
+        Oldest pair.
+    pair_pop : ``In(1)``
+        Drop it. Allowed while ``pair_valid``.
+    load_valid, load_addr, load_data : ``In``
+        Write a pair of entries: the pair's number, and the even entry (low half) and odd entry
+        (high half) as ``code`` (low bits) and ``run``, each in 16 bits.
+    """
+
+    def __init__(self, config: SparseConfig) -> None:
+        self.config = config
+        self._bank_depth = config.entry_depth // 2
+        self._bank_addr_width = ceil_log2(self._bank_depth)
+        self._entry_width = ceil_log2(config.entry_depth + 1)
+        super().__init__({
+            "column_valid": In(1),
+            "column_start": In(unsigned(self._entry_width)),
+            "column_count": In(unsigned(self._entry_width)),
+            "column_pop": Out(1),
+            "pair_valid": Out(1),
+            "pair": Out(pair_layout(config)),
+            "pair_pop": In(1),
+            "load_valid": In(1),
+            "load_addr": In(unsigned(self._bank_addr_width)),
+            "load_data": In(unsigned(32)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        layout = entry_layout(self.config)
+
+        # The column being read. The banks' addresses are registers of their own, so that nothing
+        # stands between them and the block RAM.
+        active = Signal()
+        odd = Signal()
+        left = Signal(self._entry_width)
+        addrs = [Signal(self._bank_addr_width, name="even_addr"),
+                 Signal(self._bank_addr_width, name="odd_addr")]
+        outstanding = Signal(range(PAIR_DEPTH + 1))
+        read = Signal()
+        last = Signal()
+        m.d.comb += [
+            last.eq(left <= 2),
+            read.eq(active & (outstanding != PAIR_DEPTH)),
+            self.column_pop.eq(self.column_valid & (~active | (read & last))),
+        ]
+        with m.If(self.column_pop):
+            m.d.sync += [
+                active.eq(1),
+                odd.eq(self.column_start[0]),
+                left.eq(self.column_count),
+                addrs[0].eq((self.column_start + 1) >> 1),
+                addrs[1].eq(self.column_start >> 1),
+            ]
+        with m.Elif(read):
+            m.d.sync += [
+                active.eq(~last),
+                left.eq(left - 2),
+                addrs[0].eq(addrs[0] + 1),
+                addrs[1].eq(addrs[1] + 1),
+            ]
+
+        entries = []
+        for bank, addr in enumerate(addrs):
+            name = "odd_entries" if bank else "even_entries"
+            entry_bank = memory.Memory(
+                shape=unsigned(layout.size), depth=self._bank_depth, init=[])
+            m.submodules[name] = entry_bank
+            write_port = entry_bank.write_port()
+            read_port = entry_bank.read_port()
+            entry = Signal(layout.size, name=name.replace("entries", "entry"))
+            m.d.comb += [
+                write_port.en.eq(self.load_valid),
+                write_port.addr.eq(self.load_addr),
+                write_port.data.eq(self.load_data.word_select(bank, 16)),
+                # Never stalled: credits keep room for whatever is on its way.
+                read_port.en.eq(1),
+                read_port.addr.eq(addr),
+            ]
+            m.d.sync += entry.eq(read_port.data)  # Packs into the block RAM's output register.
+            entries.append(entry)
+
+        # What is known of a pair beforehand travels beside its read.
+        flags = [Signal(5, name=f"flags_{i}") for i in range(2)]
+        m.d.sync += [
+            flags[0].eq(Cat(read, odd, left == 0, left >= 2, last)),
+            flags[1].eq(flags[0]),
+        ]
+        arrived, swap, none, both, ends = flags[1]
+
+        m.submodules.pairs = pairs = memory.Memory(
+            shape=unsigned(pair_layout(self.config).size), depth=PAIR_DEPTH, init=[])
+        write_port = pairs.write_port()
+        read_port = pairs.read_port(domain="comb")
+        waiting = Signal(range(PAIR_DEPTH + 1))
+        m.d.comb += [
+            write_port.en.eq(arrived),
+            write_port.data.eq(Cat(Mux(swap, entries[1], entries[0]),
+                                   Mux(swap, entries[0], entries[1]), none, both, ends)),
+            self.pair.as_value().eq(read_port.data),
+            self.pair_valid.eq(waiting != 0),
+        ]
+        m.d.sync += [
+            write_port.addr.eq(write_port.addr + arrived),
+            read_port.addr.eq(read_port.addr + self.pair_pop),
+            waiting.eq(waiting + arrived - self.pair_pop),
+            outstanding.eq(outstanding + read - self.pair_pop),
+        ]
+        return m

@@ -1,0 +1,140 @@
+"""Processing element of the sparse engine."""
+
+from amaranth.hdl import Cat, Module, signed, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.sparse.accumulate import Accumulate
+from eieio.rtl.sparse.activation_queue import ActivationQueue
+from eieio.rtl.sparse.column_pointers import ColumnPointers
+from eieio.rtl.sparse.entry_decode import EntryDecode
+from eieio.rtl.sparse.entry_fetch import EntryFetch
+
+__all__ = ["ProcessingElement"]
+
+
+class ProcessingElement(wiring.Component):
+    """Multiplies its slice of each column by the column's activation.
+
+    Column pointers, activation queue, entry fetch, entry decode, codebook and accumulators, in this
+    order. With work in the queue it does one multiply-accumulate a cycle.
+
+    Source: Han et al., ISCA 2016, section IV.
+
+    Parameters
+    ----------
+    config : :class:`SparseConfig`
+        Configuration of the engine.
+
+    Members
+    -------
+    column_valid, column_even_addr, column_odd_addr, column_odd : ``In``
+        Column to look up, see :class:`eieio.rtl.sparse.column_pointers.ColumnPointers`.
+    ready : ``Out(1)``
+        The column at the head of those looked up can be fired.
+    fire, fire_activation : ``In``
+        It is fired, with its activation.
+    layer : ``In``
+        Layer whose codebook is used.
+    idle : ``Out(1)``
+        Everything that was fired has been decoded. A register; its accumulators are complete 3
+        cycles after it rises.
+    drain, drain_addr : ``In``
+        Accumulators to read and clear, see :class:`eieio.rtl.sparse.accumulate.Accumulate`.
+    sums : ``Out(data.ArrayLayout(signed(accumulator_width), column_groups))``
+        Their contents, one cycle later.
+    load_entries, load_pointers, load_codebook : ``In(1)``
+        Write to the memory of that name.
+    load_addr, load_data : ``In``
+        Where and what: a pair of entries as entry fetch takes it, a column pointer, or a weight at
+        ``layer * 2 ** code_width + code``.
+    """
+
+    def __init__(self, config: SparseConfig) -> None:
+        self.config = self.parameters = config
+        bank_addr_width = ceil_log2(config.pointer_depth // 2)
+        super().__init__({
+            "column_valid": In(1),
+            "column_even_addr": In(unsigned(bank_addr_width)),
+            "column_odd_addr": In(unsigned(bank_addr_width)),
+            "column_odd": In(1),
+            "ready": Out(1),
+            "fire": In(1),
+            "fire_activation": In(signed(config.activation_width)),
+            "layer": In(unsigned(ceil_log2(config.layer_depth))),
+            "idle": Out(1),
+            "drain": In(unsigned(config.column_groups)),
+            "drain_addr": In(unsigned(
+                ceil_log2(config.accumulator_depth // config.column_groups))),
+            "sums": Out(data.ArrayLayout(signed(config.accumulator_width), config.column_groups)),
+            "load_entries": In(1),
+            "load_pointers": In(1),
+            "load_codebook": In(1),
+            "load_addr": In(unsigned(32)),
+            "load_data": In(unsigned(32)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+
+        m.submodules.pointers = pointers = ColumnPointers(config)
+        m.submodules.queue = queue = ActivationQueue(config)
+        m.submodules.fetch = fetch = EntryFetch(config)
+        m.submodules.decode = decode = EntryDecode(config)
+        m.submodules.codebook = codebook = memory.Memory(
+            shape=signed(config.weight_width), depth=config.layer_depth << config.code_width,
+            init=[])
+        m.submodules.accumulate = accumulate = Accumulate(config)
+        write = codebook.write_port()
+        read = codebook.read_port()
+
+        skipped = pointers.empty & config.skip_empty_columns
+        m.d.comb += [
+            pointers.column_valid.eq(self.column_valid),
+            pointers.column_even_addr.eq(self.column_even_addr),
+            pointers.column_odd_addr.eq(self.column_odd_addr),
+            pointers.column_odd.eq(self.column_odd),
+            pointers.pop.eq(self.fire),
+            pointers.load_valid.eq(self.load_pointers),
+            pointers.load_addr.eq(self.load_addr),
+            pointers.load_data.eq(self.load_data),
+
+            self.ready.eq(skipped | queue.room),
+            queue.push.eq(self.fire & ~skipped),
+            queue.push_start.eq(pointers.start),
+            queue.push_count.eq(pointers.count),
+            queue.push_activation.eq(self.fire_activation),
+
+            fetch.column_valid.eq(queue.fetch_valid),
+            fetch.column_start.eq(queue.fetch_start),
+            fetch.column_count.eq(queue.fetch_count),
+            queue.fetch_pop.eq(fetch.column_pop),
+            fetch.load_valid.eq(self.load_entries),
+            fetch.load_addr.eq(self.load_addr),
+            fetch.load_data.eq(self.load_data),
+
+            decode.pair_valid.eq(fetch.pair_valid),
+            decode.pair.eq(fetch.pair),
+            fetch.pair_pop.eq(decode.pair_pop),
+            decode.activation.eq(queue.decode_activation),
+            queue.decode_pop.eq(decode.activation_pop),
+
+            read.en.eq(1),
+            read.addr.eq(Cat(decode.code, self.layer)),
+            write.en.eq(self.load_codebook),
+            write.addr.eq(self.load_addr),
+            write.data.eq(self.load_data),
+
+            accumulate.valid.eq(decode.valid),
+            accumulate.slot.eq(decode.slot),
+            accumulate.operand.eq(decode.operand),
+            accumulate.weight.eq(read.data),
+            accumulate.drain.eq(self.drain),
+            accumulate.drain_addr.eq(self.drain_addr),
+            self.sums.eq(accumulate.sums),
+        ]
+        m.d.sync += self.idle.eq(~queue.occupied & ~decode.busy)
+        return m

@@ -1,0 +1,247 @@
+"""Sequencer: runs the layers of an image one after the other."""
+
+from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField
+from eieio.rtl.sparse.stream_adapter import BEATS_WIDTH
+
+__all__ = ["Sequencer"]
+
+
+class Sequencer(wiring.Component):
+    """Holds the layer descriptors and steps through a layer's phases.
+
+    An inference begins in the cycle in which ``begin`` is 1 and the sequencer is free. For each
+    layer it spends a cycle on the descriptor and one on ``start``; runs until all broadcasts and
+    PEs have finished; drains the accumulators, a word a cycle; and goes on when the last word has
+    been written. After reset it clears the accumulators before it is free.
+
+    Parameters
+    ----------
+    config : :class:`SparseConfig`
+        Configuration of the engine.
+    write_latency : :class:`int`
+        Cycles from ``drain_valid`` to the write of the drained word.
+
+    Members
+    -------
+    begin : ``In(1)``
+        Begin an inference.
+    free : ``Out(1)``
+        Nothing is under way. Inputs and images are accepted.
+    done : ``Out(1)``
+        An inference ends; pulse.
+    sent : ``In(1)``
+        Its output has been sent, and the sequencer may become free.
+    source : ``Out(1)``
+        Buffer that holds the source activations; the other is the destination.
+    layer : ``Out``
+        Layer under way.
+    start : ``Out(1)``
+        Begin to broadcast the source activations; pulse.
+    words, pointer_base, word_columns, group_bits, multiplier, shift, minimum, maximum : ``Out``
+        What the layer's descriptor says, see
+        :class:`eieio.model.sparse.image_layout.DescriptorField`; ``word_columns`` is the number of
+        columns of each group in a word.
+    input_beats, output_beats : ``Out``
+        Beats of an input and an output of the layer under way.
+    finished : ``In(1)``
+        All broadcasts and PEs have finished.
+    drain_valid, drain_banks, drain_addr, drain_bias_addr : ``Out``
+        A word to drain: banks and row of the accumulators, address of the biases.
+        ``drain_banks`` may be set without ``drain_valid``, to clear.
+    first_bank : ``Out``
+        Lowest of ``drain_banks``.
+    write_valid, write_addr : ``Out``
+        A drained word arrives at the activation banks.
+    layer_done : ``Out(1)``
+        It is the layer's last.
+    load_descriptor, load_layers, load_addr, load_data : ``In``
+        Write a word of a descriptor, or the number of layers.
+    loaded : ``Out(1)``
+        There are layers.
+    cycles : ``Out(32)``
+        Cycles since the inference began, until the last word was written.
+    """
+
+    def __init__(self, config: SparseConfig, *, write_latency: int) -> None:
+        self.config = config
+        self._write_latency = write_latency
+        groups = config.column_groups
+        super().__init__({
+            "begin": In(1),
+            "free": Out(1),
+            "done": Out(1),
+            "sent": In(1),
+            "source": Out(1),
+            "layer": Out(unsigned(ceil_log2(config.layer_depth))),
+            "start": Out(1),
+            "words": Out(unsigned(ceil_log2(config.activation_depth + 1))),
+            "pointer_base": Out(unsigned(ceil_log2(config.pointer_depth // 2) + 1)),
+            "word_columns": Out(unsigned(ceil_log2(config.pes + 1))),
+            "group_bits": Out(unsigned(ceil_log2(groups).bit_length())),
+            "multiplier": Out(unsigned(31)),
+            "shift": Out(unsigned(6)),
+            "minimum": Out(signed(config.activation_width)),
+            "maximum": Out(signed(config.activation_width)),
+            "input_beats": Out(unsigned(BEATS_WIDTH)),
+            "output_beats": Out(unsigned(BEATS_WIDTH)),
+            "finished": In(1),
+            "drain_valid": Out(1),
+            "drain_banks": Out(unsigned(groups)),
+            "drain_addr": Out(unsigned(ceil_log2(config.accumulator_depth // groups))),
+            "drain_bias_addr": Out(unsigned(ceil_log2(config.output_depth))),
+            "first_bank": Out(unsigned(ceil_log2(groups))),
+            "write_valid": Out(1),
+            "write_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "layer_done": Out(1),
+            "load_descriptor": In(1),
+            "load_layers": In(1),
+            "load_addr": In(unsigned(32)),
+            "load_data": In(unsigned(32)),
+            "loaded": Out(1),
+            "cycles": Out(unsigned(32)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        groups = config.column_groups
+        levels = ceil_log2(groups)
+        rows = config.accumulator_depth // groups
+
+        m.submodules.descriptors = descriptors = memory.Memory(
+            shape=data.ArrayLayout(unsigned(32), DESCRIPTOR_FIELDS), depth=config.layer_depth,
+            init=[])
+        write = descriptors.write_port(granularity=1)
+        read = descriptors.read_port()
+        layers = Signal(range(config.layer_depth + 1))
+        with m.If(self.load_layers):
+            m.d.sync += layers.eq(self.load_data)
+        m.d.comb += [
+            write.en.eq(self.load_descriptor << self.load_addr[:3]),
+            write.addr.eq(self.load_addr >> 3),
+            *(write.data[number].eq(self.load_data) for number in range(DESCRIPTOR_FIELDS)),
+            read.en.eq(1),
+            read.addr.eq(self.layer),
+            self.loaded.eq(layers != 0),
+        ]
+
+        output_words = Signal(16)
+        bias_base = Signal.like(self.drain_bias_addr)
+        field = DescriptorField
+        m.d.comb += [
+            self.words.eq(read.data[field.WORDS][:16]),
+            output_words.eq(read.data[field.WORDS][16:]),
+            self.pointer_base.eq(read.data[field.POINTER_BASE][:28]),
+            self.group_bits.eq(read.data[field.POINTER_BASE][28:]),
+            self.word_columns.eq(config.pes >> self.group_bits),
+            bias_base.eq(read.data[field.BIAS_BASE][:16]),
+            self.shift.eq(read.data[field.BIAS_BASE][16:]),
+            self.multiplier.eq(read.data[field.MULTIPLIER]),
+            self.minimum.eq(read.data[field.MINIMUM]),
+            self.maximum.eq(read.data[field.MAXIMUM]),
+            self.input_beats.eq(read.data[field.INPUT_BEATS]),
+            self.output_beats.eq(read.data[field.OUTPUT_BEATS]),
+        ]
+
+        # Drained words, on their way to the activation banks.
+        word = Signal(16)
+        drain_last = Signal()
+        pipeline = [(self.drain_valid, word, drain_last)]
+        for stage in range(self._write_latency):
+            valid = Signal(name=f"drained_{stage}")
+            addr = Signal(self.write_addr.shape(), name=f"drained_addr_{stage}")
+            last = Signal(name=f"drained_last_{stage}")
+            before = pipeline[-1]
+            m.d.sync += [valid.eq(before[0]), addr.eq(before[1]), last.eq(before[2])]
+            pipeline.append((valid, addr, last))
+        valid, addr, last = pipeline[-1]
+        m.d.comb += [
+            self.write_valid.eq(valid),
+            self.write_addr.eq(addr),
+            self.layer_done.eq(valid & last),
+        ]
+
+        position = Signal(16 + levels)
+        m.d.comb += [
+            position.eq(word << self.group_bits),
+            self.first_bank.eq(position[:levels]),
+        ]
+        clearing = Signal()
+        clear_addr = Signal(range(rows))
+        with m.If(clearing):
+            m.d.comb += [
+                self.drain_banks.eq((1 << groups) - 1),
+                self.drain_addr.eq(clear_addr),
+            ]
+        with m.Elif(self.drain_valid):
+            m.d.comb += [
+                self.drain_banks.eq(((1 << (1 << self.group_bits)) - 1) << self.first_bank),
+                self.drain_addr.eq(position[levels:]),
+            ]
+        drain_bias_addr = Signal.like(bias_base)
+        m.d.comb += [
+            drain_bias_addr.eq(bias_base + word),
+            self.drain_bias_addr.eq(drain_bias_addr),
+            drain_last.eq(word == output_words - 1),
+        ]
+
+        running = Signal()
+        # The last products are stored 3 cycles after the PEs become idle.
+        finishing = Signal()
+        finished = Signal()
+        m.d.sync += [finishing.eq(self.finished & running), finished.eq(finishing)]
+        counting = Signal()
+        with m.If(counting):
+            m.d.sync += self.cycles.eq(self.cycles + 1)
+        with m.FSM() as fsm:
+            m.d.comb += [
+                running.eq(fsm.ongoing("RUN")),
+                clearing.eq(fsm.ongoing("CLEAR")),
+                counting.eq(~(clearing | self.free | fsm.ongoing("SEND") | fsm.ongoing("RETURN"))),
+            ]
+            with m.State("CLEAR"):
+                m.d.sync += clear_addr.eq(clear_addr + 1)
+                with m.If(clear_addr == rows - 1):
+                    m.next = "FREE"
+            with m.State("FREE"):
+                m.d.comb += self.free.eq(1)
+                with m.If(self.begin):
+                    m.d.sync += self.cycles.eq(0)
+                    m.next = "DESCRIPTOR"
+            with m.State("DESCRIPTOR"):
+                m.next = "START"
+            with m.State("START"):
+                m.d.comb += self.start.eq(1)
+                m.next = "RUN"
+            with m.State("RUN"):
+                with m.If(finished):
+                    m.d.sync += [self.drain_valid.eq(1), word.eq(0)]
+                    m.next = "DRAIN"
+            with m.State("DRAIN"):
+                with m.If(drain_last):
+                    m.d.sync += self.drain_valid.eq(0)
+                    m.next = "WRITE"
+                with m.Else():
+                    m.d.sync += word.eq(word + 1)
+            with m.State("WRITE"):
+                with m.If(self.layer_done):
+                    m.d.sync += self.source.eq(~self.source)
+                    with m.If(self.layer == layers - 1):
+                        m.d.comb += self.done.eq(1)
+                        m.next = "SEND"
+                    with m.Else():
+                        m.d.sync += self.layer.eq(self.layer + 1)
+                        m.next = "DESCRIPTOR"
+            with m.State("SEND"):
+                with m.If(self.sent):
+                    m.d.sync += self.layer.eq(0)
+                    m.next = "RETURN"
+            with m.State("RETURN"):
+                m.next = "FREE"
+        return m

@@ -1,0 +1,191 @@
+"""Stream adapters: input beats to activation words, activation words to output beats."""
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.image_layout import ErrorCode
+
+__all__ = ["InputPacker", "OutputUnpacker", "beat_signature"]
+
+#: Bits that count the beats of a vector.
+BEATS_WIDTH = 24
+
+
+def beat_signature(config: SparseConfig) -> stream.Signature:
+    """Signature of the input and output streams of activations."""
+    return stream.Signature(data.StructLayout({
+        "data": config.io_lanes * config.activation_width,
+        "last": 1,
+    }))
+
+
+class InputPacker(wiring.Component):
+    """Collects beats into words of ``pes`` activations, and writes each as soon as it is whole.
+
+    Activations that the last word lacks are written as 0. An input of the wrong length is reported
+    and dropped; the next one starts afresh.
+
+    Parameters
+    ----------
+    config : :class:`SparseConfig`
+        Configuration of the engine.
+
+    Members
+    -------
+    i : ``In(beat_signature(config))``
+        Input vectors, each ended by ``last``.
+    enable : ``In(1)``
+        Beats are accepted.
+    beats : ``In``
+        Beats of a vector.
+    busy : ``Out(1)``
+        A vector has begun and not ended.
+    write_valid, write_addr, write_data : ``Out``
+        Word to write.
+    done : ``Out(1)``
+        The last word of a whole vector is being written.
+    error : ``Out(ErrorCode)``
+        Not ``NONE`` for one cycle when a vector is refused.
+    """
+
+    def __init__(self, config: SparseConfig) -> None:
+        self.config = config
+        super().__init__({
+            "i": In(beat_signature(config)),
+            "enable": In(1),
+            "beats": In(unsigned(BEATS_WIDTH)),
+            "busy": Out(1),
+            "write_valid": Out(1),
+            "write_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "write_data": Out(unsigned(config.pes * config.activation_width)),
+            "done": Out(1),
+            "error": Out(unsigned(4)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        beats_per_word = self.config.pes // self.config.io_lanes
+        beat_width = self.config.io_lanes * self.config.activation_width
+
+        beat = Signal(range(beats_per_word))
+        addr = Signal.like(self.write_addr)
+        left = Signal(BEATS_WIDTH)
+        dropping = Signal()
+        last = self.i.payload.last
+        left_now = Signal(BEATS_WIDTH)
+        m.d.comb += [
+            self.i.ready.eq(self.enable),
+            left_now.eq(left),
+        ]
+        with m.If(~self.busy):
+            m.d.comb += left_now.eq(self.beats)
+        m.d.sync += [self.write_valid.eq(0), self.done.eq(0), self.error.eq(ErrorCode.NONE)]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                self.busy.eq(~last),
+                left.eq(left_now - 1),
+                beat.eq(beat + 1),
+                self.write_addr.eq(addr),
+            ]
+            for number in range(beats_per_word):
+                part = self.write_data.word_select(number, beat_width)
+                with m.If(beat == number):
+                    m.d.sync += part.eq(self.i.payload.data)
+                with m.Elif(beat == 0):
+                    m.d.sync += part.eq(0)
+            with m.If((beat == beats_per_word - 1) | last):
+                m.d.sync += [
+                    self.write_valid.eq(~dropping),
+                    beat.eq(0),
+                    addr.eq(addr + 1),
+                ]
+            with m.If(last):
+                m.d.sync += [addr.eq(0), dropping.eq(0), self.done.eq(~dropping & (left_now == 1))]
+                with m.If(~dropping & (left_now != 1)):
+                    m.d.sync += [
+                        self.error.eq(ErrorCode.INPUT_SHORT),
+                        self.write_valid.eq(0),
+                    ]
+            with m.Elif(~dropping & (left_now == 1)):
+                m.d.sync += [
+                    self.error.eq(ErrorCode.INPUT_LONG),
+                    self.write_valid.eq(0),
+                    dropping.eq(1),
+                ]
+        return m
+
+
+class OutputUnpacker(wiring.Component):
+    """Sends words of ``pes`` activations as beats.
+
+    Parameters
+    ----------
+    config : :class:`SparseConfig`
+        Configuration of the engine.
+
+    Members
+    -------
+    start : ``In(1)``
+        Begin a vector.
+    beats : ``In``
+        Beats of a vector, at least 1. Held while busy.
+    busy : ``Out(1)``
+        Beats are still to be sent.
+    bank_start, bank_step : ``Out(1)``
+        To the activation banks.
+    word : ``In``
+        Their current word.
+    o : ``Out(beat_signature(config))``
+        Output vectors, each ended by ``last``.
+    """
+
+    def __init__(self, config: SparseConfig) -> None:
+        self.config = config
+        super().__init__({
+            "start": In(1),
+            "beats": In(unsigned(BEATS_WIDTH)),
+            "busy": Out(1),
+            "bank_start": Out(1),
+            "bank_step": Out(1),
+            "word": In(unsigned(config.pes * config.activation_width)),
+            "o": Out(beat_signature(config)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        beats_per_word = self.config.pes // self.config.io_lanes
+        beat_width = self.config.io_lanes * self.config.activation_width
+
+        beat = Signal(range(beats_per_word))
+        left = Signal(BEATS_WIDTH)
+        steps = Signal(2)
+        free = Signal()
+        m.d.comb += [
+            self.bank_start.eq(self.start),
+            free.eq(~self.o.valid | self.o.ready),
+        ]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(self.start):
+            m.d.sync += [self.busy.eq(1), left.eq(self.beats), beat.eq(0), steps.eq(2)]
+        with m.Elif(steps != 0):
+            m.d.comb += self.bank_step.eq(1)
+            m.d.sync += steps.eq(steps - 1)
+        with m.Elif(self.busy & free):
+            with m.If(left == 0):
+                m.d.sync += self.busy.eq(0)
+            with m.Else():
+                m.d.sync += [
+                    self.o.valid.eq(1),
+                    self.o.payload.data.eq(self.word.word_select(beat, beat_width)),
+                    self.o.payload.last.eq(left == 1),
+                    left.eq(left - 1),
+                    beat.eq(beat + 1),
+                ]
+                with m.If(beat == beats_per_word - 1):
+                    m.d.comb += self.bank_step.eq(1)
+                    m.d.sync += beat.eq(0)
+        return m

@@ -1,0 +1,147 @@
+"""Runs a compiled network on the RTL of its engine, and compares it with both models."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.golden import run_network
+from eieio.model.sparse.mapping import CompiledNetwork
+from eieio.model.sparse.timing import LayerTiming, NetworkTimer
+from eieio.rtl.emit import emit, write
+from eieio.rtl.sparse.engine import SparseEngine
+from eieio.sim.case import case_environment, load_outputs, save_case
+from eieio.sim.runner import Build, build, run
+
+__all__ = ["Comparison", "RtlRun", "build_engine", "compare", "emit_engine", "run_rtl"]
+
+TOP = "sparse_engine"
+
+
+@dataclass(frozen=True, eq=False)
+class RtlRun:
+    """What the RTL did.
+
+    Attributes
+    ----------
+    outputs : int32 array of shape (samples, outputs)
+        What the output stream carried, in the network's order.
+    activations : list of int32 arrays of shape (samples, outputs of the layer)
+        What each layer wrote, in the network's order.
+    padding_clean : :class:`bool`
+        Whether every position that a last word has beyond a layer's outputs was written as 0.
+    layer_cycles : int64 array of shape (samples, layers)
+        Cycles of each layer, as the engine counted them.
+    blocked_cycles : int64 array of shape (samples,)
+        Cycles in which a column waited for room in a queue.
+    """
+
+    outputs: NDArray[np.int32]
+    activations: list[NDArray[np.int32]]
+    padding_clean: bool
+    layer_cycles: NDArray[np.int64]
+    blocked_cycles: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The RTL beside the models.
+
+    Attributes
+    ----------
+    rtl : RtlRun
+        What the RTL did.
+    golden : list of int32 arrays of shape (samples, outputs of the layer)
+        What each layer must compute.
+    timings : list of lists of LayerTiming
+        What the cycle model says, by sample and layer.
+    mismatches : :class:`int`
+        Integers of any layer, or of the output stream, that differ from the golden model's.
+    cycle_mismatches : :class:`int`
+        Layers and samples whose cycles, and samples whose blocked cycles, differ from the cycle
+        model's.
+    """
+
+    rtl: RtlRun
+    golden: list[NDArray[np.int32]]
+    timings: list[list[LayerTiming]]
+    mismatches: int
+    cycle_mismatches: int
+
+
+def emit_engine(config: SparseConfig) -> dict[str, str]:
+    """Emit the Verilog of an engine: contents by file name."""
+    return emit(SparseEngine(config), TOP, header=f"Sparse engine: {config.label}")
+
+
+def build_engine(config: SparseConfig, *, simulator: str = "verilator", waves: bool = False
+                 ) -> Build:
+    """Emit an engine and build its simulation, or find it in the cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        sources = write(emit_engine(config), Path(folder))
+        return build(sources, TOP, simulator=simulator, waves=waves)
+
+
+def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
+            max_cycles: int = 1_000_000, stall: float = 0.0, folder: Path | None = None) -> RtlRun:
+    """Run inputs of shape (samples, inputs) on the RTL.
+
+    Parameters
+    ----------
+    compiled : CompiledNetwork
+        Network to run.
+    x : integer array of shape (samples, inputs)
+        Inputs.
+    built : Build
+        What :func:`build_engine` returned for ``compiled.config``.
+    max_cycles : :class:`int`
+        Cycles in which an inference must end.
+    stall : :class:`float`
+        Probability that a stream stalls in a cycle.
+    folder : :class:`pathlib.Path`, optional
+        Where to keep what the bench read, wrote and printed, and the waveforms.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = folder or Path(temporary)
+        layers = [layer.layer for layer in compiled.layers]
+        save_case(folder, {"image": compiled.image(), "inputs": compiled.to_engine(x)},
+                  config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
+                  layers=len(layers), outputs=[layer.outputs for layer in layers])
+        run(built, "eieio.sim.bench_sparse_engine", environment=case_environment(folder))
+        recorded = load_outputs(folder)
+
+    pes = compiled.config.pes
+    activations = []
+    clean = True
+    for number, layer in enumerate(layers):
+        mine = recorded["words"][:, 0] == number
+        words = -(-layer.outputs // pes)
+        positions = recorded["data"][mine].reshape(len(x), words * pes)
+        if not np.array_equal(recorded["words"][mine, 1], np.tile(np.arange(words), len(x))):
+            raise AssertionError(f"Layer {layer.name!r} must write its words in order, once each")
+        clean &= not positions[:, layer.outputs:].any()
+        activations.append(compiled.from_engine(positions[:, :layer.outputs], number))
+    return RtlRun(compiled.from_engine(recorded["results"]), activations, clean,
+                  recorded["layer_cycles"], recorded["blocked"])
+
+
+def compare(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
+            stall: float = 0.0, folder: Path | None = None) -> Comparison:
+    """Run inputs of shape (samples, inputs) on the RTL and both models, and compare all of it."""
+    golden = run_network(compiled.network, x)
+    timer = NetworkTimer(compiled)
+    timings = [timer(sample, [layer[number] for layer in golden])
+               for number, sample in enumerate(x)]
+    model_cycles = np.array([[layer.cycles for layer in sample] for sample in timings])
+    model_blocked = np.array([sum(layer.blocked_cycles for layer in sample) for sample in timings])
+    rtl = run_rtl(compiled, x, built, stall=stall, folder=folder,
+                  max_cycles=2 * int(model_cycles.sum(axis=1).max()))
+    mismatches = sum(int(np.count_nonzero(of_rtl != of_golden)) for of_rtl, of_golden in
+                     zip([*rtl.activations, rtl.outputs], [*golden, golden[-1]], strict=True))
+    mismatches += not rtl.padding_clean
+    cycle_mismatches = (int(np.count_nonzero(rtl.layer_cycles != model_cycles))
+                        + int(np.count_nonzero(rtl.blocked_cycles != model_blocked)))
+    return Comparison(rtl, golden, timings, mismatches, cycle_mismatches)
