@@ -78,7 +78,8 @@ class CompiledNetwork:
             entries = codes | runs << config.code_width
             entries = np.append(entries, np.zeros(entries.size % 2, np.uint32))
             if entries.size:
-                sections.append((Target.ENTRIES, pe, 0, entries[0::2] | entries[1::2] << 16))
+                pairs = (entries[0::2] | entries[1::2] << 16).astype(np.uint32)
+                sections.append((Target.ENTRIES, pe, 0, pairs))
             for layer in self.layers:
                 pointers = layer.matrix.pointers[pe] + layer.entry_base[pe]
                 sections.append((Target.POINTERS, pe, layer.pointer_base,
@@ -104,8 +105,7 @@ class CompiledNetwork:
         return np.concatenate(parts)
 
     def to_engine(self, x: NDArray[np.integer], layer: int = 0) -> NDArray[np.int32]:
-        """Arrange the source activations of a layer, shape (samples, inputs), as the engine does.
-        """
+        """Arrange source activations of a layer, shape (samples, inputs), as the engine does."""
         return np.ascontiguousarray(x[:, self.layers[layer].input_order], np.int32)
 
     def from_engine(self, y: NDArray[np.integer], layer: int = -1) -> NDArray[np.int32]:

@@ -115,7 +115,7 @@ class QuantizedNetwork:
 
 def accumulator_bound(codes: NDArray[np.uint8], codebook: NDArray[np.integer],
                       bias: NDArray[np.integer], activation_maximum: int) -> int:
-    """Bound the accumulators of a layer: the largest sum(\\|w\\|) * max\\|a\\| + \\|bias\\|.
+    """Bound the accumulators of a layer: the largest ``sum(|w|) * max|a| + |bias|``.
 
     Every partial sum, in any order, stays within it, so that the order of additions cannot change
     a result.

@@ -29,7 +29,7 @@ __all__ = ["LayerTiming", "LayerWork", "NetworkTimer", "simulate_layer"]
 
 #: Columns that a group looks up ahead of the queues.
 PREFETCH_DEPTH = 8
-#: Cycle of the first take, counted from the cycle before the layer's descriptor is read: descriptor,
+#: Cycle of the first take, counted from the one before the layer's descriptor is read: descriptor,
 #: start, two reads of the activation buffer, and the word itself.
 FIRST_TAKE = 5
 #: From taking an activation to firing its column: three stages of address, block RAM, its output
@@ -158,7 +158,7 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
     reversed_number = np.zeros_like(number)
     for bit in range((config.column_groups // groups).bit_length() - 1):
         reversed_number = reversed_number << 1 | number >> bit & 1
-    order = np.lexsort((lane, reversed_number, word))
+    order: NDArray[np.intp] = np.lexsort((lane, reversed_number, word))
 
     finished = 0
     blocked = 0
@@ -207,7 +207,7 @@ def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: i
     empty_words = np.maximum(np.diff(word, prepend=-1) - 1, 0).tolist()
     pes = decode.shape[1]
     everyone = np.arange(pes)
-    queued = decode > 0
+    queued: NDArray[np.bool_] = np.greater(decode, 0)
     all_queued = queued.all(axis=1).tolist()
     start = np.zeros((queue_depth, pes), np.int64)  # of the last columns in each queue
     place = np.zeros(pes, np.int64)

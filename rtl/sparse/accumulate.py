@@ -34,6 +34,14 @@ class Accumulate(wiring.Component):
         What that row holds in each bank, one cycle later.
     """
 
+    valid: Signal
+    slot: Signal
+    operand: Signal
+    weight: Signal
+    drain: Signal
+    drain_addr: Signal
+    sums: data.View
+
     def __init__(self, config: SparseConfig) -> None:
         self.config = config
         self._depth = config.accumulator_depth // config.column_groups

@@ -1,4 +1,4 @@
-"""Activation bank: the two activation buffers of some lanes, and the search for nonzeros in them."""
+"""Activation bank: both activation buffers of some lanes, and the search for nonzeros."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import memory, wiring
@@ -46,6 +46,20 @@ class ActivationBank(wiring.Component):
     write_valid, write_buffer, write_addr, write_data : ``In``
         Write a whole word into a buffer.
     """
+
+    start: Signal
+    step: Signal
+    take: Signal
+    read_buffer: Signal
+    found: Signal
+    several: Signal
+    lane: Signal
+    activation: Signal
+    word: Signal
+    write_valid: Signal
+    write_buffer: Signal
+    write_addr: Signal
+    write_data: Signal
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config

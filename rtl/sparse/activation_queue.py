@@ -28,7 +28,7 @@ class ActivationQueue(wiring.Component):
     push_start, push_count, push_activation : ``In``
         The column's first entry, its number of entries, and the activation that it meets.
     room : ``Out(1)``
-        The queue has a free place. A register: a place freed in this cycle counts in the next.
+        The queue has a free place. A place freed in this cycle counts in the next.
     fetch_valid, fetch_start, fetch_count : ``Out``
         The oldest column that fetch has not popped.
     fetch_pop : ``In(1)``
@@ -41,6 +41,19 @@ class ActivationQueue(wiring.Component):
         Decode has not started every column.
     """
 
+    push: Signal
+    push_start: Signal
+    push_count: Signal
+    push_activation: Signal
+    room: Signal
+    fetch_valid: Signal
+    fetch_start: Signal
+    fetch_count: Signal
+    fetch_pop: Signal
+    decode_activation: Signal
+    decode_pop: Signal
+    occupied: Signal
+
     def __init__(self, config: SparseConfig) -> None:
         self.config = config
         self._entry_width = ceil_log2(config.entry_depth + 1)
@@ -49,7 +62,7 @@ class ActivationQueue(wiring.Component):
             "push_start": In(unsigned(self._entry_width)),
             "push_count": In(unsigned(self._entry_width)),
             "push_activation": In(signed(config.activation_width)),
-            "room": Out(1, init=1),
+            "room": Out(1),
             "fetch_valid": Out(1),
             "fetch_start": Out(unsigned(self._entry_width)),
             "fetch_count": Out(unsigned(self._entry_width)),
@@ -93,15 +106,17 @@ class ActivationQueue(wiring.Component):
 
         occupancy = Signal(range(depth + 1))
         next_occupancy = Signal.like(occupancy)
+        full = Signal()
         unfetched = Signal(range(depth + 1))
         m.d.comb += [
             next_occupancy.eq(occupancy + self.push - self.decode_pop),
             self.fetch_valid.eq(unfetched != 0),
+            self.room.eq(~full),
             self.occupied.eq(occupancy != 0),
         ]
         m.d.sync += [
             occupancy.eq(next_occupancy),
-            self.room.eq(next_occupancy != depth),
+            full.eq(next_occupancy == depth),
             unfetched.eq(unfetched + self.push - self.fetch_pop),
         ]
         return m

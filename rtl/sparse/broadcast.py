@@ -54,6 +54,26 @@ class Broadcast(wiring.Component):
         Its activation.
     """
 
+    start: Signal
+    words: Signal
+    pointer_base: Signal
+    word_columns: Signal
+    busy: Signal
+    found: Signal
+    several: Signal
+    offset: Signal
+    activation: Signal
+    take: Signal
+    step: Signal
+    column_valid: Signal
+    column_even_addr: Signal
+    column_odd_addr: Signal
+    column_odd: Signal
+    ready: Signal
+    waiting: Signal
+    fire: Signal
+    fire_activation: Signal
+
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
         self._bank_addr_width = ceil_log2(config.pointer_depth // 2)

@@ -41,6 +41,18 @@ class ColumnPointers(wiring.Component):
         Write a pointer.
     """
 
+    column_valid: Signal
+    column_even_addr: Signal
+    column_odd_addr: Signal
+    column_odd: Signal
+    pop: Signal
+    start: Signal
+    count: Signal
+    empty: Signal
+    load_valid: Signal
+    load_addr: Signal
+    load_data: Signal
+
     def __init__(self, config: SparseConfig) -> None:
         self.config = config
         self._bank_depth = config.pointer_depth // 2

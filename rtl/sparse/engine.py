@@ -63,6 +63,21 @@ class SparseEngine(wiring.Component):
         Monitor: a word of ``pes`` requantized activations is being written.
     """
 
+    image: stream.Interface
+    i: stream.Interface
+    o: stream.Interface
+    run: Signal
+    busy: Signal
+    error: Signal
+    clear_error: Signal
+    cycles: Signal
+    blocked_cycles: Signal
+    layer_done: Signal
+    word_valid: Signal
+    word_layer: Signal
+    word_addr: Signal
+    word_data: Signal
+
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
         width = config.activation_width

@@ -1,7 +1,7 @@
 """Entry decode: turns weight entries into accumulator slots and weight codes."""
 
 from amaranth.hdl import Module, Signal, signed, unsigned
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -39,6 +39,17 @@ class EntryDecode(wiring.Component):
     valid, slot, operand : ``Out``
         There is a product; its accumulator slot; its activation.
     """
+
+    pair_valid: Signal
+    pair: data.View
+    pair_pop: Signal
+    activation: Signal
+    activation_pop: Signal
+    busy: Signal
+    code: Signal
+    valid: Signal
+    slot: Signal
+    operand: Signal
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = config

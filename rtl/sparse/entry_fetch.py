@@ -61,6 +61,17 @@ class EntryFetch(wiring.Component):
         (high half) as ``code`` (low bits) and ``run``, each in 16 bits.
     """
 
+    column_valid: Signal
+    column_start: Signal
+    column_count: Signal
+    column_pop: Signal
+    pair_valid: Signal
+    pair: data.View
+    pair_pop: Signal
+    load_valid: Signal
+    load_addr: Signal
+    load_data: Signal
+
     def __init__(self, config: SparseConfig) -> None:
         self.config = config
         self._bank_depth = config.entry_depth // 2

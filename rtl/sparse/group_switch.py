@@ -40,6 +40,22 @@ class GroupSwitch(wiring.Component):
         All PEs of a group are ready.
     """
 
+    group_bits: Signal
+    bank_found: list[Signal]
+    bank_several: list[Signal]
+    bank_lane: list[Signal]
+    bank_activation: list[Signal]
+    bank_take: list[Signal]
+    bank_step: list[Signal]
+    found: list[Signal]
+    several: list[Signal]
+    offset: list[Signal]
+    activation: list[Signal]
+    take: list[Signal]
+    step: list[Signal]
+    pe_ready: list[Signal]
+    ready: list[Signal]
+
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
         groups = config.column_groups

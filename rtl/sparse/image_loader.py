@@ -34,6 +34,16 @@ class ImageLoader(wiring.Component):
         Not ``NONE`` for one cycle when something is refused.
     """
 
+    i: stream.Interface
+    enable: Signal
+    busy: Signal
+    valid: Signal
+    target: Signal
+    unit: Signal
+    addr: Signal
+    data: Signal
+    error: Signal
+
     def __init__(self, config: SparseConfig) -> None:
         self.config = config
         super().__init__({

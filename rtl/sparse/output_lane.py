@@ -38,6 +38,17 @@ class OutputLane(wiring.Component):
         Write a bias.
     """
 
+    bias_addr: Signal
+    sum: Signal
+    multiplier: Signal
+    shift: Signal
+    minimum: Signal
+    maximum: Signal
+    activation: Signal
+    load_valid: Signal
+    load_addr: Signal
+    load_data: Signal
+
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
         self._requantize = Requantize(accumulator_width=config.accumulator_width,

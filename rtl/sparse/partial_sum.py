@@ -44,6 +44,11 @@ class PartialSum(wiring.Component):
         Sum of each lane.
     """
 
+    group_bits: Signal
+    first_bank: Signal
+    banks: data.View
+    sums: Signal
+
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
         groups = config.column_groups

@@ -1,6 +1,6 @@
 """Processing element of the sparse engine."""
 
-from amaranth.hdl import Cat, Module, signed, unsigned
+from amaranth.hdl import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -51,6 +51,24 @@ class ProcessingElement(wiring.Component):
         Where and what: a pair of entries as entry fetch takes it, a column pointer, or a weight at
         ``layer * 2 ** code_width + code``.
     """
+
+    column_valid: Signal
+    column_even_addr: Signal
+    column_odd_addr: Signal
+    column_odd: Signal
+    ready: Signal
+    fire: Signal
+    fire_activation: Signal
+    layer: Signal
+    idle: Signal
+    drain: Signal
+    drain_addr: Signal
+    sums: data.View
+    load_entries: Signal
+    load_pointers: Signal
+    load_codebook: Signal
+    load_addr: Signal
+    load_data: Signal
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config

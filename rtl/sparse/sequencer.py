@@ -68,6 +68,39 @@ class Sequencer(wiring.Component):
         Cycles since the inference began, until the last word was written.
     """
 
+    begin: Signal
+    free: Signal
+    done: Signal
+    sent: Signal
+    source: Signal
+    layer: Signal
+    start: Signal
+    words: Signal
+    pointer_base: Signal
+    word_columns: Signal
+    group_bits: Signal
+    multiplier: Signal
+    shift: Signal
+    minimum: Signal
+    maximum: Signal
+    input_beats: Signal
+    output_beats: Signal
+    finished: Signal
+    drain_valid: Signal
+    drain_banks: Signal
+    drain_addr: Signal
+    drain_bias_addr: Signal
+    first_bank: Signal
+    write_valid: Signal
+    write_addr: Signal
+    layer_done: Signal
+    load_descriptor: Signal
+    load_layers: Signal
+    load_addr: Signal
+    load_data: Signal
+    loaded: Signal
+    cycles: Signal
+
     def __init__(self, config: SparseConfig, *, write_latency: int) -> None:
         self.config = config
         self._write_latency = write_latency

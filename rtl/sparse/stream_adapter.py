@@ -51,6 +51,16 @@ class InputPacker(wiring.Component):
         Not ``NONE`` for one cycle when a vector is refused.
     """
 
+    i: stream.Interface
+    enable: Signal
+    beats: Signal
+    busy: Signal
+    write_valid: Signal
+    write_addr: Signal
+    write_data: Signal
+    done: Signal
+    error: Signal
+
     def __init__(self, config: SparseConfig) -> None:
         self.config = config
         super().__init__({
@@ -141,6 +151,14 @@ class OutputUnpacker(wiring.Component):
     o : ``Out(beat_signature(config))``
         Output vectors, each ended by ``last``.
     """
+
+    start: Signal
+    beats: Signal
+    busy: Signal
+    bank_start: Signal
+    bank_step: Signal
+    word: Signal
+    o: stream.Interface
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = config

@@ -1,0 +1,159 @@
+"""Takes an image apart: the compiled network whose image it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.csc import InterleavedCsc, decode
+from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField, Target
+from eieio.model.sparse.mapping import CompiledLayer, CompiledNetwork
+from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwork
+
+__all__ = ["LayerLabel", "disassemble", "labels"]
+
+
+@dataclass(frozen=True)
+class LayerLabel:
+    """What an image does not say about a layer, because the engine need not know it.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        Name shown to the user.
+    inputs, outputs : :class:`int`
+        Shape.
+    input_scale, weight_scale, output_scale : :class:`float`
+        Real value of the integer 1.
+    input_order, output_order : tuple of :class:`int`, or None
+        Which activation lies at each position of the engine's words; None if in order.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    input_scale: float
+    weight_scale: float
+    output_scale: float
+    input_order: tuple[int, ...] | None = None
+    output_order: tuple[int, ...] | None = None
+
+
+def labels(compiled: CompiledNetwork) -> list[LayerLabel]:
+    """Return what :func:`disassemble` needs beside the image."""
+    def order(places: NDArray[np.int64]) -> tuple[int, ...] | None:
+        in_order = np.array_equal(places, np.arange(places.size))
+        return None if in_order else tuple(places.tolist())
+
+    return [LayerLabel(layer.layer.name, layer.layer.inputs, layer.layer.outputs,
+                       layer.layer.input_scale, layer.layer.weight_scale,
+                       layer.layer.output_scale, order(layer.input_order),
+                       order(layer.output_order))
+            for layer in compiled.layers]
+
+
+def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
+                layers: Sequence[LayerLabel]) -> CompiledNetwork:
+    """Rebuild a compiled network from its image; the inverse of ``CompiledNetwork.image``.
+
+    Parameters
+    ----------
+    image : uint32 array of shape (words,)
+        Words of the image.
+    config : SparseConfig
+        Engine it was compiled for.
+    name : :class:`str`
+        Name of the network.
+    layers : sequence of LayerLabel
+        What :func:`labels` returned.
+
+    Returns
+    -------
+    CompiledNetwork
+        The network, with the same image.
+
+    Raises
+    ------
+    InputError
+        If the image is not one for this engine and these layers.
+    """
+    try:
+        compiled = _disassemble(image, config, name, layers)
+        same = np.array_equal(compiled.image(), image)
+    except (IndexError, KeyError, ValueError):
+        same = False
+    else:
+        if same:
+            return compiled
+    raise InputError(f"Image of {name!r} must fit its engine and its layers")
+
+
+def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
+                 layers: Sequence[LayerLabel]) -> CompiledNetwork:
+    memories = _memories(image)
+    pes = config.pes
+    descriptors = memories[Target.DESCRIPTORS, 0].reshape(-1, DESCRIPTOR_FIELDS).astype(np.int64)
+    codebooks = memories[Target.CODEBOOK, 0].view(np.int32).reshape(-1, 1 << config.code_width)
+    biases = np.stack([memories[Target.BIASES, pe].view(np.int32) for pe in range(pes)], axis=1)
+    pointers = np.stack([memories[Target.POINTERS, pe] for pe in range(pes)]).astype(np.int64)
+    pairs = [memories.get((Target.ENTRIES, pe), np.zeros(0, np.uint32)) for pe in range(pes)]
+    entries = [np.stack([words & 0xFFFF, words >> 16], axis=1).ravel() for words in pairs]
+
+    compiled: list[CompiledLayer] = []
+    for label, descriptor, codebook in zip(layers, descriptors, codebooks, strict=True):
+        groups = 1 << int(descriptor[DescriptorField.POINTER_BASE] >> 28)
+        pointer_base = int(descriptor[DescriptorField.POINTER_BASE] & 0xFFFFFFF)
+        bias_base = int(descriptor[DescriptorField.BIAS_BASE] & 0xFFFF)
+        absolute = pointers[:, pointer_base:pointer_base - (-label.inputs // groups) + 1]
+        mine = np.concatenate([entries[pe][bounds[0]:bounds[-1]]
+                               for pe, bounds in enumerate(absolute)])
+        matrix = InterleavedCsc(
+            (label.outputs, label.inputs), pes, groups, config.run_width,
+            (mine & ((1 << config.code_width) - 1)).astype(np.uint8),
+            (mine >> config.code_width).astype(np.uint8), absolute - absolute[:, :1])
+        input_order = _order(label.input_order, label.inputs)
+        output_order = _order(label.output_order, label.outputs)
+        codes = np.empty(matrix.shape, np.uint8)
+        codes[np.ix_(output_order, input_order)] = decode(matrix)
+        bias = np.empty(label.outputs, np.int64)
+        words = -(-label.outputs // pes)
+        bias[output_order] = biases[bias_base:bias_base + words].ravel()[:label.outputs]
+        layer = QuantizedLayer(
+            label.name, codes, codebook, bias, int(descriptor[DescriptorField.MULTIPLIER]),
+            int(descriptor[DescriptorField.BIAS_BASE] >> 16),
+            _signed(descriptor[DescriptorField.MINIMUM]),
+            _signed(descriptor[DescriptorField.MAXIMUM]),
+            label.input_scale, label.weight_scale, label.output_scale)
+        compiled.append(CompiledLayer(layer, matrix, groups, input_order, output_order,
+                                      pointer_base, absolute[:, 0], bias_base))
+    network = QuantizedNetwork(
+        name, tuple(layer.layer for layer in compiled), config.activation_width)
+    return CompiledNetwork(network, config, tuple(compiled))
+
+
+def _memories(image: NDArray[np.uint32]) -> dict[tuple[int, int], NDArray[np.uint32]]:
+    """Contents by target and PE or lane."""
+    memories: dict[tuple[int, int], NDArray[np.uint32]] = {}
+    place = 0
+    while place < image.size:
+        head, addr, count = (int(word) for word in image[place:place + 3])
+        words = image[place + 3:place + 3 + count]
+        key = (head >> 28, head & 0xFFFF)
+        old = memories.get(key, np.zeros(0, np.uint32))
+        memory = np.zeros(max(old.size, addr + words.size), np.uint32)
+        memory[:old.size] = old
+        memory[addr:addr + words.size] = words
+        memories[key] = memory
+        place += 3 + count
+    return memories
+
+
+def _order(order: tuple[int, ...] | None, size: int) -> NDArray[np.int64]:
+    return np.arange(size) if order is None else np.array(order, np.int64)
+
+
+def _signed(word: np.int64) -> int:
+    return int(word) - (int(word) >> 31 << 32)
