@@ -146,7 +146,7 @@ class Requantize(wiring.Component):
         stages += 1
 
         # Far outside the range of the results nothing matters but the side.
-        width = self.output_width + 2
+        width = self.output_width + 1
         if len(rounded) > width:
             inside = rounded[width - 1:].all() | ~rounded[width - 1:].any()
             outside = Cat((~rounded[-1]).replicate(width - 1), rounded[-1])

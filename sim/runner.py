@@ -271,8 +271,13 @@ def run(build: Build, test_module: str, *, environment: Mapping[str, str] | None
     results_path = place / "results.xml"
     waves = place / f"{'dump' if build.simulator == 'verilator' else build.top}.{build.waves}"
 
-    variables = {"SIM_CMD_PREFIX": "", "COCOTB_ANSI_OUTPUT": "0", "COCOTB_TOPLEVEL": build.top,
-                 **(environment or {})}
+    variables = {
+        "COCOTB_ANSI_OUTPUT": "0",
+        # By default cocotb lets pytest rewrite whatever is imported, which takes seconds.
+        "COCOTB_REWRITE_ASSERTION_FILES": f"{test_module.rpartition('.')[2]}.py",
+        "SIM_CMD_PREFIX": "",
+        **(environment or {}),
+    }
     if shutil.which("timeout"):
         variables["SIM_CMD_PREFIX"] = f"timeout --kill-after=10 {timeout:g}"
     plusargs = [f"+verilator+seed+{seed % 0x7FFFFFFF + 1}", "+verilator+rand+reset+2"]
