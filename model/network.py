@@ -114,7 +114,7 @@ class Network:
         return nonzeros / sum(layer.weight.size for layer in self.layers)
 
     def activations(self, x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Outputs of every layer for inputs of shape (samples, inputs), in float32."""
+        """Compute the outputs of every layer for inputs of shape (samples, inputs), in float32."""
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise InputError(
                 f"Input must have shape (samples, {self.inputs}), not {x.shape}")
@@ -127,5 +127,5 @@ class Network:
         return outputs
 
     def forward(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Outputs of the last layer: float32 array of shape (samples, outputs)."""
+        """Compute the outputs of the last layer: float32 array of shape (samples, outputs)."""
         return self.activations(x)[-1]

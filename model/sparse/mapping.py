@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.sparse.balance import balance_rows
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, encode
 from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField, Target
@@ -116,7 +117,7 @@ class CompiledNetwork:
 
 
 def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
-                    groups: Sequence[int] | None = None) -> CompiledNetwork:
+                    groups: Sequence[int] | None = None, balance: bool = True) -> CompiledNetwork:
     """Lay a network out in the memories of an engine.
 
     Parameters
@@ -128,6 +129,9 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
     groups : sequence of :class:`int`, optional
         Column groups for each layer; each one of ``config.column_group_choices``. The default is
         1 for every layer.
+    balance : :class:`bool`
+        Whether rows may change places so that PEs get equal work. This costs no hardware: the next
+        layer's columns, or the reader of the output, follow.
 
     Returns
     -------
@@ -157,15 +161,17 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
             raise InputError(f"Layer {layer.name!r}: column groups must be one of "
                              f"{config.column_group_choices}, not {layer_groups}")
         _check_layer(layer, config)
-        matrix = encode(layer.codes[:, input_order], pes=config.pes, groups=layer_groups,
+        codes = _take(layer.codes, input_order, axis=1)
+        output_order = (balance_rows(codes, pes=config.pes, groups=layer_groups) if balance
+                        else np.arange(layer.outputs))
+        matrix = encode(_take(codes, output_order, axis=0), pes=config.pes, groups=layer_groups,
                         run_width=config.run_width)
-        compiled = CompiledLayer(layer, matrix, layer_groups, input_order,
-                                 np.arange(layer.outputs), pointer_base, entry_base, bias_base)
-        layers.append(compiled)
+        layers.append(CompiledLayer(layer, matrix, layer_groups, input_order, output_order,
+                                    pointer_base, entry_base, bias_base))
         pointer_base += -(-matrix.pointers.shape[1] // 2) * 2
         bias_base += -(-layer.outputs // config.pes)
         entry_base = entry_base + matrix.pointers[:, -1]
-        input_order = compiled.output_order
+        input_order = output_order
         _check(matrix.slots, config.accumulator_depth, "accumulators in each PE",
                "accumulator_depth", layer.name)
         _check(pointer_base, config.pointer_depth, "column pointers in each PE up to this layer",
@@ -175,6 +181,13 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
         _check(int(entry_base.max()), config.entry_depth,
                "weight entries in the fullest PE up to this layer", "entry_depth", layer.name)
     return CompiledNetwork(network, config, tuple(layers))
+
+
+def _take(codes: NDArray[np.uint8], order: NDArray[np.int64], axis: int) -> NDArray[np.uint8]:
+    """Put rows or columns in order; large matrices that are in order already are not copied."""
+    if np.array_equal(order, np.arange(order.size)):
+        return codes
+    return np.take(codes, order, axis=axis)
 
 
 def _check(needed: int, available: int, what_of: str, option: str, name: str,

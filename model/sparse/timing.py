@@ -207,8 +207,8 @@ def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: i
     empty_words = np.maximum(np.diff(word, prepend=-1) - 1, 0).tolist()
     pes = decode.shape[1]
     everyone = np.arange(pes)
-    queued: NDArray[np.bool_] = np.greater(decode, 0)
-    all_queued = queued.all(axis=1).tolist()
+    queued = decode > 0
+    all_queued = decode.min(axis=1) > 0
     start = np.zeros((queue_depth, pes), np.int64)  # of the last columns in each queue
     place = np.zeros(pes, np.int64)
     end = np.zeros(pes, np.int64)
