@@ -1,0 +1,162 @@
+"""``eieio build``: the whole way from a network to verified hardware."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from eieio.model.compress.stages import Compression, compress_network
+from eieio.model.compress.weight_sharing import Initialisation
+from eieio.model.errors import InputError
+from eieio.model.formats.design_folder import MANIFEST, Design, output_folder
+from eieio.model.formats.samples import Samples
+from eieio.model.sparse.golden import run_network
+from eieio.model.sparse.mapping import CompiledNetwork
+from eieio.model.sparse.report import accuracy, inference_figures, layer_figures
+from eieio.scripts import steps
+from eieio.scripts.console import check_writable, progress, show, write_json
+from eieio.scripts.figures import accuracy_table, cycle_table, stage_table
+from eieio.scripts.options import (
+    compression_options,
+    engine_options,
+    json_option,
+    sample_options,
+    simulator_options,
+)
+from eieio.sim import runner
+from eieio.sim.sparse_simulation import Comparison
+
+__all__ = ["build"]
+
+
+@click.command(short_help="Compress, compile, emit and verify a network in one go.")
+@click.argument("network", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True,
+              help="Folder to make; an earlier design in it is replaced.")
+@click.option("--simulate", "count", type=click.IntRange(min=0), default=10, show_default=True,
+              help="Run this many of the samples, from the first on, on the RTL.")
+@sample_options
+@compression_options
+@engine_options
+@simulator_options
+@json_option
+@click.pass_context
+def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Path | None,
+          input_scale: float | None, density: tuple[float, ...], quality: tuple[float, ...],
+          initialisation: Initialisation, seed: int, engine: str, options: dict[str, Any],
+          simulator: str, json_file: Path | None) -> None:
+    """Go the whole way: from the file NETWORK to hardware that is proved to compute it.
+
+    The network is pruned (if --density or --quality is given), its weights are shared (unless they
+    are already) and Huffman-coded. It is quantized to integers, compiled for the engine, and the
+    engine is written as Verilog. Then the RTL runs --simulate samples under cocotb; the integers of
+    every layer and the cycles of every layer must equal the golden model's and the cycle model's.
+
+    \b
+    The folder --out then holds
+      rtl/*.v, rtl/*.f   the engine in Verilog, and the list of its files
+      network.eie        the compressed network
+      network.image      the image that the engine loads
+      design.json        the configuration and the list of files
+
+    \b
+    Example:
+      eieio build lenet.npz --samples mnist_test.npz --pes 16 --out design \\
+          --simulate 100 --json report.json
+    """  # noqa: D301
+    check_writable(json_file)
+    with output_folder(out) as folder:
+        loaded = steps.load(network)
+        taken = steps.samples_or_random(samples, loaded, input_scale, seed)
+        if count > len(taken.x):
+            raise InputError(f"Option --simulate must be at most {len(taken.x)}, the number of "
+                             f"samples, not {count}")
+        with progress("Sharing weights"):
+            compression = compress_network(
+                loaded, density=density, quality=quality, code_width=options.get("code_width"),
+                initialisation=initialisation, seed=seed)
+        compiled = steps.compile_shared(compression.shared, taken, options)
+        design = steps.write_design(folder, compiled.config, compression, compiled)
+        figures = _figures(compression, compiled, taken)
+        figures |= {"engine": engine, "simulator": simulator if count else None}
+        comparison = None
+        if count:
+            with progress(f"Building the simulation ({simulator})"):
+                built = runner.build(design.sources(folder), design.top, simulator=simulator)
+            x = compiled.network.quantize_input(taken.x[:count])
+            comparison = steps.simulate_design(compiled, x, built)
+    figures |= _verified(comparison, count)
+    figures |= {"out": str(out), "files": [*design.files, MANIFEST]}
+    write_json(json_file, figures)
+    _show(compression, figures, design, out, json_file)
+    if figures["mismatches"] or figures["cycle_mismatches"]:
+        click.echo(f"eieio: The RTL differs from the models: {figures['mismatches']} integers and "
+                   f"{figures['cycle_mismatches']} cycle counts", err=True)
+        ctx.exit(1)
+
+
+def _figures(compression: Compression, compiled: CompiledNetwork,
+             samples: Samples) -> dict[str, Any]:
+    """Figures of the network: sizes, accuracies, layers."""
+    stages = compression.stages()
+    last = stages[-1]
+    figures: dict[str, Any] = {
+        "network": compression.shared.name,
+        "parameters": compression.original.parameters,
+        "density": last.density,
+        "bits_per_weight": last.bits_per_weight,
+        "bits_per_nonzero": last.bits_per_nonzero,
+        "float32_bytes": stages[0].bytes,
+        "compressed_bytes": last.bytes,
+        "ratio": last.ratio,
+        "stages": [stage.to_dict() for stage in stages],
+        "samples": len(samples.x),
+        "calibration_samples": min(len(samples.x), steps.CALIBRATION_SAMPLES),
+        "accuracy_float": None,
+        "accuracy_compressed": None,
+        "accuracy_integer": None,
+    }
+    if samples.labels is not None:
+        with progress("Measuring the accuracy"):
+            quantized = compiled.network
+            integers = run_network(quantized, quantized.quantize_input(samples.x))[-1]
+            figures |= {
+                "accuracy_float": accuracy(compression.original.forward(samples.x),
+                                           samples.labels),
+                "accuracy_compressed": accuracy(compression.shared.to_network().forward(samples.x),
+                                                samples.labels),
+                "accuracy_integer": accuracy(integers, samples.labels),
+            }
+    return figures | {"config": compiled.config.to_dict(), "layers": layer_figures(compiled),
+                      "image_bytes": compiled.image().nbytes}
+
+
+def _verified(comparison: Comparison | None, count: int) -> dict[str, Any]:
+    """Figures of the simulation."""
+    if comparison is None:
+        return {"images": 0, "mismatches": 0, "cycle_mismatches": 0, "inferences": []}
+    return {
+        "images": count,
+        "mismatches": comparison.mismatches,
+        "cycle_mismatches": comparison.cycle_mismatches,
+        "compared_integers": sum(layer.size for layer in comparison.golden)
+        + int(np.size(comparison.rtl.outputs)),
+        **inference_figures(comparison.timings, comparison.rtl.layer_cycles),
+    }
+
+
+def _show(compression: Compression, figures: dict[str, Any], design: Design, out: Path,
+          json_file: Path | None) -> None:
+    show(stage_table(compression.stages()), accuracy_table(figures, figures["samples"]))
+    if figures["images"]:
+        verdict = "equal" if not figures["mismatches"] else f"{figures['mismatches']} differ"
+        cycles = "equal" if not figures["cycle_mismatches"] \
+            else f"{figures['cycle_mismatches']} differ"
+        show(cycle_table(figures),
+             f"RTL against the golden model, {figures['images']} inferences, "
+             f"{figures['compared_integers']:,} integers: {verdict}",
+             f"RTL against the cycle model, every layer: {cycles}")
+    else:
+        show("RTL: not simulated")
+    steps.show_files(design, out, json_file)

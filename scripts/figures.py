@@ -1,0 +1,42 @@
+"""Tables of figures that several commands show."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from eieio.model.compress.stages import Stage
+from eieio.scripts.console import table
+
+__all__ = ["accuracy_table", "cycle_table", "stage_table"]
+
+
+def stage_table(stages: Sequence[Stage]) -> Table:
+    """Show what each stage of compression is worth."""
+    return table(("compression", "density", "bits/weight", "bits/nonzero", "bytes", "ratio"),
+                 [(stage.name, f"{stage.density:.2%}", f"{stage.bits_per_weight:.2f}",
+                   "" if stage.name == "float32" else f"{stage.bits_per_nonzero:.2f}",
+                   f"{stage.bytes:,}", f"{stage.ratio:.1f}x") for stage in stages])
+
+
+def accuracy_table(figures: dict[str, Any], samples: int) -> Table | str:
+    """Show accuracies: the figures whose names begin with ``accuracy_``."""
+    rows = [(name.removeprefix("accuracy_"), f"{value:.2%}") for name, value in figures.items()
+            if name.startswith("accuracy_") and value is not None]
+    if not rows:
+        return "Accuracy: not measured, for want of samples with labels"
+    return table(("network", f"accuracy on {samples:,} samples"), rows)
+
+
+def cycle_table(figures: dict[str, Any]) -> Table:
+    """Show the cycles of an inference: RTL, cycle model and ideal."""
+    rows = []
+    for name, key in (("RTL", "cycles_rtl"), ("cycle model", "cycles_model"),
+                      ("ideal", "cycles_ideal")):
+        if key in figures:
+            cycles = np.array(figures[key])
+            rows.append((name, f"{cycles.mean():,.1f}", f"{cycles.min():,.0f}",
+                         f"{cycles.max():,.0f}"))
+    return table((f"cycles of {len(figures['inferences'])} inferences", "mean", "min", "max"),
+                 rows)

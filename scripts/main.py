@@ -1,0 +1,102 @@
+"""The console command ``eieio``: finds the subcommand, and turns errors into one line."""
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from eieio.model.errors import InputError
+
+__all__ = ["main"]
+
+_COMMANDS = ("compress", "generate", "simulate", "infer", "build")
+
+
+class _Commands(click.Group):
+    """Imports a subcommand only when it is needed, and reports every error on one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*_COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        return getattr(import_module(f"eieio.scripts.{cmd_name}"), cmd_name)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **kwargs)
+        try:
+            status = super().main(*args, standalone_mode=False, **kwargs)
+        except click.Abort:
+            _complain("interrupted")
+            sys.exit(130)
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else "eieio"
+            _complain(f"{error.format_message()} (try '{path} --help')")
+            sys.exit(2)
+        except click.ClickException as error:
+            _complain(error.format_message())
+            sys.exit(2)
+        except InputError as error:
+            _complain(str(error))
+            sys.exit(2)
+        except OSError as error:
+            name = f"{error.filename}: " if error.filename else ""
+            _complain(f"{name}{error.strerror or error}")
+            sys.exit(2)
+        except MemoryError:
+            _complain("not enough memory")
+            sys.exit(2)
+        except Exception as error:
+            if not _is_tool_error(error):
+                raise
+            _complain(str(error))
+            sys.exit(2)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _is_tool_error(error: Exception) -> bool:
+    """Tell failures of Yosys and simulators; the modules are loaded if one occurred."""
+    for module, names in (("eieio.sim.runner", ("BuildError", "SimulationError")),
+                          ("eieio.rtl.emit", ("EmissionError",))):
+        if module in sys.modules and isinstance(
+                error, tuple(getattr(sys.modules[module], name) for name in names)):
+            return True
+    return False
+
+
+def _complain(message: str) -> None:
+    click.echo(f"eieio: {' '.join(message.split())}", err=True)
+
+
+@click.group(cls=_Commands, invoke_without_command=True,
+             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("eieio"), prog_name="eieio", message="%(prog)s %(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """From a trained neural network to verified, synthesizable hardware.
+
+    \b
+    The whole way in one command:
+      eieio build network.onnx --samples test.npz --pes 16 --out design --simulate 100
+    Or step by step:
+      eieio compress network.onnx --density 0.08 --out network.eie
+      eieio generate network.eie --samples test.npz --pes 16 --out design
+      eieio simulate design --input test.npz --count 100
+      eieio infer design --input x.npy --output y.npy --on rtl
+
+    A network is a file of fully connected layers: .npz, .onnx, Deep Compression's .net (with its
+    prototxt beside it), or .eie, which 'eieio compress' writes.
+
+    Results go to standard output, progress and errors to standard error. The exit status is 0, or
+    1 if the hardware's results differ from the models', or 2 after an error.
+    """  # noqa: D301
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+if __name__ == "__main__":
+    main(prog_name="eieio")
