@@ -32,7 +32,8 @@ __all__ = ["StreamMonitor", "StreamSink", "StreamSource", "reset", "run_streams"
 async def reset(dut: Any, *, cycles: int = 2, period: float = 10) -> None:
     """Start the clock ``clk``, of ``period`` nanoseconds, and hold ``rst`` for some cycles."""
     dut.rst.value = 1
-    Clock(dut.clk, period, unit="ns").start()
+    # The first edge comes half a period later, when all initial values have been written.
+    Clock(dut.clk, period, unit="ns").start(start_high=False)
     for _ in range(cycles):
         await RisingEdge(dut.clk)
     dut.rst.value = 0

@@ -3,19 +3,26 @@
 import gc
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from amaranth.hdl import ClockDomain, Instance, Module, Signal, signed, unsigned
+from amaranth.hdl import ClockDomain, Instance, Module, ResetInserter, Signal, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
+from numpy.typing import NDArray
 
 from eieio.rtl.emit import EmissionError, emit, shared, write
+from eieio.sim.case import case_environment, load_outputs, save_case
+from eieio.sim.runner import build, run
 
 LANES = 8
+Integers = NDArray[np.int64]
 
 
 class Lane(wiring.Component):
@@ -290,6 +297,49 @@ def test_instance_is_an_instance() -> None:
 
     emit(Top(Lane()), "top", header="")
     assert isinstance(seen[0], Instance)
+
+
+def simulate(addr: Integers, a: Integers) -> list[list[int]]:
+    """Return the sums of the lanes in each cycle, by the Amaranth simulator."""
+    dut = Lanes()
+    rst = Signal()
+    seen = []
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(rst, 1)
+        ctx.set(dut.a, int(a[0]))
+        await ctx.tick()
+        ctx.set(rst, 0)
+        for now_addr, now_a in zip(addr.tolist(), a.tolist(), strict=True):
+            ctx.set(dut.addr, now_addr)
+            ctx.set(dut.a, now_a)
+            _, _, *sums = await ctx.tick().sample(*dut.sums)
+            seen.append(sums)
+
+    sim = Simulator(ResetInserter(rst)(dut))
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+    return seen
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+def test_verilog_does_what_amaranth_does(simulator: str, tmp_path: Path,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    if simulator == "icarus" and shutil.which("iverilog") is None:
+        pytest.skip("needs Icarus")
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    rng = np.random.default_rng(0)
+    addr, a = rng.integers(16, size=200), rng.integers(-128, 128, size=200)
+    save_case(tmp_path, {"addr": addr, "a": a})
+
+    sources = write(emit(Lanes(), "lanes", header=""), tmp_path)
+    run(build(sources, "lanes", simulator=simulator), "bench_lanes",
+        environment=case_environment(tmp_path))
+
+    sums = load_outputs(tmp_path)["sums"]
+    assert len(np.unique(sums[-1])) == LANES
+    assert sums.tolist() == simulate(addr, a)
 
 
 def test_write(tmp_path: Path) -> None:
