@@ -14,6 +14,7 @@ module are visible to a bench: making every signal public costs most of the spee
 designs the build does not finish.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -34,7 +35,6 @@ from xml.etree import ElementTree
 import cocotb_tools.config
 import find_libpython
 from cocotb_tools.runner import get_runner
-from filelock import FileLock
 
 from eieio.model.errors import InputError
 
@@ -201,7 +201,7 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     folder = cache / f"{simulator}-{top}-{key}"
     done = folder / "done"
-    with FileLock(f"{folder}.lock"):
+    with _locked(Path(f"{folder}.lock")):
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -378,6 +378,14 @@ def _cache(cache: Path | None) -> Path:
                          f"EIEIO_CACHE to another")
     cache.mkdir(parents=True, exist_ok=True)
     return cache
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep other processes out; the lock goes when the process does."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _tool_versions(simulator: str) -> list[str]:
