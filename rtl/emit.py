@@ -320,6 +320,11 @@ def _verilog(text: str) -> dict[str, str]:
         raise EmissionError(f"Yosys failed: {result.stderr.strip()}")
     # Verilog cannot have wires of no bits, such as the empty fields of a view.
     verilog = re.sub(r"(?m)^  wire (signed )?\[-1:0\] .*\n", "", result.stdout)
+    # Yosys starts every `always @*` at time 0 by a variable with an initial value. This is no event
+    # in Icarus, so that what depends on initial values alone would stay undefined. An assignment
+    # is.
+    verilog = re.sub(r"(?m)^  reg (\\\$auto\$verilog_backend\S+ ) = 0;$",
+                     r"  reg \1;\n  initial \1= 0;", verilog)
     return {match[1]: match[0] for match in re.finditer(
         r"(?ms)^(?:\(\*[^\n]*\*\)\n)*module (\S+?)\(.*?^endmodule\n", verilog)}
 
