@@ -4,19 +4,23 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from eieio.model.compress.stages import Compression, compress_network
 from eieio.model.compress.weight_sharing import Initialisation
 from eieio.model.errors import InputError
-from eieio.model.formats.design_folder import MANIFEST, Design, output_folder
+from eieio.model.formats.design_folder import MANIFEST, output_folder
 from eieio.model.formats.samples import Samples
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.sparse.report import accuracy, inference_figures, layer_figures
+from eieio.model.sparse.report import accuracy, layer_figures
 from eieio.scripts import steps
 from eieio.scripts.console import check_writable, progress, show, write_json
-from eieio.scripts.figures import accuracy_table, cycle_table, stage_table
+from eieio.scripts.figures import (
+    accuracy_table,
+    simulation_figures,
+    simulation_tables,
+    stage_table,
+)
 from eieio.scripts.options import (
     compression_options,
     engine_options,
@@ -24,8 +28,6 @@ from eieio.scripts.options import (
     sample_options,
     simulator_options,
 )
-from eieio.sim import runner
-from eieio.sim.sparse_simulation import Comparison
 
 __all__ = ["build"]
 
@@ -77,23 +79,21 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
                 loaded, density=density, quality=quality, code_width=options.get("code_width"),
                 initialisation=initialisation, seed=seed)
         compiled = steps.compile_shared(compression.shared, taken, options)
-        design = steps.write_design(folder, compiled.config, compression, compiled)
+        design = steps.write_design(folder, compiled.config, compression.shared, compiled)
         figures = _figures(compression, compiled, taken)
         figures |= {"engine": engine, "simulator": simulator if count else None}
         comparison = None
         if count:
-            with progress(f"Building the simulation ({simulator})"):
-                built = runner.build(design.sources(folder), design.top, simulator=simulator)
+            built = steps.build_simulation(compiled, simulator, folder=folder, design=design)
             x = compiled.network.quantize_input(taken.x[:count])
             comparison = steps.simulate_design(compiled, x, built)
-    figures |= _verified(comparison, count)
+    figures |= simulation_figures(comparison)
     figures |= {"out": str(out), "files": [*design.files, MANIFEST]}
     write_json(json_file, figures)
-    _show(compression, figures, design, out, json_file)
-    if figures["mismatches"] or figures["cycle_mismatches"]:
-        click.echo(f"eieio: The RTL differs from the models: {figures['mismatches']} integers and "
-                   f"{figures['cycle_mismatches']} cycle counts", err=True)
-        ctx.exit(1)
+    show(stage_table(compression.stages()), accuracy_table(figures, figures["samples"]),
+         *simulation_tables(figures))
+    steps.show_files(design, out, json_file)
+    steps.mismatch(ctx, figures["mismatches"], figures["cycle_mismatches"])
 
 
 def _figures(compression: Compression, compiled: CompiledNetwork,
@@ -130,33 +130,3 @@ def _figures(compression: Compression, compiled: CompiledNetwork,
             }
     return figures | {"config": compiled.config.to_dict(), "layers": layer_figures(compiled),
                       "image_bytes": compiled.image().nbytes}
-
-
-def _verified(comparison: Comparison | None, count: int) -> dict[str, Any]:
-    """Figures of the simulation."""
-    if comparison is None:
-        return {"images": 0, "mismatches": 0, "cycle_mismatches": 0, "inferences": []}
-    return {
-        "images": count,
-        "mismatches": comparison.mismatches,
-        "cycle_mismatches": comparison.cycle_mismatches,
-        "compared_integers": sum(layer.size for layer in comparison.golden)
-        + int(np.size(comparison.rtl.outputs)),
-        **inference_figures(comparison.timings, comparison.rtl.layer_cycles),
-    }
-
-
-def _show(compression: Compression, figures: dict[str, Any], design: Design, out: Path,
-          json_file: Path | None) -> None:
-    show(stage_table(compression.stages()), accuracy_table(figures, figures["samples"]))
-    if figures["images"]:
-        verdict = "equal" if not figures["mismatches"] else f"{figures['mismatches']} differ"
-        cycles = "equal" if not figures["cycle_mismatches"] \
-            else f"{figures['cycle_mismatches']} differ"
-        show(cycle_table(figures),
-             f"RTL against the golden model, {figures['images']} inferences, "
-             f"{figures['compared_integers']:,} integers: {verdict}",
-             f"RTL against the cycle model, every layer: {cycles}")
-    else:
-        show("RTL: not simulated")
-    steps.show_files(design, out, json_file)

@@ -1,4 +1,4 @@
-"""Tables of figures that several commands show."""
+"""Figures that several commands show, and their tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +7,12 @@ import numpy as np
 from rich.table import Table
 
 from eieio.model.compress.stages import Stage
+from eieio.model.sparse.report import inference_figures
 from eieio.scripts.console import table
+from eieio.sim.sparse_simulation import Comparison
 
-__all__ = ["accuracy_table", "cycle_table", "stage_table"]
+__all__ = ["accuracy_table", "cycle_table", "simulation_figures", "simulation_tables",
+           "stage_table"]
 
 
 def stage_table(stages: Sequence[Stage]) -> Table:
@@ -40,3 +43,32 @@ def cycle_table(figures: dict[str, Any]) -> Table:
                          f"{cycles.max():,.0f}"))
     return table((f"cycles of {len(figures['inferences'])} inferences", "mean", "min", "max"),
                  rows)
+
+
+def simulation_figures(comparison: Comparison | None) -> dict[str, Any]:
+    """Figures of a simulation, or of none."""
+    if comparison is None:
+        return {"images": 0, "mismatches": 0, "cycle_mismatches": 0, "compared_integers": 0,
+                "inferences": []}
+    outputs = [*comparison.golden, comparison.rtl.outputs]
+    return {
+        "images": len(comparison.timings),
+        "mismatches": comparison.mismatches,
+        "cycle_mismatches": comparison.cycle_mismatches,
+        "compared_integers": sum(layer.size for layer in outputs),
+        **inference_figures(comparison.timings, comparison.rtl.layer_cycles),
+    }
+
+
+def simulation_tables(figures: dict[str, Any]) -> list[Table | str]:
+    """Show what a simulation took, and whether it equals the models."""
+    if not figures["images"]:
+        return ["RTL: not simulated"]
+
+    def verdict(count: int) -> str:
+        return f"{count} differ" if count else "equal"
+
+    integers = f"{figures['compared_integers']:,} integers of all layers"
+    return [cycle_table(figures),
+            f"RTL against the golden model, {integers}: {verdict(figures['mismatches'])}",
+            f"RTL against the cycle model, every layer: {verdict(figures['cycle_mismatches'])}"]

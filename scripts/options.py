@@ -15,8 +15,9 @@ from eieio.model.errors import InputError
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.sparse.config import SparseConfig
 
-__all__ = ["ENGINE_HELP", "compression_options", "engine_options", "input_scale_option",
-           "json_option", "sample_options", "simulator_options"]
+__all__ = ["ENGINE_HELP", "code_width_option", "compression_options", "engine_options",
+           "input_scale_option", "json_option", "read_config", "sample_options",
+           "simulator_options"]
 
 _Command = Callable[..., Any]
 
@@ -90,7 +91,7 @@ def engine_options(command: _Command) -> _Command:
     @functools.wraps(command)
     def wrapper(*args: Any, config: Path | None, **kwargs: Any) -> Any:
         given = {name: kwargs.pop(name) for name in names}
-        options = {} if config is None else _read_config(config)
+        options = {} if config is None else read_config(config)
         options |= {name: value for name, value in given.items() if value is not None}
         return command(*args, options=options, **kwargs)
 
@@ -116,7 +117,14 @@ def engine_options(command: _Command) -> _Command:
                         show_default=True, help="Engine to compile for.")(wrapped)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """Read options of the engine from a file.
+
+    Raises
+    ------
+    InputError
+        If it is not a JSON object of options, or a design's manifest.
+    """
     try:
         values = json.loads(read_bytes(path))
     except ValueError as error:
@@ -148,6 +156,11 @@ def compression_options(command: _Command) -> _Command:
     ]):
         command = option(command)
     return command
+
+
+def code_width_option(command: _Command) -> _Command:
+    """Take the ``code_width`` alone, for a command without an engine."""
+    return click.option("--code-width", type=int, help=ENGINE_HELP["code_width"])(command)
 
 
 def input_scale_option(command: _Command) -> _Command:

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.compress.stages import Compression
+from eieio.model.compress.stages import Compression, compress_network
+from eieio.model.errors import InputError
 from eieio.model.formats import compressed, image
 from eieio.model.formats.design_folder import (
     COMPRESSED,
@@ -14,6 +16,7 @@ from eieio.model.formats.design_folder import (
     MANIFEST,
     RTL,
     Design,
+    read_manifest,
     write_manifest,
 )
 from eieio.model.formats.load import load_network
@@ -26,11 +29,12 @@ from eieio.model.sparse.fitting import compile_fitted
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.rtl.emit import write
 from eieio.scripts.console import note, progress, show
-from eieio.sim.runner import Build
-from eieio.sim.sparse_simulation import TOP, Comparison, compare, emit_engine
+from eieio.sim import runner
+from eieio.sim.sparse_simulation import TOP, Comparison, build_engine, compare, emit_engine
 
-__all__ = ["CALIBRATION_SAMPLES", "compile_shared", "load", "samples_or_random", "show_files",
-           "simulate_design", "write_design"]
+__all__ = ["CALIBRATION_SAMPLES", "build_simulation", "compile_shared", "load", "mismatch",
+           "open_design", "samples_or_random", "share", "show_files", "simulate_design",
+           "write_design"]
 
 #: Samples, from the first on, that set the ranges of the integers.
 CALIBRATION_SAMPLES = 256
@@ -42,14 +46,20 @@ def load(path: Path) -> Network | SharedNetwork:
         return load_network(path)
 
 
+def share(network: Network | SharedNetwork, options: dict[str, Any]) -> Compression:
+    """Share the weights of a network that nobody asked to prune."""
+    with progress("Sharing weights"):
+        return compress_network(network, code_width=options.get("code_width"))
+
+
 def samples_or_random(path: Path | None, network: Network | SharedNetwork, scale: float | None,
-                      seed: int) -> Samples:
+                      seed: int = 0) -> Samples:
     """Read samples for a network, or make up inputs without labels."""
     inputs, outputs = network.layers[0].inputs, network.layers[-1].outputs
     if path is not None:
         with progress(f"Reading {path.name}"):
             return read_samples(path, inputs, outputs, scale)
-    note("without --samples, random inputs from 0 to 1 calibrate the integers' ranges")
+    note("no samples are given: random inputs from 0 to 1 calibrate the integers' ranges")
     random = np.random.default_rng(seed).random((CALIBRATION_SAMPLES, inputs), np.float32)
     return Samples(random, None)
 
@@ -61,24 +71,56 @@ def compile_shared(network: SharedNetwork, samples: Samples,
         return compile_fitted(network, samples.x[:CALIBRATION_SAMPLES], options)
 
 
-def write_design(folder: Path, config: SparseConfig, compression: Compression | None = None,
+def write_design(folder: Path, config: SparseConfig, network: SharedNetwork | None = None,
                  compiled: CompiledNetwork | None = None) -> Design:
     """Write Verilog, and network and image if there are, and the manifest."""
     with progress("Emitting Verilog"):
         write(emit_engine(config), folder / RTL)
-    if compression is not None:
-        compressed.write(folder / COMPRESSED, compression.shared)
+    if network is not None:
+        compressed.write(folder / COMPRESSED, network)
     if compiled is not None:
         image.write(folder / IMAGE, compiled)
     return write_manifest(folder, engine="sparse", top=TOP, config=config.to_dict(),
-                          network=compiled.network.name if compiled else None)
+                          network=network.name if network else None)
 
 
-def simulate_design(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build,
+def open_design(folder: Path, options: dict[str, Any]) -> tuple[Design, CompiledNetwork]:
+    """Read a design with its image, which leaves no option of the engine open."""
+    design = read_manifest(folder)
+    if options:
+        name = next(iter(options)).replace("_", "-")
+        raise click.UsageError(f"Option --{name} goes with a network, not with a design, whose "
+                               "engine is fixed")
+    if not (folder / IMAGE).is_file():
+        raise InputError(f"{folder} must hold an image: generate the design from a network")
+    compiled = image.read(folder / IMAGE)
+    if compiled.config.to_dict() != design.config:
+        raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
+    return design, compiled
+
+
+def build_simulation(compiled: CompiledNetwork, simulator: str, *, folder: Path | None = None,
+                     design: Design | None = None, waves: bool = False) -> runner.Build:
+    """Build the simulation of a design's own Verilog, or of Verilog that is not kept."""
+    with progress(f"Building the simulation ({simulator})"):
+        if folder is None or design is None:
+            return build_engine(compiled.config, simulator=simulator, waves=waves)
+        return runner.build(design.sources(folder), design.top, simulator=simulator, waves=waves)
+
+
+def simulate_design(compiled: CompiledNetwork, x: NDArray[np.integer], built: runner.Build,
                     folder: Path | None = None) -> Comparison:
     """Run inputs on the RTL, beside the golden and the cycle model."""
     with progress(f"Simulating {len(x)} inference{'s' if len(x) != 1 else ''}"):
         return compare(compiled, x, built, folder=folder)
+
+
+def mismatch(ctx: click.Context, mismatches: int, cycle_mismatches: int) -> None:
+    """End with status 1 if the RTL differs from the models."""
+    if mismatches or cycle_mismatches:
+        click.echo(f"eieio: The RTL differs from the models: {mismatches} integers and "
+                   f"{cycle_mismatches} cycle counts", err=True)
+        ctx.exit(1)
 
 
 def show_files(design: Design, folder: Path, json_file: Path | None) -> None:

@@ -81,6 +81,17 @@ class Compression:
                       8 * size / max(round(density * weights), 1), baseline / size)
                 for name, density, size in sizes]
 
+    def layers(self) -> list[dict[str, Any]]:
+        """Describe each layer with shared weights."""
+        return [{
+            "name": layer.name,
+            "inputs": layer.inputs,
+            "outputs": layer.outputs,
+            "density": int(np.count_nonzero(layer.codes)) / layer.codes.size,
+            "code_width": layer.code_width,
+            "different_weights": int(np.unique(layer.codes[layer.codes != 0]).size),
+        } for layer in self.shared.layers]
+
 
 def prune_network(network: Network, amounts: Sequence[float],
                   mask: Callable[[NDArray[np.floating], float], NDArray[np.bool_]],

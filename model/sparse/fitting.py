@@ -1,4 +1,4 @@
-"""Fits a sparse engine to a network: memories just large enough, and the fastest column groups."""
+"""Fits a sparse engine to a network: its memories are just large enough."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 
 from eieio.model.shared_network import SharedNetwork
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.csc import encode
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.sparse.quantized_network import QuantizedNetwork, quantize_network
-from eieio.model.sparse.timing import LayerWork, simulate_layer
+from eieio.model.sparse.tuning import choose_groups
 
-__all__ = ["MEMORY_DEPTHS", "compile_fitted", "fastest_groups", "fitted_config"]
+__all__ = ["MEMORY_DEPTHS", "compile_fitted", "fitted_config"]
 
 #: Options that size a memory, with the largest depth that a configuration can have.
 MEMORY_DEPTHS = {
@@ -59,8 +57,8 @@ def fitted_config(network: QuantizedNetwork, config: SparseConfig, *,
     InputError
         If the network does not fit into a depth that is kept, or into any engine.
     """
-    free = {name: depth for name, depth in MEMORY_DEPTHS.items() if name not in keep}
-    layers = compile_network(network, replace(config, **free), groups=groups).layers
+    roomy = _roomy(config, keep)
+    layers = compile_network(network, roomy, groups=groups).layers
     pes = config.pes
     needs = {
         "entry_depth": int(max((layer.entry_base + layer.matrix.pointers[:, -1]).max()
@@ -76,40 +74,14 @@ def fitted_config(network: QuantizedNetwork, config: SparseConfig, *,
     }
     smallest = {"entry_depth": 4, "pointer_depth": 4}
     return replace(config, **{
-        name: 1 << (max(needs[name], smallest.get(name, 2)) - 1).bit_length() for name in free})
+        name: 1 << (max(need, smallest.get(name, 2)) - 1).bit_length()
+        for name, need in needs.items() if name not in keep})
 
 
-def fastest_groups(network: QuantizedNetwork, config: SparseConfig,
-                   x: NDArray[np.integer]) -> list[int]:
-    """Choose the column groups of each layer by the cycle model.
-
-    Parameters
-    ----------
-    network : QuantizedNetwork
-        Network to run.
-    config : SparseConfig
-        Engine to run it on; its memory depths do not matter.
-    x : integer array of shape (samples, inputs)
-        Typical inputs; a few are enough.
-
-    Returns
-    -------
-    list of :class:`int`
-        For each layer one of ``config.column_group_choices``: the one that takes the fewest
-        cycles over all samples, the smaller of two that take the same.
-    """
-    choices = config.column_group_choices
-    if len(choices) == 1:
-        return [1] * len(network.layers)
-    groups = []
-    for layer, source in zip(network.layers, [x, *run_network(network, x)[:-1]], strict=True):
-        cycles = []
-        for choice in choices:
-            matrix = encode(layer.codes, pes=config.pes, groups=choice, run_width=config.run_width)
-            work = LayerWork.of(matrix, config)
-            cycles.append(sum(simulate_layer(work, sample).cycles for sample in source))
-        groups.append(choices[int(np.argmin(cycles))])
-    return groups
+def _roomy(config: SparseConfig, keep: Collection[str]) -> SparseConfig:
+    """Make all memories that may change as large as they can be."""
+    return replace(config, **{
+        name: depth for name, depth in MEMORY_DEPTHS.items() if name not in keep})
 
 
 def compile_fitted(network: SharedNetwork, samples: NDArray[np.floating],
@@ -141,6 +113,7 @@ def compile_fitted(network: SharedNetwork, samples: NDArray[np.floating],
     code_width = max(layer.code_width for layer in network.layers)
     config = SparseConfig.from_dict({"code_width": code_width, **options})
     quantized = quantize_network(network, samples, config)
-    groups = fastest_groups(quantized, config, quantized.quantize_input(samples[:_GROUP_SAMPLES]))
+    groups = choose_groups(quantized, _roomy(config, options.keys()),
+                           quantized.quantize_input(samples[:_GROUP_SAMPLES]))
     config = fitted_config(quantized, config, groups=groups, keep=options.keys())
     return compile_network(quantized, config, groups=groups)

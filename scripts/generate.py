@@ -1,0 +1,75 @@
+"""``eieio generate``: Verilog and image of an engine."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eieio.model.formats.design_folder import MANIFEST, output_folder
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.report import layer_figures
+from eieio.scripts import steps
+from eieio.scripts.console import check_writable, show, table, write_json
+from eieio.scripts.options import engine_options, json_option, read_config, sample_options
+
+__all__ = ["generate"]
+
+
+@click.command(short_help="Write an engine in Verilog, with the image of a network.")
+@click.argument("network_or_config", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True,
+              help="Folder to make; an earlier design in it is replaced.")
+@sample_options
+@engine_options
+@json_option
+def generate(network_or_config: Path, out: Path, samples: Path | None, input_scale: float | None,
+             engine: str, options: dict[str, Any], json_file: Path | None) -> None:
+    """Write the Verilog of an engine for the file NETWORK_OR_CONFIG.
+
+    For a network, its weights are shared if they are not yet, it is quantized to integers, and
+    compiled into the image that the engine loads. Memories get the depths that the network needs,
+    rounded up to powers of two; a depth that is given and too small is an error that says how much
+    is needed.
+
+    For a .json file with options of the engine, such as {"pes": 32, "entry_depth": 8192}, there is
+    Verilog alone: an engine for any network that fits.
+
+    \b
+    The folder --out then holds
+      rtl/*.v, rtl/*.f   the engine in Verilog, and the list of its files
+      network.eie        the compressed network
+      network.image      the image that the engine loads
+      design.json        the configuration and the list of files
+
+    \b
+    Examples:
+      eieio generate lenet.eie --samples mnist_test.npz --pes 64 --queue-depth 16 --out design
+      eieio generate engine.json --out design
+    """  # noqa: D301
+    check_writable(json_file)
+    network = compiled = None
+    with output_folder(out) as folder:
+        if network_or_config.suffix.lower() == ".json":
+            config = SparseConfig.from_dict(read_config(network_or_config) | options)
+        else:
+            loaded = steps.load(network_or_config)
+            taken = steps.samples_or_random(samples, loaded, input_scale)
+            network = steps.share(loaded, options).shared
+            compiled = steps.compile_shared(network, taken, options)
+            config = compiled.config
+        design = steps.write_design(folder, config, network, compiled)
+    figures: dict[str, Any] = {
+        "engine": engine, "network": design.network, "config": design.config,
+        "layers": layer_figures(compiled) if compiled else [],
+        "image_bytes": compiled.image().nbytes if compiled else 0,
+        "out": str(out), "files": [*design.files, MANIFEST],
+    }
+    write_json(json_file, figures)
+    show(table(("option", "value"), [(name, str(value)) for name, value in config.to_dict().items()]
+               ))
+    if compiled:
+        show(table(("layer", "inputs", "outputs", "density", "entries", "fillers"), [
+            (layer["name"], str(layer["inputs"]), str(layer["outputs"]), f"{layer['density']:.2%}",
+             f"{layer['entries']:,}", f"{layer['fillers']:,}") for layer in figures["layers"]]),
+             f"Image: {figures['image_bytes']:,} bytes")
+    steps.show_files(design, out, json_file)

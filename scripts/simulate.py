@@ -1,0 +1,100 @@
+"""``eieio simulate``: run the RTL and compare it with the models."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from eieio.model.errors import InputError
+from eieio.model.formats.samples import read as read_samples
+from eieio.scripts import steps
+from eieio.scripts.console import check_writable, note, show, write_json
+from eieio.scripts.figures import simulation_figures, simulation_tables
+from eieio.scripts.options import (
+    engine_options,
+    input_scale_option,
+    json_option,
+    simulator_options,
+)
+
+__all__ = ["simulate"]
+
+
+@click.command(short_help="Run a design's RTL; compare it with the golden and the cycle model.")
+@click.argument("design_or_network", type=click.Path(path_type=Path))
+@click.option("--input", "input_file", type=click.Path(path_type=Path),
+              help="Inputs: an .npy file of shape (samples, inputs), or an .npz file with these "
+              "under the key x. Default: random inputs.")
+@click.option("--count", type=click.IntRange(min=1),
+              help="Run this many of the inputs, from the first on. Default: all, or 10 random "
+              "ones.")
+@input_scale_option
+@click.option("--waves", type=click.Path(path_type=Path), metavar="FILE.fst",
+              help="Record waveforms into this file: FST, or VCD (and .vcd) where lz4's headers "
+              "for FST are missing.")
+@simulator_options
+@engine_options
+@json_option
+@click.pass_context
+def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | None,
+             count: int | None, input_scale: float | None, waves: Path | None, simulator: str,
+             engine: str, options: dict[str, Any], json_file: Path | None) -> None:
+    """Simulate DESIGN_OR_NETWORK and compare every integer of every layer, and every cycle count.
+
+    A design is a folder that 'eieio generate' or 'eieio build' made: its Verilog is simulated, with
+    its image. For the file of a network, an engine is generated as 'eieio generate' does, with the
+    inputs as samples.
+
+    The exit status is 1 if the RTL differs from the golden model or the cycle model anywhere.
+
+    \b
+    Examples:
+      eieio simulate design --input mnist_test.npz --count 100
+      eieio simulate design --count 1 --waves run.fst
+      eieio simulate lenet.npz --input mnist_test.npz --count 5 --pes 4 --simulator icarus
+    """  # noqa: D301
+    check_writable(json_file)
+    check_writable(waves)
+    folder = design = None
+    if design_or_network.is_dir():
+        folder = design_or_network
+        design, compiled = steps.open_design(folder, options)
+        first, last = compiled.network.layers[0], compiled.network.layers[-1]
+        if input_file is not None:
+            inputs = read_samples(input_file, first.inputs, last.outputs, input_scale).x
+        else:
+            note("no inputs are given: they are random, from 0 to 0.8 of the range")
+            inputs = np.random.default_rng(0).random((count or 10, first.inputs)) * (
+                0.8 * compiled.config.activation_maximum * compiled.network.input_scale)
+    else:
+        loaded = steps.load(design_or_network)
+        samples = steps.samples_or_random(input_file, loaded, input_scale)
+        compiled = steps.compile_shared(steps.share(loaded, options).shared, samples, options)
+        inputs = samples.x if input_file is not None else samples.x[:count or 10]
+    if count is not None and count > len(inputs):
+        raise InputError(f"Option --count must be at most {len(inputs)}, the number of inputs, "
+                         f"not {count}")
+    x = compiled.network.quantize_input(inputs[:count])
+    built = steps.build_simulation(compiled, simulator, folder=folder, design=design,
+                                   waves=waves is not None)
+    recorded = None
+    with tempfile.TemporaryDirectory() as place:
+        comparison = steps.simulate_design(compiled, x, built, Path(place))
+        if waves is not None:
+            recorded = waves.with_suffix(f".{built.waves}")
+            made, = Path(place).glob(f"*.{built.waves}")
+            recorded.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(made, recorded)
+    figures: dict[str, Any] = {
+        "network": compiled.network.name, "engine": engine, "simulator": simulator,
+        "config": compiled.config.to_dict(), **simulation_figures(comparison),
+        "waves": None if recorded is None else str(recorded),
+    }
+    write_json(json_file, figures)
+    show(*simulation_tables(figures))
+    if recorded is not None:
+        show(f"Waveforms: {recorded}")
+    steps.mismatch(ctx, comparison.mismatches, comparison.cycle_mismatches)
