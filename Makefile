@@ -1,0 +1,94 @@
+# What `make help` says:
+#
+#   make demo    build the example: from LeNet-300-100 to verified Verilog in build/demo
+#   make test    run the tests
+#   make lint    check the sources, and the Verilog of the example engine
+#   make clean   delete all that was built, but not .venv
+#
+# Variables:
+#   PYTHON=python3.12      Python 3.11 or later, from which .venv is made (default: python3)
+#   JOBS=4                 tests to run at a time (default: 2)
+#   PYTEST_ARGS="-k emit"  more arguments for pytest
+#   DEMO_ARGS="--pes 64"   more arguments for the demo's `eieio build`
+#
+# All that Python needs is installed into .venv, in the versions of constraints.txt.
+
+PYTHON ?= python3
+JOBS ?= 2
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+
+EXAMPLE := examples/lenet_300_100
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--no-build-isolation --constraint constraints.txt
+# What Verilator calls; make's own default for CXX is not what it is given.
+COMPILER := $(if $(filter default,$(origin CXX)),c++,$(firstword $(CXX)))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint clean programs FORCE
+
+help:
+	@sed -n '3,14s/^#  *//p' Makefile
+
+demo: programs build/installed/run
+	$(BIN)/eieio build $(EXAMPLE)/lenet_300_100.npz --samples $(EXAMPLE)/mnist_test_1000.npz \
+		--engine sparse --pes 16 --out build/demo --simulate 100 \
+		--json build/demo/report.json $(DEMO_ARGS)
+
+test: programs build/installed/test
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+lint: programs build/installed/lint
+	$(BIN)/ruff check
+	$(BIN)/pyright
+	@mkdir -p build/lint
+	@echo '{"pes": 16}' > build/lint/engine.json
+	$(BIN)/eieio generate build/lint/engine.json --out build/lint/design > build/lint/log
+	$(BIN)/python -m eieio.sim.lint sparse_engine build/lint/design/rtl/*.v
+
+clean:
+	rm -rf build
+
+# Python packages cannot bring these.
+define require
+@command -v $(1) > /dev/null || { echo "eieio needs $(2), and '$(1)' is not on PATH:" \
+	"install it (Debian, Ubuntu: apt install $(3))" >&2; exit 1; }
+
+endef
+programs:
+	$(call require,$(COMPILER),a C++ compiler,g++)
+	$(call require,make,make,make)
+	$(call require,perl,perl,perl)
+
+.venv/pyvenv.cfg:
+	@command -v $(PYTHON) > /dev/null || { echo "eieio needs Python 3.11 or later, and" \
+		"'$(PYTHON)' is not on PATH: install it, or name it by make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "eieio needs Python 3.11 or later, and '$(PYTHON)' is $$($(PYTHON) --version):" \
+		"install a later one, or name one by make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+		echo "eieio needs Python's modules ensurepip and venv, which '$(PYTHON)' lacks:" \
+		"install them (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+
+# The editable installation is a tree of links in build, made anew when it or the list of files
+# changes. It is installed for each purpose as far as that needs; `run` also keeps the tree.
+build/installed/run: .venv/pyvenv.cfg constraints.txt pyproject.toml build/files
+	@mkdir -p $(@D)
+	$(PIP) pip setuptools
+	$(PIP) --editable .
+	@touch $@
+
+build/installed/test build/installed/lint: build/installed/%: \
+		.venv/pyvenv.cfg constraints.txt pyproject.toml | build/installed/run
+	$(PIP) --editable '.[test$(if $(filter lint,$*),$(comma)lint)]'
+	@touch $@
+
+comma := ,
+
+build/files: FORCE
+	@mkdir -p $(@D)
+	@find model rtl sim scripts -type f ! -name '*.pyc' | LC_ALL=C sort > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
