@@ -70,7 +70,7 @@ async def run_inferences(dut: Any) -> None:
     max_wait = case.settings["max_cycles"] + MARGIN
     inputs = case.arrays["inputs"]
     layers = case.settings["layers"]
-    outputs = case.settings["outputs"][-1]
+    outputs = case.settings["outputs"]
     lanes, width = config.io_lanes, config.activation_width
 
     dut.run.value = 1

@@ -32,7 +32,7 @@ class RtlRun:
     activations : list of int32 arrays of shape (samples, outputs of the layer)
         What each layer wrote, in the network's order.
     padding_clean : :class:`bool`
-        Whether every position that a last word has beyond a layer's outputs was written as 0.
+        Whether every position of a word that holds no output of the layer was written as 0.
     layer_cycles : int64 array of shape (samples, layers)
         Cycles of each layer, as the engine counted them.
     blocked_cycles : int64 array of shape (samples,)
@@ -106,10 +106,10 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = folder or Path(temporary)
-        layers = [layer.layer for layer in compiled.layers]
+        layers = compiled.layers
         save_case(folder, {"image": compiled.image(), "inputs": compiled.to_engine(x)},
                   config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
-                  layers=len(layers), outputs=[layer.outputs for layer in layers])
+                  layers=len(layers), outputs=layers[-1].matrix.shape[0])
         run(built, "eieio.sim.bench_sparse_engine", environment=case_environment(folder))
         recorded = load_outputs(folder)
 
@@ -118,12 +118,12 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     clean = True
     for number, layer in enumerate(layers):
         mine = recorded["words"][:, 0] == number
-        words = -(-layer.outputs // pes)
+        words = -(-layer.matrix.shape[0] // pes)
         positions = recorded["data"][mine].reshape(len(x), words * pes)
         if not np.array_equal(recorded["words"][mine, 1], np.tile(np.arange(words), len(x))):
-            raise AssertionError(f"Layer {layer.name!r} must write its words in order, once each")
-        clean &= not positions[:, layer.outputs:].any()
-        activations.append(compiled.from_engine(positions[:, :layer.outputs], number))
+            raise AssertionError(f"Layer {layer.layer.name!r} must write its words in order, once each")
+        clean &= not np.delete(positions, layer.output_positions, axis=1).any()
+        activations.append(compiled.from_engine(positions, number))
     return RtlRun(compiled.from_engine(recorded["results"]), activations, clean,
                   recorded["layer_cycles"], recorded["blocked"])
 

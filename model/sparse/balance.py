@@ -7,11 +7,14 @@ __all__ = ["balance_rows"]
 
 
 def balance_rows(codes: NDArray[np.uint8], *, pes: int, groups: int = 1) -> NDArray[np.int64]:
-    """Order rows so that the nonzeros are spread evenly over the PEs.
+    """Place rows so that the nonzeros are spread evenly over the PEs.
 
-    Longest processing time first (Graham, 1969), with as many loads a row as there are column
-    groups: the rows are dealt from the fullest to the emptiest, each to the block of ``groups`` PEs
-    where it adds least to the sum of squared loads, as long as the block has a place left.
+    Every block of ``groups`` PEs gets the same number of rows, or one more. What a block will hold
+    in the end is predicted from the rows it has, with mean rows for the rest; the rows are dealt
+    from the one that differs most from the mean to the one that differs least, each to the block
+    whose prediction it brings closest to an equal share. (Longest processing time first, Graham
+    1969, deals the rows in the same spirit, but cannot weigh a light row more against a heavy one
+    less.)
 
     Parameters
     ----------
@@ -23,24 +26,29 @@ def balance_rows(codes: NDArray[np.uint8], *, pes: int, groups: int = 1) -> NDAr
     Returns
     -------
     int64 array of shape (rows,)
-        The row at each position of the engine's words.
+        Position of each row in the engine's words, below ``ceil(rows / pes) * pes``.
     """
     rows = codes.shape[0]
+    blocks = pes // groups
     loads = np.stack([np.count_nonzero(codes[:, group::groups], axis=1)
                       for group in range(groups)], axis=1).astype(np.float64)
-    block = np.arange(rows) % pes // groups  # of each position
-    capacity = np.bincount(block, minlength=pes // groups)
-    totals = np.zeros((pes // groups, groups))
-    penalty = np.where(capacity > 0, 0.0, np.inf)
-    rows_of: list[list[int]] = [[] for _ in capacity]
-    for row in np.argsort(-loads.sum(axis=1), kind="stable").tolist():
-        chosen = int(np.argmin(totals @ loads[row] + penalty))
-        totals[chosen] += loads[row]
-        rows_of[chosen].append(row)
-        if len(rows_of[chosen]) == capacity[chosen]:
-            penalty[chosen] = np.inf
-    order = np.empty(rows, np.int64)
-    # Within a block by rising row, as the positions are: a run then stays short where rows with
-    # like patterns are neighbours.
-    order[np.argsort(block, kind="stable")] = np.concatenate([sorted(part) for part in rows_of])
-    return order
+    mean = loads.mean(axis=0)
+    left = np.full(blocks, rows // blocks)
+    left[:rows % blocks] += 1
+    excess = left[:, None] * mean - loads.sum(axis=0) / blocks
+    closed = np.where(left > 0, 0.0, np.inf)
+    members: list[list[int]] = [[] for _ in range(blocks)]
+    surplus = loads - mean
+    for row in np.argsort(-np.square(surplus).sum(axis=1), kind="stable").tolist():
+        block = int(np.argmin(excess @ surplus[row] + closed))
+        excess[block] += surplus[row]
+        members[block].append(row)
+        left[block] -= 1
+        if not left[block]:
+            closed[block] = np.inf
+    positions = np.empty(rows, np.int64)
+    for block, mine in enumerate(members):
+        # By rising row: runs stay short where neighbours have like patterns.
+        word, place = np.divmod(np.arange(len(mine)), groups)
+        positions[sorted(mine)] = word * pes + block * groups + place
+    return positions

@@ -21,7 +21,8 @@ class SparseConfig:
         Processing elements, 1 to 256. Each holds ``1 / pes`` of the weights and does one
         multiply-accumulate a cycle.
     queue_depth : :class:`int`
-        Activations that wait in front of a PE, 2 to 64.
+        Activations that wait in front of a PE, 2 to 64. Up to 6 more are in the pipeline that
+        fetches their entries.
     code_width : :class:`int`
         Bits of a weight code, 2 to 8. Code 0 is the weight 0.
     run_width : :class:`int`

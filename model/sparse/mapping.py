@@ -33,8 +33,8 @@ class CompiledLayer:
         Its weights, columns and rows in the engine's order.
     groups : :class:`int`
         Column groups it uses.
-    input_order, output_order : int64 arrays of shape (inputs,) and (outputs,)
-        Which activation lies at each position of the engine's words.
+    input_positions, output_positions : int64 arrays of shape (inputs,) and (outputs,)
+        Where each activation lies in the engine's words. Positions between them hold 0.
     pointer_base, entry_base, bias_base : :class:`int`
         Where it begins in the memories of column pointers, entries and biases. ``entry_base`` has
         shape (pes,).
@@ -43,8 +43,8 @@ class CompiledLayer:
     layer: QuantizedLayer
     matrix: InterleavedCsc
     groups: int
-    input_order: NDArray[np.int64]
-    output_order: NDArray[np.int64]
+    input_positions: NDArray[np.int64]
+    output_positions: NDArray[np.int64]
     pointer_base: int
     entry_base: NDArray[np.int64]
     bias_base: int
@@ -106,18 +106,24 @@ class CompiledNetwork:
         return np.concatenate(parts)
 
     def to_engine(self, x: NDArray[np.integer], layer: int = 0) -> NDArray[np.int32]:
-        """Arrange source activations of a layer, shape (samples, inputs), as the engine does."""
-        return np.ascontiguousarray(x[:, self.layers[layer].input_order], np.int32)
+        """Arrange source activations of a layer, shape (samples, inputs), as the engine does.
+
+        Returns an array of shape (samples, columns of the layer's matrix).
+        """
+        arranged = np.zeros((len(x), self.layers[layer].matrix.shape[1]), np.int32)
+        arranged[:, self.layers[layer].input_positions] = x
+        return arranged
 
     def from_engine(self, y: NDArray[np.integer], layer: int = -1) -> NDArray[np.int32]:
-        """Undo the engine's arrangement of the destination activations of a layer."""
-        restored = np.empty(y.shape, np.int32)
-        restored[:, self.layers[layer].output_order] = y
-        return restored
+        """Undo the engine's arrangement of the destination activations of a layer.
+
+        Takes an array of shape (samples, rows of the layer's matrix or more).
+        """
+        return y[:, self.layers[layer].output_positions].astype(np.int32)
 
 
 def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
-                    groups: Sequence[int] | None = None, balance: bool = True) -> CompiledNetwork:
+                    groups: Sequence[int] | None = None, balance: str = "hidden") -> CompiledNetwork:
     """Lay a network out in the memories of an engine.
 
     Parameters
@@ -129,9 +135,10 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
     groups : sequence of :class:`int`, optional
         Column groups for each layer; each one of ``config.column_group_choices``. The default is
         1 for every layer.
-    balance : :class:`bool`
-        Whether rows may change places so that PEs get equal work. This costs no hardware: the next
-        layer's columns, or the reader of the output, follow.
+    balance : :class:`str`
+        Which layers' rows may change places so that PEs get equal work: "none", "hidden" (all but
+        the last, so that the output stream keeps the network's order), or "all". This costs no
+        hardware: the next layer's columns, or the reader of the output, follow.
 
     Returns
     -------
@@ -149,29 +156,36 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
     if len(groups) != len(network.layers):
         raise InputError(
             f"Column groups must be given for {len(network.layers)} layers, not {len(groups)}")
+    if balance not in {"none", "hidden", "all"}:
+        raise InputError(f"Balance must be none, hidden or all, not {balance!r}")
     _check(len(network.layers), config.layer_depth, "layers", "layer_depth", network.name,
            what="Network")
     layers: list[CompiledLayer] = []
     pointer_base = 0
     bias_base = 0
     entry_base = np.zeros(config.pes, np.int64)
-    input_order = np.arange(network.layers[0].inputs)
+    input_positions = np.arange(network.layers[0].inputs)
+    columns = input_positions.size
     for layer, layer_groups in zip(network.layers, groups, strict=True):
         if layer_groups not in config.column_group_choices:
             raise InputError(f"Layer {layer.name!r}: column groups must be one of "
                              f"{config.column_group_choices}, not {layer_groups}")
         _check_layer(layer, config)
-        codes = _take(layer.codes, input_order, axis=1)
-        output_order = (balance_rows(codes, pes=config.pes, groups=layer_groups) if balance
-                        else np.arange(layer.outputs))
-        matrix = encode(_take(codes, output_order, axis=0), pes=config.pes, groups=layer_groups,
-                        run_width=config.run_width)
-        layers.append(CompiledLayer(layer, matrix, layer_groups, input_order, output_order,
-                                    pointer_base, entry_base, bias_base))
+        codes = _spread(layer.codes.T, input_positions, columns).T
+        if balance == "all" or (balance == "hidden" and layer is not network.layers[-1]):
+            output_positions = balance_rows(codes, pes=config.pes, groups=layer_groups)
+            rows = -(-layer.outputs // config.pes) * config.pes
+        else:
+            output_positions = np.arange(layer.outputs)
+            rows = layer.outputs
+        matrix = encode(_spread(codes, output_positions, rows), pes=config.pes,
+                        groups=layer_groups, run_width=config.run_width)
+        layers.append(CompiledLayer(layer, matrix, layer_groups, input_positions,
+                                    output_positions, pointer_base, entry_base, bias_base))
         pointer_base += -(-matrix.pointers.shape[1] // 2) * 2
         bias_base += -(-layer.outputs // config.pes)
         entry_base = entry_base + matrix.pointers[:, -1]
-        input_order = output_order
+        input_positions, columns = output_positions, rows
         _check(matrix.slots, config.accumulator_depth, "accumulators in each PE",
                "accumulator_depth", layer.name)
         _check(pointer_base, config.pointer_depth, "column pointers in each PE up to this layer",
@@ -183,11 +197,14 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
     return CompiledNetwork(network, config, tuple(layers))
 
 
-def _take(codes: NDArray[np.uint8], order: NDArray[np.int64], axis: int) -> NDArray[np.uint8]:
-    """Put rows or columns in order; large matrices that are in order already are not copied."""
-    if np.array_equal(order, np.arange(order.size)):
+def _spread(codes: NDArray[np.uint8], positions: NDArray[np.int64], rows: int
+            ) -> NDArray[np.uint8]:
+    """Put rows at their positions among rows of zeros; a large matrix in order is not copied."""
+    if np.array_equal(positions, np.arange(rows)):
         return codes
-    return np.take(codes, order, axis=axis)
+    spread = np.zeros((rows, codes.shape[1]), np.uint8)
+    spread[positions] = codes
+    return spread
 
 
 def _check(needed: int, available: int, what_of: str, option: str, name: str,
@@ -220,24 +237,23 @@ def _check_layer(layer: QuantizedLayer, config: SparseConfig) -> None:
 
 def _lane_biases(layer: CompiledLayer, lane: int, pes: int) -> NDArray[np.int64]:
     """Biases of every ``pes``-th position, 0 where the last word has none."""
-    outputs = layer.layer.outputs
-    biases = np.zeros(-(-outputs // pes) * pes, np.int64)
-    biases[:outputs] = layer.layer.bias[layer.output_order]
+    biases = np.zeros(-(-layer.layer.outputs // pes) * pes, np.int64)
+    biases[layer.output_positions] = layer.layer.bias
     return biases[lane::pes]
 
 
 def _descriptor(layer: CompiledLayer, config: SparseConfig) -> NDArray[np.uint32]:
     quantized = layer.layer
+    rows, columns = layer.matrix.shape
     fields = {
-        DescriptorField.WORDS: -(-quantized.inputs // config.pes)
-        | -(-quantized.outputs // config.pes) << 16,
+        DescriptorField.WORDS: -(-columns // config.pes) | -(-rows // config.pes) << 16,
         DescriptorField.POINTER_BASE: layer.pointer_base | (layer.groups.bit_length() - 1) << 28,
         DescriptorField.BIAS_BASE: layer.bias_base | quantized.shift << 16,
         DescriptorField.MULTIPLIER: quantized.multiplier,
         DescriptorField.MINIMUM: quantized.minimum & 0xFFFFFFFF,
         DescriptorField.MAXIMUM: quantized.maximum & 0xFFFFFFFF,
-        DescriptorField.INPUT_BEATS: -(-quantized.inputs // config.io_lanes),
-        DescriptorField.OUTPUT_BEATS: -(-quantized.outputs // config.io_lanes),
+        DescriptorField.INPUT_BEATS: -(-columns // config.io_lanes),
+        DescriptorField.OUTPUT_BEATS: -(-rows // config.io_lanes),
     }
     words = np.zeros(DESCRIPTOR_FIELDS, np.uint32)
     for field, value in fields.items():

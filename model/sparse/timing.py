@@ -6,8 +6,8 @@ cycles. For column j of a column group, where the PEs p of the group work side b
     take[j]     = max(take[j-1] + 1 + (words without a nonzero in between),
                       fire[j - PREFETCH_DEPTH] + 1)
     fire[j]     = max(fire[j-1] + 1, take[j] + TAKE_TO_FIRE,
-                      start[i, p] + 1 of the PEs that queue it, where column i is queue_depth
-                      places before j in the queue of PE p)
+                      start[i, p] + 1 of the PEs that queue it, where column i is
+                      queue_depth + FETCH_COLUMNS places before j in PE p)
     start[j, p] = max(end[j', p], fire[j] + FIRE_TO_START), where j' is the one before in PE p
     end[j, p]   = start[j, p] + (cycles to decode column j in PE p)
 
@@ -29,6 +29,8 @@ __all__ = ["LayerTiming", "LayerWork", "NetworkTimer", "simulate_layer"]
 
 #: Columns that a group looks up ahead of the queues.
 PREFETCH_DEPTH = 8
+#: Columns that a PE holds beside those in its queue, while their entries are fetched.
+FETCH_COLUMNS = 6
 #: Cycle of the first take, counted from the one before the layer's descriptor is read: descriptor,
 #: start, two reads of the activation buffer, and the word itself.
 FIRST_TAKE = 5
@@ -171,7 +173,7 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         numbers = position[mine] // groups
         pes = slice(group, None, groups)
         group_end, group_decoded, group_blocked = _simulate_group(
-            word[mine], work.decode[pes, numbers].T, words, config.queue_depth)
+            word[mine], work.decode[pes, numbers].T, words, config.queue_depth + FETCH_COLUMNS)
         finished = max(finished, group_end)
         decoded = max(decoded, group_decoded)
         blocked += group_blocked
@@ -195,11 +197,11 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
 
 
 def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: int,
-                    queue_depth: int) -> tuple[int, int, int]:
+                    places: int) -> tuple[int, int, int]:
     """Run the recurrences: first cycle of the drain, end of the last decode, blocked cycles.
 
     ``word`` holds the word of each column that is broadcast, ``decode`` the cycles that each PE
-    needs for it, shape (columns, pes).
+    needs for it, shape (columns, pes), and a PE holds ``places`` columns.
     """
     count = word.size
     if not count:
@@ -209,7 +211,7 @@ def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: i
     everyone = np.arange(pes)
     queued = decode > 0
     all_queued = decode.min(axis=1) > 0
-    start = np.zeros((queue_depth, pes), np.int64)  # of the last columns in each queue
+    start = np.zeros((places, pes), np.int64)  # of the last columns in each PE
     place = np.zeros(pes, np.int64)
     end = np.zeros(pes, np.int64)
     fires = [0] * PREFETCH_DEPTH
@@ -233,7 +235,7 @@ def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: i
             start[place, everyone] = np.where(mask, begin, oldest)
             end = np.where(mask, begin + decode[j], end)
             place += mask
-        place[place == queue_depth] = 0
+        place[place == places] = 0
         blocked += fire - unblocked
         fires[j % PREFETCH_DEPTH] = fire
     scanned = take + 1 + words - 1 - int(word[-1])
@@ -284,6 +286,5 @@ class NetworkTimer:
             One a layer. The cycles of an inference are the sum of theirs.
         """
         sources = [x, *activations[:-1]]
-        return [simulate_layer(work, source[layer.input_order])
-                for work, source, layer in
-                zip(self._work, sources, self.compiled.layers, strict=True)]
+        return [simulate_layer(work, self.compiled.to_engine(source[None], number)[0])
+                for number, (work, source) in enumerate(zip(self._work, sources, strict=True))]

@@ -13,7 +13,7 @@ __all__ = ["choose_groups"]
 
 
 def choose_groups(network: QuantizedNetwork, config: SparseConfig, x: NDArray[np.integer], *,
-                  balance: bool = True) -> list[int]:
+                  balance: str = "hidden") -> list[int]:
     """Choose the number of column groups that takes each layer the fewest cycles.
 
     Parameters
@@ -24,7 +24,7 @@ def choose_groups(network: QuantizedNetwork, config: SparseConfig, x: NDArray[np
         Engine to run it on.
     x : integer array of shape (samples, inputs)
         Typical inputs; a few are enough.
-    balance : :class:`bool`
+    balance : :class:`str`
         As :func:`eieio.model.sparse.mapping.compile_network` will be told.
 
     Returns
@@ -35,13 +35,16 @@ def choose_groups(network: QuantizedNetwork, config: SparseConfig, x: NDArray[np
     sources = [x, *run_network(network, x)[:-1]]
     chosen = []
     for layer, source in zip(network.layers, sources, strict=True):
+        balanced = balance == "all" or (balance == "hidden" and layer is not network.layers[-1])
         alone = QuantizedNetwork(network.name, (layer,), network.activation_width)
         cycles = {}
         for groups in config.column_group_choices:
             if -(-layer.outputs // config.pes) * groups > config.accumulator_depth:
                 break
-            compiled = compile_network(alone, config, groups=[groups], balance=balance)
+            compiled = compile_network(alone, config, groups=[groups],
+                                       balance="all" if balanced else "none")
             work = LayerWork.of(compiled.layers[0].matrix, config)
-            cycles[groups] = sum(simulate_layer(work, sample).cycles for sample in source)
+            cycles[groups] = sum(simulate_layer(work, sample).cycles
+                                 for sample in compiled.to_engine(source))
         chosen.append(min(cycles, key=lambda groups: (cycles[groups], groups)) if cycles else 1)
     return chosen

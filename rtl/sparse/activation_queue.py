@@ -7,14 +7,19 @@ from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
 
-__all__ = ["ActivationQueue"]
+__all__ = ["FETCH_COLUMNS", "ActivationQueue"]
+
+#: Columns that a PE holds beside those in its queue: their entries are on the way from the block
+#: RAM to decode. It covers the 6 cycles from starting a column to starting the one that takes the
+#: freed place, so that a PE decodes a column a cycle.
+FETCH_COLUMNS = 6
 
 
 class ActivationQueue(wiring.Component):
     """A queue with two readers: entry fetch runs ahead of entry decode.
 
-    A place is occupied from the push until decode starts the column, however early fetch has been.
-    A push shows at the readers in the next cycle.
+    It has ``queue_depth + FETCH_COLUMNS`` places. One is occupied from the push until decode starts
+    the column, however early fetch has been. A push shows at the readers in the next cycle.
 
     Parameters
     ----------
@@ -74,7 +79,7 @@ class ActivationQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth = self.config.queue_depth
+        depth = self.config.queue_depth + FETCH_COLUMNS
         # Addresses wrap by themselves; only `occupancy` knows the depth.
         storage = 1 << ceil_log2(depth)
         width = self._entry_width
