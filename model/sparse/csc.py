@@ -162,7 +162,7 @@ def decode(matrix: InterleavedCsc) -> NDArray[np.uint8]:
     cell = np.repeat(np.arange(sizes.size), sizes)
     # Slots are running sums of run + 1, started afresh in each column.
     total = np.cumsum(matrix.runs.astype(np.int64) + 1)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    starts = np.cumsum(sizes) - sizes
     offset = np.where(starts > 0, np.concatenate([[0], total])[starts], 0)
     slot = total - np.repeat(offset, sizes) - 1
     pe, number = np.divmod(cell, matrix.pointers.shape[1] - 1)
