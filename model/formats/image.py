@@ -24,7 +24,7 @@ The description is an object:
     Configuration of the engine (:class:`~eieio.model.sparse.config.SparseConfig`).
 ``layers``
     For each layer the attributes of :class:`~eieio.model.sparse.disassembly.LayerLabel`: name,
-    shape, scales, and the order of its inputs and outputs in the engine's words.
+    shape, scales, and the positions of its inputs and outputs in the engine's words.
 """
 
 import json

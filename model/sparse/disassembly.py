@@ -24,34 +24,35 @@ class LayerLabel:
     ----------
     name : :class:`str`
         Name shown to the user.
-    inputs, outputs : :class:`int`
-        Shape.
+    rows, columns : :class:`int`
+        Shape of its matrix in the engine, where positions between outputs or inputs hold 0.
     input_scale, weight_scale, output_scale : :class:`float`
         Real value of the integer 1.
-    input_order, output_order : tuple of :class:`int`, or None
-        Which activation lies at each position of the engine's words; None if in order.
+    input_positions, output_positions : tuple of :class:`int`, or None
+        Where each activation lies in the engine's words; None if they lie in order, one for each
+        row or column.
     """
 
     name: str
-    inputs: int
-    outputs: int
+    rows: int
+    columns: int
     input_scale: float
     weight_scale: float
     output_scale: float
-    input_order: tuple[int, ...] | None = None
-    output_order: tuple[int, ...] | None = None
+    input_positions: tuple[int, ...] | None = None
+    output_positions: tuple[int, ...] | None = None
 
 
 def labels(compiled: CompiledNetwork) -> list[LayerLabel]:
     """Return what :func:`disassemble` needs beside the image."""
-    def order(places: NDArray[np.int64]) -> tuple[int, ...] | None:
-        in_order = np.array_equal(places, np.arange(places.size))
-        return None if in_order else tuple(places.tolist())
+    def places(positions: NDArray[np.int64], size: int) -> tuple[int, ...] | None:
+        in_order = np.array_equal(positions, np.arange(size))
+        return None if in_order else tuple(positions.tolist())
 
-    return [LayerLabel(layer.layer.name, layer.layer.inputs, layer.layer.outputs,
-                       layer.layer.input_scale, layer.layer.weight_scale,
-                       layer.layer.output_scale, order(layer.input_order),
-                       order(layer.output_order))
+    return [LayerLabel(layer.layer.name, *layer.matrix.shape, layer.layer.input_scale,
+                       layer.layer.weight_scale, layer.layer.output_scale,
+                       places(layer.input_positions, layer.matrix.shape[1]),
+                       places(layer.output_positions, layer.matrix.shape[0]))
             for layer in compiled.layers]
 
 
@@ -107,27 +108,24 @@ def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
         groups = 1 << int(descriptor[DescriptorField.POINTER_BASE] >> 28)
         pointer_base = int(descriptor[DescriptorField.POINTER_BASE] & 0xFFFFFFF)
         bias_base = int(descriptor[DescriptorField.BIAS_BASE] & 0xFFFF)
-        absolute = pointers[:, pointer_base:pointer_base - (-label.inputs // groups) + 1]
+        absolute = pointers[:, pointer_base:pointer_base - (-label.columns // groups) + 1]
         mine = np.concatenate([entries[pe][bounds[0]:bounds[-1]]
                                for pe, bounds in enumerate(absolute)])
         matrix = InterleavedCsc(
-            (label.outputs, label.inputs), pes, groups, config.run_width,
+            (label.rows, label.columns), pes, groups, config.run_width,
             (mine & ((1 << config.code_width) - 1)).astype(np.uint8),
             (mine >> config.code_width).astype(np.uint8), absolute - absolute[:, :1])
-        input_order = _order(label.input_order, label.inputs)
-        output_order = _order(label.output_order, label.outputs)
-        codes = np.empty(matrix.shape, np.uint8)
-        codes[np.ix_(output_order, input_order)] = decode(matrix)
-        bias = np.empty(label.outputs, np.int64)
-        words = -(-label.outputs // pes)
-        bias[output_order] = biases[bias_base:bias_base + words].ravel()[:label.outputs]
+        input_positions = _positions(label.input_positions, label.columns)
+        output_positions = _positions(label.output_positions, label.rows)
+        codes = decode(matrix)[np.ix_(output_positions, input_positions)]
+        bias = biases[bias_base:].ravel()[output_positions].astype(np.int64)
         layer = QuantizedLayer(
             label.name, codes, codebook, bias, int(descriptor[DescriptorField.MULTIPLIER]),
             int(descriptor[DescriptorField.BIAS_BASE] >> 16),
             _signed(descriptor[DescriptorField.MINIMUM]),
             _signed(descriptor[DescriptorField.MAXIMUM]),
             label.input_scale, label.weight_scale, label.output_scale)
-        compiled.append(CompiledLayer(layer, matrix, groups, input_order, output_order,
+        compiled.append(CompiledLayer(layer, matrix, groups, input_positions, output_positions,
                                       pointer_base, absolute[:, 0], bias_base))
     network = QuantizedNetwork(
         name, tuple(layer.layer for layer in compiled), config.activation_width)
@@ -151,8 +149,8 @@ def _memories(image: NDArray[np.uint32]) -> dict[tuple[int, int], NDArray[np.uin
     return memories
 
 
-def _order(order: tuple[int, ...] | None, size: int) -> NDArray[np.int64]:
-    return np.arange(size) if order is None else np.array(order, np.int64)
+def _positions(positions: tuple[int, ...] | None, size: int) -> NDArray[np.int64]:
+    return np.arange(size) if positions is None else np.array(positions, np.int64)
 
 
 def _signed(word: np.int64) -> int:
