@@ -1,0 +1,375 @@
+"""Cycle model of the sparse engine: against stepping through its pipeline, and by hand."""
+
+import itertools
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.csc import InterleavedCsc, encode
+from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
+
+# What the docstrings of the components say, stated here once more: nothing is imported.
+PREFETCH_COLUMNS = 8
+FETCH_COLUMNS = 6
+PAIRS = 8
+
+Integers = NDArray[np.int64]
+
+
+@dataclass
+class Pe:
+    """One PE, from its queue to decode."""
+
+    columns: list[list[bool]]  # Entries of each column; whether each is a weight, not a filler.
+    config: SparseConfig
+    places: int = 0
+    was_full: bool = False
+    unfetched: deque[tuple[int, list[bool]]] = field(default_factory=deque)  # (visible, entries)
+    reading: list[bool] | None = None
+    outstanding: int = 0
+    # (visible, entries of the pair, whether it ends its column)
+    pairs: deque[tuple[int, list[bool], bool]] = field(default_factory=deque)
+    left_over: tuple[bool, bool] | None = None
+    within: bool = False
+    idle: bool = True
+    products: int = 0
+    fillers: int = 0
+    empties: int = 0
+
+    def step(self, cycle: int, pushed: list[bool] | None) -> None:
+        """Go through one cycle, in which a column may be pushed."""
+        idle = not self.places and not self.within
+        started = popped = False
+
+        # Decode: an entry a cycle, or a filler and the entry behind it.
+        pair = self.pairs[0] if self.pairs and self.pairs[0][0] <= cycle else None
+        consumed: list[bool] | None = None
+        ends = False
+        absorbs = self.config.absorb_fillers
+        if self.left_over and (self.left_over[0] or not absorbs):
+            entry, ends = self.left_over
+            consumed, self.left_over = [entry], None
+        elif self.left_over and pair:
+            _, entries, last = pair
+            consumed, popped = [False, entries[0]], True
+            ends = last and len(entries) == 1
+            self.left_over = (entries[1], last) if len(entries) == 2 else None
+        elif not self.left_over and pair:
+            _, entries, last = pair
+            popped = True
+            if absorbs and len(entries) == 2 and not entries[0]:
+                consumed, ends = entries, last
+            else:
+                consumed, ends = entries[:1], last and len(entries) < 2
+                self.left_over = (entries[1], last) if len(entries) == 2 else None
+        if popped:
+            self.pairs.popleft()
+        if consumed is not None:
+            started = not self.within
+            self.within = not ends
+            if any(consumed):
+                self.products += 1
+            elif consumed:
+                self.fillers += 1
+            else:
+                self.empties += 1
+
+        # Fetch: two entries a cycle, while pairs may be outstanding; they arrive 3 cycles later.
+        finishes = False
+        if self.reading is not None and self.outstanding < PAIRS:
+            entries, self.reading = self.reading[:2], self.reading[2:]
+            finishes = not self.reading
+            self.pairs.append((cycle + 3, entries, finishes))
+            self.outstanding += 1
+        if popped:
+            self.outstanding -= 1
+        if finishes:
+            self.reading = None
+        if self.reading is None and self.unfetched and self.unfetched[0][0] <= cycle:
+            self.reading = self.unfetched.popleft()[1]
+
+        if pushed is not None:
+            self.unfetched.append((cycle + 1, pushed))
+        self.places += (pushed is not None) - started
+        self.was_full = self.places == self.config.queue_depth + FETCH_COLUMNS
+        self.idle = idle
+
+
+@dataclass
+class Group:
+    """One column group: scan of the source activations, prefetched columns, and its PEs."""
+
+    words: list[list[int]]  # Columns to take from each word, in order.
+    pes: list[Pe]
+    number_of: dict[int, int]
+    current: list[int] | None = None
+    next_word: int = 0
+    taken: int = 0
+    on_the_way: deque[tuple[int, int]] = field(default_factory=deque)
+    busy: bool = True
+    blocked: int = 0
+
+    def step(self, cycle: int) -> None:
+        # `busy` is a register: it follows what was true one cycle before.
+        busy = cycle < 5 or self.current is not None or self.taken > 0
+        fired = None
+        if self.on_the_way and self.on_the_way[0][0] <= cycle:
+            column = self.number_of[self.on_the_way[0][1]]
+            skips = [not pe.columns[column] and pe.config.skip_empty_columns for pe in self.pes]
+            if all(skip or not pe.was_full for skip, pe in zip(skips, self.pes, strict=True)):
+                self.on_the_way.popleft()
+                fired = column
+            else:
+                self.blocked += 1
+        for pe in self.pes:
+            push = fired is not None and (
+                bool(pe.columns[fired]) or not pe.config.skip_empty_columns)
+            pe.step(cycle, pe.columns[fired] if push and fired is not None else None)
+        takes = bool(self.current) and self.taken < PREFETCH_COLUMNS
+        if takes and self.current:
+            self.on_the_way.append((cycle + 6, self.current.pop(0)))
+        self.taken += takes - (fired is not None)
+        # The first word is there in cycle 5; each word stays at least one cycle.
+        if cycle >= 4 and not self.current:
+            self.current = self.words[self.next_word] if self.next_word < len(self.words) else None
+            self.next_word += 1
+        self.busy = busy
+
+
+@dataclass(frozen=True)
+class Stepped:
+    cycles: int
+    blocked: int
+    pes: list[Pe]
+
+
+def step_through(matrix: InterleavedCsc, config: SparseConfig, activations: Integers) -> Stepped:
+    """Count the cycles of a layer by stepping through them.
+
+    Cycle 0 is the one before the descriptor is read; the activation banks start in cycle 2.
+    """
+    rows, columns = matrix.shape
+    groups = matrix.groups
+    words = -(-columns // config.pes)
+    pes = []
+    for number in range(config.pes):
+        codes, _ = matrix.pe(number)
+        pointers = matrix.pointers[number].tolist()
+        pes.append(Pe([[bool(code) for code in codes[start:end]]
+                       for start, end in itertools.pairwise(pointers)], config))
+
+    def place_in_word(column: int) -> tuple[int, int]:
+        lane = column % config.pes
+        banks = config.column_groups // groups
+        bits = banks.bit_length() - 1
+        bank = lane % config.column_groups // groups
+        return int(format(bank, f"0{bits}b")[::-1], 2) if bits else 0, lane
+
+    found: list[list[list[int]]] = [[[] for _ in range(words)] for _ in range(groups)]
+    for column in range(columns):
+        if activations[column]:
+            found[column % groups][column // config.pes].append(column)
+    number_of = {column: column // groups for column in range(columns)}
+    every = [Group([sorted(word, key=place_in_word) for word in of_group], pes[group::groups],
+                   number_of) for group, of_group in enumerate(found)]
+
+    for cycle in range(3, 1_000_000):
+        if cycle > 3 and all(pe.idle for pe in pes) and not any(group.busy for group in every):
+            break
+        for group in every:
+            group.step(cycle)
+    else:
+        raise AssertionError("The layer must end")
+    first_read = cycle + 3
+    last_read = first_read + -(-rows // config.pes) - 1
+    levels = config.column_groups.bit_length() - 1
+    multiply = 9 + 1 + sum(1 for low in (18, 35) if config.accumulator_width > low)
+    # The read itself, a register a level, bias, requantization.
+    return Stepped(last_read + 1 + levels + 1 + multiply,
+                   sum(group.blocked for group in every), pes)
+
+
+def random_matrix(rng: np.random.Generator, rows: int, columns: int, density: float
+                  ) -> NDArray[np.uint8]:
+    # Some rows and columns are fuller than others.
+    fullness = rng.random((rows, 1)) * rng.random((1, columns)) * 4 * density
+    return np.where(rng.random((rows, columns)) < fullness, rng.integers(1, 16, (rows, columns)),
+                    0).astype(np.uint8)
+
+
+def check(codes: NDArray[np.uint8], config: SparseConfig, groups: int, activations: Integers
+          ) -> LayerTiming:
+    matrix = encode(codes, pes=config.pes, groups=groups, run_width=config.run_width)
+    timing = simulate_layer(LayerWork.of(matrix, config), activations)
+    stepped = step_through(matrix, config, activations)
+    assert timing.cycles == stepped.cycles
+    assert timing.blocked_cycles == stepped.blocked
+    assert timing.products.tolist() == [pe.products for pe in stepped.pes]
+    assert timing.filler_cycles.tolist() == [pe.fillers for pe in stepped.pes]
+    assert timing.empty_cycles.tolist() == [pe.empties for pe in stepped.pes]
+    assert timing.broadcasts == np.count_nonzero(activations)
+    products = int(np.count_nonzero(codes[:, activations != 0]))
+    assert timing.ideal == products / config.pes
+    # Every cycle of a PE has one cause.
+    busy = timing.products + timing.filler_cycles + timing.empty_cycles + timing.starved_cycles
+    assert (busy + timing.overhead_cycles == timing.cycles).all()
+    assert (timing.starved_cycles >= 0).all()
+    return timing
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> tuple[SparseConfig, int]:
+    most = draw(st.sampled_from([1, 1, 2, 4, 8]))
+    groups = 1 << draw(st.integers(0, most.bit_length() - 1))
+    config = SparseConfig(
+        pes=most * draw(st.integers(1, 12 // most)), column_groups=most,
+        queue_depth=draw(st.sampled_from([2, 2, 3, 5, 8])), run_width=draw(st.sampled_from([3, 4])),
+        accumulator_width=draw(st.sampled_from([16, 18, 19, 32, 35, 36, 48])),
+        skip_empty_columns=draw(st.booleans()), absorb_fillers=draw(st.booleans()))
+    return config, groups
+
+
+@settings(deadline=None, max_examples=300)
+@given(configs(), st.integers(0, 2**32 - 1), st.integers(1, 100),
+       st.integers(1, 60) | st.integers(200, 400), st.sampled_from([0, 0.02, 0.1, 0.5, 2]),
+       st.sampled_from([0, 0.05, 0.3, 0.8, 1]))
+def test_stepping(config_groups: tuple[SparseConfig, int], seed: int, rows: int, columns: int,
+                  density: float, activation_density: float) -> None:
+    rng = np.random.default_rng(seed)
+    activations = (rng.random(columns) < activation_density).astype(np.int64)
+    check(random_matrix(rng, rows, columns, density), *config_groups, activations)
+
+
+# Of the cycles of a layer: 5 until the first column is taken, 6 until it is fired, 5 until its
+# first entry is decoded; then the decoding; 4 until the first accumulator is read; one read for
+# each word beyond the first; and 13 for read, bias and requantization.
+BEGIN, END = 5 + 6 + 5, 4 + 13
+
+
+def test_full_queues() -> None:
+    """One PE has more to do than its queue can hide, so that columns wait for it."""
+    codes = np.zeros((60, 40), np.uint8)
+    codes[::4] = 1  # PE 0 has 15 entries a column,
+    codes[1] = 1    # PE 1 has one, the others have none.
+    config = SparseConfig(pes=4, queue_depth=2)
+    timing = check(codes, config, 1, np.ones(40, np.int64))
+    assert timing.products.tolist() == [600, 40, 0, 0]
+    # PE 0 starts 6 cycles after the first column is taken and 5 after it is fired, and never waits.
+    assert timing.cycles == BEGIN + 600 + END + 14
+    assert timing.blocked_cycles > 300
+
+
+def test_prefetched_columns() -> None:
+    """While PE 0 blocks the broadcast, 8 columns are taken but not the ninth.
+
+    Column 9 waits until PE 0 starts column 1, behind 60 entries of column 0. Columns 9 to 16 have
+    been taken by then; column 17 is taken when column 9 has been fired, and column 60 in the word
+    22 places on, when 21 words between have been seen. It is all that PE 1 has to do.
+    """
+    codes = np.zeros((120, 62), np.uint8)
+    codes[::2, 0] = 1
+    codes[0, :18] = 1
+    codes[1::2, 60] = 1
+    activations = np.zeros(62, np.int64)
+    activations[[*range(18), 60]] = 1
+    timing = check(codes, SparseConfig(pes=2, queue_depth=2), 1, activations)
+    fire_9 = BEGIN + 60 + 1
+    assert timing.cycles == fire_9 + 1 + 22 + 6 + 5 + 60 + END + 59
+    assert timing.products.tolist() == [77, 60]
+
+
+@pytest.mark.parametrize(("rows", "decode", "reads"), [
+    (1, 1, 1),
+    (4, 1, 1),   # one weight in each of four PEs
+    (5, 2, 2),   # a second one in PE 0
+    (8, 2, 2),
+    (64, 16, 16),
+])
+def test_dense_column(rows: int, decode: int, reads: int) -> None:
+    timing = check(np.ones((rows, 1), np.uint8), SparseConfig(pes=4), 1, np.ones(1, np.int64))
+    assert timing.cycles == BEGIN + decode + END + reads - 1
+    assert timing.overhead_cycles == timing.cycles - decode - (BEGIN - 5)
+    assert timing.starved_cycles.min() == BEGIN - 5
+
+
+def test_decoding_never_pauses() -> None:
+    """A PE decodes a column a cycle, however small its queue."""
+    for queue_depth in (2, 3, 8):
+        config = SparseConfig(pes=1, queue_depth=queue_depth)
+        timing = check(np.ones((1, 200), np.uint8), config, 1, np.ones(200, np.int64))
+        assert timing.cycles == BEGIN + 200 + END
+        assert timing.blocked_cycles == 0
+
+
+def test_fillers() -> None:
+    """Four fillers and a weight: five cycles, or three if fillers are absorbed."""
+    codes = np.zeros((64, 1), np.uint8)
+    codes[32] = 1
+    config = SparseConfig(pes=1, run_width=3)
+    one = np.ones(1, np.int64)
+    assert check(codes, config, 1, one).cycles == BEGIN + 3 + END + 63
+    plain = replace(config, absorb_fillers=False)
+    timing = check(codes, plain, 1, one)
+    assert timing.cycles == BEGIN + 5 + END + 63
+    assert timing.filler_cycles.tolist() == [4]
+
+
+def test_empty_columns() -> None:
+    """Only the last of 32 columns holds a weight: the rest cost a cycle each, or only to fire."""
+    codes = np.zeros((1, 32), np.uint8)
+    codes[0, 31] = 1
+    config = SparseConfig(pes=1, column_groups=1)
+    ones = np.ones(32, np.int64)
+    skipped = check(codes, config, 1, ones)
+    assert skipped.cycles == BEGIN + 31 + 1 + END
+    assert skipped.empty_cycles.tolist() == [0]
+    executed = check(codes, replace(config, skip_empty_columns=False), 1, ones)
+    assert executed.cycles == skipped.cycles  # a column a cycle is broadcast anyway
+    assert executed.empty_cycles.tolist() == [31]
+
+
+def test_no_activations() -> None:
+    """The scan takes a cycle a word; nothing is broadcast."""
+    for columns, words in ((1, 1), (4, 1), (5, 2), (40, 10)):
+        timing = check(np.ones((4, columns), np.uint8), SparseConfig(pes=4), 1,
+                       np.zeros(columns, np.int64))
+        assert timing.cycles == 5 + words + END
+        assert timing.broadcasts == 0
+        assert timing.overhead_cycles == timing.cycles
+
+
+def test_words_without_activations() -> None:
+    """A word without a nonzero costs a cycle, so 9 empty words delay the second column by 9."""
+    activations = np.zeros(44, np.int64)
+    activations[[0, 40]] = 1
+    timing = check(np.ones((4, 44), np.uint8), SparseConfig(pes=4), 1, activations)
+    assert timing.cycles == BEGIN + 9 + 2 + END
+
+
+def test_column_groups() -> None:
+    """Two groups take two columns a cycle; the reduction costs a cycle a level."""
+    codes = np.ones((4, 64), np.uint8)
+    ones = np.ones(64, np.int64)
+    config = SparseConfig(pes=4, column_groups=2)
+    assert check(codes, config, 1, ones).cycles == BEGIN + 64 + END + 1
+    # Each PE now has two rows in each of half the columns.
+    assert check(codes, config, 2, ones).cycles == BEGIN + 64 + END + 1
+    single = np.zeros((4, 64), np.uint8)
+    single[0] = 1
+    assert check(single, config, 1, ones).cycles == BEGIN + 64 + END + 1
+    assert check(single, config, 2, ones).cycles == BEGIN + 32 + END + 1
+
+
+def test_refused_shape() -> None:
+    config = SparseConfig(pes=2)
+    work = LayerWork.of(encode(np.ones((2, 3), np.uint8), pes=2, run_width=5), config)
+    with pytest.raises(InputError) as info:
+        simulate_layer(work, np.ones((1, 3), np.int64))
+    assert str(info.value) == "Activations must have shape (3,), not (1, 3)"
