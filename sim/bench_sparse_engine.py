@@ -79,6 +79,11 @@ async def run_inferences(dut: Any) -> None:
     source = StreamSource(dut, "i", stall=stall, seed=2)
     sink = StreamSink(dut, "o", stall=stall, seed=3)
     await reset(dut)
+    if case.settings["preload"]:
+        dut.preload.value = 0
+        await RisingEdge(dut.clk)
+        dut.preload.value = 1
+        await RisingEdge(dut.clk)
     StreamMonitor(dut, "o")
     recorder = Recorder(dut)
     image = [int(word) for word in case.arrays["image"]]

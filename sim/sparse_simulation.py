@@ -14,6 +14,7 @@ from eieio.model.sparse.timing import LayerTiming, NetworkTimer
 from eieio.rtl.emit import emit, write
 from eieio.rtl.sparse.engine import SparseEngine
 from eieio.sim.case import case_environment, load_outputs, save_case
+from eieio.sim.preload import HARNESS, harness, small_image, write_memories
 from eieio.sim.runner import Build, build, run
 
 __all__ = ["Comparison", "RtlRun", "build_engine", "compare", "emit_engine", "run_rtl"]
@@ -77,12 +78,26 @@ def emit_engine(config: SparseConfig) -> dict[str, str]:
     return emit(SparseEngine(config), TOP, header=f"Sparse engine: {config.label}")
 
 
-def build_engine(config: SparseConfig, *, simulator: str = "verilator", waves: bool = False
-                 ) -> Build:
-    """Emit an engine and build its simulation, or find it in the cache."""
+def build_engine(config: SparseConfig, *, simulator: str = "verilator", waves: bool = False,
+                 preload: bool = False) -> Build:
+    """Emit an engine and build its simulation, or find it in the cache.
+
+    Parameters
+    ----------
+    config : SparseConfig
+        Configuration of the engine.
+    simulator, waves :
+        As in :func:`eieio.sim.runner.build`.
+    preload : :class:`bool`
+        Whether large memories are filled directly, see :mod:`eieio.sim.preload`; for layers whose
+        image would take the stream too long.
+    """
     with tempfile.TemporaryDirectory() as folder:
         sources = write(emit_engine(config), Path(folder))
-        return build(sources, TOP, simulator=simulator, waves=waves)
+        if preload:
+            (Path(folder) / f"{HARNESS}.sv").write_text(harness(config, TOP), encoding="utf-8")
+            sources.append(Path(folder) / f"{HARNESS}.sv")
+        return build(sources, HARNESS if preload else TOP, simulator=simulator, waves=waves)
 
 
 def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
@@ -107,10 +122,16 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     with tempfile.TemporaryDirectory() as temporary:
         folder = folder or Path(temporary)
         layers = compiled.layers
-        save_case(folder, {"image": compiled.image(), "inputs": compiled.to_engine(x)},
+        preload = built.top == HARNESS
+        image = small_image(compiled) if preload else compiled.image()
+        if preload:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_memories(compiled, folder)
+        save_case(folder, {"image": image, "inputs": compiled.to_engine(x)}, preload=preload,
                   config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
                   layers=len(layers), outputs=layers[-1].matrix.shape[0])
-        run(built, "eieio.sim.bench_sparse_engine", environment=case_environment(folder))
+        run(built, "eieio.sim.bench_sparse_engine", environment=case_environment(folder),
+            folder=folder)
         recorded = load_outputs(folder)
 
     pes = compiled.config.pes
@@ -121,7 +142,8 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
         words = -(-layer.matrix.shape[0] // pes)
         positions = recorded["data"][mine].reshape(len(x), words * pes)
         if not np.array_equal(recorded["words"][mine, 1], np.tile(np.arange(words), len(x))):
-            raise AssertionError(f"Layer {layer.layer.name!r} must write its words in order, once each")
+            raise AssertionError(
+                f"Layer {layer.layer.name!r} must write its words in order, once each")
         clean &= not np.delete(positions, layer.output_positions, axis=1).any()
         activations.append(compiled.from_engine(positions, number))
     return RtlRun(compiled.from_engine(recorded["results"]), activations, clean,

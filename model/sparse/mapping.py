@@ -123,7 +123,8 @@ class CompiledNetwork:
 
 
 def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
-                    groups: Sequence[int] | None = None, balance: str = "hidden") -> CompiledNetwork:
+                    groups: Sequence[int] | None = None, balance: str = "hidden"
+                    ) -> CompiledNetwork:
     """Lay a network out in the memories of an engine.
 
     Parameters

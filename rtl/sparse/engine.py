@@ -18,7 +18,27 @@ from eieio.rtl.sparse.pe import ProcessingElement
 from eieio.rtl.sparse.sequencer import Sequencer
 from eieio.rtl.sparse.stream_adapter import InputPacker, OutputUnpacker, beat_signature
 
-__all__ = ["SparseEngine"]
+__all__ = ["SparseEngine", "engine_signature"]
+
+
+def engine_signature(config: SparseConfig) -> wiring.Signature:
+    """Signature of a :class:`SparseEngine`."""
+    return wiring.Signature({
+        "image": In(stream.Signature(data.StructLayout({"data": 32, "last": 1}))),
+        "i": In(beat_signature(config)),
+        "o": Out(beat_signature(config)),
+        "run": In(1),
+        "busy": Out(1),
+        "error": Out(unsigned(4)),
+        "clear_error": In(1),
+        "cycles": Out(unsigned(32)),
+        "blocked_cycles": Out(unsigned(32)),
+        "layer_done": Out(1),
+        "word_valid": Out(1),
+        "word_layer": Out(unsigned(ceil_log2(config.layer_depth))),
+        "word_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+        "word_data": Out(unsigned(config.pes * config.activation_width)),
+    })
 
 
 class SparseEngine(wiring.Component):
@@ -80,23 +100,7 @@ class SparseEngine(wiring.Component):
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
-        width = config.activation_width
-        super().__init__({
-            "image": In(stream.Signature(data.StructLayout({"data": 32, "last": 1}))),
-            "i": In(beat_signature(config)),
-            "o": Out(beat_signature(config)),
-            "run": In(1),
-            "busy": Out(1),
-            "error": Out(unsigned(4)),
-            "clear_error": In(1),
-            "cycles": Out(unsigned(32)),
-            "blocked_cycles": Out(unsigned(32)),
-            "layer_done": Out(1),
-            "word_valid": Out(1),
-            "word_layer": Out(unsigned(ceil_log2(config.layer_depth))),
-            "word_addr": Out(unsigned(ceil_log2(config.activation_depth))),
-            "word_data": Out(unsigned(config.pes * width)),
-        })
+        super().__init__(engine_signature(config))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
