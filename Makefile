@@ -20,7 +20,8 @@ DEMO_ARGS ?=
 
 EXAMPLE := examples/lenet_300_100
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+# Without warnings: setuptools has one that begs for care with what is made here anyway.
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--no-build-isolation --constraint constraints.txt
 # What Verilator calls; make's own default for CXX is not what it is given.
 COMPILER := $(if $(filter default,$(origin CXX)),c++,$(firstword $(CXX)))
