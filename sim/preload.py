@@ -8,6 +8,7 @@ it rises, the memories of weight entries, column pointers and biases are read fr
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Value
@@ -50,7 +51,7 @@ def harness(config: SparseConfig, engine: str) -> str:
     """
     ports = ["  input clk", "  input rst", "  input preload"]
     names = ["clk", "rst"]
-    signature = engine_signature(config)
+    signature: Any = engine_signature(config)  # amaranth-stubs do not know what flatten() yields.
     for path, member, value in signature.flatten(signature.create()):
         direction = "input" if member.flow == In else "output"
         name = "__".join(map(str, path))
@@ -84,7 +85,7 @@ def small_image(compiled: CompiledNetwork) -> NDArray[np.uint32]:
 def write_memories(compiled: CompiledNetwork, folder: Path) -> None:
     """Write the files that the harness reads, each word in big-endian bytes."""
     config = compiled.config
-    contents: dict[str, NDArray[np.uint32]] = {}
+    contents: dict[str, NDArray[np.integer]] = {}
     pointers = np.zeros((config.pes, config.pointer_depth), np.uint32)
     for target, pe, addr, words in compiled.sections():
         if target == Target.ENTRIES:
