@@ -192,7 +192,9 @@ def _quantize_layer(layer: SharedLayer, input_scale: float, output_scale: float,
     def rounded(steps: float) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
         scale = largest / steps if largest else output_scale / input_scale
         codebook = np.rint(layer.codebook / scale).astype(np.int32)
-        bias = np.rint(layer.bias / (input_scale * scale)).astype(np.int64)
+        # What is beyond 62 bits is refused below; int64 must hold it until then.
+        bias = np.clip(np.rint(layer.bias / (input_scale * scale)), -2.0**62, 2.0**62)
+        bias = bias.astype(np.int64)
         return codebook, bias, accumulator_bound(
             layer.codes, codebook, bias, config.activation_maximum)
 
@@ -201,7 +203,13 @@ def _quantize_layer(layer: SharedLayer, input_scale: float, output_scale: float,
         return bound <= limit and int(np.abs(bias).max()) <= bias_limit
 
     if not fits(required):
-        needed = accumulator_width(rounded(required)[2])
+        _, bias, bound = rounded(required)
+        needed = accumulator_width(bound)
+        if needed <= config.accumulator_width:
+            raise InputError(
+                f"Layer {layer.name!r}: the biases are too large beside inputs and weights: they "
+                f"need {accumulator_width(int(np.abs(bias).max()))} bits, and the bias memory has "
+                f"{bias_limit.bit_length() + 1}")
         raise InputError(
             f"Layer {layer.name!r}: the accumulator could overflow: it needs {needed} bits, "
             f"and accumulator_width is {config.accumulator_width}")
