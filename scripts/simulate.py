@@ -1,7 +1,5 @@
 """``eieio simulate``: run the RTL and compare it with the models."""
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +78,8 @@ def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | Non
     x = compiled.network.quantize_input(inputs[:count])
     built = steps.build_simulation(compiled, simulator, folder=folder, design=design,
                                    waves=waves is not None)
-    recorded = None
-    with tempfile.TemporaryDirectory() as place:
-        comparison = steps.simulate_design(compiled, x, built, Path(place))
-        if waves is not None:
-            recorded = waves.with_suffix(f".{built.waves}")
-            made, = Path(place).glob(f"*.{built.waves}")
-            recorded.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(made, recorded)
+    recorded = None if waves is None else waves.with_suffix(f".{built.waves}")
+    comparison = steps.simulate_design(compiled, x, built, recorded)
     figures: dict[str, Any] = {
         "network": compiled.network.name, "engine": engine, "simulator": simulator,
         "config": compiled.config.to_dict(), **simulation_figures(comparison),

@@ -1,5 +1,7 @@
 """Steps that several commands share: load, compile, write, simulate."""
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +111,20 @@ def build_simulation(compiled: CompiledNetwork, simulator: str, *, folder: Path 
 
 
 def simulate_design(compiled: CompiledNetwork, x: NDArray[np.integer], built: runner.Build,
-                    folder: Path | None = None) -> Comparison:
-    """Run inputs on the RTL, beside the golden and the cycle model."""
+                    waves: Path | None = None) -> Comparison:
+    """Run inputs on the RTL, beside the golden and the cycle model.
+
+    The folder of the run is deleted, but not after an error, which names the log in it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="eieio-"))
     with progress(f"Simulating {len(x)} inference{'s' if len(x) != 1 else ''}"):
-        return compare(compiled, x, built, folder=folder)
+        comparison = compare(compiled, x, built, folder=folder)
+    if waves is not None:
+        recorded, = folder.glob(f"*.{built.waves}")
+        waves.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(recorded, waves)
+    shutil.rmtree(folder)
+    return comparison
 
 
 def mismatch(ctx: click.Context, mismatches: int, cycle_mismatches: int) -> None:

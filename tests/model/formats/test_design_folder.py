@@ -1,0 +1,94 @@
+"""Making a design's folder whole or not at all."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from eieio.model.errors import InputError
+from eieio.model.formats.design_folder import output_folder, read_manifest, write_manifest
+
+
+def make(path: Path, files: dict[str, str]) -> None:
+    with output_folder(path) as folder:
+        for name, text in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+        write_manifest(folder, engine="sparse", top="top", network="net", config={"pes": 1})
+
+
+def content(path: Path) -> dict[str, str]:
+    return {file.relative_to(path).as_posix(): file.read_text()
+            for file in path.rglob("*") if file.is_file() and file.name != "design.json"}
+
+
+def test_makes_and_replaces(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "b"
+    make(out, {"rtl/x.v": "1", "rtl/y.v": "2"})
+    assert content(out) == {"rtl/x.v": "1", "rtl/y.v": "2"}
+    design = read_manifest(out)
+    assert design.files == ("rtl/x.v", "rtl/y.v")
+    assert design.sources(out) == [out / "rtl" / "x.v", out / "rtl" / "y.v"]
+    make(out, {"rtl/x.v": "3"})
+    assert content(out) == {"rtl/x.v": "3"}
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_fills_an_empty_folder(tmp_path: Path) -> None:
+    make(tmp_path, {"rtl/x.v": "1"})
+    assert content(tmp_path) == {"rtl/x.v": "1"}
+
+
+@pytest.mark.parametrize("error", [InputError("no"), KeyboardInterrupt()])
+def test_an_error_changes_nothing(tmp_path: Path, error: BaseException) -> None:
+    out = tmp_path / "a" / "b"
+
+    def fail() -> None:
+        with output_folder(out) as folder:
+            (folder / "half").write_text("half")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    assert not list(tmp_path.iterdir())
+    make(out, {"x": "1"})
+    with pytest.raises(type(error)):
+        fail()
+    assert content(out) == {"x": "1"}
+    assert sorted(path.name for path in out.iterdir()) == ["design.json", "x"]
+
+
+def test_refuses_other_folders(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    for path, message in (
+            (tmp_path, f"Output folder {tmp_path} must be new or empty, or hold an earlier design"),
+            (tmp_path / "mine", (f"Output folder {tmp_path / 'mine'} must be writable: "
+                                 f"{tmp_path / 'mine'} is not a folder"))):
+        with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+            make(path, {})
+    assert content(tmp_path) == {"mine": "mine"}
+
+
+@pytest.mark.parametrize("name", ["../victim", "/etc/victim", "a/../../victim"])
+def test_a_manifest_cannot_reach_out(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    make(out, {"x": "1"})
+    manifest = json.loads((out / "design.json").read_text())
+    (out / "design.json").write_text(json.dumps({**manifest, "files": [name]}))
+    (tmp_path / "victim").write_text("alive")
+    with pytest.raises(InputError, match=r"must be new or empty, or hold an earlier design$"):
+        make(out, {"x": "2"})
+    with pytest.raises(InputError, match=f"must name files in its own folder, not '{name}'$"):
+        read_manifest(out)
+    assert (tmp_path / "victim").read_text() == "alive"
+
+
+@pytest.mark.parametrize("text", [
+    "", "[]", "{}", '{"files": 3}',
+    '{"engine": "sparse", "top": "t", "network": null, "config": {}, "files": [1]}',
+])
+def test_refuses_manifests(tmp_path: Path, text: str) -> None:
+    (tmp_path / "design.json").write_text(text)
+    with pytest.raises(InputError, match=r"design\.json must be the manifest of a design$"):
+        read_manifest(tmp_path)
