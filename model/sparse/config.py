@@ -86,7 +86,7 @@ class SparseConfig:
                 ("run_width", 3, 8), ("activation_width", 4, 18), ("weight_width", 4, 18),
                 ("accumulator_width", 16, 48), ("entry_depth", 4, 1 << 24),
                 ("pointer_depth", 4, 1 << 20), ("accumulator_depth", 2, 1 << 14),
-                ("activation_depth", 2, 1 << 16), ("output_depth", 2, 1 << 16),
+                ("activation_depth", 2, 1 << 15), ("output_depth", 2, 1 << 16),
                 ("layer_depth", 1, 256), ("column_groups", 1, 16), ("io_lanes", 1, 256)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:

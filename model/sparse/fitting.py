@@ -20,7 +20,7 @@ MEMORY_DEPTHS = {
     "entry_depth": 1 << 24,
     "pointer_depth": 1 << 20,
     "accumulator_depth": 1 << 14,
-    "activation_depth": 1 << 16,
+    "activation_depth": 1 << 15,
     "output_depth": 1 << 16,
     "layer_depth": 256,
 }
