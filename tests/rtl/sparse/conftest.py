@@ -4,8 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from amaranth.hdl import ResetInserter, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import ClockDomain, Module, ResetInserter, Signal
 from amaranth.sim import Simulator
 
 
@@ -15,9 +14,12 @@ def simulate() -> Callable[..., None]:
 
     With ``reset``, this signal resets the component.
     """
-    def run(dut: wiring.Component, bench: Callable[[Any], Coroutine[Any, Any, None]], *,
+    def run(dut: Any, bench: Callable[[Any], Coroutine[Any, Any, None]], *,
             reset: Signal | None = None, max_cycles: int = 20_000) -> None:
-        sim = Simulator(dut if reset is None else ResetInserter(reset)(dut))
+        top = Module()
+        top.domains.sync = ClockDomain()  # also for a component that does not use it
+        top.submodules.dut = dut if reset is None else ResetInserter(reset)(dut)
+        sim = Simulator(top)
         sim.add_clock(1e-6)
         sim.add_testbench(bench)
         for _ in range(2 * max_cycles):  # the clock has two edges per cycle
