@@ -1,0 +1,338 @@
+"""Sequencer: interface, and phases of inferences against the contract, cycle by cycle."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from random import Random
+from typing import Any
+
+import pytest
+from amaranth.hdl import Signal, signed, unsigned
+from amaranth.lib.wiring import In, Out
+
+from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.sparse.sequencer import Sequencer
+
+# The accumulators of a PE are complete 3 cycles after it is idle.
+FINISHED_TO_DRAIN = 3
+
+
+def config(groups: int = 1, **settings: Any) -> SparseConfig:
+    return SparseConfig(**{
+        "pes": 8, "column_groups": groups, "accumulator_depth": 16, "activation_width": 8,
+        "activation_depth": 16, "pointer_depth": 64, "output_depth": 64, "layer_depth": 4,
+        **settings})
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer descriptor."""
+
+    words: int
+    output_words: int
+    pointer_base: int
+    group_bits: int
+    bias_base: int
+    shift: int
+    multiplier: int
+    minimum: int
+    maximum: int
+    input_beats: int
+    output_beats: int
+
+    @property
+    def descriptor(self) -> list[int]:
+        """Its words, by the layout of an image."""
+        return [self.words | self.output_words << 16, self.pointer_base | self.group_bits << 28,
+                self.bias_base | self.shift << 16, self.multiplier, self.minimum & 0xFFFFFFFF,
+                self.maximum & 0xFFFFFFFF, self.input_beats, self.output_beats]
+
+
+def random_layer(rng: Random, settings: SparseConfig) -> Layer:
+    group_bits = rng.randrange(settings.column_groups.bit_length())
+    most = min(settings.activation_depth, settings.accumulator_depth >> group_bits)
+    output_words = rng.choice((1, 2, most, rng.randrange(1, most + 1)))
+    return Layer(
+        words=rng.randrange(1, settings.activation_depth + 1), output_words=output_words,
+        pointer_base=rng.randrange(0, settings.pointer_depth, 2), group_bits=group_bits,
+        bias_base=rng.randrange(settings.output_depth - output_words + 1),
+        shift=rng.randrange(64), multiplier=rng.getrandbits(31), minimum=rng.randrange(-128, 1),
+        maximum=rng.randrange(128), input_beats=rng.randrange(1, 1 << 24),
+        output_beats=rng.randrange(1, 1 << 24))
+
+
+async def load(ctx: Any, dut: Sequencer, layers: list[Layer]) -> None:
+    ctx.set(dut.load_descriptor, 1)
+    for number, layer in enumerate(layers):
+        for field, word in enumerate(layer.descriptor):
+            ctx.set(dut.load_addr, 8 * number + field)
+            ctx.set(dut.load_data, word)
+            await ctx.tick()
+    ctx.set(dut.load_descriptor, 0)
+    ctx.set(dut.load_layers, 1)
+    ctx.set(dut.load_addr, 0)
+    ctx.set(dut.load_data, len(layers))
+    await ctx.tick()
+    ctx.set(dut.load_layers, 0)
+    await ctx.tick()
+
+
+async def wait_until_free(ctx: Any, dut: Sequencer, cycles: int = 40) -> list[tuple[int, int]]:
+    """Wait, and return what was cleared."""
+    cleared = []
+    for _ in range(cycles):
+        *_, free, valid, banks, addr = await ctx.tick().sample(
+            dut.free, dut.drain_valid, dut.drain_banks, dut.drain_addr)
+        assert not valid
+        if free:
+            assert not banks
+            return cleared
+        if banks:
+            cleared.append((banks, addr))
+    raise TimeoutError("The sequencer must become free")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What the sequencer shows in a cycle."""
+
+    free: int = 0
+    done: int = 0
+    start: int = 0
+    layer: int = 0
+    source: int = 0
+    drain: tuple[int, int, int, int] | None = None  # banks, row, biases, first bank
+    write: int | None = None
+    layer_done: int = 0
+
+
+def phases_of(layers: list[Layer], runs: list[int], settings: SparseConfig, latency: int,
+              source: int) -> list[Phase]:
+    """Phases of an inference from the cycle behind ``begin`` to the end of its last layer.
+
+    ``runs`` are the cycles from a layer's start until all have finished.
+    """
+    groups = settings.column_groups
+    phases = []
+    for number, (layer, run) in enumerate(zip(layers, runs, strict=True)):
+        here: dict[str, Any] = {"layer": number, "source": source}
+        phases += [Phase(**here), Phase(**here, start=1)]
+        phases += [Phase(**here)] * (run + FINISHED_TO_DRAIN - 1)
+        used = 1 << layer.group_bits
+        for cycle in range(layer.output_words + latency):
+            drain = write = None
+            if cycle < layer.output_words:
+                # Slots of a word's rows, which are neighbours.
+                row, first = divmod(cycle * used, groups)
+                drain = ((1 << used) - 1 << first, row, layer.bias_base + cycle, first)
+            if cycle >= latency:
+                write = cycle - latency
+            last = cycle == layer.output_words + latency - 1
+            phases.append(Phase(**here, drain=drain, write=write, layer_done=int(last),
+                                done=int(last and number == len(layers) - 1)))
+        source ^= 1
+    return phases
+
+
+async def infer(ctx: Any, dut: Sequencer, layers: list[Layer], runs: list[int], rng: Random, *,
+                source: int, latency: int, cut: int | None = None) -> None:
+    """Begin an inference and compare every cycle; play the broadcasts, the PEs and the output."""
+    phases = phases_of(layers, runs, dut.config, latency, source)
+    ctx.set(dut.begin, 1)
+    ctx.set(dut.sent, 0)
+    *_, free = await ctx.tick().sample(dut.free)
+    assert free
+    layer_start = None
+    number = -1
+    for count, expected in enumerate(phases[:cut]):
+        ctx.set(dut.begin, rng.randrange(2))  # no matter while it is not free
+        if expected.start:
+            layer_start = count
+            number += 1
+        # In the cycle of the start all may still be idle.
+        elapsed = count - layer_start if layer_start is not None else 0
+        ctx.set(dut.finished, elapsed == 0 or elapsed >= runs[number])
+        (*_, free, done, start, shown, now, valid, banks, row, bias, first, write, write_addr,
+         layer_done, cycles) = await ctx.tick().sample(
+            dut.free, dut.done, dut.start, dut.layer, dut.source, dut.drain_valid,
+            dut.drain_banks, dut.drain_addr, dut.drain_bias_addr, dut.first_bank, dut.write_valid,
+            dut.write_addr, dut.layer_done, dut.cycles)
+        assert bool(banks) == valid
+        phase = Phase(free, done, start, shown, now, (banks, row, bias, first) if valid else None,
+                      write_addr if write else None, layer_done)
+        assert phase == expected, count
+        assert cycles == count
+        if start:
+            check_descriptor(ctx, dut, layers[shown])
+    if cut is not None:
+        return
+    ctx.set(dut.begin, 0)
+    check_descriptor(ctx, dut, layers[-1])  # the output needs it
+    for wait in range(rng.randrange(5) + 1, 0, -1):
+        ctx.set(dut.sent, wait == 1)
+        *_, free, done, write, cycles, now = await ctx.tick().sample(
+            dut.free, dut.done, dut.write_valid, dut.cycles, dut.source)
+        assert not free
+        assert not done
+        assert not write
+        # From the cycle behind `begin` to the last write.
+        assert cycles == len(phases)
+        assert now == source ^ (len(layers) & 1)
+    ctx.set(dut.sent, 0)
+    assert await wait_until_free(ctx, dut, 4) == []
+    assert ctx.get(dut.cycles) == len(phases)
+    assert ctx.get(dut.layer) == 0
+    check_descriptor(ctx, dut, layers[0])  # the next input needs it
+
+
+def check_descriptor(ctx: Any, dut: Sequencer, layer: Layer) -> None:
+    for name, value in asdict(layer).items():
+        if name not in ("output_words", "bias_base"):
+            assert ctx.get(getattr(dut, name)) == value, name
+    assert ctx.get(dut.word_columns) == dut.config.pes >> layer.group_bits
+
+
+def test_members() -> None:
+    settings = config(4, accumulator_depth=24, activation_depth=9, layer_depth=3,
+                      output_depth=10, pointer_depth=20)
+    assert dict(Sequencer(settings, write_latency=5).signature.members) == {
+        "begin": In(1),
+        "free": Out(1),
+        "done": Out(1),
+        "sent": In(1),
+        "source": Out(1),
+        "layer": Out(unsigned(2)),
+        "start": Out(1),
+        "words": Out(unsigned(4)),
+        "pointer_base": Out(unsigned(5)),
+        "word_columns": Out(unsigned(4)),
+        "group_bits": Out(unsigned(2)),
+        "multiplier": Out(unsigned(31)),
+        "shift": Out(unsigned(6)),
+        "minimum": Out(signed(8)),
+        "maximum": Out(signed(8)),
+        "input_beats": Out(unsigned(24)),
+        "output_beats": Out(unsigned(24)),
+        "finished": In(1),
+        "drain_valid": Out(1),
+        "drain_banks": Out(unsigned(4)),
+        "drain_addr": Out(unsigned(3)),
+        "drain_bias_addr": Out(unsigned(4)),
+        "first_bank": Out(unsigned(2)),
+        "write_valid": Out(1),
+        "write_addr": Out(unsigned(4)),
+        "layer_done": Out(1),
+        "load_descriptor": In(1),
+        "load_layers": In(1),
+        "load_addr": In(unsigned(32)),
+        "load_data": In(unsigned(32)),
+        "loaded": Out(1),
+        "cycles": Out(unsigned(32)),
+    }
+
+
+@pytest.mark.parametrize("latency", [1, 13])
+@pytest.mark.parametrize("groups", [1, 2, 4, 8])
+def test_random(simulate: Callable[..., None], groups: int, latency: int) -> None:
+    settings = config(groups)
+    dut = Sequencer(settings, write_latency=latency)
+    rng = Random(f"{groups} {latency}")
+
+    async def bench(ctx: Any) -> None:
+        await wait_until_free(ctx, dut)
+        source = 0
+        for count in (1, 2, 4, 3):  # one image after the other
+            layers = [random_layer(rng, settings) for _ in range(count)]
+            await load(ctx, dut, layers)
+            assert ctx.get(dut.loaded)
+            for _ in range(2):
+                runs = [rng.choice((1, 1, 2, rng.randrange(1, 12))) for _ in layers]
+                await infer(ctx, dut, layers, runs, rng, source=source, latency=latency)
+                source ^= count & 1
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize(("groups", "depth"), [(1, 16), (1, 3), (4, 16), (4, 12), (8, 16)])
+def test_clears_after_reset(simulate: Callable[..., None], groups: int, depth: int) -> None:
+    settings = config(groups, accumulator_depth=depth)
+    dut = Sequencer(settings, write_latency=3)
+    reset = Signal()
+    everything = [((1 << groups) - 1, row) for row in range(depth // groups)]
+
+    async def bench(ctx: Any) -> None:
+        assert await wait_until_free(ctx, dut) == everything
+        for cycles in (1, 2, 5):  # also if the clearing itself is cut short
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            assert await wait_until_free(ctx, dut) == everything
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            await ctx.tick().repeat(cycles)
+
+    simulate(dut, bench, reset=reset)
+
+
+def test_one_layer(simulate: Callable[..., None]) -> None:
+    settings = config(layer_depth=1)
+    dut = Sequencer(settings, write_latency=13)
+    rng = Random(0)
+
+    async def bench(ctx: Any) -> None:
+        assert not ctx.get(dut.loaded)
+        await wait_until_free(ctx, dut)
+        assert not ctx.get(dut.loaded)
+        layers = [random_layer(rng, settings)]
+        await load(ctx, dut, layers)
+        assert ctx.get(dut.loaded)
+        for number in range(3):
+            await infer(ctx, dut, layers, [5], rng, source=number & 1, latency=13)
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("group_bits", range(4))
+def test_drain_of_all_accumulators(simulate: Callable[..., None], group_bits: int) -> None:
+    settings = config(8)
+    dut = Sequencer(settings, write_latency=2)
+    layer = Layer(1, 16 >> group_bits, 0, group_bits, 64 - (16 >> group_bits), 0, 0, 0, 0, 1, 1)
+    drained: list[tuple[int, int]] = []
+
+    async def bench(ctx: Any) -> None:
+        await wait_until_free(ctx, dut)
+        await load(ctx, dut, [layer])
+        ctx.set(dut.begin, 1)
+        ctx.set(dut.finished, 1)
+        for _ in range(40):
+            *_, valid, banks, row = await ctx.tick().sample(
+                dut.drain_valid, dut.drain_banks, dut.drain_addr)
+            if valid:
+                drained.extend((row, bank) for bank in range(8) if banks >> bank & 1)
+
+    simulate(dut, bench)
+    assert drained == [(row, bank) for row in range(2) for bank in range(8)]
+
+
+def test_reset_within_an_inference(simulate: Callable[..., None]) -> None:
+    settings = config(2, accumulator_depth=4, activation_depth=4)
+    dut = Sequencer(settings, write_latency=3)
+    reset = Signal()
+    rng = Random(0)
+    layers = [random_layer(rng, settings) for _ in range(2)]
+
+    async def bench(ctx: Any) -> None:
+        await wait_until_free(ctx, dut)
+        for cut in range(1, 24):
+            await load(ctx, dut, layers)
+            await infer(ctx, dut, layers, [2, 3], rng, source=0, latency=3, cut=cut)
+            ctx.set(dut.begin, 0)
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            assert not ctx.get(dut.loaded), "Layers have to be loaded again"
+            assert await wait_until_free(ctx, dut) == [(3, 0), (3, 1)]
+        await load(ctx, dut, layers)
+        await infer(ctx, dut, layers, [2, 3], rng, source=0, latency=3)
+
+    simulate(dut, bench, reset=reset)
