@@ -1,5 +1,6 @@
 """Runs a compiled network on the RTL of its engine, and compares it with both models."""
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,15 @@ from eieio.rtl.emit import emit, write
 from eieio.rtl.sparse.engine import SparseEngine
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.preload import HARNESS, harness, small_image, write_memories
-from eieio.sim.runner import Build, build, run
+from eieio.sim.runner import Build, SimulationError, build, run
 
 __all__ = ["Comparison", "RtlRun", "build_engine", "compare", "emit_engine", "run_rtl"]
 
 TOP = "sparse_engine"
+
+#: Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
+#: simulator that hangs.
+TIMEOUT = 7200
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,22 +122,28 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     stall : :class:`float`
         Probability that a stream stalls in a cycle.
     folder : :class:`pathlib.Path`, optional
-        Where to keep what the bench read, wrote and printed, and the waveforms.
+        Where to keep what the bench read, wrote and printed, and the waveforms. The default is a
+        temporary folder, which is kept only if the simulation fails.
+
+    Raises
+    ------
+    SimulationError
+        If an inference does not end in time, the engine reports an error, or it writes anything but
+        each word of each layer once and in order.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = folder or Path(temporary)
-        layers = compiled.layers
-        preload = built.top == HARNESS
-        image = small_image(compiled) if preload else compiled.image()
-        if preload:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_memories(compiled, folder)
-        save_case(folder, {"image": image, "inputs": compiled.to_engine(x)}, preload=preload,
-                  config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
-                  layers=len(layers), outputs=layers[-1].matrix.shape[0])
-        run(built, "eieio.sim.bench_sparse_engine", environment=case_environment(folder),
-            folder=folder)
-        recorded = load_outputs(folder)
+    place = folder or Path(tempfile.mkdtemp(prefix=f"{built.top}-"))
+    layers = compiled.layers
+    preload = built.top == HARNESS
+    image = small_image(compiled) if preload else compiled.image()
+    if preload:
+        place.mkdir(parents=True, exist_ok=True)
+        write_memories(compiled, place)
+    save_case(place, {"image": image, "inputs": compiled.to_engine(x)}, preload=preload,
+              config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
+              layers=len(layers), outputs=layers[-1].matrix.shape[0])
+    run(built, "eieio.sim.bench_sparse_engine", environment=case_environment(place), folder=place,
+        timeout=TIMEOUT)
+    recorded = load_outputs(place)
 
     pes = compiled.config.pes
     activations = []
@@ -140,12 +151,15 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     for number, layer in enumerate(layers):
         mine = recorded["words"][:, 0] == number
         words = -(-layer.matrix.shape[0] // pes)
-        positions = recorded["data"][mine].reshape(len(x), words * pes)
         if not np.array_equal(recorded["words"][mine, 1], np.tile(np.arange(words), len(x))):
-            raise AssertionError(
-                f"Layer {layer.layer.name!r} must write its words in order, once each")
+            raise SimulationError(
+                f"Layer {layer.layer.name!r} must write its {words} words in order, once for each "
+                "input", place / "simulation.log")
+        positions = recorded["data"][mine].reshape(len(x), words * pes)
         clean &= not np.delete(positions, layer.output_positions, axis=1).any()
         activations.append(compiled.from_engine(positions, number))
+    if folder is None:
+        shutil.rmtree(place)
     return RtlRun(compiled.from_engine(recorded["results"]), activations, clean,
                   recorded["layer_cycles"], recorded["blocked"])
 
