@@ -1,0 +1,1 @@
+"""The systolic engine: configuration, golden model and cycle model."""

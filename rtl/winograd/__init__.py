@@ -1,0 +1,1 @@
+"""Winograd transforms in adders and shifts, one component a module."""
