@@ -54,10 +54,10 @@ def test_environment_is_restored(simulator: str) -> None:
 
 
 @simulators
-def test_failure(simulator: str) -> None:
+def test_failure(simulator: str, tmp_path: Path) -> None:
     built = build([SOURCE], "counter", simulator=simulator)
     with pytest.raises(SimulationError) as info:
-        run(built, "bench_counter", test="test_fails", seed=7)
+        run(built, "bench_counter", test="test_fails", seed=7, folder=tmp_path)
     message = str(info.value)
     assert re.match(r"Test bench_counter\.test_fails failed: AssertionError: Word is [01X]{32}, "
                     r"seed \d+ \(log: .*simulation\.log\)$", message)
@@ -65,12 +65,12 @@ def test_failure(simulator: str) -> None:
     assert "bench_counter.test_fails failed" in info.value.__notes__[0]
 
 
-def test_undefined_memory_is_random() -> None:
+def test_undefined_memory_is_random(tmp_path: Path) -> None:
     built = build([SOURCE], "counter")
     found = []
     for seed in (1, 1, 2):
         with pytest.raises(SimulationError) as info:
-            run(built, "bench_counter", test="test_fails", seed=seed)
+            run(built, "bench_counter", test="test_fails", seed=seed, folder=tmp_path)
         found.append(re.findall(r"[01]{32}|seed \d+", str(info.value)))
     assert found[0] == found[1]
     assert found[0][0] != found[2][0]
@@ -85,38 +85,38 @@ class TestIcarus:
     def built(self) -> Build:
         return build([SOURCE], "counter", simulator="icarus")
 
-    def test_first_failure_and_number(self, built: Build) -> None:
+    def test_first_failure_and_number(self, built: Build, tmp_path: Path) -> None:
         with pytest.raises(SimulationError, match=r"test_fails failed: .*; 1 more failed \(log: "):
-            run(built, "bench_counter", test="test_fails,test_does_not_end")
+            run(built, "bench_counter", test="test_fails,test_does_not_end", folder=tmp_path)
 
-    def test_time_out(self, built: Build) -> None:
+    def test_time_out(self, built: Build, tmp_path: Path) -> None:
         with pytest.raises(SimulationError, match=r"test_does_not_end failed: SimTimeoutError \("):
-            run(built, "bench_counter", test="test_does_not_end")
+            run(built, "bench_counter", test="test_does_not_end", folder=tmp_path)
 
     def test_skipped(self, built: Build) -> None:
         results = run(built, "bench_skipped")
         assert [test.skipped for test in results.tests] == [True]
 
-    def test_no_such_test(self, built: Build) -> None:
+    def test_no_such_test(self, built: Build, tmp_path: Path) -> None:
         with pytest.raises(SimulationError, match=r"^(Simulation of counter with bench_counter "
                                                   r"ended without results|Module bench_counter "
                                                   r"must have a test that can run) \(log: "):
-            run(built, "bench_counter", test="test_none")
+            run(built, "bench_counter", test="test_none", folder=tmp_path)
 
-    def test_no_such_module(self, built: Build) -> None:
+    def test_no_such_module(self, built: Build, tmp_path: Path) -> None:
         with pytest.raises(SimulationError, match=r"^Simulation of counter with bench_none ended "
                                                   r"without results \(log: ") as info:
-            run(built, "bench_none")
+            run(built, "bench_none", folder=tmp_path)
         assert "No module named 'bench_none'" in info.value.__notes__[0]
 
-    def test_simulator_stops(self, built: Build) -> None:
+    def test_simulator_stops(self, built: Build, tmp_path: Path) -> None:
         with pytest.raises(SimulationError, match=r" ended without results \(log: "):
-            run(built, "bench_counter", test="test_stops_the_simulator")
+            run(built, "bench_counter", test="test_stops_the_simulator", folder=tmp_path)
 
     @pytest.mark.skipif(shutil.which("timeout") is None, reason="needs the program timeout")
-    def test_elapsed_time_out(self, built: Build) -> None:
+    def test_elapsed_time_out(self, built: Build, tmp_path: Path) -> None:
         with pytest.raises(SimulationError, match=r"^Simulation of counter did not end in 0\.01 "):
-            run(built, "bench_counter", test="test_counts", timeout=0.01)
+            run(built, "bench_counter", test="test_counts", timeout=0.01, folder=tmp_path)
 
     def test_environment(self, built: Build, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STEP", "3")

@@ -74,7 +74,8 @@ def test_cocotb_mistakes(mistake: str, message: str, tmp_path: Path) -> None:
     save_case(tmp_path, {"payloads": PAYLOADS}, stall=0.5)
     queue = built(mistake, "icarus", tmp_path)
     with pytest.raises(SimulationError, match=rf"test_queue failed: \w+: {message}"):
-        run(queue, "bench_queue", test="test_queue", environment=case_environment(tmp_path))
+        run(queue, "bench_queue", test="test_queue", folder=tmp_path,
+            environment=case_environment(tmp_path))
 
 
 @needs_icarus
@@ -82,7 +83,7 @@ def test_cocotb_source_does_not_wait_for_ever(tmp_path: Path) -> None:
     queue = built("", "icarus", tmp_path)
     message = r"failed: TimeoutError: Stream i did not take payload [45] in 30 cycles"
     with pytest.raises(SimulationError, match=message):
-        run(queue, "bench_queue", test="test_source_waits")
+        run(queue, "bench_queue", test="test_source_waits", folder=tmp_path)
 
 
 @pytest.fixture(autouse=True)
