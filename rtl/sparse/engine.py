@@ -209,17 +209,24 @@ class SparseEngine(wiring.Component):
                 broadcast.ready.eq(switch.ready[c]),
             ]
         for number, pe in enumerate(pes):
-            m.d.comb += pe.layer.eq(sequencer.layer)
+            sources = [broadcasts[number % (1 << group_bits)] for group_bits in range(levels + 1)]
+            selected = [sequencer.group_bits == group_bits for group_bits in range(levels + 1)]
+            m.d.comb += [
+                pe.layer.eq(sequencer.layer),
+                # Not chosen but masked: with no descriptor loaded, a choice would be undefined in a
+                # four-state simulation, and so would the PE be for ever.
+                pe.column_valid.eq(Cat(chosen & broadcast.column_valid for chosen, broadcast
+                                       in zip(selected, sources, strict=True)).any()),
+                pe.fire.eq(Cat(chosen & broadcast.fire for chosen, broadcast
+                               in zip(selected, sources, strict=True)).any()),
+            ]
             with m.Switch(sequencer.group_bits):
-                for group_bits in range(levels + 1):
-                    broadcast = broadcasts[number % (1 << group_bits)]
+                for group_bits, broadcast in enumerate(sources):
                     with m.Case(group_bits):
                         m.d.comb += [
-                            pe.column_valid.eq(broadcast.column_valid),
                             pe.column_even_addr.eq(broadcast.column_even_addr),
                             pe.column_odd_addr.eq(broadcast.column_odd_addr),
                             pe.column_odd.eq(broadcast.column_odd),
-                            pe.fire.eq(broadcast.fire),
                             pe.fire_activation.eq(broadcast.fire_activation),
                         ]
         m.d.comb += sequencer.finished.eq(Cat(pe.idle for pe in pes).all()
