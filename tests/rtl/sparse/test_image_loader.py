@@ -160,14 +160,14 @@ def test_whole_memories(simulate: Callable[..., None], target: Target) -> None:
     simulate(dut, bench)
 
 
-def check_refused(simulate: Callable[..., None], bad: Words, error: ErrorCode, at: int,
+def check_refused(simulate: Callable[..., None], images: list[Words], error: ErrorCode, at: int,
                   writes: list[Write] | None = None) -> None:
-    """Send a good image, a bad one, and a good one; the error comes with word ``at`` of the bad."""
+    """Send bad images, each between good ones; the error comes with word ``at`` of the bad."""
     dut = ImageLoader(CONFIG)
 
     async def bench(ctx: Any) -> None:
-        for stall in (0.0, 0.5):
-            trace = await send(ctx, dut, [GOOD_WORDS, bad, GOOD_WORDS], stall=stall)
+        for number, bad in enumerate(images):
+            trace = await send(ctx, dut, [GOOD_WORDS, bad, GOOD_WORDS], stall=0.4 * (number % 2))
             assert trace.writes == [*GOOD_WRITES, *(writes or []), *GOOD_WRITES]
             cycle = trace.accepted[len(GOOD_WORDS) + at]
             assert trace.errors == [(cycle + 1, error)]
@@ -178,22 +178,22 @@ def check_refused(simulate: Callable[..., None], bad: Words, error: ErrorCode, a
 @pytest.mark.parametrize(("target", "unit"), [
     *((target, 0) for target in range(len(Target), 16)),
     *((target, units) for target, (_, units) in MEMORIES.items()),
-    (Target.ENTRIES, 0xFFFF), (15, 0xFFFF)])
+    (Target.ENTRIES, 0xFFFF), (Target.BIASES, 1 << 15), (15, 0xFFFF)])
 def test_wrong_target(simulate: Callable[..., None], target: int, unit: int) -> None:
     bad = section(target, unit, 0, [1, 2, 3])
     # What follows in the same image is dropped, right or wrong.
-    check_refused(simulate, bad + GOOD_WORDS, ErrorCode.IMAGE_TARGET, 0)
-    check_refused(simulate, bad[:1], ErrorCode.IMAGE_TARGET, 0)
+    images = [bad + GOOD_WORDS, bad, bad[:1], bad[:2]]
+    check_refused(simulate, images, ErrorCode.IMAGE_TARGET, 0)
 
 
 @pytest.mark.parametrize("target", Target)
 def test_wrong_address(simulate: Callable[..., None], target: Target) -> None:
     depth, units = MEMORIES[target]
-    for addr, count in ((depth, 1), (depth - 1, 2), (0, depth + 1), (0, 0), (depth, 0),
-                        (0, 0xFFFFFFFF), (0xFFFFFFFF, 1), (0xFFFFFFFF, 2), (1, 0xFFFFFFFF),
-                        (1 << 31, 1 << 31), (depth + (1 << 16), 1), (0, 1 << 16)):
-        bad = section(target, units - 1, addr, [1, 2, 3], count)
-        check_refused(simulate, bad + GOOD_WORDS, ErrorCode.IMAGE_ADDRESS, 2)
+    images = [section(target, units - 1, addr, [1, 2, 3], count) + GOOD_WORDS for addr, count in (
+        (depth, 1), (depth - 1, 2), (0, depth + 1), (0, 0), (depth, 0), (0, 0xFFFFFFFF),
+        (0xFFFFFFFF, 1), (0xFFFFFFFF, 2), (1, 0xFFFFFFFF), (1 << 31, 1 << 31),
+        (depth + (1 << 16), 1), (0, 1 << 16))]
+    check_refused(simulate, images, ErrorCode.IMAGE_ADDRESS, 2)
 
 
 @pytest.mark.parametrize("words", [1, 2, 3, 4, 6])
@@ -201,12 +201,12 @@ def test_image_ends_within_a_section(simulate: Callable[..., None], words: int) 
     bad = section(Target.BIASES, 1, 1, [5, 6, 7, 8])[:words]
     writes: list[Write] = [(Target.BIASES, 1, 1 + number, 5 + number)
                            for number in range(max(0, words - 3))]
-    check_refused(simulate, bad, ErrorCode.IMAGE_LENGTH, words - 1, writes)
+    check_refused(simulate, [bad, bad], ErrorCode.IMAGE_LENGTH, words - 1, writes)
 
 
 def test_sections_before_the_error_are_written(simulate: Callable[..., None]) -> None:
     bad = [*GOOD_WORDS, *section(Target.POINTERS, 3, 0, [1]), *GOOD_WORDS]
-    check_refused(simulate, bad, ErrorCode.IMAGE_TARGET, len(GOOD_WORDS), GOOD_WRITES)
+    check_refused(simulate, [bad, bad], ErrorCode.IMAGE_TARGET, len(GOOD_WORDS), GOOD_WRITES)
 
 
 def test_errors_in_consecutive_images(simulate: Callable[..., None]) -> None:
