@@ -1,0 +1,93 @@
+"""Processing element of the systolic array."""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from eieio.model.systolic.config import SystolicConfig
+
+__all__ = ["ProcessingElement"]
+
+
+class ProcessingElement(wiring.Component):
+    """Multiplies each activation by the weight it holds, and adds the product to a sum.
+
+    Activations, and the flags that go with them, move on to the right; weights and sums move
+    down. All outputs are registers. An activation is multiplied by the weight of the last swap,
+    which may come together with the activation, and reaches the sum ``product_stages + 1`` cycles
+    after its cycle: this is when the sum of the PE above has to come in.
+
+    Three registers hold weights: one is a stage of the way down, which never stops; the second
+    keeps the weight taken from there for the next tile; the third is the multiplier's operand.
+
+    Parameters
+    ----------
+    config : :class:`SystolicConfig`
+        Configuration of the engine.
+
+    Members
+    -------
+    i_activation, o_activation : ``In``, ``Out(signed(activation_width))``
+        Activation, and the same one cycle later.
+    i_swap, o_swap : ``In(1)``, ``Out(1)``
+        From this cycle's activation on, the weight taken last is used.
+    i_take, o_take : ``In(1)``, ``Out(1)``
+        This cycle's weight is for this PE. In the cycle of a swap it is the one behind it.
+    i_weight, o_weight : ``In``, ``Out(signed(weight_width))``
+        Weight, and the same one cycle later.
+    i_sum, o_sum : ``In``, ``Out(signed(sum_width))``
+        Sum of the products above, and the same with this PE's product one cycle later.
+    """
+
+    i_activation: Signal
+    o_activation: Signal
+    i_swap: Signal
+    o_swap: Signal
+    i_take: Signal
+    o_take: Signal
+    i_weight: Signal
+    o_weight: Signal
+    i_sum: Signal
+    o_sum: Signal
+
+    module_name = "pe"
+
+    def __init__(self, config: SystolicConfig) -> None:
+        self.config = self.parameters = config
+        super().__init__({
+            "i_activation": In(signed(config.activation_width)),
+            "o_activation": Out(signed(config.activation_width)),
+            "i_swap": In(1),
+            "o_swap": Out(1),
+            "i_take": In(1),
+            "o_take": Out(1),
+            "i_weight": In(signed(config.weight_width)),
+            "o_weight": Out(signed(config.weight_width)),
+            "i_sum": In(signed(config.sum_width)),
+            "o_sum": Out(signed(config.sum_width)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        taken = Signal.like(self.i_weight)
+        weight = Signal.like(self.i_weight)
+        m.d.sync += [
+            self.o_activation.eq(self.i_activation),
+            self.o_swap.eq(self.i_swap),
+            self.o_take.eq(self.i_take),
+            self.o_weight.eq(self.i_weight),
+        ]
+        with m.If(self.i_take):
+            m.d.sync += taken.eq(self.i_weight)
+        with m.If(self.i_swap):
+            m.d.sync += weight.eq(taken)
+
+        # Without a reset, so that they may move into the multiplier.
+        product = self.o_activation * weight
+        for stage in range(self.config.product_stages):
+            register = Signal(signed(self.config.product_width), name=f"product_{stage}",
+                              reset_less=True)
+            m.d.sync += register.eq(product)
+            product = register
+        m.d.sync += self.o_sum.eq(self.i_sum + product)
+        return m
