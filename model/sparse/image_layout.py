@@ -74,3 +74,6 @@ class ErrorCode(IntEnum):
     """An input ends before the first layer has all its activations; it is dropped."""
     INPUT_LONG = 5
     """An input goes on after the first layer has all its activations; it is dropped."""
+    IMAGE_LAYERS = 6
+    """The number of layers is 0 or more than the engine can hold; the rest of the image is dropped.
+    """

@@ -178,6 +178,8 @@ class SparseEngine(wiring.Component):
         m.d.comb += [
             sequencer.load_descriptor.eq(loads(Target.DESCRIPTORS)),
             sequencer.load_layers.eq(loads(Target.LAYERS)),
+            # What is left of the image before, and half of a refused one, must not run.
+            sequencer.unload.eq(loader.begun | (loader.error != ErrorCode.NONE)),
             sequencer.load_addr.eq(loader.addr),
             sequencer.load_data.eq(loader.data),
         ]

@@ -26,6 +26,8 @@ class ImageLoader(wiring.Component):
         Words are accepted.
     busy : ``Out(1)``
         An image has begun and not ended.
+    begun : ``Out(1)``
+        The first word of an image was accepted in the cycle before.
     valid : ``Out(1)``
         Write an element; one cycle after its word.
     target, unit, addr, data : ``Out``
@@ -37,6 +39,7 @@ class ImageLoader(wiring.Component):
     i: stream.Interface
     enable: Signal
     busy: Signal
+    begun: Signal
     valid: Signal
     target: Signal
     unit: Signal
@@ -50,6 +53,7 @@ class ImageLoader(wiring.Component):
             "i": In(stream.Signature(data.StructLayout({"data": 32, "last": 1}))),
             "enable": In(1),
             "busy": Out(1),
+            "begun": Out(1),
             "valid": Out(1),
             "target": Out(unsigned(4)),
             "unit": Out(unsigned(16)),
@@ -86,6 +90,7 @@ class ImageLoader(wiring.Component):
             accepted.eq(self.i.valid & self.i.ready),
         ]
         m.d.sync += [
+            self.begun.eq(accepted & ~self.busy),
             self.valid.eq(0),
             self.error.eq(ErrorCode.NONE),
             self.target.eq(target),
@@ -128,7 +133,13 @@ class ImageLoader(wiring.Component):
                         addr.eq(addr + 1),
                         left.eq(left - 1),
                     ]
-                    with m.If(left == 1):
+                    with m.If((target == Target.LAYERS)
+                              & ((word == 0) | (word > config.layer_depth))):
+                        m.d.sync += [self.valid.eq(0), self.error.eq(ErrorCode.IMAGE_LAYERS)]
+                        m.next = "TARGET"
+                        with m.If(~last):
+                            m.next = "DROP"
+                    with m.Elif(left == 1):
                         m.next = "TARGET"
                     with m.Elif(last):
                         m.d.sync += self.error.eq(ErrorCode.IMAGE_LENGTH)

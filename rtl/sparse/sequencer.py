@@ -17,8 +17,8 @@ class Sequencer(wiring.Component):
 
     An inference begins in the cycle in which ``begin`` is 1 and the sequencer is free. For each
     layer it spends a cycle on the descriptor and one on ``start``; runs until all broadcasts and
-    PEs have finished; drains the accumulators, a word a cycle; and goes on when the last word has
-    been written. After reset it clears the accumulators before it is free.
+    PEs have finished; drains the accumulators, a word a cycle from 3 cycles later on; and goes on
+    when the last word has been written. After reset it clears the accumulators before it is free.
 
     Parameters
     ----------
@@ -62,8 +62,10 @@ class Sequencer(wiring.Component):
         It is the layer's last.
     load_descriptor, load_layers, load_addr, load_data : ``In``
         Write a word of a descriptor, or the number of layers.
+    unload : ``In(1)``
+        Forget the number of layers.
     loaded : ``Out(1)``
-        There are layers.
+        There are layers. Not after reset.
     cycles : ``Out(32)``
         Cycles since the inference began, until the last word was written.
     """
@@ -98,6 +100,7 @@ class Sequencer(wiring.Component):
     load_layers: Signal
     load_addr: Signal
     load_data: Signal
+    unload: Signal
     loaded: Signal
     cycles: Signal
 
@@ -136,6 +139,7 @@ class Sequencer(wiring.Component):
             "load_layers": In(1),
             "load_addr": In(unsigned(32)),
             "load_data": In(unsigned(32)),
+            "unload": In(1),
             "loaded": Out(1),
             "cycles": Out(unsigned(32)),
         })
@@ -155,6 +159,8 @@ class Sequencer(wiring.Component):
         layers = Signal(range(config.layer_depth + 1))
         with m.If(self.load_layers):
             m.d.sync += layers.eq(self.load_data)
+        with m.If(self.unload):
+            m.d.sync += layers.eq(0)
         m.d.comb += [
             write.en.eq(self.load_descriptor << self.load_addr[:3]),
             write.addr.eq(self.load_addr >> 3),
@@ -221,7 +227,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             drain_bias_addr.eq(bias_base + word),
             self.drain_bias_addr.eq(drain_bias_addr),
-            drain_last.eq(word == output_words - 1),
+            drain_last.eq(word + 1 >= output_words),
         ]
 
         running = Signal()

@@ -399,6 +399,8 @@ BAD_IMAGES = {
     "last fields": ([Target.DESCRIPTORS << 28, 6 * 8 - 1, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
     "wrapping count": ([LAYERS, 0, 0xFFFFFFFF, 1], ErrorCode.IMAGE_ADDRESS),
     "wrapping address": ([Target.BIASES << 28, 0xFFFFFFFF, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
+    "no layers": ([LAYERS, 0, 1, 0], ErrorCode.IMAGE_LAYERS),
+    "too many layers": ([LAYERS, 0, 1, 7, 1, 1], ErrorCode.IMAGE_LAYERS),
     "target alone": ([LAYERS], ErrorCode.IMAGE_LENGTH),
     "no count": ([LAYERS, 0], ErrorCode.IMAGE_LENGTH),
     "no data": ([LAYERS, 0, 1], ErrorCode.IMAGE_LENGTH),
@@ -421,6 +423,16 @@ def test_bad_images(session: Session, tmp_path: Path) -> None:
     # The first error stays.
     s.script += [["image", "no data"], ["image", "unknown target"],
                  *s.error(ErrorCode.IMAGE_LENGTH), s.image(0), *s.infer(0, 2)]
+    s.run(tmp_path)
+
+
+def test_no_network_after_a_bad_image(session: Session, tmp_path: Path) -> None:
+    """What an image that is refused in its middle leaves behind does not run."""
+    s = session
+    s.streams["half"] = [*s.streams["image_1"], 15 << 28, 0, 1, 1]
+    s.script = [s.image(0), *s.infer(0, 0), ["wait", 20], s.observe("i__ready", 1),
+                ["image", "half"], *s.error(ErrorCode.IMAGE_TARGET), ["wait", 20],
+                s.observe("i__ready", 0), s.image(0), *s.infer(0, 1)]
     s.run(tmp_path)
 
 

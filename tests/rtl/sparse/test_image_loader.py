@@ -33,6 +33,8 @@ def random_section(rng: Random) -> tuple[Words, list[Write]]:
     depth, units = MEMORIES[target]
     unit, addr = rng.randrange(units), rng.randrange(depth)
     values = [rng.getrandbits(32) for _ in range(rng.randrange(1, depth - addr + 1))]
+    if target == Target.LAYERS:
+        values = [rng.randint(1, CONFIG.layer_depth)]
     return section(target, unit, addr, values), [
         (target, unit, addr + number, value) for number, value in enumerate(values)]
 
@@ -105,6 +107,7 @@ def test_members() -> None:
         "i": In(stream.Signature(data.StructLayout({"data": 32, "last": 1}))),
         "enable": In(1),
         "busy": Out(1),
+        "begun": Out(1),
         "valid": Out(1),
         "target": Out(unsigned(4)),
         "unit": Out(unsigned(16)),
@@ -148,13 +151,14 @@ def test_whole_memories(simulate: Callable[..., None], target: Target) -> None:
 
     async def bench(ctx: Any) -> None:
         for unit in range(units):
-            values = list(range(1000 * unit, 1000 * unit + depth))
+            values = list(range(1000 * unit + 1, 1000 * unit + 1 + depth))
+            highest = CONFIG.layer_depth if target == Target.LAYERS else 0xFFFFFFFF
             words = [*section(target, unit, 0, values),
-                     *section(target, unit, depth - 1, [0xFFFFFFFF])]
+                     *section(target, unit, depth - 1, [highest])]
             trace = await send(ctx, dut, [words])
             assert trace.writes == [*((target, unit, addr, value)
                                       for addr, value in enumerate(values)),
-                                    (target, unit, depth - 1, 0xFFFFFFFF)]
+                                    (target, unit, depth - 1, highest)]
             assert not trace.errors
 
     simulate(dut, bench)
@@ -202,6 +206,13 @@ def test_image_ends_within_a_section(simulate: Callable[..., None], words: int) 
     writes: list[Write] = [(Target.BIASES, 1, 1 + number, 5 + number)
                            for number in range(max(0, words - 3))]
     check_refused(simulate, [bad, bad], ErrorCode.IMAGE_LENGTH, words - 1, writes)
+
+
+@pytest.mark.parametrize("layers", [0, CONFIG.layer_depth + 1, 1 << 16, 0xFFFFFFFF])
+def test_number_of_layers(simulate: Callable[..., None], layers: int) -> None:
+    images = [section(Target.LAYERS, 0, 0, [layers]),
+              [*section(Target.LAYERS, 0, 0, [layers]), *GOOD_WORDS]]
+    check_refused(simulate, images, ErrorCode.IMAGE_LAYERS, 3)
 
 
 def test_sections_before_the_error_are_written(simulate: Callable[..., None]) -> None:

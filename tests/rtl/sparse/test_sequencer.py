@@ -225,6 +225,7 @@ def test_members() -> None:
         "load_layers": In(1),
         "load_addr": In(unsigned(32)),
         "load_data": In(unsigned(32)),
+        "unload": In(1),
         "loaded": Out(1),
         "cycles": Out(unsigned(32)),
     }
