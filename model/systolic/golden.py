@@ -1,0 +1,226 @@
+"""Golden model of the systolic engine: what it must output, integer for integer.
+
+Every operator is written from its definition in :mod:`eieio.model.systolic.quantized_graph`, for
+all samples at once. Sums of products are matrix products in float64, which are exact: no
+accumulator has more than 32 bits, and float64 holds integers of 53.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+from eieio.model.systolic.quantized_graph import (
+    ADD_LEFT_SHIFT,
+    Add,
+    AveragePool,
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    MaxPool,
+    Operator,
+    Pad,
+    QuantizedGraph,
+    Reshape,
+    Softmax,
+    Tensor,
+    WeightedOperator,
+    Window,
+)
+from eieio.model.systolic.rescale import rescale
+from eieio.model.systolic.softmax import softmax
+
+__all__ = ["accumulate", "run_graph", "run_operator"]
+
+
+def run_graph(graph: QuantizedGraph, x: NDArray[np.int8]) -> dict[str, NDArray[np.int8]]:
+    """Compute every tensor of a network.
+
+    Parameters
+    ----------
+    graph : QuantizedGraph
+        Network to compute.
+    x : int8 array of shape (samples, and the shape of the input)
+        Inputs, as ``graph.input.quantize`` makes them.
+
+    Returns
+    -------
+    dict of int8 arrays of shape (samples, and the shape of the tensor)
+        Activations by the name of their tensor: the input, and the output of every operator.
+
+    Raises
+    ------
+    InputError
+        If the input has another dtype or shape.
+    """
+    _check_activations(graph.input, x)
+    values = {graph.input.name: x}
+    for operator in graph.operators:
+        operands = [values[tensor.name] for tensor in operator.inputs]
+        values[operator.output.name] = run_operator(operator, *operands)
+    return values
+
+
+def run_operator(operator: Operator, *operands: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Compute one operator.
+
+    Parameters
+    ----------
+    operator : Operator
+        Operator to compute.
+    operands : int8 arrays of shape (samples, and the shape of the tensor)
+        Its inputs.
+
+    Returns
+    -------
+    int8 array of shape (samples, and the shape of the tensor)
+        Its output.
+
+    Raises
+    ------
+    InputError
+        If the operands are not as many as the inputs, or one has another dtype or shape.
+    """
+    _check_operands(operator, operands)
+    return _OPERATORS[type(operator)](operator, *operands)
+
+
+def accumulate(operator: WeightedOperator, x: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Compute the accumulators of a weighted operator: sums of products, and biases.
+
+    Parameters
+    ----------
+    operator : WeightedOperator
+        Operator to compute.
+    x : int8 array of shape (samples, and the shape of the tensor)
+        Its input.
+
+    Returns
+    -------
+    int64 array of shape (samples, ..., channels)
+        What the operator rescales; fits in 32 bits.
+
+    Raises
+    ------
+    InputError
+        If the input has another dtype or shape.
+    """
+    _check_operands(operator, (x,))
+    return _accumulate(operator, x)
+
+
+def _accumulate(operator: WeightedOperator, x: NDArray[np.int8]) -> NDArray[np.int64]:
+    return _ACCUMULATORS[type(operator)](operator, x) + operator.bias
+
+
+def _check_operands(operator: Operator, operands: tuple[NDArray[np.int8], ...]) -> None:
+    if len(operands) != len(operator.inputs):
+        raise InputError(f"Operator {operator.name!r} must have {len(operator.inputs)} operands, "
+                         f"not {len(operands)}")
+    for tensor, x in zip(operator.inputs, operands, strict=True):
+        _check_activations(tensor, x)
+
+
+def _check_activations(tensor: Tensor, x: NDArray[np.int8]) -> None:
+    if x.dtype != np.int8 or x.shape[1:] != tensor.shape or x.ndim != 1 + len(tensor.shape):
+        shape = ", ".join(map(str, tensor.shape))
+        raise InputError(f"Tensor {tensor.name!r} must be an int8 array of shape (samples, "
+                         f"{shape}), not {x.dtype} of shape {x.shape}")
+
+
+# Windows.
+
+def _pad(x: NDArray[Any], window: Window, value: int) -> NDArray[Any]:
+    return np.pad(x, ((0, 0), *window.padding, (0, 0)), constant_values=value)
+
+
+def _windows(padded: NDArray[Any], window: Window) -> NDArray[Any]:
+    """View of shape (samples, rows, columns, channels, kernel height, kernel width)."""
+    down, across = window.stride
+    dilated = (..., slice(None, None, window.dilation[0]), slice(None, None, window.dilation[1]))
+    windows = sliding_window_view(padded, window.extent, axis=(1, 2))  # pyright: ignore
+    return windows[:, ::down, ::across][dilated]
+
+
+# Sums of products.
+
+def _centred(operator: WeightedOperator, x: NDArray[np.int8]) -> NDArray[np.float64]:
+    return x.astype(np.float64) - operator.input.zero_point
+
+
+def _conv2d(operator: Conv2D, x: NDArray[np.int8]) -> NDArray[np.int64]:
+    windows = _windows(_pad(_centred(operator, x), operator.window, 0), operator.window)
+    weight = operator.weight.astype(np.float64)
+    return np.tensordot(windows, weight, axes=((4, 5, 3), (1, 2, 3))).astype(np.int64)
+
+
+def _depthwise(operator: DepthwiseConv2D, x: NDArray[np.int8]) -> NDArray[np.int64]:
+    windows = _windows(_pad(_centred(operator, x), operator.window, 0), operator.window)
+    # Output channels of one input channel are neighbours.
+    weight = operator.weight.reshape(*operator.window.kernel, operator.input.shape[2], -1)
+    sums = np.einsum("nyxcij,ijcd->nyxcd", windows, weight.astype(np.float64))
+    return sums.reshape(len(x), *operator.output.shape).astype(np.int64)
+
+
+def _fully_connected(operator: FullyConnected, x: NDArray[np.int8]) -> NDArray[np.int64]:
+    flat = _centred(operator, x).reshape(len(x), -1)
+    return (flat @ operator.weight.T.astype(np.float64)).astype(np.int64)
+
+
+_ACCUMULATORS: dict[type[WeightedOperator], Callable[..., NDArray[np.int64]]] = {
+    Conv2D: _conv2d, DepthwiseConv2D: _depthwise, FullyConnected: _fully_connected}
+
+
+# Operators.
+
+def _weighted(operator: WeightedOperator, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    return rescale(
+        _accumulate(operator, x), operator.multiplier, operator.shift, operator.output.zero_point,
+        operator.minimum, operator.maximum).astype(np.int8).reshape(len(x), *operator.output.shape)
+
+
+def _average_pool(operator: AveragePool, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    window = operator.window
+    inside = np.ones((1, *operator.input.shape[:2], 1), np.int64)
+    counts = _windows(_pad(inside, window, 0), window).sum(axis=(4, 5))
+    sums = _windows(_pad(x.astype(np.int64), window, 0), window).sum(axis=(4, 5))
+    means = np.sign(sums) * ((np.abs(sums) + counts // 2) // counts)
+    return np.clip(means, operator.minimum, operator.maximum).astype(np.int8)
+
+
+def _max_pool(operator: MaxPool, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    padded = _pad(x, operator.window, np.iinfo(np.int8).min)
+    maxima = _windows(padded, operator.window).max(axis=(4, 5))
+    return np.clip(maxima, operator.minimum, operator.maximum).astype(np.int8)
+
+
+def _add(operator: Add, *operands: NDArray[np.int8]) -> NDArray[np.int8]:
+    *factors, (multiplier, shift) = zip(operator.multipliers, operator.shifts, strict=True)
+    limit = 1 << 31
+    total = sum(
+        rescale((x.astype(np.int64) - tensor.zero_point) << ADD_LEFT_SHIFT, *factor, 0,
+                -limit, limit - 1)
+        for tensor, x, factor in zip(operator.inputs, operands, factors, strict=True))
+    return rescale(np.asarray(total), multiplier, shift, operator.output.zero_point,
+                   operator.minimum, operator.maximum).astype(np.int8)
+
+
+def _reshape(operator: Reshape, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    return x.reshape(len(x), *operator.output.shape)
+
+
+def _pad_operator(operator: Pad, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    return np.pad(x, ((0, 0), *operator.padding), constant_values=operator.output.zero_point)
+
+
+def _softmax(operator: Softmax, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    return softmax(x, operator.multiplier, operator.shift)
+
+
+_OPERATORS: dict[type[Operator], Callable[..., NDArray[np.int8]]] = {
+    Add: _add, AveragePool: _average_pool, Conv2D: _weighted, DepthwiseConv2D: _weighted,
+    FullyConnected: _weighted, MaxPool: _max_pool, Pad: _pad_operator, Reshape: _reshape,
+    Softmax: _softmax}

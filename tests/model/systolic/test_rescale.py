@@ -1,0 +1,99 @@
+"""Factors and rescaling, against exact fractions."""
+
+import math
+import re
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from eieio.model.errors import InputError
+from eieio.model.systolic.rescale import (
+    quantize_factor,
+    quantize_factor_rounded_once,
+    quantize_factors,
+    rescale,
+)
+
+
+def half_away(x: Fraction) -> int:
+    return int(math.copysign(1, x)) * math.floor(abs(x) + Fraction(1, 2))
+
+
+@given(st.floats(2.0**-31, 2.0**30))
+@example(1.0)
+@example(0.5)
+@example(math.nextafter(1.0, 0))  # rounded up to 1
+@example(2.0**30)
+def test_quantize_factor(real: float) -> None:
+    multiplier, shift = quantize_factor(real)
+    assert 2**30 <= multiplier < 2**31
+    assert -30 <= shift <= 31
+    error = abs(Fraction(multiplier, 2**31) * Fraction(2)**-shift / Fraction(real) - 1)
+    assert error <= Fraction(1, 2**31)
+
+
+@pytest.mark.parametrize(("real", "expected"), [
+    (0.0, (0, 0)), (2.0**-33, (0, 0)), (2.0**-32, (2**30, 31)), (1.0, (2**30, -1)),
+    (3.0, (3 * 2**29, -2)), (0.75, (3 * 2**29, 0)), (1 - 2.0**-33, (2**30, -1)),
+    (1 - 2.0**-31, (2**31 - 1, 0)), (2.0**-32 * (1 - 2.0**-33), (2**30, 31)),
+])
+def test_quantize_factor_examples(real: float, expected: tuple[int, int]) -> None:
+    assert quantize_factor(real) == expected
+
+
+@pytest.mark.parametrize(("real", "message"), [
+    (-0.5, "Factor must be finite and not negative, not -0.5"),
+    (math.inf, "Factor must be finite and not negative, not inf"),
+    (math.nan, "Factor must be finite and not negative, not nan"),
+    (2.0**31, "Factor must be below 2**31, not 2147483648.0"),
+])
+def test_quantize_factor_refuses(real: float, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        quantize_factor(real)
+
+
+def test_quantize_factors() -> None:
+    multiplier, shift = quantize_factors([0.5, 4.0, 0.0])
+    assert (multiplier.dtype, shift.dtype) == (np.int32, np.int32)
+    assert multiplier.tolist() == [2**30, 2**30, 0]
+    assert shift.tolist() == [0, -3, 0]
+
+
+@given(st.integers(-2**31, 2**31 - 1), st.integers(2**30, 2**31 - 1), st.integers(-31, 31),
+       st.integers(-128, 127))
+@example(-3, 2**30, 1, 0)
+@example(-1, 3 * 2**29, -1, 0)
+def test_rescale(number: int, multiplier: int, shift: int, zero_point: int) -> None:
+    result = rescale(np.array([number]), multiplier, shift, zero_point, -128, 127)
+    left, right = max(-shift, 0), max(shift, 0)
+    product = math.floor(Fraction((number << left) * multiplier, 2**31) + Fraction(1, 2))
+    expected = half_away(Fraction(product, 2**right)) + zero_point
+    assert result.tolist() == [min(max(expected, -128), 127)]
+
+
+@given(st.floats(2.0**-12, 300), st.integers(-128, 127), st.integers(1, 2**22))
+@example(1 / 16, 0, 4000)
+@example(1.5, 3, 200)
+@example(0.022592034071161442, 24, 574772)
+def test_rounded_once(real: float, zero_point: int, bound: int) -> None:
+    factor = quantize_factor_rounded_once(real, bound, zero_point + 128, 127 - zero_point)
+    if factor is None:
+        assert real < 2**-5
+        return
+    # Every accumulator whose result is not clamped, and some beyond on both sides.
+    reach = min(bound, math.ceil(260 / real))
+    numbers = np.unique(np.concatenate([np.arange(-reach, reach + 1), [-bound, bound]]))
+    product = numbers * real
+    whole = np.floor(np.abs(product))
+    once = np.sign(product) * (whole + (np.abs(product) - whole >= 0.5)) + zero_point
+    result = rescale(numbers, *factor, zero_point, -128, 127)
+    np.testing.assert_array_equal(result, np.clip(once, -128, 127))
+
+
+@pytest.mark.parametrize("real", [1e-130, 2.0**-20, 2.0**32])
+def test_rounded_once_without_a_factor(real: float) -> None:
+    factor = quantize_factor_rounded_once(real, 2**31 - 1, 128, 127)
+    assert factor is None or factor[0] == 0
