@@ -11,7 +11,7 @@ from eieio.model.errors import InputError
 
 __all__ = ["main"]
 
-_COMMANDS = ("compress", "generate", "simulate", "infer", "build")
+_COMMANDS = ("compress", "generate", "simulate", "infer", "build", "bench")
 
 
 class _Commands(click.Group):
