@@ -30,7 +30,7 @@ def half_away(x: Fraction) -> int:
 def test_quantize_factor(real: float) -> None:
     multiplier, shift = quantize_factor(real)
     assert 2**30 <= multiplier < 2**31
-    assert -30 <= shift <= 31
+    assert -31 <= shift <= 31
     error = abs(Fraction(multiplier, 2**31) * Fraction(2)**-shift / Fraction(real) - 1)
     assert error <= Fraction(1, 2**31)
 
