@@ -84,7 +84,7 @@ def emit_engine(config: SparseConfig) -> dict[str, str]:
 
 
 def build_engine(config: SparseConfig, *, simulator: str = "verilator", waves: bool = False,
-                 preload: bool = False) -> Build:
+                 preload: bool = False, quick: bool = False) -> Build:
     """Emit an engine and build its simulation, or find it in the cache.
 
     Parameters
@@ -96,13 +96,18 @@ def build_engine(config: SparseConfig, *, simulator: str = "verilator", waves: b
     preload : :class:`bool`
         Whether large memories are filled directly, see :mod:`eieio.sim.preload`; for layers whose
         image would take the stream too long.
+    quick : :class:`bool`
+        Whether Verilator's code is compiled without optimization, in about half of the time; for
+        short simulations.
     """
+    arguments = ["-CFLAGS", "-O0"] if quick and simulator == "verilator" else []
     with tempfile.TemporaryDirectory() as folder:
         sources = write(emit_engine(config), Path(folder))
         if preload:
             (Path(folder) / f"{HARNESS}.sv").write_text(harness(config, TOP), encoding="utf-8")
             sources.append(Path(folder) / f"{HARNESS}.sv")
-        return build(sources, HARNESS if preload else TOP, simulator=simulator, waves=waves)
+        return build(sources, HARNESS if preload else TOP, simulator=simulator, waves=waves,
+                     arguments=arguments)
 
 
 def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,

@@ -1,0 +1,189 @@
+"""Plants bugs in the RTL, one line each, and checks that the tests find every one.
+
+    python benchmarks/planted_bugs.py
+
+Each bug is planted in a temporary copy of the sources. The tests of the component are run against
+it, and those of the whole engine, each until the first of them fails. Exits with status 1 if a bug
+survives both. Engines are built into ``build/planted``.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+ENGINE_TESTS = "tests/sim/test_sparse_engine.py"
+
+
+class Bug(NamedTuple):
+    """An edit of one line: what it does, where, and the text before and after."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+def sparse(component: str, name: str, old: str, new: str) -> Bug:
+    return Bug(name, f"rtl/sparse/{component}.py", old, new)
+
+
+BUGS = [
+    sparse("accumulate", "no forwarding",
+           "forwarding.eq(valid[0] & valid[1] & (slot[0] == slot[1]))", "forwarding.eq(0)"),
+    sparse("accumulate", "forwarding compares the slot of the wrong stage",
+           "(slot[0] == slot[1])", "(self.slot == slot[1])"),
+    sparse("accumulate", "forwarding from a stage that holds nothing",
+           "valid[0] & valid[1] & (slot[0] == slot[1])", "valid[0] & (slot[0] == slot[1])"),
+    sparse("accumulate", "drained accumulators are not cleared",
+           "clear.eq(self.drain)", "clear.eq(0)"),
+    sparse("accumulate", "all banks are written",
+           "(valid[1] & (slot[1][:bank_bits] == number))", "valid[1]"),
+    sparse("activation_queue", "a place of the queue is not used",
+           "full.eq(next_occupancy == depth)", "full.eq(next_occupancy == depth - 1)"),
+    sparse("activation_queue", "the queue is never full",
+           "self.room.eq(~full)", "self.room.eq(1)"),
+    sparse("entry_decode", "a filler is absorbed although there is no second entry",
+           "& (left_over | self.pair.both))", ")"),
+    sparse("entry_decode", "the slot goes on from the column before",
+           "self.slot.eq(advance - 1)", "self.slot.eq(self.slot + advance)"),
+    sparse("entry_decode", "a column that ends with an absorbed filler does not end",
+           "(~self.pair.both | absorb)", "~self.pair.both"),
+    sparse("entry_decode", "an empty column makes a product",
+           " & ~(~left_over & self.pair.none)", ""),
+    sparse("column_pointers", "odd columns start where even ones do",
+           "start.eq(Mux(start_odd[1], odd, even))", "start.eq(even)"),
+    sparse("entry_fetch", "a column of two entries is read twice",
+           "last.eq(left <= 2)", "last.eq(left <= 1)"),
+    sparse("entry_fetch", "the even bank is one behind in odd columns",
+           "(self.column_start + 1) >> 1", "self.column_start >> 1"),
+    sparse("entry_fetch", "pairs are read without credit",
+           "read.eq(active & (outstanding != PAIR_DEPTH))", "read.eq(active)"),
+    sparse("pe", "all layers have the codebook of the first",
+           "Cat(decode.code, self.layer)", "decode.code"),
+    sparse("pe", "an empty column is queued, and skipped nowhere",
+           "queue.push.eq(self.fire & ~skipped)", "queue.push.eq(self.fire)"),
+    sparse("activation_bank", "the last nonzero is taken, not the first",
+           "Mux(low_found, low_lane, high_lane)", "Mux(high_found, high_lane, low_lane)"),
+    sparse("activation_bank", "all words come from one buffer",
+           "read.addr.eq(Cat(addr, self.read_buffer))", "read.addr.eq(addr)"),
+    sparse("broadcast", "a credit is missing",
+           "(taken != PREFETCH_DEPTH)", "(taken != PREFETCH_DEPTH - 1)"),
+    sparse("broadcast", "columns of a layer are counted from the first pointer of all",
+           "next_base.eq(self.pointer_base)", "next_base.eq(0)"),
+    sparse("group_switch", "banks take turns by number, not in bit-reversed order",
+           "if _reversed(other // used, level) < _reversed(c // used, level)", "if other < c"),
+    sparse("group_switch", "a group is ready when half of it is",
+           "[low & high", "[low"),
+    sparse("partial_sum", "a sum is taken from the block's first bank",
+           "first_bank[bit])", "0)"),
+    sparse("sequencer", "source and destination do not change places",
+           "self.source.eq(~self.source)", "self.source.eq(self.source)"),
+    sparse("sequencer", "all layers have the biases of the first",
+           "drain_bias_addr.eq(bias_base + word)", "drain_bias_addr.eq(word)"),
+    sparse("sequencer", "shifts have 4 bits",
+           "read.data[field.BIAS_BASE][16:]", "read.data[field.BIAS_BASE][16:20]"),
+    sparse("sequencer", "the drain begins a cycle early",
+           "finished.eq(finishing)]", "finished.eq(self.finished & running)]"),
+    sparse("sequencer", "accumulators are not cleared after reset",
+           "with m.If(clear_addr == rows - 1):", "with m.If(clear_addr == 0):"),
+    sparse("engine", "the first bank comes a cycle before its sums",
+           "m.d.sync += first_bank.eq(sequencer.first_bank)",
+           "m.d.comb += first_bank.eq(sequencer.first_bank)"),
+    sparse("engine", "results overwrite the source",
+           "sequencer.source ^ sequencer.write_valid", "sequencer.source"),
+    sparse("engine", "blocked cycles are not counted afresh",
+           "m.d.sync += self.blocked_cycles.eq(0)", "pass"),
+    sparse("engine", "an image may interrupt an input",
+           "with m.If(~(packer.busy | loader.busy", "with m.If(~(loader.busy"),
+    sparse("output_lane", "the bias is left out",
+           "total.eq(self.sum + read.data)", "total.eq(self.sum)"),
+    sparse("stream_adapter", "the last word of an input keeps what it held",
+           "m.d.sync += part.eq(0)", "m.d.sync += part.eq(part)"),
+    sparse("stream_adapter", "a long input is not dropped",
+           "dropping.eq(1)", "dropping.eq(0)"),
+    sparse("stream_adapter", "an output ends a beat late",
+           "self.o.payload.last.eq(left == 1)", "self.o.payload.last.eq(left == 0)"),
+    sparse("image_loader", "a section may reach beyond its memory",
+           "(word > depth[target] - addr)", "(word > depth[target])"),
+    sparse("image_loader", "the rest of a bad image is taken for another",
+           'm.next = "DROP"\n                with m.State("DATA")',
+           'm.next = "TARGET"\n                with m.State("DATA")'),
+    Bug("halves of negative numbers are rounded up", "rtl/requantize.py",
+        "nudge = high[-1] & shift_of(stages).any()", "nudge = Const(0)"),
+    Bug("results saturate at the minimum only", "rtl/requantize.py",
+        "Mux(shifted > self.maximum, self.maximum, shifted)", "shifted"),
+]
+
+
+def plant(bug: Bug, folder: Path) -> None:
+    """Copy the sources into a folder, with the bug in them."""
+    for name in ("model", "rtl", "sim", "scripts", "tests"):
+        shutil.copytree(ROOT / name, folder / name,
+                        ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    # A package of links, which comes before the installed one.
+    (folder / "path" / "eieio").mkdir(parents=True)
+    for name in ("model", "rtl", "sim", "scripts"):
+        (folder / "path" / "eieio" / name).symlink_to(folder / name)
+    path = folder / bug.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(bug.old) != 1:
+        raise SystemExit(f"{bug.file} must hold {bug.old!r} once, not {text.count(bug.old)} times")
+    path.write_text(text.replace(bug.old, bug.new), encoding="utf-8")
+
+
+def first_failure(folder: Path, tests: str) -> str | None:
+    """Run tests until one fails, and return its name."""
+    environment = os.environ | {
+        "PYTHONPATH": str(folder / "path"),
+        "EIEIO_CACHE": str(ROOT / "build" / "planted"),
+    }
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-rfE", "--no-header",
+         "-p", "no:cacheprovider", tests],
+        cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
+    if result.returncode not in (0, 1):
+        raise SystemExit(f"pytest {tests} ended with status {result.returncode}:\n{result.stdout}")
+    match = re.search(r"(?m)^(?:FAILED|ERROR) \S*?::(\S+)", result.stdout)
+    return match[1] if match else None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="plant only bugs whose name or file holds this")
+    parser.add_argument("--quick", action="store_true",
+                        help="run the tests of the engine only if those of the component pass")
+    options = parser.parse_args()
+
+    survivors = []
+    print("| file | bug | test of the component | test of the engine |")
+    print("|---|---|---|---|")
+    for bug in BUGS:
+        if options.only not in f"{bug.file} {bug.name}":
+            continue
+        tests = f"tests/{Path(bug.file).parent}/test_{Path(bug.file).name}"
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            plant(bug, folder)
+            found = [first_failure(folder, tests) if (folder / tests).exists() else None]
+            if not (options.quick and found[0]):
+                found.append(first_failure(folder, ENGINE_TESTS))
+        if not any(found):
+            survivors.append(bug)
+        names = [f"`{name}`" if name else "none" for name in found]
+        print(f"| {Path(bug.file).name} | {bug.name} | {' | '.join(names)} |", flush=True)
+    for bug in survivors:
+        print(f"No test finds in {bug.file}: {bug.name}", file=sys.stderr)
+    return int(bool(survivors))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
