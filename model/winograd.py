@@ -41,6 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.shift_add import plan_shift_add
 
 __all__ = ["DEFAULT_POINTS", "IntegerTransform", "Products", "Transform", "count_products",
            "integer_transform", "toom_cook", "winograd_convolution", "winograd_convolution_float"]
@@ -150,9 +151,13 @@ class IntegerTransform:
     def product_sum_bound(self, channels: int, data_width: int = 8, weight_width: int = 8) -> int:
         """Largest magnitude of a sum of products over ``channels``, from operands of these widths.
 
-        This bounds accumulators that must not wrap around, of any weights.
+        This bounds accumulators that must not wrap around, whatever the weights.
         """
-        return (channels * _largest(self.b_t, data_width) * _largest(self.g, weight_width))
+        return channels * max(
+            max(-low_data, high_data) * max(-low_weight, high_weight)
+            for (low_data, high_data), (low_weight, high_weight) in zip(
+                _transformed_ranges(self.b_t, data_width),
+                _transformed_ranges(self.g, weight_width), strict=True))
 
     def accumulator_width(self, output_width: int) -> int:
         """Bits that accumulators need, to give outputs of ``output_width`` signed bits exactly.
@@ -160,6 +165,28 @@ class IntegerTransform:
         They may wrap around on the way.
         """
         return output_width + 2 * self.shift
+
+    def inverse(self, width: int) -> int:
+        """Inverse of the odd part of the divisor of two dimensions, modulo ``2 ** width``.
+
+        A number of which multiplication takes few additions: 1 if there is nothing to divide by.
+        """
+        odd = self.odd_divisor ** 2
+        # Bits above the width do not matter, but may repeat those below.
+        candidates = [pow(odd, -1, 1 << more) - negative
+                      for more in range(width, width + 8) for negative in (0, 1 << more)]
+        return min(candidates, key=lambda value: len(plan_shift_add(((value,),)).sums))
+
+    @property
+    def input_latency(self) -> int:
+        """Cycles from a tile's last row of data to its first transformed column in hardware."""
+        return 2 * plan_shift_add(self.b_t).latency + 1
+
+    def output_latency(self, accumulator_width: int) -> int:
+        """Cycles from a tile's last column of sums to its first row of outputs in hardware."""
+        inverse = self.inverse(accumulator_width - 2 * self.shift)
+        return (2 * plan_shift_add(self.a_t).latency + 1
+                + plan_shift_add(((inverse,),)).latency)
 
 
 @cache
@@ -260,27 +287,23 @@ def _integer_scale(row: Sequence[Fraction]) -> Fraction:
                     math.gcd(*(value.numerator for value in row)))
 
 
-def _transformed_range(matrix: _Integers, width: int) -> tuple[int, int]:
-    """Least and largest element of ``matrix @ tile @ matrix.T``."""
+def _transformed_ranges(matrix: _Integers, width: int) -> list[tuple[int, int]]:
+    """Least and largest value of each element of ``matrix @ tile @ matrix.T``."""
     bound = 1 << (width - 1)
-    low = high = 0
+    ranges = []
     for row in matrix:
         for column in matrix:
             products = [a * b for a in row for b in column]
             positive = sum(max(product, 0) for product in products)
             negative = sum(min(product, 0) for product in products)
-            low = min(low, -positive * bound + negative * (bound - 1))
-            high = max(high, positive * (bound - 1) - negative * bound)
-    return low, high
+            ranges.append((-positive * bound + negative * (bound - 1),
+                           positive * (bound - 1) - negative * bound))
+    return ranges
 
 
 def _transformed_width(matrix: _Integers, width: int) -> int:
-    low, high = _transformed_range(matrix, width)
-    return max((~low).bit_length(), high.bit_length()) + 1
-
-
-def _largest(matrix: _Integers, width: int) -> int:
-    return max(map(abs, _transformed_range(matrix, width)))
+    return max(max((~low).bit_length(), high.bit_length())
+               for low, high in _transformed_ranges(matrix, width)) + 1
 
 
 @dataclass(frozen=True)

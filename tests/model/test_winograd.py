@@ -152,21 +152,20 @@ def test_widths_are_tight(m: int, width: int) -> None:
     # The extremes come from operands that follow the signs of a coefficient pattern.
     transform = integer_transform(toom_cook(m, 3))
     bound = 1 << (width - 1)
-    largest = []
+    largest = np.ones(transform.n ** 2, dtype=int)
     for matrix, bits in ((transform.b_t, transform.data_width(width)),
                          (transform.g, transform.weight_width(width))):
-        least, most = 0, 0
+        extremes = []
         for a, b in itertools.product(matrix, matrix):
             pattern = np.outer(a, b)
-            for sign in (1, -1):
-                operands = np.where(sign * pattern > 0, bound - 1, -bound)
-                value = int(np.sum(pattern * operands))
-                least, most = min(least, value), max(most, value)
+            extremes.append([np.sum(pattern * np.where(sign * pattern > 0, bound - 1, -bound))
+                             for sign in (1, -1)])
+        least, most = np.min(extremes), np.max(extremes)
         assert -(1 << (bits - 1)) <= least
         assert most < 1 << (bits - 1)
         assert least < -(1 << (bits - 2)) or most >= 1 << (bits - 2)
-        largest.append(max(-least, most))
-    assert transform.product_sum_bound(7, width, width) == 7 * math.prod(largest)
+        largest *= np.max(np.abs(extremes), axis=1)
+    assert transform.product_sum_bound(7, width, width) == 7 * largest.max()
 
 
 @pytest.mark.parametrize(("m", "accumulator_width"), [(2, 28), (4, 32), (6, 32)])
