@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from eieio.model.errors import InputError
@@ -74,6 +74,7 @@ def test_rescale(number: int, multiplier: int, shift: int, zero_point: int) -> N
     assert result.tolist() == [min(max(expected, -128), 127)]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(2.0**-12, 300), st.integers(-128, 127), st.integers(1, 2**22))
 @example(1 / 16, 0, 4000)
 @example(1.5, 3, 200)
