@@ -1,8 +1,11 @@
 """Systolic array: interface, sums and cycles against the model."""
 
+import json
 import re
+import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +18,11 @@ from numpy.typing import NDArray
 
 from eieio.model.systolic.array import ArrayOutput, latency, run_array, tile_starts
 from eieio.model.systolic.config import SystolicConfig
-from eieio.rtl.emit import emit
+from eieio.rtl.emit import emit, write
 from eieio.rtl.systolic.array import SystolicArray
+from eieio.sim.case import case_environment, save_case
+from eieio.sim.lint import lint
+from eieio.sim.runner import build, run
 
 Integers = NDArray[np.int64]
 
@@ -82,41 +88,49 @@ def unpack(word: int, width: int, lanes: int) -> list[int]:
     return [((word >> (lane * width)) + bound) % (2 * bound) - bound for lane in range(lanes)]
 
 
-def simulate(dut: SystolicArray, stimulus: Stimulus, *,
-             reset_cycle: int | None = None) -> list[tuple[int, int, list[int]]]:
-    """Return cycle, flag and sums of every output; the flag of every third vector is set."""
-    config = dut.config
+def input_words(config: SystolicConfig, stimulus: Stimulus) -> list[tuple[int, ...]]:
+    """Return the words of each cycle, in the order of ports, activations before weights.
+
+    The flag of every third vector is set. What comes without its valid bit must not matter.
+    """
     vectors = {int(cycle): number for number, cycle in enumerate(stimulus.vector_cycles)}
     rows = {int(cycle): number for number, cycle in enumerate(stimulus.weight_cycles)}
-    cycles = max([*vectors, *rows]) + dut.latency + 2
+    rng = np.random.default_rng(0)
+    words = []
+    for cycle in range(max([*vectors, *rows]) + latency(config) + 2):
+        number, row = vectors.get(cycle), rows.get(cycle)
+        swap, last = rng.integers(2, size=2).tolist()
+        activations = operands(rng, config.activation_width, (config.rows,))
+        weights = operands(rng, config.weight_width, (config.columns,))
+        if number is not None:
+            swap, last = int(stimulus.swaps[number]), int(number % 3 == 0)
+            activations = stimulus.activations[number]
+        if row is not None:
+            weights = stimulus.weights[row]
+        words.append((int(number is not None), swap, last,
+                      pack(activations, config.activation_width),
+                      int(row is not None), pack(weights, config.weight_width)))
+    return words
+
+
+def simulate(dut: SystolicArray, stimulus: Stimulus, *,
+             reset_cycle: int | None = None) -> list[tuple[int, int, list[int]]]:
+    """Return cycle, flag and sums of every output."""
+    config = dut.config
     results = []
     reset = Signal()
 
     async def bench(ctx: Any) -> None:
-        rng = np.random.default_rng(0)
-        for cycle in range(cycles):
-            number, row = vectors.get(cycle), rows.get(cycle)
+        ports = (dut.i_valid, dut.i_swap, dut.i_last, dut.i_activations.as_value(), dut.w_valid,
+                 dut.w_weights.as_value())
+        for cycle, words in enumerate(input_words(config, stimulus)):
             ctx.set(reset, cycle == reset_cycle)
-            ctx.set(dut.i_valid, number is not None)
-            ctx.set(dut.w_valid, row is not None)
-            # What comes without its valid bit must not matter.
-            noise = [operands(rng, width, (lanes,)) for width, lanes in (
-                (config.activation_width, config.rows), (config.weight_width, config.columns))]
-            swap, last = rng.integers(2, size=2).tolist()
-            activations, weights = noise
-            if number is not None:
-                swap, last = int(stimulus.swaps[number]), number % 3 == 0
-                activations = stimulus.activations[number]
-            if row is not None:
-                weights = stimulus.weights[row]
-            ctx.set(dut.i_swap, swap)
-            ctx.set(dut.i_last, last)
-            ctx.set(dut.i_activations.as_value(), pack(activations, config.activation_width))
-            ctx.set(dut.w_weights.as_value(), pack(weights, config.weight_width))
-            *_, valid, o_last, sums = await ctx.tick().sample(
+            for port, word in zip(ports, words, strict=True):
+                ctx.set(port, word)
+            *_, valid, last, sums = await ctx.tick().sample(
                 dut.o_valid, dut.o_last, dut.o_sums.as_value())
             if valid:
-                results.append((cycle, o_last, unpack(sums, config.sum_width, config.columns)))
+                results.append((cycle, last, unpack(sums, config.sum_width, config.columns)))
 
     top = Module()
     top.domains.sync = ClockDomain()
@@ -129,8 +143,10 @@ def simulate(dut: SystolicArray, stimulus: Stimulus, *,
 
 
 def check(config: SystolicConfig, stimulus: Stimulus) -> None:
-    expected = stimulus.expect(config)
-    results = simulate(SystolicArray(config), stimulus)
+    compare(simulate(SystolicArray(config), stimulus), stimulus.expect(config))
+
+
+def compare(results: list[tuple[int, int, list[int]]], expected: ArrayOutput) -> None:
     assert [cycle for cycle, _, _ in results] == expected.cycles.tolist()
     assert [last for _, last, _ in results] == [i % 3 == 0 for i in range(len(results))]
     wrong = [number for number, (_, _, sums) in enumerate(results)
@@ -233,11 +249,27 @@ def test_extremes(activation: int, accumulator_width: int) -> None:
     check(config, stimulus)
 
 
-def test_more_rows_than_a_band_and_more_columns_than_a_block() -> None:
-    config = SystolicConfig(rows=18, columns=1)
-    check(config, tiles(np.random.default_rng(0), config, [18, 3, 20]))
-    config = SystolicConfig(rows=1, columns=35)
-    check(config, tiles(np.random.default_rng(0), config, [1, 1, 2, 1]))
+@pytest.mark.parametrize(("rows", "columns"), [(18, 1), (1, 35)])
+def test_more_rows_than_a_band_and_more_columns_than_a_block(rows: int, columns: int) -> None:
+    config = SystolicConfig(rows=rows, columns=columns)
+    check(config, tiles(np.random.default_rng(0), config, [rows, 1, 2, rows + 2]))
+
+
+def test_verilog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("iverilog") is None:
+        pytest.skip("needs Icarus")
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    config = SystolicConfig(rows=17, columns=17)
+    stimulus = tiles(np.random.default_rng(0), config, [17, 3])
+    save_case(tmp_path, {}, inputs=[[hex(word) for word in words]
+                                    for words in input_words(config, stimulus)])
+    sources = write(emit(SystolicArray(config), "array", header=config.label), tmp_path)
+    lint(sources, "array")
+    run(build(sources, "array", simulator="icarus"), "bench_array",
+        environment=case_environment(tmp_path))
+    seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
+    compare([(cycle, last, unpack(int(sums, 16), config.sum_width, config.columns))
+             for cycle, last, sums in seen], stimulus.expect(config))
 
 
 def test_reset() -> None:
@@ -273,4 +305,3 @@ def test_emission() -> None:
     assert len(re.findall(r"(?m)^  array_pe pe_\d+ \(", text)) == 32
     assert len(re.findall(r"(?m)^  array_array_row row_\d+ \(", text)) == 16
     assert len(re.findall(r"(?m)^  array_band_16 band_\d+ \(", text)) == 2
-    assert files == emit(SystolicArray(config), "array", header=config.label)
