@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -119,6 +119,7 @@ def check_weighted(operator: WeightedOperator, x: NDArray[np.int8],
             operator.output.zero_point, operator.minimum, operator.maximum)
 
 
+@settings(deadline=None)
 @given(windows(dilated=True), st.integers(1, 3), st.integers(1, 3), fills, fills, zero_points,
        zero_points, st.integers(0, 2**32 - 1))
 def test_conv2d(drawn: tuple[Window, int, int], depth: int, channels: int, fill: str,
@@ -140,6 +141,7 @@ def test_conv2d(drawn: tuple[Window, int, int], depth: int, channels: int, fill:
     assert operator.macs == rows * columns * channels * depth * window.kernel[0] * window.kernel[1]
 
 
+@settings(deadline=None)
 @given(windows(dilated=True), st.integers(1, 3), st.integers(1, 3), fills, fills, zero_points,
        zero_points, st.integers(0, 2**32 - 1))
 def test_depthwise(drawn: tuple[Window, int, int], depth: int, multiple: int, fill: str,
@@ -162,6 +164,7 @@ def test_depthwise(drawn: tuple[Window, int, int], depth: int, multiple: int, fi
     assert operator.macs == rows * columns * channels * window.kernel[0] * window.kernel[1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(1, 4), fills, fills,
        zero_points, zero_points, st.integers(0, 2**32 - 1), st.booleans())
 def test_fully_connected(shape: list[int], channels: int, fill: str, weight_fill: str,
@@ -188,6 +191,7 @@ def test_fully_connected(shape: list[int], channels: int, fill: str, weight_fill
 
 
 @pytest.mark.parametrize("create", [AveragePool, MaxPool])
+@settings(deadline=None)
 @given(drawn=windows(dilated=False), depth=st.integers(1, 3), fill=fills,
        limits=st.sampled_from([(-128, 127), (-5, 127), (-100, 55)]),
        seed=st.integers(0, 2**32 - 1))
@@ -210,6 +214,7 @@ def test_pool(create: type[AveragePool] | type[MaxPool], drawn: tuple[Window, in
 scales = st.floats(2.0**-10, 10, width=32)
 
 
+@settings(deadline=None)
 @given(st.tuples(scales, scales, scales), st.tuples(zero_points, zero_points, zero_points), fills,
        fills, st.integers(0, 2**32 - 1))
 def test_add(scale: tuple[float, float, float], zero: tuple[int, int, int], first: str,

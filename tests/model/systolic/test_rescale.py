@@ -22,6 +22,7 @@ def half_away(x: Fraction) -> int:
     return int(math.copysign(1, x)) * math.floor(abs(x) + Fraction(1, 2))
 
 
+@settings(deadline=None)
 @given(st.floats(2.0**-31, 2.0**30))
 @example(1.0)
 @example(0.5)
@@ -62,6 +63,7 @@ def test_quantize_factors() -> None:
     assert shift.tolist() == [0, -3, 0]
 
 
+@settings(deadline=None)
 @given(st.integers(-2**31, 2**31 - 1), st.integers(2**30, 2**31 - 1), st.integers(-31, 31),
        st.integers(-128, 127))
 @example(-3, 2**30, 1, 0)
