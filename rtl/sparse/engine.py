@@ -61,8 +61,8 @@ class SparseEngine(wiring.Component):
     image : ``In(stream)``
         ``data`` (32 bits) and ``last``; see :mod:`eieio.model.sparse.image_layout`.
     i : ``In(stream)``
-        ``data`` (``io_lanes`` activations, the first in the lowest bits) and ``last``. What the last
-        beat has beyond the input must be 0.
+        ``data`` (``io_lanes`` activations, the first in the lowest bits) and ``last``. What the
+        last beat has beyond the input must be 0.
     o : ``Out(stream)``
         The same, for outputs.
     run : ``In(1)``
