@@ -31,9 +31,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from unittest.mock import patch
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import ClockSignal, Const, Elaboratable, Instance, ResetSignal, Value
@@ -165,7 +167,7 @@ def emit(component: wiring.Component, name: str, *, header: str) -> dict[str, st
     owner: dict[str, str] = {}
     texts = {}
     for unit, text in units.items():
-        text = _plain_names(_without_zero_memories(text))
+        text = _plain_names(text)
         for module in re.findall(r"(?m)^module \\(\S+)$", text):
             if module in owner:
                 raise EmissionError(f"Module {module!r} must be one component, not a part of both "
@@ -244,7 +246,26 @@ def _ports(component: wiring.Component) -> Iterator[tuple[str, str, Value]]:
 def _rtlil(component: wiring.Component, name: str, emission: _Emission) -> str:
     directions = {"i": PortDirection.Input, "o": PortDirection.Output}
     ports = {port: (value, directions[direction]) for port, direction, value in _ports(component)}
-    return rtlil.convert(component, name=name, platform=emission, ports=ports, emit_src=False)
+    with _without_zero_memories():
+        return rtlil.convert(component, name=name, platform=emission, ports=ports, emit_src=False)
+
+
+@contextmanager
+def _without_zero_memories() -> Iterator[None]:
+    """Leave out the initialisers that set a whole memory to zero.
+
+    Amaranth has no switch for it, and spelling out every bit of megabytes of zeros is most of the
+    time that an emission takes.
+    """
+    emitter_class: Any = rtlil.ModuleEmitter  # pyright: ignore[reportAttributeAccessIssue]
+    emit_memory = emitter_class.emit_memory
+
+    def emit_contents(emitter: Any, index: int, cell: Any) -> None:
+        if any(cell.init):
+            emit_memory(emitter, index, cell)
+
+    with patch.object(emitter_class, "emit_memory", emit_contents):
+        yield
 
 
 def _module_ports(text: str) -> list[str]:
@@ -275,24 +296,6 @@ def _mark_used(value: Any) -> None:
         return
     for part in value:
         _mark_used(part)
-
-
-def _without_zero_memories(text: str) -> str:
-    """Delete the initialisers that set a whole memory to zero."""
-    kept = []
-    cell: list[str] = []
-    for line in text.splitlines(keepends=True):
-        if cell or line.startswith("  cell $meminit_v2 "):
-            cell.append(line)
-            if line != "  end\n":
-                continue
-            data = next(line for line in cell if line.startswith("    connect \\DATA "))
-            if data.rstrip().partition("'")[2].strip("0"):
-                kept += cell
-            cell = []
-        else:
-            kept.append(line)
-    return "".join(kept)
 
 
 def _plain_names(text: str) -> str:
