@@ -87,6 +87,9 @@ def main(ctx: click.Context) -> None:
       eieio generate network.eie --samples test.npz --pes 16 --out design
       eieio simulate design --input test.npz --count 100
       eieio infer design --input x.npy --output y.npy --on rtl
+    The layers of the EIE paper, or one of your own, beside the engine as published:
+      eieio bench eie
+      eieio bench layer --weight w.npy --activation a.npy
 
     A network is a file of fully connected layers: .npz, .onnx, Deep Compression's .net (with its
     prototxt beside it), or .eie, which 'eieio compress' writes.

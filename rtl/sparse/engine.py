@@ -35,7 +35,7 @@ def engine_signature(config: SparseConfig) -> wiring.Signature:
         "blocked_cycles": Out(unsigned(32)),
         "layer_done": Out(1),
         "word_valid": Out(1),
-        "word_layer": Out(unsigned(ceil_log2(config.layer_depth))),
+        "word_layer": Out(unsigned(max(1, ceil_log2(config.layer_depth)))),
         "word_addr": Out(unsigned(ceil_log2(config.activation_depth))),
         "word_data": Out(unsigned(config.pes * config.activation_width)),
     })

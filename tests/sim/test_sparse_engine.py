@@ -106,6 +106,13 @@ def test_random_networks(name: str) -> None:
     run_case()
 
 
+def test_room_for_one_layer() -> None:
+    """The number of a layer then has no bits."""
+    config = replace(SMALL, pes=2, layer_depth=1)
+    compiled = compile_network(network_of(np.eye(4)), config)
+    check(compiled, small_inputs(2, 4), built(config))
+
+
 @needs_icarus
 def test_icarus() -> None:
     """Icarus has four-state logic, so that nothing may depend on what reset leaves undefined."""
