@@ -36,6 +36,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,23 +55,11 @@ _Fractions = tuple[tuple[Fraction, ...], ...]
 _Integers = tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True)
-class Transform:
-    """Matrices of F(m, r), as exact fractions.
+class _Sizes:
+    """Sizes that both kinds of matrices share."""
 
-    Attributes
-    ----------
-    a_t : tuple of m tuples of n fractions
-        Output transform A^T.
-    g : tuple of n tuples of r fractions
-        Weight transform G.
-    b_t : tuple of n tuples of n fractions
-        Input transform B^T.
-    """
-
-    a_t: _Fractions
-    g: _Fractions
-    b_t: _Fractions
+    a_t: tuple[tuple[Any, ...], ...]
+    g: tuple[tuple[Any, ...], ...]
 
     @property
     def m(self) -> int:
@@ -89,7 +78,26 @@ class Transform:
 
 
 @dataclass(frozen=True)
-class IntegerTransform:
+class Transform(_Sizes):
+    """Matrices of F(m, r), as exact fractions.
+
+    Attributes
+    ----------
+    a_t : tuple of m tuples of n fractions
+        Output transform A^T.
+    g : tuple of n tuples of r fractions
+        Weight transform G.
+    b_t : tuple of n tuples of n fractions
+        Input transform B^T.
+    """
+
+    a_t: _Fractions
+    g: _Fractions
+    b_t: _Fractions
+
+
+@dataclass(frozen=True)
+class IntegerTransform(_Sizes):
     """Matrices of F(m, r) in integers: A^T [(G g) * (B^T d)] is ``divisor`` times the result.
 
     Attributes
@@ -108,21 +116,6 @@ class IntegerTransform:
     g: _Integers
     b_t: _Integers
     divisor: int
-
-    @property
-    def m(self) -> int:
-        """Outputs of a tile, along one side."""
-        return len(self.a_t)
-
-    @property
-    def r(self) -> int:
-        """Weights, along one side."""
-        return len(self.g[0])
-
-    @property
-    def n(self) -> int:
-        """Inputs of a tile, and products, along one side."""
-        return len(self.g)
 
     @property
     def shift(self) -> int:

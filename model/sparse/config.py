@@ -1,15 +1,15 @@
 """The one object that configures the sparse engine."""
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
+from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 
 __all__ = ["SparseConfig"]
 
 
 @dataclass(frozen=True)
-class SparseConfig:
+class SparseConfig(EngineConfig):
     """Configuration of a sparse engine.
 
     The compiler, the golden model, the cycle model and the hardware all take this object. The
@@ -81,17 +81,13 @@ class SparseConfig:
     io_lanes: int = 1
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-                ("pes", 1, 256), ("queue_depth", 2, 64), ("code_width", 2, 8),
-                ("run_width", 3, 8), ("activation_width", 4, 18), ("weight_width", 4, 18),
-                ("accumulator_width", 16, 48), ("entry_depth", 4, 1 << 24),
-                ("pointer_depth", 4, 1 << 20), ("accumulator_depth", 2, 1 << 14),
-                ("activation_depth", 2, 1 << 15), ("output_depth", 2, 1 << 16),
-                ("layer_depth", 1, 256), ("column_groups", 1, 16), ("io_lanes", 1, 256)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise InputError(f"Option {name} must be an integer from {low} to {high}, "
-                                 f"not {value!r}")
+        self._check_integers(
+            ("pes", 1, 256), ("queue_depth", 2, 64), ("code_width", 2, 8),
+            ("run_width", 3, 8), ("activation_width", 4, 18), ("weight_width", 4, 18),
+            ("accumulator_width", 16, 48), ("entry_depth", 4, 1 << 24),
+            ("pointer_depth", 4, 1 << 20), ("accumulator_depth", 2, 1 << 14),
+            ("activation_depth", 2, 1 << 15), ("output_depth", 2, 1 << 16),
+            ("layer_depth", 1, 256), ("column_groups", 1, 16), ("io_lanes", 1, 256))
         for name in ("skip_empty_columns", "absorb_fillers"):
             value = getattr(self, name)
             if not isinstance(value, bool):
@@ -123,21 +119,3 @@ class SparseConfig:
     def activation_maximum(self) -> int:
         """Largest activation."""
         return (1 << (self.activation_width - 1)) - 1
-
-    @property
-    def label(self) -> str:
-        """All parameters on one line, each by its name."""
-        return ", ".join(f"{name}={value}" for name, value in asdict(self).items())
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "SparseConfig":
-        """Make a configuration from a mapping of names to values, such as a JSON object."""
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise InputError(f"Option {name!r} must be one of {', '.join(known)}")
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a mapping of names to values, as :meth:`from_dict` takes it."""
-        return asdict(self)

@@ -1,15 +1,14 @@
 """The one object that configures the systolic engine."""
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from eieio.model.errors import InputError
+from eieio.model.engine_config import EngineConfig
 
 __all__ = ["SystolicConfig"]
 
 
 @dataclass(frozen=True)
-class SystolicConfig:
+class SystolicConfig(EngineConfig):
     """Configuration of a systolic engine.
 
     The compiler, the golden model, the cycle model and the hardware all take this object.
@@ -41,13 +40,9 @@ class SystolicConfig:
     product_stages: int = 1
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-                ("rows", 1, 256), ("columns", 1, 256), ("activation_width", 4, 18),
-                ("weight_width", 4, 18), ("accumulator_width", 16, 48), ("product_stages", 1, 3)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise InputError(f"Option {name} must be an integer from {low} to {high}, "
-                                 f"not {value!r}")
+        self._check_integers(
+            ("rows", 1, 256), ("columns", 1, 256), ("activation_width", 4, 18),
+            ("weight_width", 4, 18), ("accumulator_width", 16, 48), ("product_stages", 1, 3))
 
     @property
     def pes(self) -> int:
@@ -67,21 +62,3 @@ class SystolicConfig:
         above an accumulator's width cannot reach it.
         """
         return min(self.product_width + (self.rows - 1).bit_length(), self.accumulator_width)
-
-    @property
-    def label(self) -> str:
-        """All parameters on one line, each by its name."""
-        return ", ".join(f"{name}={value}" for name, value in asdict(self).items())
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "SystolicConfig":
-        """Make a configuration from a mapping of names to values, such as a JSON object."""
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise InputError(f"Option {name!r} must be one of {', '.join(known)}")
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a mapping of names to values, as :meth:`from_dict` takes it."""
-        return asdict(self)

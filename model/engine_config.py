@@ -1,0 +1,39 @@
+"""What the configurations of all engines have in common."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from eieio.model.errors import InputError
+
+__all__ = ["EngineConfig"]
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Base of the frozen dataclasses that configure an engine."""
+
+    @property
+    def label(self) -> str:
+        """All parameters on one line, each by its name."""
+        return ", ".join(f"{name}={value}" for name, value in asdict(self).items())
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Make a configuration from a mapping of names to values, such as a JSON object."""
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise InputError(f"Option {name!r} must be one of {', '.join(known)}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a mapping of names to values, as :meth:`from_dict` takes it."""
+        return asdict(self)
+
+    def _check_integers(self, *ranges: tuple[str, int, int]) -> None:
+        """Raise :exc:`InputError` unless each option is an integer from the first to the last."""
+        for name, low, high in ranges:
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise InputError(f"Option {name} must be an integer from {low} to {high}, "
+                                 f"not {value!r}")
