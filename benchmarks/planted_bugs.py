@@ -179,6 +179,8 @@ def main() -> int:
         if not any(found):
             survivors.append(bug)
         names = [f"`{name}`" if name else "none" for name in found]
+        if not (ROOT / tests).exists():
+            names[0] = "(has no tests of its own)"
         print(f"| {Path(bug.file).name} | {bug.name} | {' | '.join(names)} |", flush=True)
     for bug in survivors:
         print(f"No test finds in {bug.file}: {bug.name}", file=sys.stderr)
