@@ -186,12 +186,15 @@ def _quantize_layer(layer: SharedLayer, input_scale: float, output_scale: float,
     # The bias memory is 32 bits wide, however wide the accumulator.
     bias_limit = min(limit, (1 << 31) - 1)
     weight_maximum = (1 << (config.weight_width - 1)) - 1
-    largest = float(np.abs(layer.codebook).max())
+    # A weight that no code names must not make the others coarse.
+    shared = np.where([bool((layer.codes == code).any()) for code in range(layer.codebook.size)],
+                      layer.codebook, np.float32(0))
+    largest = float(np.abs(shared).max())
     required = min(weight_maximum, (1 << MINIMUM_WEIGHT_BITS) - 1)
 
     def rounded(steps: float) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
         scale = largest / steps if largest else output_scale / input_scale
-        codebook = np.rint(layer.codebook / scale).astype(np.int32)
+        codebook = np.rint(shared / scale).astype(np.int32)
         # What is beyond 62 bits is refused below; int64 must hold it until then.
         bias = np.clip(np.rint(layer.bias / (input_scale * scale)), -2.0**62, 2.0**62)
         bias = bias.astype(np.int64)
