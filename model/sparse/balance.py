@@ -3,7 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["balance_rows"]
+__all__ = ["balance_rows", "is_balanced"]
+
+
+def is_balanced(balance: str, *, last: bool) -> bool:
+    """Tell whether a layer's rows may change places, as "none", "hidden" or "all" says.
+
+    "hidden" is all layers but the ``last``.
+    """
+    return balance == "all" or (balance == "hidden" and not last)
 
 
 def balance_rows(codes: NDArray[np.uint8], *, pes: int, groups: int = 1) -> NDArray[np.int64]:

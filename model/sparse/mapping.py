@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.sparse.balance import balance_rows
+from eieio.model.sparse.balance import balance_rows, is_balanced
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, encode
 from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField, Target
@@ -173,7 +173,7 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
                              f"{config.column_group_choices}, not {layer_groups}")
         _check_layer(layer, config)
         codes = _spread(layer.codes.T, input_positions, columns).T
-        if balance == "all" or (balance == "hidden" and layer is not network.layers[-1]):
+        if is_balanced(balance, last=layer is network.layers[-1]):
             output_positions = balance_rows(codes, pes=config.pes, groups=layer_groups)
             rows = -(-layer.outputs // config.pes) * config.pes
         else:

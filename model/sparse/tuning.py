@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.sparse.balance import is_balanced
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import compile_network
@@ -35,7 +36,7 @@ def choose_groups(network: QuantizedNetwork, config: SparseConfig, x: NDArray[np
     sources = [x, *run_network(network, x)[:-1]]
     chosen = []
     for layer, source in zip(network.layers, sources, strict=True):
-        balanced = balance == "all" or (balance == "hidden" and layer is not network.layers[-1])
+        balanced = is_balanced(balance, last=layer is network.layers[-1])
         alone = QuantizedNetwork(network.name, (layer,), network.activation_width)
         cycles = {}
         for groups in config.column_group_choices:
