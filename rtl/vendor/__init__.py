@@ -1,0 +1,1 @@
+"""Cells of FPGA families behind portable interfaces."""

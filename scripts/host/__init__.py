@@ -1,0 +1,1 @@
+"""Driver of an engine on a board, for the host."""
