@@ -1,0 +1,375 @@
+"""Registers of an engine's AXI4-Lite port: the one description that everything else follows.
+
+The hardware (:mod:`eieio.rtl.bus.axi_lite_registers`) decodes these addresses, the host driver uses
+these constants, and :func:`markdown` and :func:`c_header` print the documentation and a C header.
+
+All registers have 32 bits. An engine has the registers of :data:`REGISTERS` and one for each of its
+stall counters, see :func:`register_map`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum, IntFlag
+
+from eieio.model.errors import InputError
+from eieio.model.sparse.image_layout import ErrorCode
+
+__all__ = [
+    "ADDRESS_WIDTH", "CLOCK_HZ", "CONFIG", "CONTROL", "CYCLES", "ENGINE", "ENGINES", "ERROR",
+    "ERRORS", "ID", "ID_VALUE", "INFERENCES", "INPUT_WIDTH", "INTERRUPT_ENABLE",
+    "INTERRUPT_STATUS", "MACS_HIGH", "MACS_LOW", "OUTPUT_WIDTH", "REGISTERS", "STALL_COUNTERS",
+    "STATUS", "VERSION", "Access", "Control", "EngineKind", "Field", "Interrupt", "Register",
+    "ShellError", "Status", "c_header", "error_name", "markdown", "register_map", "stall_counter",
+    "version_word",
+]
+
+#: Bits of a byte address on the AXI4-Lite port.
+ADDRESS_WIDTH = 12
+
+#: What the register ID holds: "EEIO", the first letter in the lowest byte.
+ID_VALUE = 0x4F494545
+
+
+class Access(Enum):
+    """What a write to a register or a field does."""
+
+    READ_ONLY = "RO"
+    """It is answered by SLVERR."""
+    READ_WRITE = "RW"
+    """It is kept."""
+    WRITE_ONE_TO_ACT = "W1"
+    """Writing 1 does something once; the field reads 0."""
+    WRITE_ONE_TO_CLEAR = "RW1C"
+    """Writing 1 clears the bit."""
+
+
+class EngineKind(IntEnum):
+    """What the register ENGINE holds."""
+
+    SPARSE = 1
+    SYSTOLIC = 2
+
+
+#: Kinds of engines by the name that images and configurations use.
+ENGINES = {"sparse": EngineKind.SPARSE, "systolic": EngineKind.SYSTOLIC}
+
+
+class Control(IntFlag):
+    """Bits of the register CONTROL."""
+
+    RUN = 1 << 0
+    CLEAR_ERROR = 1 << 1
+    SOFT_RESET = 1 << 2
+    START = 1 << 3
+
+
+class Status(IntFlag):
+    """Bits of the register STATUS."""
+
+    BUSY = 1 << 0
+    LOADED = 1 << 1
+    ERROR = 1 << 2
+    INPUT_ACTIVE = 1 << 3
+    IMAGE_ACTIVE = 1 << 4
+    START_PENDING = 1 << 5
+    OUTPUT_WAITING = 1 << 6
+
+
+class Interrupt(IntFlag):
+    """Bits of the registers INTERRUPT_ENABLE and INTERRUPT_STATUS."""
+
+    INFERENCE_DONE = 1 << 0
+    ERROR = 1 << 1
+    IMAGE_LOADED = 1 << 2
+
+
+class ShellError(IntEnum):
+    """Errors that the shell reports; codes below are the engine's."""
+
+    FRAME_MAGIC = 16
+    FRAME_CONFIGURATION = 17
+    FRAME_EMPTY = 18
+    FRAME_SHORT = 19
+    FRAME_LONG = 20
+    FRAME_CHECKSUM = 21
+    IMAGE_INCOMPLETE = 22
+    INPUT_WITHOUT_IMAGE = 23
+    START_WITHOUT_IMAGE = 24
+
+
+#: What each value of the register ERROR means.
+ERRORS: dict[ErrorCode | ShellError, str] = {
+    ErrorCode.NONE: "No error.",
+    ErrorCode.IMAGE_TARGET: "A section of the image names a memory or a unit that does not exist.",
+    ErrorCode.IMAGE_ADDRESS: "A section of the image reaches beyond its memory.",
+    ErrorCode.IMAGE_LENGTH: "The image ends within a section.",
+    ErrorCode.INPUT_SHORT: "An input ended too early; it was dropped.",
+    ErrorCode.INPUT_LONG: "An input went on for too long; it was dropped.",
+    ErrorCode.IMAGE_LAYERS: "The image has no layers or more than the engine can hold.",
+    ShellError.FRAME_MAGIC:
+        "What came as an image does not begin with the magic word of one. It was dropped; an image "
+        "loaded before stays.",
+    ShellError.FRAME_CONFIGURATION:
+        "The image is for another engine or configuration. It was dropped; an image loaded before "
+        "stays.",
+    ShellError.FRAME_EMPTY:
+        "The image has no words. It was dropped; an image loaded before stays.",
+    ShellError.FRAME_SHORT:
+        "The image ended (TLAST) before as many words as it announced. If any had been taken, "
+        "nothing is loaded now.",
+    ShellError.FRAME_LONG:
+        "The image goes on (no TLAST) after as many words as it announced. Nothing is loaded now.",
+    ShellError.FRAME_CHECKSUM: "The image is damaged: its CRC is wrong. Nothing is loaded now.",
+    ShellError.IMAGE_INCOMPLETE:
+        "The image is undamaged, but leaves the engine without anything to run. Nothing is loaded "
+        "now.",
+    ShellError.INPUT_WITHOUT_IMAGE: "An input came while no image was loaded; it was dropped.",
+    ShellError.START_WITHOUT_IMAGE: "START was written while no image was loaded.",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A bit of a register.
+
+    Attributes
+    ----------
+    flag : Control, Status or Interrupt
+        Name and mask.
+    description : :class:`str`
+        What it means.
+    access : Access
+        What a write does.
+    """
+
+    flag: Control | Status | Interrupt
+    description: str
+    access: Access
+
+    @property
+    def name(self) -> str:
+        """Name of the bit."""
+        return str(self.flag.name)
+
+    @property
+    def bit(self) -> int:
+        """Number of the bit."""
+        return int(self.flag).bit_length() - 1
+
+
+@dataclass(frozen=True)
+class Register:
+    """A register of 32 bits.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        Name in capitals.
+    address : :class:`int`
+        Byte address.
+    access : Access
+        What a write does; of a register with fields, that of most of them.
+    description : :class:`str`
+        What it holds.
+    reset : :class:`int` or None
+        Value after reset, or None if that depends on the engine.
+    fields : tuple of :class:`Field`
+        Bits that mean something; all others read 0, and writing them does nothing.
+    """
+
+    name: str
+    address: int
+    access: Access
+    description: str
+    reset: int | None = 0
+    fields: tuple[Field, ...] = ()
+
+
+def _interrupts(access: Access) -> tuple[Field, ...]:
+    return (
+        Field(Interrupt.INFERENCE_DONE, "An inference ended; its output waits to be taken.",
+              access),
+        Field(Interrupt.ERROR, "ERROR went from 0 to something else.", access),
+        Field(Interrupt.IMAGE_LOADED, "An image was accepted.", access),
+    )
+
+
+ID = Register("ID", 0x00, Access.READ_ONLY, '"EEIO", the first letter in the lowest byte.',
+              ID_VALUE)
+VERSION = Register("VERSION", 0x04, Access.READ_ONLY,
+                   "Version: major in bits 31 to 16, minor in 15 to 8, patch in 7 to 0.", None)
+ENGINE = Register("ENGINE", 0x08, Access.READ_ONLY,
+                  "Kind of the engine: 1 sparse, 2 systolic.", None)
+CONFIG = Register("CONFIG", 0x0C, Access.READ_ONLY,
+                  "Fingerprint of the engine's configuration, which an image must name.", None)
+INPUT_WIDTH = Register("INPUT_WIDTH", 0x10, Access.READ_ONLY,
+                       "Bits of an input beat that the engine uses; TDATA is whole bytes.", None)
+OUTPUT_WIDTH = Register("OUTPUT_WIDTH", 0x14, Access.READ_ONLY,
+                        "Bits of an output beat that the engine uses; TDATA is whole bytes.", None)
+CLOCK_HZ = Register("CLOCK_HZ", 0x18, Access.READ_ONLY,
+                    "Clock frequency in hertz; 0 if the design does not know.", None)
+CONTROL = Register("CONTROL", 0x20, Access.READ_WRITE, "What the engine shall do.", Control.RUN, (
+    Field(Control.RUN, "An inference begins as soon as its input has arrived.", Access.READ_WRITE),
+    Field(Control.CLEAR_ERROR, "Return ERROR to 0.", Access.WRITE_ONE_TO_ACT),
+    Field(Control.SOFT_RESET,
+          "Reset engine, streams and registers. Whatever is under way is given up, the image is "
+          "forgotten, and an output that was being sent is ended by a beat of zeros.",
+          Access.WRITE_ONE_TO_ACT),
+    Field(Control.START,
+          "While RUN is 0, begin one inference: the one whose input has arrived, or else arrives "
+          "next. At most one START is remembered.", Access.WRITE_ONE_TO_ACT),
+))
+STATUS = Register("STATUS", 0x24, Access.READ_ONLY, "What the engine does.", None, (
+    Field(Status.BUSY, "An inference is under way or its output is being sent, or the engine "
+          "clears its memories after reset.", Access.READ_ONLY),
+    Field(Status.LOADED, "An image is loaded.", Access.READ_ONLY),
+    Field(Status.ERROR, "ERROR is not 0.", Access.READ_ONLY),
+    Field(Status.INPUT_ACTIVE, "An input has begun and not ended.", Access.READ_ONLY),
+    Field(Status.IMAGE_ACTIVE, "An image has begun, and is neither accepted nor refused yet.",
+          Access.READ_ONLY),
+    Field(Status.START_PENDING, "A START waits for its input.", Access.READ_ONLY),
+    Field(Status.OUTPUT_WAITING, "A beat of output waits to be taken.", Access.READ_ONLY),
+))
+ERROR = Register("ERROR", 0x28, Access.READ_ONLY,
+                 "First error since reset or CLEAR_ERROR; see the table of errors.")
+INTERRUPT_ENABLE = Register(
+    "INTERRUPT_ENABLE", 0x2C, Access.READ_WRITE,
+    "The interrupt output is 1 while a bit is 1 both here and in INTERRUPT_STATUS.", 0,
+    _interrupts(Access.READ_WRITE))
+INTERRUPT_STATUS = Register(
+    "INTERRUPT_STATUS", 0x30, Access.WRITE_ONE_TO_CLEAR, "What has happened.", 0,
+    _interrupts(Access.WRITE_ONE_TO_CLEAR))
+CYCLES = Register("CYCLES", 0x40, Access.READ_ONLY, "Cycles of the last inference.")
+MACS_LOW = Register("MACS_LOW", 0x44, Access.READ_ONLY,
+                    "Multiplications of the last inference, bits 31 to 0.")
+MACS_HIGH = Register("MACS_HIGH", 0x48, Access.READ_ONLY,
+                     "Multiplications of the last inference, bits 47 to 32.")
+INFERENCES = Register("INFERENCES", 0x4C, Access.READ_ONLY,
+                      "Inferences that ended since reset, modulo 2^32.")
+
+#: Registers that every engine has, by rising address.
+REGISTERS = (
+    ID, VERSION, ENGINE, CONFIG, INPUT_WIDTH, OUTPUT_WIDTH, CLOCK_HZ, CONTROL, STATUS, ERROR,
+    INTERRUPT_ENABLE, INTERRUPT_STATUS, CYCLES, MACS_LOW, MACS_HIGH, INFERENCES,
+)
+
+#: Stall counters of each kind of engine; a register is named after the engine's port.
+STALL_COUNTERS = {
+    "sparse": (
+        Register("BLOCKED_CYCLES", 0x50, Access.READ_ONLY,
+                 "Cycles of the last inference in which a column waited for room in a queue, "
+                 "summed over column groups."),
+    ),
+    "systolic": (
+        Register("ACCUMULATOR_STALLS", 0x50, Access.READ_ONLY,
+                 "Cycles of the last inference in which the array waited for accumulators."),
+        Register("TRANSFORM_STALLS", 0x54, Access.READ_ONLY,
+                 "Cycles of the last inference in which the array waited for a transform."),
+    ),
+}
+
+
+def register_map(engine: str) -> tuple[Register, ...]:
+    """Return all registers of an engine, by rising address.
+
+    Parameters
+    ----------
+    engine : :class:`str`
+        "sparse" or "systolic".
+
+    Raises
+    ------
+    InputError
+        If there is no such engine.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"Engine must be one of {', '.join(ENGINES)}, not {engine!r}")
+    return REGISTERS + STALL_COUNTERS[engine]
+
+
+def stall_counter(engine: str, port: str) -> Register:
+    """Return the register of an engine's stall counter, such as ``blocked_cycles``.
+
+    Raises
+    ------
+    InputError
+        If the engine has no such counter.
+    """
+    for register in register_map(engine)[len(REGISTERS):]:
+        if register.name == port.upper():
+            return register
+    raise InputError(f"Engine {engine!r} must have the stall counter, not {port!r}")
+
+
+def version_word(version: str) -> int:
+    """Return a version such as ``"1.2.3"`` as the register VERSION holds it.
+
+    What follows the three numbers, as in ``"1.2.3rc1"``, is left out.
+
+    Raises
+    ------
+    InputError
+        If it is no such version, or a number does not fit.
+    """
+    numbers = []
+    for part in version.split(".")[:3]:
+        digits = part[:len(part) - len(part.lstrip("0123456789"))]
+        numbers.append(int(digits) if digits else -1)
+    limits = (0xFFFF, 0xFF, 0xFF)
+    if len(numbers) != 3 or any(not 0 <= number <= limit
+                                for number, limit in zip(numbers, limits, strict=True)):
+        raise InputError(f"Version must be three numbers, up to 65535.255.255, not {version!r}")
+    major, minor, patch = numbers
+    return major << 16 | minor << 8 | patch
+
+
+def error_name(code: int) -> str:
+    """Return the name of an error code, or a text that says it has none."""
+    for error in ERRORS:
+        if error == code:
+            return error.name
+    return f"unknown error {code}"
+
+
+def markdown() -> str:
+    """Return the tables of registers and errors of ``docs/registers.md``."""
+    lines = ["| address | name | access | after reset | meaning |", "|---|---|---|---|---|"]
+    rows = [(register, "") for register in REGISTERS]
+    rows += [(register, f" ({engine} engine)")
+             for engine, registers in STALL_COUNTERS.items() for register in registers]
+    for register, note in rows:
+        reset = "" if register.reset is None else f"`0x{int(register.reset):X}`"
+        lines.append(f"| `0x{register.address:02X}` | `{register.name}` | {register.access.value} "
+                     f"| {reset} | {register.description}{note} |")
+        lines += [f"| bit {field.bit} | `{field.name}` | {field.access.value} | "
+                  f"| {field.description} |" for field in register.fields]
+    lines += ["", "| error | name | meaning |", "|---|---|---|"]
+    lines += [f"| {int(code)} | `{code.name}` | {text} |" for code, text in ERRORS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def c_header() -> str:
+    """Return a C header with the addresses, bits and error codes."""
+    lines = ["/* Registers of an eieio engine. Generated by eieio; do not edit. */",
+             "#ifndef EIEIO_REGISTERS_H", "#define EIEIO_REGISTERS_H", ""]
+
+    def define(name: str, value: int, form: str = "0x{:02X}") -> None:
+        lines.append(f"#define EIEIO_{name} {form.format(int(value))}u")
+
+    define("ID_VALUE", ID_VALUE, "0x{:08X}")
+    for name, kind in ENGINES.items():
+        define(f"ENGINE_{name.upper()}", kind, "{}")
+    lines += ["", "/* Byte addresses */"]
+    for register in REGISTERS:
+        define(f"{register.name}_ADDRESS", register.address)
+    for engine, registers in STALL_COUNTERS.items():
+        for register in registers:
+            define(f"{engine.upper()}_{register.name}_ADDRESS", register.address)
+    lines += ["", "/* Bits */"]
+    for register in REGISTERS:
+        for field in register.fields:
+            define(f"{register.name}_{field.name}", field.flag)
+    lines += ["", "/* Values of ERROR */"]
+    for code in ERRORS:
+        define(f"ERROR_{code.name}", code, "{}")
+    lines += ["", "#endif"]
+    return "\n".join(lines) + "\n"
