@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.image_layout import ErrorCode, Target
 from eieio.rtl.emit import shared
+from eieio.rtl.population_count import PopulationCount
 from eieio.rtl.sparse.activation_bank import ActivationBank
 from eieio.rtl.sparse.broadcast import Broadcast
 from eieio.rtl.sparse.group_switch import GroupSwitch
@@ -33,6 +34,8 @@ def engine_signature(config: SparseConfig) -> wiring.Signature:
         "clear_error": In(1),
         "cycles": Out(unsigned(32)),
         "blocked_cycles": Out(unsigned(32)),
+        "macs": Out(unsigned(48)),
+        "loaded": Out(1),
         "layer_done": Out(1),
         "word_valid": Out(1),
         "word_layer": Out(unsigned(max(1, ceil_log2(config.layer_depth)))),
@@ -78,6 +81,10 @@ class SparseEngine(wiring.Component):
         requantized activation was written. Holds until the next.
     blocked_cycles : ``Out(32)``
         Cycles in which a column waited for room in a queue, summed over column groups.
+    macs : ``Out(48)``
+        Multiplications of the inference, without fillers. Holds until the next.
+    loaded : ``Out(1)``
+        A whole image has been taken, it has layers to run, and nothing of it was refused.
     layer_done : ``Out(1)``
         A layer's last activations are being written.
     word_valid, word_layer, word_addr, word_data : ``Out``
@@ -93,6 +100,8 @@ class SparseEngine(wiring.Component):
     clear_error: Signal
     cycles: Signal
     blocked_cycles: Signal
+    macs: Signal
+    loaded: Signal
     layer_done: Signal
     word_valid: Signal
     word_layer: Signal
@@ -154,6 +163,7 @@ class SparseEngine(wiring.Component):
             sequencer.sent.eq(~unpacker.busy),
             self.busy.eq(~sequencer.free),
             self.cycles.eq(sequencer.cycles),
+            self.loaded.eq(sequencer.loaded & ~loading.any()),
         ]
 
         # Loading.
@@ -239,6 +249,13 @@ class SparseEngine(wiring.Component):
             m.d.sync += self.blocked_cycles.eq(0)
         with m.Else():
             m.d.sync += self.blocked_cycles.eq(self.blocked_cycles + blocked)
+
+        m.submodules.products = products = PopulationCount(config.pes)
+        m.d.comb += products.i.eq(Cat(pe.multiplies for pe in pes))
+        with m.If(sequencer.begin & sequencer.free):
+            m.d.sync += self.macs.eq(0)
+        with m.Else():
+            m.d.sync += self.macs.eq(self.macs + products.o)
 
         # Drain.
         first_bank = Signal.like(sequencer.first_bank)

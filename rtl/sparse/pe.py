@@ -1,7 +1,7 @@
 """Processing element of the sparse engine."""
 
 from amaranth.hdl import Cat, Module, Signal, signed, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -11,6 +11,7 @@ from eieio.rtl.sparse.activation_queue import ActivationQueue
 from eieio.rtl.sparse.column_pointers import ColumnPointers
 from eieio.rtl.sparse.entry_decode import EntryDecode
 from eieio.rtl.sparse.entry_fetch import EntryFetch
+from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["ProcessingElement"]
 
@@ -39,8 +40,10 @@ class ProcessingElement(wiring.Component):
     layer : ``In``
         Layer whose codebook is used.
     idle : ``Out(1)``
-        Everything that was fired has been decoded. A register; its accumulators are complete 3
-        cycles after it rises.
+        Everything that was fired has been decoded, and this 2 cycles before. A register; the
+        accumulators are complete 3 cycles after it rises.
+    multiplies : ``Out(1)``
+        A product is being made. A register.
     drain, drain_addr : ``In``
         Accumulators to read and clear, see :class:`eieio.rtl.sparse.accumulate.Accumulate`.
     sums : ``Out(data.ArrayLayout(signed(accumulator_width), column_groups))``
@@ -61,6 +64,7 @@ class ProcessingElement(wiring.Component):
     fire_activation: Signal
     layer: Signal
     idle: Signal
+    multiplies: Signal
     drain: Signal
     drain_addr: Signal
     sums: data.View
@@ -83,6 +87,7 @@ class ProcessingElement(wiring.Component):
             "fire_activation": In(signed(config.activation_width)),
             "layer": In(unsigned(ceil_log2(config.layer_depth))),
             "idle": Out(1),
+            "multiplies": Out(1),
             "drain": In(unsigned(config.column_groups)),
             "drain_addr": In(unsigned(
                 ceil_log2(config.accumulator_depth // config.column_groups))),
@@ -102,12 +107,9 @@ class ProcessingElement(wiring.Component):
         m.submodules.queue = queue = ActivationQueue(config)
         m.submodules.fetch = fetch = EntryFetch(config)
         m.submodules.decode = decode = EntryDecode(config)
-        m.submodules.codebook = codebook = memory.Memory(
-            shape=signed(config.weight_width), depth=config.layer_depth << config.code_width,
-            init=[])
+        codebook = add_block_ram(m, "codebook", platform, width=config.weight_width,
+                                 depth=config.layer_depth << config.code_width)
         m.submodules.accumulate = accumulate = Accumulate(config)
-        write = codebook.write_port()
-        read = codebook.read_port()
 
         skipped = pointers.empty & config.skip_empty_columns
         m.d.comb += [
@@ -140,19 +142,25 @@ class ProcessingElement(wiring.Component):
             decode.activation.eq(queue.decode_activation),
             queue.decode_pop.eq(decode.activation_pop),
 
-            read.en.eq(1),
-            read.addr.eq(Cat(decode.code, self.layer)),
-            write.en.eq(self.load_codebook),
-            write.addr.eq(self.load_addr),
-            write.data.eq(self.load_data),
+            codebook.read_addr.eq(Cat(decode.code, self.layer)),
+            codebook.write_en.eq(self.load_codebook),
+            codebook.write_addr.eq(self.load_addr),
+            codebook.write_data.eq(self.load_data),
 
             accumulate.valid.eq(decode.valid),
+            self.multiplies.eq(decode.valid),
             accumulate.slot.eq(decode.slot),
             accumulate.operand.eq(decode.operand),
-            accumulate.weight.eq(read.data),
+            accumulate.weight.eq(codebook.read_data),
             accumulate.drain.eq(self.drain),
             accumulate.drain_addr.eq(self.drain_addr),
             self.sums.eq(accumulate.sums),
         ]
-        m.d.sync += self.idle.eq(~queue.occupied & ~decode.busy)
+        quiet = Signal()
+        were_quiet = Signal(2)  # in the two cycles before
+        m.d.comb += quiet.eq(~queue.occupied & ~decode.busy)
+        m.d.sync += [
+            were_quiet.eq(Cat(quiet, were_quiet)),
+            self.idle.eq(quiet & were_quiet.all()),
+        ]
         return m

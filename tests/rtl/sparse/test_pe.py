@@ -226,6 +226,7 @@ def test_members() -> None:
         "fire_activation": In(signed(8)),
         "layer": In(unsigned(2)),
         "idle": Out(1),
+        "multiplies": Out(1),
         "drain": In(unsigned(4)),
         "drain_addr": In(unsigned(3)),
         "sums": Out(data.ArrayLayout(signed(24), 4)),
