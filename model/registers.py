@@ -10,15 +10,18 @@ stall counters, see :func:`register_map`.
 from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
 
+from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
+from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.systolic.config import SystolicConfig
 
 __all__ = [
     "ADDRESS_WIDTH", "CLOCK_HZ", "CONFIG", "CONTROL", "CYCLES", "ENGINE", "ENGINES", "ERROR",
     "ERRORS", "ID", "ID_VALUE", "INFERENCES", "INPUT_WIDTH", "INTERRUPT_ENABLE",
     "INTERRUPT_STATUS", "MACS_HIGH", "MACS_LOW", "OUTPUT_WIDTH", "REGISTERS", "STALL_COUNTERS",
     "STATUS", "VERSION", "Access", "Control", "EngineKind", "Field", "Interrupt", "Register",
-    "ShellError", "Status", "c_header", "error_name", "markdown", "register_map", "stall_counter",
+    "ShellError", "Status", "c_header", "engine_kind", "error_name", "markdown", "register_map",
     "version_word",
 ]
 
@@ -216,7 +219,7 @@ CONTROL = Register("CONTROL", 0x20, Access.READ_WRITE, "What the engine shall do
           Access.WRITE_ONE_TO_ACT),
     Field(Control.START,
           "While RUN is 0, begin one inference: the one whose input has arrived, or else arrives "
-          "next. At most one START is remembered.", Access.WRITE_ONE_TO_ACT),
+          "next. At most one START is remembered, until another image comes.", Access.WRITE_ONE_TO_ACT),
 ))
 STATUS = Register("STATUS", 0x24, Access.READ_ONLY, "What the engine does.", None, (
     Field(Status.BUSY, "An inference is under way or its output is being sent, or the engine "
@@ -286,18 +289,19 @@ def register_map(engine: str) -> tuple[Register, ...]:
     return REGISTERS + STALL_COUNTERS[engine]
 
 
-def stall_counter(engine: str, port: str) -> Register:
-    """Return the register of an engine's stall counter, such as ``blocked_cycles``.
+def engine_kind(config: EngineConfig) -> str:
+    """Return the name of the engine that a configuration is for: "sparse" or "systolic".
 
     Raises
     ------
     InputError
-        If the engine has no such counter.
+        If it is for neither.
     """
-    for register in register_map(engine)[len(REGISTERS):]:
-        if register.name == port.upper():
-            return register
-    raise InputError(f"Engine {engine!r} must have the stall counter, not {port!r}")
+    if isinstance(config, SparseConfig):
+        return "sparse"
+    if isinstance(config, SystolicConfig):
+        return "systolic"
+    raise InputError(f"Configuration must be of an engine that has registers, not {config!r}")
 
 
 def version_word(version: str) -> int:

@@ -1,0 +1,222 @@
+"""Shell: puts an engine on AXI4-Lite and AXI4-Stream."""
+
+from importlib.metadata import version as installed_version
+from typing import Any, cast
+
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    DomainRenamer,
+    Module,
+    ResetSignal,
+    Shape,
+    Signal,
+    unsigned,
+)
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from eieio.model.image_frame import fingerprint
+from eieio.model.registers import (
+    ENGINES,
+    ID_VALUE,
+    STALL_COUNTERS,
+    Control,
+    engine_kind,
+    register_map,
+    version_word,
+)
+from eieio.rtl.bus.axi_lite_registers import AxiLiteRegisters, axi_lite_members
+from eieio.rtl.bus.axi_stream import axi_stream_members, connect_sink, connect_source
+from eieio.rtl.bus.image_frame_receiver import ImageFrameReceiver
+from eieio.rtl.bus.input_gate import InputGate
+from eieio.rtl.bus.output_port import OutputPort
+from eieio.rtl.bus.skid_buffer import SkidBuffer, beat_layout
+from eieio.rtl.bus.supervisor import Supervisor
+from eieio.rtl.emit import shared
+
+__all__ = ["Shell"]
+
+
+class Shell(wiring.Component):
+    """An engine with registers on AXI4-Lite, streams on AXI4-Stream, and an interrupt.
+
+    Registers and errors are in ``docs/registers.md``, the frame around an image in
+    :mod:`eieio.model.image_frame`. All that the shell drives is a register.
+
+    Of its engine the shell expects that it
+
+    - takes no image while it has an input whose inference has not ended,
+    - reports within :data:`~eieio.rtl.bus.image_frame_receiver.SETTLE_CYCLES` of an image's last
+      word that it is ``loaded``, or an ``error``,
+    - is not ``loaded`` once it has refused something of an image.
+
+    Parameters
+    ----------
+    engine : :class:`amaranth.lib.wiring.Component`
+        Engine, with ``parameters`` and ``config``, and the ports of
+        :class:`~eieio.rtl.sparse.engine.SparseEngine` up to ``loaded``.
+    version : :class:`str`, optional
+        Version for the register VERSION. The default is eieio's.
+    clock_frequency : :class:`int`
+        Hertz, for the register CLOCK_HZ; 0 if unknown.
+
+    Members
+    -------
+    s_axil_* : AXI4-Lite, receives
+        Registers.
+    s_axis_image_* : AXI4-Stream, receives
+        Frames of images, 32 bits a beat.
+    s_axis_input_*, m_axis_output_* : AXI4-Stream, receives and sends
+        Inputs and outputs of inferences, each ended by TLAST. A beat is one of the engine's,
+        rounded up to whole bytes; what is beyond is ignored, and 0.
+    irq : ``Out(1)``
+        Interrupt, high while there is one.
+
+    Raises
+    ------
+    InputError
+        If the version is not three numbers.
+    ValueError
+        If the clock frequency does not fit in 32 bits.
+    """
+
+    irq: Signal
+    s_axil_awaddr: Signal
+
+    def __init__(self, engine: wiring.Component, *, version: str | None = None,
+                 clock_frequency: int = 0) -> None:
+        if not 0 <= clock_frequency < 1 << 32:
+            raise ValueError(
+                f"Clock frequency must be 0 to 2^32 - 1 hertz, not {clock_frequency!r}")
+        self.engine = engine
+        self.version = installed_version("eieio") if version is None else version
+        self.clock_frequency = clock_frequency
+        self.config = cast(Any, engine).config
+        self.kind = engine_kind(self.config)
+        self.input_width = _beat_width(engine, "i")
+        self.output_width = _beat_width(engine, "o")
+        self.parameters = (type(engine), cast(Any, engine).parameters, version_word(self.version),
+                           clock_frequency)
+        super().__init__({
+            **axi_lite_members(),
+            **axi_stream_members("s_axis_image", In, 32),
+            **axi_stream_members("s_axis_input", In, self.input_width),
+            **axi_stream_members("m_axis_output", Out, self.output_width),
+            "irq": Out(unsigned(1)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        engine = cast(Any, self.engine)
+        name = fingerprint(self.kind, self.config)
+
+        # Engine and streams have a domain of their own, which SOFT_RESET resets. Registers that the
+        # outside sees do not drop what they offer.
+        m.domains.inner = ClockDomain("inner")
+        m.submodules.registers = registers = AxiLiteRegisters(
+            register_map(self.kind), self._constants(name))
+        m.submodules.output_port = output_port = OutputPort(self.output_width)
+        inner = DomainRenamer("inner")
+        image_buffer = SkidBuffer(beat_layout(32))
+        input_buffer = SkidBuffer(beat_layout(self.input_width))
+        receiver = ImageFrameReceiver(name)
+        gate = InputGate(self.input_width)
+        supervisor = Supervisor()
+        m.submodules.image_buffer = inner(image_buffer)
+        m.submodules.input_buffer = inner(input_buffer)
+        m.submodules.receiver = inner(receiver)
+        m.submodules.gate = inner(gate)
+        m.submodules.supervisor = inner(supervisor)
+        m.submodules.engine = inner(cast(Any, shared(self.engine, platform)))
+
+        for member in axi_lite_members():
+            theirs, ours = getattr(registers, member), getattr(self, member)
+            if registers.signature.members[member].flow == In:
+                m.d.comb += theirs.eq(ours)
+            else:
+                m.d.comb += ours.eq(theirs)
+        connect_sink(m, self, "s_axis_image", image_buffer.i)
+        connect_sink(m, self, "s_axis_input", input_buffer.i)
+        connect_source(m, self, "m_axis_output", output_port.o)
+        wiring.connect(m, image_buffer.o, receiver.i)
+        wiring.connect(m, input_buffer.o, gate.i)
+        for source, sink in ((receiver.o, engine.image), (gate.o, engine.i),
+                             (engine.o, output_port.i)):
+            m.d.comb += [
+                sink.valid.eq(source.valid),
+                sink.payload.data.eq(source.payload.data),
+                sink.payload.last.eq(source.payload.last),
+                source.ready.eq(sink.ready),
+            ]
+
+        port = cast(Any, registers)  # Its ports come from the description of the registers.
+        reset = Signal(init=1)
+        control = port.control
+        m.d.sync += reset.eq(_bit(control, Control.SOFT_RESET))
+        m.d.comb += [
+            ClockSignal("inner").eq(ClockSignal()),
+            ResetSignal("inner").eq(reset),
+            output_port.abort.eq(reset),
+            registers.clear.eq(reset),
+            receiver.hold.eq(gate.active),
+            receiver.engine_loaded.eq(engine.loaded),
+            receiver.engine_failed.eq(engine.error != 0),
+            gate.wait.eq(receiver.busy),
+            gate.loaded.eq(receiver.loaded),
+            supervisor.run_enable.eq(_bit(control, Control.RUN)),
+            supervisor.start.eq(_bit(control, Control.START)),
+            supervisor.clear_error.eq(_bit(control, Control.CLEAR_ERROR)),
+            supervisor.loaded.eq(receiver.loaded),
+            supervisor.frame_error.eq(receiver.error),
+            supervisor.quiet.eq(receiver.quiet),
+            supervisor.discard.eq(receiver.discard),
+            supervisor.input_refused.eq(gate.refused),
+            supervisor.output_offered.eq(engine.o.valid),
+            supervisor.output_ended.eq(engine.o.valid & engine.o.ready & engine.o.payload.last),
+            supervisor.engine_busy.eq(engine.busy),
+            supervisor.engine_error.eq(engine.error),
+            engine.run.eq(supervisor.engine_run),
+            engine.clear_error.eq(supervisor.engine_clear_error),
+
+            port.error.eq(supervisor.error),
+            port.interrupt_status_set.eq(
+                Cat(supervisor.done, supervisor.failed, receiver.accepted)),
+            port.cycles.eq(engine.cycles),
+            port.macs_low.eq(engine.macs[:32]),
+            port.macs_high.eq(engine.macs[32:]),
+            port.inferences.eq(supervisor.inferences),
+            *(getattr(port, counter.name.lower()).eq(getattr(engine, counter.name.lower()))
+              for counter in STALL_COUNTERS[self.kind]),
+        ]
+        status = Signal(7)
+        m.d.sync += [
+            status.eq(Cat(engine.busy, receiver.loaded, supervisor.error != 0, gate.active,
+                          receiver.busy, supervisor.start_pending, output_port.o.valid)),
+            self.irq.eq((port.interrupt_status & port.interrupt_enable).any()),
+        ]
+        m.d.comb += port.status.eq(status)
+        return m
+
+    def _constants(self, config_fingerprint: int) -> dict[str, int]:
+        return {
+            "ID": ID_VALUE,
+            "VERSION": version_word(self.version),
+            "ENGINE": ENGINES[self.kind],
+            "CONFIG": config_fingerprint,
+            "INPUT_WIDTH": self.input_width,
+            "OUTPUT_WIDTH": self.output_width,
+            "CLOCK_HZ": self.clock_frequency,
+        }
+
+
+def _bit(value: Signal, flag: Control) -> Any:
+    return value[int(flag).bit_length() - 1]
+
+
+def _beat_width(engine: wiring.Component, port: str) -> int:
+    """Bits of ``data`` in a stream of the engine."""
+    signature = cast(stream.Signature, engine.signature.members[port].signature)
+    layout = cast(data.StructLayout, signature.members["payload"].shape)
+    return Shape.cast(layout["data"].shape).width
