@@ -219,7 +219,8 @@ CONTROL = Register("CONTROL", 0x20, Access.READ_WRITE, "What the engine shall do
           Access.WRITE_ONE_TO_ACT),
     Field(Control.START,
           "While RUN is 0, begin one inference: the one whose input has arrived, or else arrives "
-          "next. At most one START is remembered, until another image comes.", Access.WRITE_ONE_TO_ACT),
+          "next. At most one START is remembered, until another image comes.",
+          Access.WRITE_ONE_TO_ACT),
 ))
 STATUS = Register("STATUS", 0x24, Access.READ_ONLY, "What the engine does.", None, (
     Field(Status.BUSY, "An inference is under way or its output is being sent, or the engine "
