@@ -1,0 +1,344 @@
+"""Quantization: a network of real numbers becomes one of 8-bit integers.
+
+By TensorFlow Lite's 8-bit scheme: activations are int8 with a scale and a zero point for a tensor;
+weights are int8 with a scale for each output channel, and symmetric; biases are int32 at the scale
+of the sums. The result is an ordinary :class:`~eieio.model.systolic.quantized_graph.QuantizedGraph`
+and has its arithmetic.
+
+Operators that only choose, average or move numbers (pools, reshaping, padding, clamping) give
+their input's scale to their output. Where a network that comes with scales says otherwise, the
+numbers are rescaled by a depthwise convolution whose weights are ones; an average is then the sum
+of a window, with the division in the factor.
+
+Scales are kept from being so fine that an engine could not rescale to them: no accumulator needs a
+left shift of more than :data:`LEFT_SHIFT_LIMIT` bits, none overflows 32 bits with its shift, and no
+bias is above :data:`BIAS_LIMIT`. Only layers whose outputs hardly change, next to what their
+weights could do, meet these limits.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+from eieio.model.systolic import float_graph as real
+from eieio.model.systolic import quantized_graph as integer
+from eieio.model.systolic.quantized_graph import Tensor, Window
+from eieio.model.systolic.rescale import quantize_factor, quantize_factors
+from eieio.model.systolic.softmax import softmax_factor
+
+__all__ = ["BIAS_LIMIT", "LEFT_SHIFT_LIMIT", "Scale", "choose_scales", "quantize", "spread_scales"]
+
+#: Largest left shift of an accumulator.
+LEFT_SHIFT_LIMIT = 7
+
+#: Largest bias, in steps of the sums. Weights below a step are lost beside such a bias anyway.
+BIAS_LIMIT = 1 << 23
+
+_MINIMUM, _MAXIMUM = -128, 127
+_WEIGHT_MAXIMUM = 127
+# A factor of 1 less this does not round up to 1.
+_BELOW_ONE = 1 - 2.0**-20
+# How much coarser than its sum the larger operand of an addition may be.
+_ADD_RATIO = 2.0 ** (integer.ADD_LEFT_SHIFT - 2)
+_SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+
+#: Operators whose output may have the scale of their input.
+_SAME_SCALE = (real.Pool, real.Clamp, real.Reshape, real.Pad)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Scale and zero point of a :class:`~eieio.model.systolic.quantized_graph.Tensor`."""
+
+    scale: float
+    zero_point: int
+
+
+_SOFTMAX_SCALE = Scale(integer.Softmax.OUTPUT_SCALE, integer.Softmax.OUTPUT_ZERO_POINT)
+
+
+def choose_scales(graph: real.FloatGraph,
+                  ranges: Mapping[str, tuple[float, float]]) -> dict[str, Scale]:
+    """Choose the scales of all tensors from the ranges of their numbers.
+
+    Parameters
+    ----------
+    graph : FloatGraph
+        Network to quantize.
+    ranges : mapping of pairs of :class:`float`
+        Smallest and largest number by the name of the value, as
+        :func:`eieio.model.systolic.calibration.calibrate` returns them. 0 is added to each.
+
+    Returns
+    -------
+    dict of Scale
+        Scales by the name of the value.
+    """
+    scales = {graph.input.name: _scale_of(ranges[graph.input.name])}
+    for operator in graph.operators:
+        operands = [scales[value.name] for value in operator.inputs]
+        match operator:
+            case real.Softmax():
+                scale = _SOFTMAX_SCALE
+            case real.Pool() | real.Clamp() | real.Reshape() | real.Pad():
+                scale = operands[0]
+            case _:
+                scale = _scale_of(ranges[operator.output.name], _finest(operator, operands))
+        scales[operator.output.name] = scale
+    return scales
+
+
+def _scale_of(ends: tuple[float, float], finest: float = 0.0) -> Scale:
+    low, high = min(ends[0], 0.0), max(ends[1], 0.0)
+    step = (high - low) / (_MAXIMUM - _MINIMUM)
+    scale = max(step, finest, _SMALLEST_SCALE) if step or finest else 1.0
+    zero_point = round(_MINIMUM - low / scale)
+    return Scale(scale, min(max(zero_point, _MINIMUM), _MAXIMUM))
+
+
+def _finest(operator: real.Operator, operands: list[Scale]) -> float:
+    """Finest scale of the output to which the sums can be rescaled."""
+    if isinstance(operator, real.WeightedOperator):
+        source = operands[0]
+        scale, weight, bias = _integers(operator, source)
+        largest = max(_MAXIMUM - source.zero_point, source.zero_point - _MINIMUM)
+        bounds = np.abs(weight).sum(axis=1) * largest + np.abs(bias)
+        shifts = np.array([min(LEFT_SHIFT_LIMIT, max(31 - int(bound).bit_length(), 0))
+                           for bound in bounds.tolist()])
+        return float((source.scale * scale / 2.0**shifts).max()) / _BELOW_ONE
+    return max(scale.scale for scale in operands) / _ADD_RATIO
+
+
+def _integers(operator: real.WeightedOperator, source: Scale) \
+        -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Scales of the weights; weights, of shape (channels, weights of one); biases."""
+    weight, bias = operator.by_channel, operator.bias
+    scale = operator.weight_scale
+    if scale is None:
+        scale = np.maximum(np.abs(weight).max(axis=1) / _WEIGHT_MAXIMUM,
+                           np.abs(bias) / (source.scale * BIAS_LIMIT))
+        # Any scale does for a channel of zeros, but none finer than it needs to be.
+        scale = np.where(scale > 0, np.maximum(scale, _SMALLEST_SCALE),
+                         scale.max() if scale.any() else 1.0)
+    limit = 1 << 31
+    with np.errstate(over="ignore"):
+        steps = _round(bias / (source.scale * scale))
+    if not (np.abs(steps) < limit).all():
+        raise InputError(f"{type(operator).__name__} {operator.name!r}: bias must be below 2**31 "
+                         f"steps of the sums, not {float(np.abs(steps).max()):.4g}")
+    levels = np.clip(_round(weight / scale[:, None]), -128, _WEIGHT_MAXIMUM)
+    return scale, levels.astype(np.int64), steps.astype(np.int64)
+
+
+def _round(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to the nearest integer, a half away from zero."""
+    return np.trunc(numbers + np.copysign(0.5, numbers))
+
+
+def spread_scales(graph: real.FloatGraph, scales: Mapping[str, Scale]) -> dict[str, Scale]:
+    """Find the scales that a network leaves out, through operators that need not change them.
+
+    Parameters
+    ----------
+    graph : FloatGraph
+        Network.
+    scales : mapping of Scale
+        Known scales by the name of the value.
+
+    Returns
+    -------
+    dict of Scale
+        Scales of all values.
+
+    Raises
+    ------
+    InputError
+        If a value's scale is neither known nor that of a neighbour: the message names it.
+    """
+    found = dict(scales)
+    uses = Counter(value.name for operator in graph.operators for value in operator.inputs)
+    for operator in graph.operators:
+        if isinstance(operator, real.Softmax):
+            found[operator.output.name] = _SOFTMAX_SCALE
+    # Forwards, backwards, and forwards again for what was found on the way back.
+    for operators in (graph.operators, graph.operators[::-1], graph.operators):
+        for operator in operators:
+            if isinstance(operator, _SAME_SCALE):
+                source, target = operator.input.name, operator.output.name
+                if source in found:
+                    found.setdefault(target, found[source])
+                elif target in found and uses[source] == 1:
+                    found[source] = found[target]
+    for value in (graph.input, *(operator.output for operator in graph.operators)):
+        if value.name not in found:
+            raise InputError(f"activations {value.name!r} must be quantized, too: eieio takes "
+                             "networks of 8-bit integers throughout, or of floating-point numbers")
+    return found
+
+
+def quantize(graph: real.FloatGraph, scales: Mapping[str, Scale]) -> integer.QuantizedGraph:
+    """Make the network of integers.
+
+    Parameters
+    ----------
+    graph : FloatGraph
+        Network to quantize.
+    scales : mapping of Scale
+        Scales of all values by their names. Those of softmax's outputs are the only ones they can
+        have, 1/256 with zero point -128.
+
+    Returns
+    -------
+    QuantizedGraph
+        The network, with the names of ``graph``; what operators are added for their sake have names
+        made from them.
+
+    Raises
+    ------
+    InputError
+        If an accumulator could overflow, or a factor is out of range: the message names the
+        operator.
+    """
+    return _Quantizer(graph, scales).graph()
+
+
+class _Quantizer:
+    def __init__(self, graph: real.FloatGraph, scales: Mapping[str, Scale]) -> None:
+        self.source = graph
+        self.scales = scales
+        self.operators: list[integer.Operator] = []
+        self.names = {operator.name for operator in graph.operators}
+        self.names |= {graph.input.name} | {operator.output.name for operator in graph.operators}
+        self.tensors = {graph.input.name: self._tensor(graph.input)}
+
+    def graph(self) -> integer.QuantizedGraph:
+        for operator in self.source.operators:
+            inputs = tuple(self.tensors[value.name] for value in operator.inputs)
+            output = self._tensor(operator.output)
+            self.tensors[operator.output.name] = output
+            try:
+                self._append(operator, inputs, output)
+            except InputError as error:
+                named = repr(operator.name) in str(error)
+                where = "" if named else f"{type(operator).__name__} {operator.name!r}: "
+                raise InputError(f"{where}{error}") from None
+        return integer.QuantizedGraph(self.source.name, self.tensors[self.source.input.name],
+                                      self.tensors[self.source.output.name], tuple(self.operators))
+
+    def _tensor(self, value: real.Value) -> Tensor:
+        scale = self.scales[value.name]
+        return Tensor(value.name, value.shape, scale.scale, scale.zero_point)
+
+    def _unique(self, name: str) -> str:
+        while name in self.names:
+            name += "_"
+        self.names.add(name)
+        return name
+
+    def _append(self, operator: real.Operator, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        name, low, high = operator.name, *_clamp(operator, output)
+        match operator:
+            case real.WeightedOperator():
+                self.operators.append(self._weighted(operator, inputs[0], output))
+            case real.Add():
+                multipliers, shifts = integer.Add.factors(
+                    inputs[0].scale, inputs[1].scale, output.scale)
+                self.operators.append(integer.Add(name, inputs, output, multipliers, shifts, low,
+                                                  high))
+            case real.Softmax():
+                factor = quantize_factor(softmax_factor(1.0, inputs[0].scale))
+                self.operators.append(integer.Softmax(name, inputs, output, *factor))
+            case _ if _same_scale(inputs[0], output):
+                self._move(operator, name, inputs[0], output, low, high)
+            case real.AveragePool(window=window) if window.padding == ((0, 0), (0, 0)):
+                self.operators.append(_mean(name, inputs[0], output, window, low, high))
+            case real.Clamp():
+                self._rescale(name, inputs[0], output, low, high)
+            case _:
+                # At the scale of the input first; the clamp comes last.
+                between = Tensor(self._unique(f"{output.name}_before"), output.shape,
+                                 inputs[0].scale, inputs[0].zero_point)
+                self._move(operator, self._unique(f"{name}_before"), inputs[0], between, _MINIMUM,
+                           _MAXIMUM)
+                self._rescale(name, between, output, low, high)
+
+    def _weighted(self, operator: real.WeightedOperator, source: Tensor,
+                  output: Tensor) -> integer.Operator:
+        scale, levels, bias = _integers(operator, Scale(source.scale, source.zero_point))
+        factors = quantize_factors(source.scale * scale / output.scale)
+        rest = (bias.astype(np.int32), *factors, *_clamp(operator, output))
+        shape, inputs, levels = operator.weight.shape, (source,), levels.astype(np.int8)
+        match operator:
+            case real.Conv2D():
+                return integer.Conv2D(operator.name, inputs, output, levels.reshape(shape), *rest,
+                                      operator.window)
+            case real.DepthwiseConv2D():
+                return integer.DepthwiseConv2D(operator.name, inputs, output,
+                                               levels.T.reshape(shape), *rest, operator.window)
+            case _:
+                return integer.FullyConnected(operator.name, inputs, output, levels, *rest)
+
+    def _move(self, operator: real.Operator, name: str, source: Tensor, output: Tensor, low: int,
+              high: int) -> None:
+        """Append an operator whose input and output have one scale."""
+        match operator:
+            case real.AveragePool():
+                moved = integer.AveragePool(name, (source,), output, operator.window, low, high)
+            case real.MaxPool():
+                moved = integer.MaxPool(name, (source,), output, operator.window, low, high)
+            case real.Pad():
+                moved = integer.Pad(name, (source,), output, operator.padding)
+            case real.Reshape():
+                moved = integer.Reshape(name, (source,), output)
+            case _:
+                self._on_images(name, source, output, lambda name, source, output: (
+                    integer.MaxPool(name, (source,), output, Window((1, 1)), low, high)))
+                return
+        self.operators.append(moved)
+
+    def _rescale(self, name: str, source: Tensor, output: Tensor, low: int, high: int) -> None:
+        """Append a change of scale."""
+        self._on_images(name, source, output, lambda name, source, output: _mean(
+            name, source, output, Window((1, 1)), low, high))
+
+    def _on_images(self, name: str, source: Tensor, output: Tensor,
+                   create: Callable[[str, Tensor, Tensor], integer.Operator]) -> None:
+        """Append an operator that takes images; other tensors are reshaped before and behind."""
+        if len(source.shape) == 3:
+            self.operators.append(create(name, source, output))
+            return
+        *others, last = source.shape
+        shape = (1, math.prod(others), last)
+        before, behind = (replace(tensor, name=self._unique(f"{tensor.name}_image"), shape=shape)
+                          for tensor in (source, output))
+        self.operators += [
+            integer.Reshape(self._unique(f"{name}_before"), (source,), before),
+            create(name, before, behind),
+            integer.Reshape(self._unique(f"{name}_behind"), (behind,), output)]
+
+
+def _mean(name: str, source: Tensor, output: Tensor, window: Window, low: int,
+          high: int) -> integer.DepthwiseConv2D:
+    """Make a mean of windows at another scale: a sum, with the division in its factor."""
+    channels = source.shape[2]
+    factor = source.scale / (output.scale * math.prod(window.kernel))
+    return integer.DepthwiseConv2D(
+        name, (source,), output, np.ones((*window.kernel, channels), np.int8),
+        np.zeros(channels, np.int32), *quantize_factors(np.full(channels, factor)), low, high,
+        window)
+
+
+def _same_scale(first: Tensor, second: Tensor) -> bool:
+    return (first.scale, first.zero_point) == (second.scale, second.zero_point)
+
+
+def _clamp(operator: real.Operator, output: Tensor) -> tuple[int, int]:
+    """Range of the integers to which an operator clamps."""
+    steps = np.array([operator.minimum, operator.maximum]) / output.scale
+    low, high = np.clip(_round(steps) + output.zero_point, _MINIMUM, _MAXIMUM).astype(int).tolist()
+    return low, high
