@@ -70,7 +70,7 @@ class UartDeframer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         crc: Any = CRC32_ISO_HDLC().create()
-        m.submodules.crc = crc
+        m.submodules.checksum = crc
         longest = MIN_FRAME + MAX_PAYLOAD
         count = Signal(range(longest + 2))
         escaped = Signal()

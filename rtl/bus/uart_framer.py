@@ -41,7 +41,7 @@ class UartFramer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         crc: Any = CRC32_ISO_HDLC().create()
-        m.submodules.crc = crc
+        m.submodules.checksum = crc
         # A byte of the frame waits here for the line; an escape goes before it.
         byte = Signal(8)
         full = Signal()

@@ -1,0 +1,164 @@
+"""What a host must know of a compiled network to run it on an engine: image, numbers, beats."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+from eieio.model.image_frame import fingerprint, frame_image
+from eieio.model.sparse.mapping import CompiledNetwork
+
+__all__ = ["HostImage", "Packing", "Quantization", "sparse_host_image"]
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How real numbers and integers belong together: real = scale * (integer - zero_point).
+
+    Attributes
+    ----------
+    scale : :class:`float`
+        Real value of a step.
+    zero_point : :class:`int`
+        Integer of the real number 0.
+    minimum, maximum : :class:`int`
+        Range of the integers.
+    """
+
+    scale: float
+    zero_point: int
+    minimum: int
+    maximum: int
+
+    def quantize(self, x: NDArray[np.floating]) -> NDArray[np.int32]:
+        """Round to the nearest integers, and saturate."""
+        integers = np.rint(x / self.scale) + self.zero_point
+        return np.clip(integers, self.minimum, self.maximum).astype(np.int32)
+
+    def dequantize(self, integers: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the real numbers of integers."""
+        return ((integers - self.zero_point) * self.scale).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """How the values of a vector lie in the beats of a stream.
+
+    A beat holds ``lanes`` values of ``width`` bits, the first in the lowest bits, and is filled up
+    with zeros to whole bytes, which go lowest first. Places without a value hold 0.
+
+    Attributes
+    ----------
+    positions : int64 array of shape (values,)
+        Place of each value.
+    size : :class:`int`
+        Places.
+    width : :class:`int`
+        Bits of a value.
+    lanes : :class:`int`
+        Places in a beat.
+    """
+
+    positions: NDArray[np.int64]
+    size: int
+    width: int
+    lanes: int
+
+    @property
+    def beats(self) -> int:
+        """Beats of a vector."""
+        return -(-self.size // self.lanes)
+
+    @property
+    def beat_bits(self) -> int:
+        """Bits of a beat, without what fills up the last byte."""
+        return self.lanes * self.width
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of a vector."""
+        return self.beats * -(-self.beat_bits // 8)
+
+    def pack(self, values: NDArray[np.integer]) -> bytes:
+        """Return the bytes of values, shape (values,); negative ones in two's complement."""
+        places = np.zeros(self.beats * self.lanes, np.int64)
+        places[self.positions] = values
+        bits = (places[:, np.newaxis] >> np.arange(self.width)) & 1
+        return np.packbits(bits.reshape(self.beats, self.beat_bits).astype(np.uint8), axis=1,
+                           bitorder="little").tobytes()
+
+    def unpack(self, octets: bytes) -> NDArray[np.int32]:
+        """Return the signed values, shape (values,), of ``size_bytes`` bytes."""
+        beats = np.frombuffer(octets, np.uint8).reshape(self.beats, -1)
+        bits = np.unpackbits(beats, axis=1, count=self.beat_bits, bitorder="little")
+        weights = 1 << np.arange(self.width, dtype=np.int64)
+        weights[-1] *= -1
+        places = bits.reshape(-1, self.width) @ weights
+        return places[self.positions].astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class HostImage:
+    """A network for a host that drives an engine.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        Name of the network.
+    engine : :class:`str`
+        Kind of the engine: a key of :data:`eieio.model.registers.ENGINES`.
+    fingerprint : :class:`int`
+        Configuration of the engine, as the register CONFIG tells it.
+    words : uint32 array of shape (words,)
+        Image.
+    inputs, outputs : Packing
+        How an input and an output lie in their streams.
+    input_numbers, output_numbers : Quantization
+        What their integers mean.
+    """
+
+    name: str
+    engine: str
+    fingerprint: int
+    words: NDArray[np.uint32]
+    inputs: Packing
+    outputs: Packing
+    input_numbers: Quantization
+    output_numbers: Quantization
+
+    def frame(self) -> bytes:
+        """Return the bytes of the image's frame, see :mod:`eieio.model.image_frame`."""
+        return frame_image(self.words, self.fingerprint).astype("<u4").tobytes()
+
+    def quantize(self, x: NDArray[np.floating]) -> NDArray[np.int32]:
+        """Return the integers of inputs of shape (samples, inputs).
+
+        Raises
+        ------
+        InputError
+            If the shape does not fit, or a value is not finite.
+        """
+        count = self.inputs.positions.size
+        if x.ndim != 2 or x.shape[1] != count:
+            raise InputError(f"Input must have shape (samples, {count}), not {x.shape}")
+        if not np.isfinite(x).all():
+            raise InputError("Input must be finite")
+        return self.input_numbers.quantize(x)
+
+
+def sparse_host_image(compiled: CompiledNetwork) -> HostImage:
+    """Return what a host must know of a network for the sparse engine."""
+    config, network = compiled.config, compiled.network
+    first, last = compiled.layers[0], compiled.layers[-1]
+    maximum = config.activation_maximum
+
+    def packing(positions: NDArray[np.int64], size: int) -> Packing:
+        return Packing(positions, size, config.activation_width, config.io_lanes)
+
+    return HostImage(
+        network.name, "sparse", fingerprint("sparse", config), compiled.image(),
+        packing(first.input_positions, first.matrix.shape[1]),
+        packing(last.output_positions, last.matrix.shape[0]),
+        Quantization(network.input_scale, 0, -maximum, maximum),
+        Quantization(network.output_scale, 0, last.layer.minimum, last.layer.maximum))

@@ -1,0 +1,285 @@
+"""An engine on a board."""
+
+import os
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.host.errors import ConfigurationError, EngineError, LinkError, NoAnswerError
+from eieio.host.images import read_host_image
+from eieio.host.protocol import Link
+from eieio.host.serial_link import Line, SerialLine
+from eieio.model import registers
+from eieio.model.host_image import HostImage
+from eieio.model.registers import Control, Status
+from eieio.model.uart_frame import Kind
+
+__all__ = ["BAUDRATE", "Counters", "Device", "Info"]
+
+#: Bits a second of a board that was built without another wish.
+BAUDRATE = 115200
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a board says of itself.
+
+    Attributes
+    ----------
+    engine : :class:`str`
+        Kind of its engine: "sparse" or "systolic".
+    version : :class:`str`
+        Version of eieio that generated it.
+    fingerprint : :class:`int`
+        Its configuration, as an image names it.
+    input_width, output_width : :class:`int`
+        Bits of a beat of input and output.
+    clock_hz : :class:`int` or None
+        Clock frequency in hertz, if it knows.
+    """
+
+    engine: str
+    version: str
+    fingerprint: int
+    input_width: int
+    output_width: int
+    clock_hz: int | None
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What the engine has counted.
+
+    Attributes
+    ----------
+    cycles, macs : :class:`int`
+        Clock cycles and multiplications of the last inference.
+    inferences : :class:`int`
+        Inferences since the image was loaded, modulo 2**32.
+    stalls : dict of :class:`str` to :class:`int`
+        Stall cycles of the last inference, by cause.
+    """
+
+    cycles: int
+    macs: int
+    inferences: int
+    stalls: dict[str, int]
+
+
+class Device:
+    """Runs a network on the engine of a board.
+
+    ::
+
+        with Device.open("/dev/ttyUSB0") as device:
+            device.load("design")
+            answers = device.infer(images).argmax(axis=1)
+
+    What goes wrong raises a :exc:`~eieio.host.errors.DeviceError`; damage on the line does not, as
+    long as repetition helps. After an error, load the image again.
+
+    Parameters
+    ----------
+    line : Line
+        Where the board is.
+    timeout : :class:`float`
+        Seconds after which a request without an answer is repeated.
+    patience : :class:`float`
+        Seconds that the engine may need for an inference, or for taking an image.
+
+    Raises
+    ------
+    NoAnswerError
+        If nobody answers.
+    LinkError
+        If it is not an engine of eieio that answers.
+    """
+
+    def __init__(self, line: Line, *, timeout: float = 0.5, patience: float = 10.0) -> None:
+        self._line = line
+        self._link = Link(line, timeout=timeout)
+        self._patience = patience
+        self._image: HostImage | None = None
+        self._link.connect()
+        self._info = self._read_info()
+
+    @classmethod
+    def open(cls, port: str, baudrate: int = BAUDRATE, *, timeout: float = 0.5,
+             patience: float = 10.0) -> Self:
+        """Open a serial port with a board behind it.
+
+        Raises
+        ------
+        InputError
+            If the port cannot be opened.
+        DeviceError
+            As of :class:`Device`.
+        """
+        line = SerialLine(port, baudrate)
+        try:
+            return cls(line, timeout=timeout, patience=patience)
+        except BaseException:
+            line.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the port."""
+        self._line.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def retries(self) -> int:
+        """Frames that had to be sent again so far."""
+        return self._link.retries
+
+    def info(self) -> Info:
+        """Return what the board says of itself."""
+        return self._info
+
+    def counters(self) -> Counters:
+        """Return what the engine has counted."""
+        def read(register: registers.Register) -> int:
+            return self._link.read(register.address)
+
+        names = [register.name for register in registers.STALL_COUNTERS[self._info.engine]]
+        values = [read(register) for register in registers.STALL_COUNTERS[self._info.engine]]
+        return Counters(
+            read(registers.CYCLES),
+            read(registers.MACS_LOW) | read(registers.MACS_HIGH) << 32,
+            read(registers.INFERENCES),
+            {name.lower(): value for name, value in zip(names, values, strict=True)})
+
+    def load(self, image: HostImage | str | os.PathLike[str]) -> None:
+        """Give up whatever the engine is doing, and load an image.
+
+        Parameters
+        ----------
+        image : HostImage or path-like
+            Image, or a folder or file that :func:`~eieio.host.images.read_host_image` takes.
+
+        Raises
+        ------
+        InputError
+            If the image cannot be read.
+        ConfigurationError
+            If the board holds another engine than the image is for.
+        EngineError
+            If the engine refuses the image.
+        NoAnswerError
+            If the board does not answer.
+        """
+        if not isinstance(image, HostImage):
+            image = read_host_image(image)
+        self._image = None
+        info = self._info
+        if (image.engine, image.fingerprint) != (info.engine, info.fingerprint):
+            raise ConfigurationError(
+                f"{self._line.name}: the board holds another engine ({info.engine}, configuration "
+                f"{info.fingerprint:08x}) than the image of {image.name!r} is for ({image.engine}, "
+                f"{image.fingerprint:08x})")
+        self._reset()
+        self._link.send(Kind.IMAGE, image.frame(), patience=self._patience, check=self._check)
+        deadline = time.monotonic() + self._patience
+        while not self._status() & Status.LOADED:
+            self._check()
+            if time.monotonic() > deadline:
+                raise NoAnswerError(f"{self._line.name}: the engine does not finish loading")
+        self._check()
+        self._image = image
+
+    def infer(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Run inputs of shape (samples, inputs), and return outputs of shape (samples, outputs).
+
+        Inputs are real numbers; they are rounded to the engine's integers, and those beyond its
+        range saturate. Outputs are the engine's integers times their scale.
+
+        Raises
+        ------
+        InputError
+            If the shape does not fit, or a value is not finite.
+        EngineError
+            If the engine reports an error.
+        NoAnswerError
+            If the board does not answer, or no output comes.
+        LinkError
+            If no image is loaded.
+        """
+        image = self._loaded()
+        integers = image.quantize(x)
+        outputs = np.array([self.infer_integers(sample) for sample in integers], np.int32)
+        return image.output_numbers.dequantize(outputs.reshape(len(x), -1))
+
+    def infer_integers(self, sample: NDArray[np.integer]) -> NDArray[np.int32]:
+        """Run one input, integers of shape (inputs,), and return its output, shape (outputs,).
+
+        Raises
+        ------
+        DeviceError
+            As of :meth:`infer`.
+        """
+        image = self._loaded()
+        self._image = None  # In case of an error.
+        self._link.send(Kind.INPUT, image.inputs.pack(sample), patience=self._patience,
+                        check=self._check)
+        octets = self._link.receive(patience=self._patience, check=self._check)
+        if len(octets) != image.outputs.size_bytes:
+            raise LinkError(f"{self._line.name}: an output must have {image.outputs.size_bytes} "
+                            f"bytes, not {len(octets)}")
+        self._image = image
+        return image.outputs.unpack(octets)
+
+    def _loaded(self) -> HostImage:
+        if self._image is None:
+            raise LinkError(f"{self._line.name}: load an image before an inference")
+        return self._image
+
+    def _read_info(self) -> Info:
+        read = self._link.read
+        if (name := read(registers.ID.address)) != registers.ID_VALUE:
+            raise LinkError(f"{self._line.name}: what answers is no engine of eieio (ID "
+                            f"{name:08x})")
+        kind = read(registers.ENGINE.address)
+        engines = {int(value): engine for engine, value in registers.ENGINES.items()}
+        if kind not in engines:
+            raise LinkError(f"{self._line.name}: the engine is of an unknown kind ({kind})")
+        version = read(registers.VERSION.address)
+        return Info(
+            engines[kind], f"{version >> 16}.{version >> 8 & 0xFF}.{version & 0xFF}",
+            read(registers.CONFIG.address), read(registers.INPUT_WIDTH.address),
+            read(registers.OUTPUT_WIDTH.address), read(registers.CLOCK_HZ.address) or None)
+
+    def _reset(self) -> None:
+        """Return to the state after reset, from any other."""
+        link = self._link
+        link.connect()
+        link.flush()
+        link.write(registers.CONTROL.address, Control.SOFT_RESET | Control.RUN)
+        deadline = time.monotonic() + self._patience
+        active = Status.BUSY | Status.INPUT_ACTIVE | Status.IMAGE_ACTIVE
+        while link.poll() is not None or self._status() & active:
+            if time.monotonic() > deadline:
+                raise NoAnswerError(f"{self._line.name}: the engine stays busy after a reset")
+        # The end of what was cut by the flush may have been an error.
+        link.write(registers.CONTROL.address, Control.CLEAR_ERROR | Control.RUN)
+
+    def _status(self) -> Status:
+        return Status(self._link.read(registers.STATUS.address))
+
+    def _check(self) -> None:
+        """Raise what the engine reports."""
+        code = self._link.read(registers.ERROR.address)
+        if code:
+            text = {int(error): text for error, text in registers.ERRORS.items()}.get(
+                code, "See docs/registers.md.")
+            raise EngineError(f"{self._line.name}: the engine reports {registers.error_name(code)} "
+                              f"({code}): {text}", code)
