@@ -108,7 +108,8 @@ def _table(board: Board, found: list[dict[str, Any]], timed: bool) -> Any:
         speed = figures.get("inferences_per_second")
         rows.append((
             f"{config['pes']}", f"{config['entry_depth']:,}", f"{config['pointer_depth']:,}",
-            *(f"{figures[name] / getattr(board.capacity, name):.0%}" name in ("lut", "ff", "dsp", "bram")),
+            *(f"{figures[name] / getattr(board.capacity, name):.0%}"
+              for name in ("lut", "ff", "dsp", "bram")),
             "yes" if figures["fits"] else "no",
             *((f"{speed:,.0f}" if speed else "",) if timed else ())))
     return table(("PEs", "entries", "pointers", "LUTs", "flip-flops", "multipliers",

@@ -21,7 +21,8 @@ from eieio.rtl.boards.board import Board
 from eieio.rtl.boards.pll import Setting
 from eieio.rtl.boards.top import BoardTop
 
-__all__ = ["Plan", "Report", "SynthesisError", "clock_setting", "make_plan", "read_report", "run_plan"]
+__all__ = ["Plan", "Report", "SynthesisError", "clock_setting", "make_plan", "read_report",
+           "run_plan"]
 
 _TOP = "top"
 _REPORT = f"{_TOP}.report.json"
