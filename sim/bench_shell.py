@@ -83,6 +83,10 @@ class Session:
         """Begin to send a packet, and go on."""
         self.sources[port].send_nowait(AxiStreamFrame(self._octets(port, name)))
 
+    async def finish(self, port: str) -> None:
+        """Wait until all that is being sent has been taken."""
+        await self.sources[port].wait()
+
     async def cut(self, port: str, name: str, cycles: int) -> None:
         """Begin to send a packet, and break off after some cycles."""
         self.sources[port].send_nowait(AxiStreamFrame(self._octets(port, name)))
@@ -108,7 +112,7 @@ class Session:
 
     async def discard(self) -> None:
         """Forget what has been received."""
-        await self.wait(8)
+        await self.wait(60)
         self.sink.clear()
 
     async def received(self) -> None:

@@ -79,6 +79,10 @@ class ShellSession:
     ----------
     frames : list of lists of :class:`int`
         Frame of each network's image, in words.
+    inputs : list of lists of lists of :class:`int`
+        Beats of each input of each network.
+    outputs : list of lists of :class:`str`
+        Bytes of each output that must come of them, in hexadecimal.
     """
 
     def __init__(self, networks: Sequence[CompiledNetwork],
@@ -92,14 +96,14 @@ class ShellSession:
         self.streams: dict[str, list[int]] = {}
         self.expected: list[tuple[Any, str]] = []
         self.inputs: list[list[list[int]]] = []
-        self._outputs: list[list[str]] = []
+        self.outputs: list[list[str]] = []
         self._counters: list[list[Counters]] = []
         octets = axi_stream_width(self.beat_width) // 8
         for compiled, x in zip(networks, inputs, strict=True):
             golden = run_network(compiled.network, x)
             timer = NetworkTimer(compiled)
             self.inputs.append([self.beats(values) for values in compiled.to_engine(x)])
-            self._outputs.append([
+            self.outputs.append([
                 b"".join(beat.to_bytes(octets, "little") for beat in self.beats(values)).hex()
                 for values in golden[-1]])
             timings = [timer(sample, [layer[number] for layer in golden])
@@ -159,7 +163,7 @@ class ShellSession:
 
     def receive(self, network: int, sample: int) -> None:
         """Receive an output, which must be the golden model's."""
-        self.expect(self._outputs[network][sample], "receive")
+        self.expect(self.outputs[network][sample], "receive")
 
     def infer(self, network: int, sample: int) -> None:
         """Send an input and receive its output."""

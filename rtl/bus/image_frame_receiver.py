@@ -1,12 +1,12 @@
 """Image frame receiver: checks the frame around an image, and hands the image on."""
 
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
-from amaranth.lib import crc, stream, wiring  # pyright: ignore[reportAttributeAccessIssue]
-from amaranth.lib.crc import catalog
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from eieio.model.image_frame import MAGIC
 from eieio.model.registers import ShellError
+from eieio.rtl.bus.crc32 import Crc32
 from eieio.rtl.bus.skid_buffer import SkidBuffer, beat_layout
 
 __all__ = ["SETTLE_CYCLES", "ImageFrameReceiver"]
@@ -88,20 +88,17 @@ class ImageFrameReceiver(wiring.Component):
         m = Module()
         m.submodules.buffer = buffer = SkidBuffer(beat_layout(32))
         wiring.connect(m, buffer.o, wiring.flipped(self.o))
-        m.submodules.crc = checksum = crc.Processor(catalog.CRC32_ISO_HDLC(data_width=32))
+        m.submodules.crc = checksum = Crc32()
 
         word = self.i.payload.data
         last = self.i.payload.last
         taken = Signal()
         first = Signal()
-        intact = Signal()
-        m.d.comb += taken.eq(self.i.valid & self.i.ready)
-        # A register in front of the XORs, and one behind the comparison.
-        m.d.sync += [
+        m.d.comb += [
+            taken.eq(self.i.valid & self.i.ready),
             checksum.valid.eq(taken),
-            checksum.start.eq(taken & first),
-            checksum.data.eq(word),
-            intact.eq(checksum.match_detected),
+            checksum.first.eq(first),
+            checksum.word.eq(word),
         ]
 
         left = Signal(32)
@@ -185,7 +182,7 @@ class ImageFrameReceiver(wiring.Component):
                 with m.If(settled == SETTLE_CYCLES):
                     m.next = "VERDICT"
             with m.State("VERDICT"):
-                with m.If(~(good & intact)):
+                with m.If(~(good & checksum.intact)):
                     m.d.sync += self.discard.eq(1)
                     with m.If(good):
                         m.d.sync += self.error.eq(ShellError.FRAME_CHECKSUM)
