@@ -11,7 +11,8 @@ from eieio.model.errors import InputError
 
 __all__ = ["main"]
 
-_COMMANDS = ("compress", "generate", "simulate", "infer", "build", "fit", "synthesize", "bench")
+_COMMANDS = ("compress", "generate", "simulate", "infer", "build", "fit", "synthesize", "run",
+             "bench")
 
 
 class _Commands(click.Group):
@@ -59,10 +60,11 @@ class _Commands(click.Group):
 
 
 def _is_tool_error(error: Exception) -> bool:
-    """Tell failures of Yosys and simulators; the modules are loaded if one occurred."""
+    """Tell failures of Yosys, simulators and boards; the modules are loaded if one occurred."""
     for module, names in (("eieio.sim.runner", ("BuildError", "SimulationError")),
                           ("eieio.rtl.emit", ("EmissionError",)),
-                          ("eieio.rtl.boards.build", ("SynthesisError",))):
+                          ("eieio.rtl.boards.build", ("SynthesisError",)),
+                          ("eieio.host.errors", ("DeviceError",))):
         if module in sys.modules and isinstance(
                 error, tuple(getattr(sys.modules[module], name) for name in names)):
             return True
@@ -91,6 +93,7 @@ def main(ctx: click.Context) -> None:
     Onto a board:
       eieio fit network.onnx --board ulx3s-85f
       eieio synthesize network.onnx --samples test.npz --board ulx3s-85f --pes 16
+      eieio run design test.npz --port /dev/ttyUSB0
     The layers of the EIE paper, or one of your own, beside the engine as published:
       eieio bench eie
       eieio bench layer --weight w.npy --activation a.npy

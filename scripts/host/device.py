@@ -146,6 +146,10 @@ class Device:
         """Return what the board says of itself."""
         return self._info
 
+    def cycles(self) -> int:
+        """Return the clock cycles of the last inference."""
+        return self._link.read(registers.CYCLES.address)
+
     def counters(self) -> Counters:
         """Return what the engine has counted."""
         def read(register: registers.Register) -> int:
@@ -154,7 +158,7 @@ class Device:
         names = [register.name for register in registers.STALL_COUNTERS[self._info.engine]]
         values = [read(register) for register in registers.STALL_COUNTERS[self._info.engine]]
         return Counters(
-            read(registers.CYCLES),
+            self.cycles(),
             read(registers.MACS_LOW) | read(registers.MACS_HIGH) << 32,
             read(registers.INFERENCES),
             {name.lower(): value for name, value in zip(names, values, strict=True)})

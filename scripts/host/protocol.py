@@ -23,6 +23,12 @@ __all__ = ["Link"]
 #: Frames that are on their way before the first of them must be acknowledged.
 WINDOW = 4
 
+#: Bytes of an image or an input in one frame, at least, if the line is bad.
+_MIN_PAYLOAD = 16
+
+#: Answers that arrive damaged, for each one that may not arrive.
+_DAMAGED = 8
+
 #: Seconds to wait before a busy board is asked again, first and at most.
 _PAUSES = (0.0002, 0.01)
 
@@ -38,7 +44,8 @@ class Link:
         Seconds, beside those that the bytes themselves take, after which a request without an
         answer is repeated.
     attempts : :class:`int`
-        Requests without an answer, one after the other, after which there is no board.
+        Requests, one after the other, to which nothing comes back, after which there is no board;
+        there may be eight times as many to which something comes back, but damaged.
 
     Attributes
     ----------
@@ -46,7 +53,7 @@ class Link:
         Frames that had to be sent again so far.
     """
 
-    def __init__(self, line: Line, *, timeout: float = 0.5, attempts: int = 8) -> None:
+    def __init__(self, line: Line, *, timeout: float = 0.5, attempts: int = 5) -> None:
         self.retries = 0
         self._line = line
         self._timeout = timeout
@@ -54,6 +61,7 @@ class Link:
         self._deframer = Deframer()
         self._arrived: list[Frame | None] = []
         self._line_free = 0.0
+        self._size = MAX_PAYLOAD
         self._tag = 0
         self._expected = 0
         self._output = 0
@@ -125,26 +133,24 @@ class Link:
             If the board does not answer, or takes nothing for too long.
         """
         self._require_step()
-        count = -(-len(data) // MAX_PAYLOAD)
-        bounds = [len(data) * number // count for number in range(count + 1)]
-        frames = [Frame(kind | (LAST if number == count - 1 else 0),
-                        (self._expected + number) % 256,
-                        data[bounds[number]:bounds[number + 1]]) for number in range(count)]
-        done = 0
+        offset = 0
         failures = 0
         pause = _PAUSES[0]
         taken = time.monotonic()
-        while done < count:
-            before = done
-            done, busy = self._send_window(frames, done)
-            if done < count:
+        while offset < len(data):
+            frames = self._split(kind, data[offset:])
+            done, busy = self._send_window(frames)
+            if done < len(frames):
                 state = self._synchronize(Kind.LINK)
                 ahead = (state.expected - frames[done].number) % 256
-                if ahead > min(count - done, WINDOW):
+                if ahead > min(len(frames) - done, WINDOW):
                     raise self._out_of_step(bytes([Status.ORDER]))
                 done += ahead
+            else:
+                self._size = min(2 * self._size, MAX_PAYLOAD)
             self._expected = (frames[0].number + done) % 256
-            if done > before:
+            offset += sum(len(frame.payload) for frame in frames[:done])
+            if done:
                 failures, pause, taken = 0, _PAUSES[0], time.monotonic()
             elif busy:
                 if time.monotonic() - taken > patience:
@@ -155,8 +161,10 @@ class Link:
                 time.sleep(pause)
                 pause = min(2 * pause, _PAUSES[1])
             else:
+                # On a line this bad, shorter frames have a better chance.
+                self._size = max(self._size // 2, _MIN_PAYLOAD)
                 failures += 1
-                if failures >= self._attempts:
+                if failures >= self._attempts * _DAMAGED:
                     raise self._no_answer()
 
     def receive(self, *, patience: float = 10.0, check: Callable[[], None] | None = None) -> bytes:
@@ -203,12 +211,20 @@ class Link:
         self._output = (self._output + 1) % 256
         return payload[1:-1], bool(payload[-1])
 
-    def _send_window(self, frames: list[Frame], first: int) -> tuple[int, bool]:
-        """Send frames from the first on until all are done, or one is not.
+    def _split(self, kind: Kind, data: bytes) -> list[Frame]:
+        """Make frames, of about equal size, of all that is left of an image or an input."""
+        count = -(-len(data) // self._size)
+        bounds = [len(data) * number // count for number in range(count + 1)]
+        return [Frame(kind | (LAST if number == count - 1 else 0),
+                      (self._expected + number) % 256, data[bounds[number]:bounds[number + 1]])
+                for number in range(count)]
 
-        Returns how many of all are known to be done, and whether the board had no room.
+    def _send_window(self, frames: list[Frame]) -> tuple[int, bool]:
+        """Send frames until all are done, or one is not.
+
+        Returns how many are known to be done, and whether the board had no room.
         """
-        done = sent = first
+        done = sent = 0
         unanswered = 0
         busy = trouble = False
         while done < len(frames) and not (trouble and unanswered <= 0):
@@ -243,15 +259,20 @@ class Link:
 
     def _ask(self, kind: Kind, number: int, payload: bytes = b"") -> bytes:
         """Send a request until it is answered; return the reply's payload, the status first."""
-        for attempt in range(self._attempts):
-            self.retries += attempt > 0
+        left = self._attempts * _DAMAGED
+        asked = False
+        while left > 0:
+            self.retries += asked
+            asked = True
             self._transmit(Frame(kind, number, payload))
             while True:
                 try:
                     reply = self._receive()
                 except TimeoutError:
+                    left -= _DAMAGED
                     break
                 if reply is None:
+                    left -= 1
                     break
                 if reply.kind == kind | REPLY and reply.number == number:
                     return reply.payload

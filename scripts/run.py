@@ -1,0 +1,96 @@
+"""``eieio run``: run inputs on a board."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from eieio.host.device import BAUDRATE, Device
+from eieio.host.images import read_host_image
+from eieio.model.errors import InputError
+from eieio.model.formats.samples import read as read_samples
+from eieio.model.sparse.report import accuracy
+from eieio.scripts.console import check_writable, note, progress, show, table, write_json
+from eieio.scripts.options import input_scale_option, json_option
+
+__all__ = ["run"]
+
+#: Answers that are shown one by one.
+_SHOWN = 10
+
+
+@click.command(short_help="Run inputs on a board, over its serial port.")
+@click.argument("design", type=click.Path(path_type=Path))
+@click.argument("input_file", metavar="INPUT", type=click.Path(path_type=Path))
+@click.option("--port", required=True, help="Serial port of the board, such as /dev/ttyUSB0.")
+@click.option("--baud", type=click.IntRange(min=1), default=BAUDRATE, show_default=True,
+              help="Bits a second, as the board was built for.")
+@click.option("--count", type=click.IntRange(min=1),
+              help="Run this many of the inputs, from the first on. Default: all.")
+@input_scale_option
+@json_option
+def run(design: Path, input_file: Path, port: str, baud: int, count: int | None,
+        input_scale: float | None, json_file: Path | None) -> None:
+    """Load the image of DESIGN into a board, and run the inputs of the file INPUT there.
+
+    DESIGN is a folder that 'eieio generate' or 'eieio build' made, or its file network.image; the
+    board must hold the same engine. INPUT is an .npy file of shape (samples, inputs), or an .npz
+    file with these under the key x, and perhaps labels under the key y.
+
+    \b
+    Example:
+      eieio run design mnist_test.npz --port /dev/ttyUSB0 --count 100
+    """  # noqa: D301
+    check_writable(json_file)
+    image = read_host_image(design)
+    samples = read_samples(input_file, image.inputs.positions.size, image.outputs.positions.size,
+                           input_scale)
+    if count is not None and count > len(samples.x):
+        raise InputError(f"Option --count must be at most {len(samples.x)}, the number of inputs, "
+                         f"not {count}")
+    x = image.quantize(samples.x[:count])
+    outputs = np.zeros((len(x), image.outputs.positions.size), np.int32)
+    cycles: list[int] = []
+    with Device.open(port, baud) as device:
+        info = device.info()
+        began = time.monotonic()
+        with progress(f"Loading the image into the {info.engine} engine"):
+            device.load(image)
+        loaded = time.monotonic()
+        with progress(f"Running {len(x)} inference{'s' if len(x) != 1 else ''}"):
+            for number, sample in enumerate(x):
+                outputs[number] = device.infer_integers(sample)
+                cycles.append(device.cycles())
+        seconds = time.monotonic() - loaded
+        retries = device.retries
+    answers = outputs.argmax(axis=1)
+    labels = None if samples.labels is None else samples.labels[:len(x)]
+    figures: dict[str, Any] = {
+        "network": image.name, "engine": info.engine, "port": port, "baud": baud,
+        "clock_hz": info.clock_hz, "inferences": len(x),
+        "accuracy": None if labels is None else accuracy(outputs, labels),
+        "cycles": cycles, "load_seconds": loaded - began, "seconds": seconds,
+        "inferences_per_second": len(x) / seconds, "retries": retries,
+        "answers": answers.tolist(), "output_scale": image.output_numbers.scale,
+        "outputs": outputs.tolist(),
+    }
+    write_json(json_file, figures)
+    mean = float(np.mean(cycles))
+    rows = [
+        ("inferences", f"{len(x):,}"),
+        ("cycles", f"{mean:,.1f} ({min(cycles):,} to {max(cycles):,})"),
+        ("inferences/s, line included", f"{figures['inferences_per_second']:,.2f}"),
+        ("seconds to load the image", f"{figures['load_seconds']:.2f}"),
+        ("frames sent again", f"{retries:,}"),
+    ]
+    if info.clock_hz:
+        rows.insert(2, ("inferences/s, engine alone", f"{info.clock_hz / mean:,.0f}"))
+    if labels is not None:
+        rows.insert(1, ("accuracy", f"{figures['accuracy']:.2%}"))
+    shown = answers[:_SHOWN].tolist()
+    show(table(("on the board", ""), rows),
+         f"Answers: {' '.join(map(str, shown))}{' ...' if len(answers) > _SHOWN else ''}")
+    if retries:
+        note(f"the serial line is noisy: {retries} frames had to be sent again")
