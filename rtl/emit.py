@@ -62,8 +62,9 @@ class _Shared(NamedTuple):
 class _Emission:
     """The platform during :func:`emit`: keeps the RTLIL of each shared component."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, family: str | None) -> None:
         self.name = name
+        self.family = family
         self.components: dict[str, _Shared] = {}
 
     def instantiate(self, component: wiring.Component) -> Instance:
@@ -128,7 +129,8 @@ def shared(component: _Component, platform: object) -> _Component | Instance:
     return component
 
 
-def emit(component: wiring.Component, name: str, *, header: str) -> dict[str, str]:
+def emit(component: wiring.Component, name: str, *, header: str,
+         family: str | None = None) -> dict[str, str]:
     """Write a component and all it contains as Verilog.
 
     Equal components give equal text, byte for byte, in any process. The text holds no paths and no
@@ -144,6 +146,9 @@ def emit(component: wiring.Component, name: str, *, header: str) -> dict[str, st
     header : :class:`str`
         What the configuration is, in one line or several; becomes a comment at the top of each
         file, beside the version of eieio.
+    family : :class:`str`, optional
+        FPGA family, such as "ecp5", whose own cells may be instantiated; see
+        :mod:`eieio.rtl.vendor.family`. The default is Verilog that any tool understands.
 
     Returns
     -------
@@ -160,7 +165,7 @@ def emit(component: wiring.Component, name: str, *, header: str) -> dict[str, st
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError(f"Name must be a plain Verilog identifier, not {name!r}")
-    emission = _Emission(name)
+    emission = _Emission(name, family)
     top = _rtlil(component, name, emission)
     units = {name: top} | {unit: entry.text for unit, entry in emission.components.items()}
 

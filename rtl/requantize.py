@@ -5,11 +5,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from eieio.model.fixed_point import MULTIPLIER_WIDTH, SHIFT_MAXIMUM
+from eieio.rtl.vendor.multiplier import Multiplier
 
 __all__ = ["Requantize"]
 
 # Multipliers of FPGAs take two signed numbers of 18 bits, so 17 of an unsigned one.
 _PART_WIDTH = 17
+_PRODUCT_STAGES = 3
 
 
 class Requantize(wiring.Component):
@@ -29,7 +31,7 @@ class Requantize(wiring.Component):
     Attributes
     ----------
     latency : :class:`int`
-        Cycles from ``acc`` to its ``output``: 11 for accumulators of 19 to 35 bits, one less for
+        Cycles from ``acc`` to its ``output``: 13 for accumulators of 19 to 35 bits, one less for
         narrower and one more for wider.
 
     Members
@@ -76,7 +78,7 @@ class Requantize(wiring.Component):
                 raise ValueError(f"{what} must be from {low} to {high}, not {width}")
 
         self._parts = max(0, -(-(accumulator_width - _PART_WIDTH - 1) // _PART_WIDTH)) + 1
-        self.latency = 9 + self._parts
+        self.latency = _PRODUCT_STAGES + 8 + self._parts
         super().__init__({
             "acc": In(signed(accumulator_width)),
             "multiplier": In(unsigned(MULTIPLIER_WIDTH)),
@@ -96,8 +98,6 @@ class Requantize(wiring.Component):
             m.d.sync += signal.eq(value)
             return signal
 
-        acc = register(self.acc, "acc_operand")
-        multiplier = register(self.multiplier, "multiplier_operand")
         shifts = [register(self.shift, "shift_1")]
 
         def shift_of(stages: int) -> Signal:
@@ -106,18 +106,22 @@ class Requantize(wiring.Component):
                 shifts.append(register(shifts[-1], f"shift_{len(shifts) + 1}"))
             return shifts[stages - 1]
 
-        # One register behind each partial product, and one behind each addition.
-        factors = (multiplier[:_PART_WIDTH], multiplier[_PART_WIDTH:])
+        # Partial products, and one register behind each addition.
+        factors = (self.multiplier[:_PART_WIDTH], self.multiplier[_PART_WIDTH:])
         rows = []
         for part in range(self._parts):
             low = part * _PART_WIDTH
             top = part == self._parts - 1
-            digit = acc[low:].as_signed() if top else acc[low:low + _PART_WIDTH]
-            low_product, high_product = (register(digit * factor, f"product_{part}_{f}")
-                                         for f, factor in enumerate(factors))
-            rows.append(register(_add_above(low_product, high_product, _PART_WIDTH),
+            digit = self.acc[low:].as_signed() if top else self.acc[low:low + _PART_WIDTH]
+            products = []
+            for number, factor in enumerate(factors):
+                multiplier = Multiplier(digit.shape(), factor.shape(), stages=_PRODUCT_STAGES)
+                m.submodules[f"multiplier_{part}_{number}"] = multiplier
+                m.d.comb += [multiplier.a.eq(digit), multiplier.b.eq(factor)]
+                products.append(multiplier.product)
+            rows.append(register(_add_above(products[0], products[1], _PART_WIDTH),
                                  f"row_{part}"))
-        stages = 3
+        stages = _PRODUCT_STAGES + 1
         total = rows[0]
         for part in range(1, self._parts):
             row = rows[part]
@@ -146,15 +150,18 @@ class Requantize(wiring.Component):
         stages += 1
 
         # Far outside the range of the results nothing matters but the side.
-        width = self.output_width + 1
-        if len(rounded) > width:
-            inside = rounded[width - 1:].all() | ~rounded[width - 1:].any()
-            outside = Cat((~rounded[-1]).replicate(width - 1), rounded[-1])
-            rounded = Mux(inside, rounded[:width], outside).as_signed()
-        shifted = register(rounded + self.zero_point, "shifted")
+        width = min(self.output_width + 1, len(rounded))
+        sign, excess = rounded[-1], rounded[width - 1:]
+        far_below = register(sign & ~excess.all(), "far_below")
+        far_above = register(~sign & excess.any(), "far_above")
+        shifted = register(rounded[:width].as_signed() + self.zero_point, "shifted")
         stages += 1
-        m.d.sync += self.output.eq(Mux(shifted < self.minimum, self.minimum,
-                                       Mux(shifted > self.maximum, self.maximum, shifted)))
+        below = register(far_below | (~far_above & (shifted < self.minimum)), "below")
+        above = register(far_above | (shifted > self.maximum), "above")
+        inside = register(shifted, "inside")
+        stages += 1
+        m.d.sync += self.output.eq(
+            Mux(below, self.minimum, Mux(above, self.maximum, inside)))
         stages += 1
         assert stages == self.latency
         return m

@@ -40,8 +40,10 @@ TAKE_TO_FIRE = 6
 #: From firing a column to decoding its first entry: activation queue, fetch, block RAM, its output
 #: register, and the queue of pairs.
 FIRE_TO_START = 5
-#: From the cycle behind the last decode to the first read of an accumulator.
-END_TO_DRAIN = 4
+#: From the cycle behind the last decode to that in which a PE can call itself idle.
+END_TO_IDLE = 2
+#: From there to the first read of an accumulator.
+IDLE_TO_DRAIN = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +207,7 @@ def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: i
     """
     count = word.size
     if not count:
-        return FIRST_TAKE + words + END_TO_DRAIN, 0, 0
+        return FIRST_TAKE + words + IDLE_TO_DRAIN, 0, 0
     empty_words = np.maximum(np.diff(word, prepend=-1) - 1, 0).tolist()
     pes = decode.shape[1]
     everyone = np.arange(pes)
@@ -240,20 +242,21 @@ def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: i
         fires[j % PREFETCH_DEPTH] = fire
     scanned = take + 1 + words - 1 - int(word[-1])
     decoded = int(end.max())
-    # The PEs are idle a cycle after their last decode, the broadcast a cycle after its last fire.
-    finished = max(decoded, scanned, fire + 1) + END_TO_DRAIN
+    # The broadcast is idle a cycle after its last fire.
+    finished = max(decoded + END_TO_IDLE, scanned, fire + 1) + IDLE_TO_DRAIN
     return finished, decoded, blocked
 
 
 def _drain_to_write(config: SparseConfig) -> int:
     """From reading an accumulator to writing the activation.
 
-    The read, a stage for each halving of the column groups, the bias, and requantization: 9 stages
-    and one for each part of at most 17 bits, and a sign, that the accumulator is multiplied in.
+    The read, a stage for each halving of the column groups, two for the bias, and requantization:
+    11 stages and one for each part of at most 17 bits, and a sign, that the accumulator is
+    multiplied in.
     """
     halvings = config.column_groups.bit_length() - 1
     parts = 1 + max(0, -(-(config.accumulator_width - 18) // 17))
-    return 1 + halvings + 1 + 9 + parts
+    return 1 + halvings + 2 + 11 + parts
 
 
 class NetworkTimer:

@@ -1,19 +1,25 @@
 """Accumulate: multiplies and adds into the accumulators of one PE."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
+from itertools import pairwise
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.vendor.multiplier import Multiplier
 
 __all__ = ["Accumulate"]
+
+# Most accumulators of a PE that are LUT RAM: 128 of 32 bits take about 500 LUTs.
+_LUT_ACCUMULATORS = 128
 
 
 class Accumulate(wiring.Component):
     """One multiply-accumulate a cycle, in any order of slots.
 
-    A product is multiplied in 2 cycles, meets its accumulator in the third, and is stored at the
+    A product is multiplied in 3 cycles, meets its accumulator in the fourth, and is stored at the
     end of it. A slot that is read in the same cycle as it is written gets the new sum by a
     forwarding path. Slots are spread over ``column_groups`` banks, which drain side by side.
 
@@ -60,45 +66,55 @@ class Accumulate(wiring.Component):
         width = self.config.accumulator_width
         bank_bits = ceil_log2(self.config.column_groups)
 
-        # Two product registers, which a DSP block takes in.
-        product = [Signal(signed(self.config.activation_width + self.config.weight_width),
-                          name=f"product_{i}") for i in range(2)]
-        valid = [Signal(name=f"valid_{i}") for i in range(2)]
-        slot = [Signal.like(self.slot, name=f"slot_{i}") for i in range(2)]
-        m.d.sync += [
-            product[0].eq(self.operand * self.weight),
-            product[1].eq(product[0]),
-            valid[0].eq(self.valid),
-            valid[1].eq(valid[0]),
-            slot[0].eq(self.slot),
-            slot[1].eq(slot[0]),
-        ]
+        m.submodules.multiplier = multiplier = Multiplier(
+            signed(self.config.activation_width), signed(self.config.weight_width),
+            reset_less=False)
+        stages = multiplier.stages
+        valids = Signal(stages)
+        slots = [Signal.like(self.slot, name=f"slot_{i}") for i in range(stages)]
+        # Otherwise the product is 0, and a clear writes the total like any other.
+        m.d.comb += [multiplier.a.eq(self.operand),
+                     multiplier.b.eq(Mux(self.valid, self.weight, 0))]
+        m.d.sync += valids.eq(Cat(self.valid, valids))
+        m.d.sync += [late.eq(early) for early, late in pairwise((self.slot, *slots))]
+        # The product that meets its accumulator, and the one behind it.
+        valid, next_valid = valids[-1], valids[-2]
+        slot, next_slot = slots[-1], slots[-2]
 
         forwarding = Signal()
+        reading = Signal()
         forwarded = Signal(signed(width))
         total = Signal(signed(width))
+        hazard = valid & next_valid & (slot == next_slot)
         m.d.sync += [
-            forwarding.eq(valid[0] & valid[1] & (slot[0] == slot[1])),
+            forwarding.eq(hazard),
+            reading.eq(~hazard & ~self.drain.any()),
             forwarded.eq(total),
         ]
         clear = Signal.like(self.drain)
         clear_addr = Signal.like(self.drain_addr)
         m.d.sync += [clear.eq(self.drain), clear_addr.eq(self.drain_addr)]
+        # A block RAM is too slow to read, add and write in two cycles; a few go into LUTs.
+        attributes = ({"ram_style": "distributed"}
+                      if self.config.accumulator_depth <= _LUT_ACCUMULATORS else {})
         reads = []
         for number in range(self.config.column_groups):
-            bank = memory.Memory(shape=signed(width), depth=self._depth, init=[])
+            bank = memory.Memory(shape=signed(width), depth=self._depth, init=[],
+                                 attrs=attributes)
             m.submodules[f"accumulators_{number}"] = bank
             read = bank.read_port()
             write = bank.write_port()
             m.d.comb += [
                 read.en.eq(1),
-                read.addr.eq(Mux(self.drain.any(), self.drain_addr, slot[0] >> bank_bits)),
+                read.addr.eq(Mux(self.drain.any(), self.drain_addr, next_slot >> bank_bits)),
                 self.sums[number].eq(read.data),
-                write.en.eq(clear[number] | (valid[1] & (slot[1][:bank_bits] == number))),
-                write.addr.eq(Mux(clear.any(), clear_addr, slot[1] >> bank_bits)),
-                write.data.eq(Mux(clear.any(), 0, total)),
+                write.en.eq(clear[number] | (valid & (slot[:bank_bits] == number))),
+                write.addr.eq(Mux(clear.any(), clear_addr, slot >> bank_bits)),
+                write.data.eq(total),
             ]
             reads.append(read.data)
-        m.d.comb += total.eq(
-            Mux(forwarding, forwarded, Array(reads)[slot[1][:bank_bits]]) + product[1])
+        # A choice, or neither in the cycle after a drain.
+        before = (Mux(forwarding, forwarded, 0)
+                  | Mux(reading, Array(reads)[slot[:bank_bits]], 0)).as_signed()
+        m.d.comb += total.eq(before + multiplier.product)
         return m

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["PREFETCH_DEPTH", "ColumnPointers"]
 
@@ -78,20 +79,15 @@ class ColumnPointers(wiring.Component):
 
         pointers = []
         for odd, addr in enumerate((self.column_even_addr, self.column_odd_addr)):
-            bank = memory.Memory(shape=unsigned(width), depth=self._bank_depth, init=[])
-            m.submodules["odd_pointers" if odd else "even_pointers"] = bank
-            write = bank.write_port()
-            read = bank.read_port()
-            pointer = Signal(width, name="odd_pointer" if odd else "even_pointer")
+            ram = add_block_ram(m, "odd_pointers" if odd else "even_pointers", platform,
+                                width=width, depth=self._bank_depth)
             m.d.comb += [
-                write.en.eq(self.load_valid & (self.load_addr[0] == odd)),
-                write.addr.eq(self.load_addr[1:]),
-                write.data.eq(self.load_data),
-                read.en.eq(1),
-                read.addr.eq(addr),
+                ram.write_en.eq(self.load_valid & (self.load_addr[0] == odd)),
+                ram.write_addr.eq(self.load_addr[1:]),
+                ram.write_data.eq(self.load_data),
+                ram.read_addr.eq(addr),
             ]
-            m.d.sync += pointer.eq(read.data)  # Packs into the block RAM's output register.
-            pointers.append(pointer)
+            pointers.append(ram.read_data)
         even, odd = pointers
 
         valid = Signal(2)
@@ -100,26 +96,17 @@ class ColumnPointers(wiring.Component):
             valid.eq(valid << 1 | self.column_valid),
             start_odd.eq(start_odd << 1 | self.column_odd),
         ]
-        start = Signal(width)
-        end = Signal(width)
-        count = Signal(width)
-        m.d.comb += [
-            start.eq(Mux(start_odd[1], odd, even)),
-            end.eq(Mux(start_odd[1], even, odd)),
-            count.eq(end - start),
-        ]
-
         m.submodules.columns = columns = memory.Memory(
             shape=unsigned(2 * width + 1), depth=PREFETCH_DEPTH, init=[])
         write = columns.write_port()
         read = columns.read_port(domain="comb")
         m.d.comb += [
             write.en.eq(valid[1]),
-            write.data[:width].eq(start),
-            write.data[width:2 * width].eq(count),
-            write.data[-1].eq(start == end),
+            write.data[:width].eq(Mux(start_odd[1], odd, even)),
+            write.data[width:2 * width].eq(Mux(start_odd[1], even, odd)),
+            write.data[-1].eq(even == odd),
             self.start.eq(read.data[:width]),
-            self.count.eq(read.data[width:2 * width]),
+            self.count.eq(read.data[width:2 * width] - read.data[:width]),
             self.empty.eq(read.data[-1]),
         ]
         m.d.sync += [

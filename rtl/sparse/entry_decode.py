@@ -1,6 +1,6 @@
 """Entry decode: turns weight entries into accumulator slots and weight codes."""
 
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -35,7 +35,7 @@ class EntryDecode(wiring.Component):
     busy : ``Out(1)``
         A column has been started and not ended.
     code : ``Out(unsigned(code_width))``
-        Weight code, one cycle ahead of the rest, for a codebook lookup that takes a cycle.
+        Weight code, two cycles ahead of the rest, for a codebook lookup that takes as many.
     valid, slot, operand : ``Out``
         There is a product; its accumulator slot; its activation.
     """
@@ -126,35 +126,44 @@ class EntryDecode(wiring.Component):
         with m.If(consume):
             m.d.sync += within.eq(~ends)
 
-        # First stage: how far the entry is from the last one.
-        advance = Signal(self.config.run_width + 2)
-        fresh = Signal()
-        product = Signal()
-        moved = Signal()
+        # First stage: which entry it is, and the runs before it.
+        runs = [Signal(self.config.run_width, name=f"run_{i}") for i in range(2)]
+        absorbed = Signal()
+        moved = [Signal(name=f"moved_{i}") for i in range(2)]
+        fresh = [Signal(name=f"fresh_{i}") for i in range(2)]
+        product = [Signal(name=f"product_{i}") for i in range(2)]
         m.d.sync += [
-            moved.eq(consume),
-            fresh.eq(begins),
-            product.eq(0),
+            runs[0].eq(first.run),
+            runs[1].eq(second.run),
+            absorbed.eq(absorb),
+            moved[0].eq(consume),
+            fresh[0].eq(begins),
         ]
         with m.If(begins):
             m.d.sync += activation.eq(self.activation)
         with m.If(absorb):
-            m.d.sync += [
-                advance.eq(first.run + second.run + 2),
-                self.code.eq(second.code),
-                product.eq(second.code != 0),
-            ]
+            m.d.sync += [self.code.eq(second.code), product[0].eq(second.code != 0)]
         with m.Else():
             m.d.sync += [
-                advance.eq(first.run + 1),
                 self.code.eq(first.code),
-                product.eq(consume & (first.code != 0) & ~(~left_over & self.pair.none)),
+                product[0].eq(consume & (first.code != 0) & ~(~left_over & self.pair.none)),
             ]
 
-        # Second stage: the slot.
-        m.d.sync += [self.valid.eq(product), self.operand.eq(activation)]
-        with m.If(moved):
-            with m.If(fresh):
+        # Second stage: how far it is from the last one.
+        advance = Signal(self.config.run_width + 2)
+        operand = Signal.like(self.operand)
+        m.d.sync += [
+            advance.eq(Mux(absorbed, runs[0] + runs[1] + 2, runs[0] + 1)),
+            moved[1].eq(moved[0]),
+            fresh[1].eq(fresh[0]),
+            product[1].eq(product[0]),
+            operand.eq(activation),
+        ]
+
+        # Third stage: the slot.
+        m.d.sync += [self.valid.eq(product[1]), self.operand.eq(operand)]
+        with m.If(moved[1]):
+            with m.If(fresh[1]):
                 m.d.sync += self.slot.eq(advance - 1)
             with m.Else():
                 m.d.sync += self.slot.eq(self.slot + advance)

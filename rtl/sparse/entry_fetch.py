@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["EntryFetch", "entry_layout", "pair_layout"]
 
@@ -128,22 +129,15 @@ class EntryFetch(wiring.Component):
         entries = []
         for bank, addr in enumerate(addrs):
             name = "odd_entries" if bank else "even_entries"
-            entry_bank = memory.Memory(
-                shape=unsigned(layout.size), depth=self._bank_depth, init=[])
-            m.submodules[name] = entry_bank
-            write_port = entry_bank.write_port()
-            read_port = entry_bank.read_port()
-            entry = Signal(layout.size, name=name.replace("entries", "entry"))
+            # Never stalled: credits keep room for whatever is on its way.
+            ram = add_block_ram(m, name, platform, width=layout.size, depth=self._bank_depth)
             m.d.comb += [
-                write_port.en.eq(self.load_valid),
-                write_port.addr.eq(self.load_addr),
-                write_port.data.eq(self.load_data.word_select(bank, 16)),
-                # Never stalled: credits keep room for whatever is on its way.
-                read_port.en.eq(1),
-                read_port.addr.eq(addr),
+                ram.write_en.eq(self.load_valid),
+                ram.write_addr.eq(self.load_addr),
+                ram.write_data.eq(self.load_data.word_select(bank, 16)),
+                ram.read_addr.eq(addr),
             ]
-            m.d.sync += entry.eq(read_port.data)  # Packs into the block RAM's output register.
-            entries.append(entry)
+            entries.append(ram.read_data)
 
         # What is known of a pair beforehand travels beside its read.
         flags = [Signal(5, name=f"flags_{i}") for i in range(2)]

@@ -1,12 +1,13 @@
 """Output lane: adds the bias of a row and requantizes it."""
 
 from amaranth.hdl import Module, Signal, signed, unsigned
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.requantize import Requantize
+from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["OutputLane"]
 
@@ -53,7 +54,7 @@ class OutputLane(wiring.Component):
         self.config = self.parameters = config
         self._requantize = Requantize(accumulator_width=config.accumulator_width,
                                       output_width=config.activation_width)
-        self.latency = 1 + self._requantize.latency
+        self.latency = 2 + self._requantize.latency
         addr_width = ceil_log2(config.output_depth)
         super().__init__({
             "bias_addr": In(unsigned(addr_width)),
@@ -72,19 +73,17 @@ class OutputLane(wiring.Component):
         m = Module()
         config = self.config
 
-        m.submodules.biases = biases = memory.Memory(
-            shape=signed(min(32, config.accumulator_width)), depth=config.output_depth, init=[])
-        write = biases.write_port()
-        read = biases.read_port()
+        biases = add_block_ram(m, "biases", platform, width=min(32, config.accumulator_width),
+                               depth=config.output_depth)
         m.submodules.requantize = requantize = self._requantize
-        total = Signal(signed(config.accumulator_width))
-        m.d.sync += total.eq(self.sum + read.data)
+        products = Signal.like(self.sum)  # waits for the bias
+        total = Signal.like(self.sum)
+        m.d.sync += [products.eq(self.sum), total.eq(products + biases.read_data.as_signed())]
         m.d.comb += [
-            read.en.eq(1),
-            read.addr.eq(self.bias_addr),
-            write.en.eq(self.load_valid),
-            write.addr.eq(self.load_addr),
-            write.data.eq(self.load_data),
+            biases.read_addr.eq(self.bias_addr),
+            biases.write_en.eq(self.load_valid),
+            biases.write_addr.eq(self.load_addr),
+            biases.write_data.eq(self.load_data),
             requantize.acc.eq(total),
             requantize.multiplier.eq(self.multiplier),
             requantize.shift.eq(self.shift),

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from eieio.model.systolic.config import SystolicConfig
+from eieio.rtl.vendor.multiplier import Multiplier
 
 __all__ = ["ProcessingElement"]
 
@@ -69,8 +70,16 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        config = self.config
         taken = Signal.like(self.i_weight)
-        weight = Signal.like(self.i_weight)
+        m.submodules.multiplier = multiplier = Multiplier(
+            signed(config.activation_width), signed(config.weight_width),
+            stages=1 + config.product_stages, hold=True)
+        m.d.comb += [
+            multiplier.a.eq(self.i_activation),
+            multiplier.b.eq(taken),
+            multiplier.b_take.eq(self.i_swap),
+        ]
         m.d.sync += [
             self.o_activation.eq(self.i_activation),
             self.o_swap.eq(self.i_swap),
@@ -79,15 +88,5 @@ class ProcessingElement(wiring.Component):
         ]
         with m.If(self.i_take):
             m.d.sync += taken.eq(self.i_weight)
-        with m.If(self.i_swap):
-            m.d.sync += weight.eq(taken)
-
-        # Without a reset, so that they may move into the multiplier.
-        product = self.o_activation * weight
-        for stage in range(self.config.product_stages):
-            register = Signal(signed(self.config.product_width), name=f"product_{stage}",
-                              reset_less=True)
-            m.d.sync += register.eq(product)
-            product = register
-        m.d.sync += self.o_sum.eq(self.i_sum + product)
+        m.d.sync += self.o_sum.eq(self.i_sum + multiplier.product)
         return m

@@ -68,7 +68,7 @@ def test_members() -> None:
 
 
 @pytest.mark.parametrize(("accumulator_width", "latency"), [
-    (8, 10), (18, 10), (19, 11), (32, 11), (35, 11), (36, 12), (48, 12)])
+    (8, 12), (18, 12), (19, 13), (32, 13), (35, 13), (36, 14), (48, 14)])
 def test_latency(accumulator_width: int, latency: int) -> None:
     assert Requantize(accumulator_width=accumulator_width).latency == latency
 

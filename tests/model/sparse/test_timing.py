@@ -39,13 +39,17 @@ class Pe:
     left_over: tuple[bool, bool] | None = None
     within: bool = False
     idle: bool = True
+    quiet_cycles: int = 2
     products: int = 0
     fillers: int = 0
     empties: int = 0
 
     def step(self, cycle: int, pushed: list[bool] | None) -> None:
         """Go through one cycle, in which a column may be pushed."""
-        idle = not self.places and not self.within
+        # A PE says so when its last product has been decoded for two cycles.
+        quiet = not self.places and not self.within
+        idle = quiet and self.quiet_cycles >= 2
+        self.quiet_cycles = self.quiet_cycles + 1 if quiet else 0
         started = popped = False
 
         # Decode: an entry a cycle, or a filler and the entry behind it.
@@ -190,9 +194,9 @@ def step_through(matrix: InterleavedCsc, config: SparseConfig, activations: Inte
     first_read = cycle + 3
     last_read = first_read + -(-rows // config.pes) - 1
     levels = config.column_groups.bit_length() - 1
-    multiply = 9 + 1 + sum(1 for low in (18, 35) if config.accumulator_width > low)
-    # The read itself, a register a level, bias, requantization.
-    return Stepped(last_read + 1 + levels + 1 + multiply,
+    multiply = 11 + 1 + sum(1 for low in (18, 35) if config.accumulator_width > low)
+    # The read itself, a register a level, two for the bias, requantization.
+    return Stepped(last_read + 1 + levels + 2 + multiply,
                    sum(group.blocked for group in every), pes)
 
 
@@ -248,9 +252,9 @@ def test_stepping(config_groups: tuple[SparseConfig, int], seed: int, rows: int,
 
 
 # Of the cycles of a layer: 5 until the first column is taken, 6 until it is fired, 5 until its
-# first entry is decoded; then the decoding; 4 until the first accumulator is read; one read for
-# each word beyond the first; and 13 for read, bias and requantization.
-BEGIN, END = 5 + 6 + 5, 4 + 13
+# first entry is decoded; then the decoding; 2 until the PE is idle and 4 until the first accumulator
+# is read; one read for each word beyond the first; and 16 for read, bias and requantization.
+BEGIN, END = 5 + 6 + 5, 2 + 4 + 16
 
 
 def test_full_queues() -> None:
@@ -340,7 +344,7 @@ def test_no_activations() -> None:
     for columns, words in ((1, 1), (4, 1), (5, 2), (40, 10)):
         timing = check(np.ones((4, columns), np.uint8), SparseConfig(pes=4), 1,
                        np.zeros(columns, np.int64))
-        assert timing.cycles == 5 + words + END
+        assert timing.cycles == 5 + words + END - 2  # All PEs have been idle for long.
         assert timing.broadcasts == 0
         assert timing.overhead_cycles == timing.cycles
 

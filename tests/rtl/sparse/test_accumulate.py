@@ -13,9 +13,9 @@ from amaranth.lib.wiring import In, Out
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse.accumulate import Accumulate
 
-# A product is stored at the end of its third cycle, so that a drain can follow this many cycles
+# A product is stored at the end of its fourth cycle, so that a drain can follow this many cycles
 # after it.
-PRODUCT_TO_DRAIN = 3
+PRODUCT_TO_DRAIN = 4
 
 #: Slot, operand and weight of a product, or a cycle without one.
 Product = tuple[int, int, int] | None

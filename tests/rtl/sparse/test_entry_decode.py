@@ -95,7 +95,7 @@ async def decode(ctx: Any, dut: EntryDecode, columns: list[Column], cycles: int,
     pairs = pairs_of(columns, rng)
     activations = [activation for _, activation in columns]
     offered = False
-    code_before = 0
+    codes = [0, 0]
     for cycle in range(cycles):
         offered = len(trace.pops) < len(pairs) and (offered or offer(cycle))
         ctx.set(dut.pair_valid, offered)
@@ -115,10 +115,10 @@ async def decode(ctx: Any, dut: EntryDecode, columns: list[Column], cycles: int,
         if start:
             trace.starts.append(cycle)
         if valid:
-            trace.products.append((code_before, slot, operand))
+            trace.products.append((codes[0], slot, operand))
             trace.product_cycles.append(cycle)
         trace.busy.append(busy)
-        code_before = code
+        codes = [codes[1], code]
     ctx.set(dut.pair_valid, 0)
     return trace
 
@@ -139,7 +139,7 @@ def check(trace: Trace, columns: list[Column], absorb: bool) -> None:
         while codes:
             window = codes[:2 if absorb and codes[0] == 0 else 1]
             if any(window):
-                product_cycles.append(cycle + 2)
+                product_cycles.append(cycle + 3)
             del codes[:len(window)]
             cycle += 1
     assert trace.product_cycles == product_cycles

@@ -69,7 +69,7 @@ def test_members() -> None:
 
 @pytest.mark.parametrize("width", [16, 24, 32, 48])
 def test_latency(width: int) -> None:
-    assert output_lane(width).latency == 1 + Requantize(accumulator_width=width).latency
+    assert output_lane(width).latency == 2 + Requantize(accumulator_width=width).latency
 
 
 @pytest.mark.parametrize(("accumulator_width", "activation_width", "output_depth"), [

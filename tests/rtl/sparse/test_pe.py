@@ -189,8 +189,9 @@ def check_cycles(trace: Trace, part: Slice, activations: list[tuple[int, int]],
             end = starts[-1] + cost
             working |= set(range(fire + 1, end))
     assert trace.fires == fires
-    # `idle` is a register.
-    assert trace.idle == [cycle - 1 not in working for cycle in range(len(trace.idle))]
+    # `idle` is a register, and rises two cycles late.
+    assert trace.idle == [working.isdisjoint(range(cycle - 3, cycle))
+                          for cycle in range(len(trace.idle))]
 
 
 def run(simulate: Callable[..., None], settings: SparseConfig, part: Slice,
@@ -258,9 +259,9 @@ def test_a_product_a_cycle(simulate: Callable[..., None], size: int, queue_depth
     # From odd and from even entries.
     part = Slice([[(1 + slot, 0) for slot in range(size)]] * 40, list(range(16)))
     trace = run(simulate, settings, part, [(column, column + 1) for column in range(40)])
-    # A fire shows two cycles later, and idle is one cycle late too.
+    # A fire shows two cycles later, and idle rises three cycles late.
     first = trace.fires[0] + FIRE_TO_START
-    assert trace.idle.index(1, trace.fires[0] + 2) == first + 40 * size + 1
+    assert trace.idle.index(1, trace.fires[0] + 2) == first + 40 * size + 3
 
 
 def test_queue_full(simulate: Callable[..., None]) -> None:

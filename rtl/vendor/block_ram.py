@@ -1,0 +1,147 @@
+"""Block RAM with one write and one read port, by the FPGA's own cells where they are known."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, unsigned
+from amaranth.lib import memory
+from amaranth.utils import ceil_log2
+
+from eieio.rtl.vendor.family import ECP5, family_of
+
+__all__ = ["BlockRam", "add_block_ram"]
+
+# Words of a DP16KD and their bits; the narrow and deep shapes do without the ninth bits.
+_ECP5_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class BlockRam:
+    """Ports of a block RAM.
+
+    Attributes
+    ----------
+    write_en, write_addr, write_data : :class:`Signal`
+        Write a word.
+    read_addr : :class:`Signal`
+        Word to read, in every cycle.
+    read_data : :class:`Signal`
+        Its contents, 1 cycle later or, with an output register, 2. Undefined if the word is
+        written in the cycle of its address.
+    """
+
+    write_en: Signal
+    write_addr: Signal
+    write_data: Signal
+    read_addr: Signal
+    read_data: Signal
+
+
+def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: int,
+                  output_register: bool = True) -> BlockRam:
+    """Add a block RAM to a module.
+
+    Portably it is the memory ``name`` of the module itself, where a simulation finds its contents,
+    and a register behind it. On ECP5 it is DP16KDs with their output registers, which tools do not
+    infer, or PDPW16KDs if it is wide and at most 512 words deep; contents are not initialised.
+
+    Parameters
+    ----------
+    m : :class:`Module`
+        Module to add it to.
+    name : :class:`str`
+        Name of the memory, and beginning of the names of its signals.
+    platform : :class:`object`
+        What ``elaborate`` was given.
+    width, depth : :class:`int`
+        Bits of a word, and words.
+    output_register : :class:`bool`
+        Whether there is a register behind the memory.
+    """
+    addr_width = ceil_log2(depth)
+    ram = BlockRam(Signal(name=f"{name}_write_en"), Signal(addr_width, name=f"{name}_write_addr"),
+                   Signal(width, name=f"{name}_write_data"),
+                   Signal(addr_width, name=f"{name}_read_addr"),
+                   Signal(width, name=f"{name}_read_data", reset_less=True))
+    shape = _ecp5_shape(width, depth) if family_of(platform) == ECP5 else None
+    if shape is not None:
+        for low in range(0, width, shape[1]):
+            bits = slice(low, min(low + shape[1], width))
+            m.submodules[f"{name}_{low}"] = _ecp5_cell(ram, bits, shape[1], output_register)
+        return ram
+
+    m.submodules[name] = words = memory.Memory(shape=unsigned(width), depth=depth, init=[])
+    write = words.write_port()
+    read = words.read_port()
+    m.d.comb += [
+        write.en.eq(ram.write_en),
+        write.addr.eq(ram.write_addr),
+        write.data.eq(ram.write_data),
+        read.en.eq(1),
+        read.addr.eq(ram.read_addr),
+    ]
+    m.d["sync" if output_register else "comb"] += ram.read_data.eq(read.data)
+    return ram
+
+
+def _ecp5_shape(width: int, depth: int) -> tuple[int, int] | None:
+    """Shape of the cells, the widest that is deep enough; of two equally good ones the deeper."""
+    shapes = [shape for shape in _ECP5_SHAPES if shape[0] >= depth]
+    return min(reversed(shapes), key=lambda shape: -(-width // shape[1]), default=None)
+
+
+def _ecp5_cell(ram: BlockRam, bits: slice, cell_width: int, output_register: bool) -> Instance:
+    """One cell: its port A or W writes, its port B or R reads."""
+    register = "OUTREG" if output_register else "NOREG"
+    shift = ceil_log2(cell_width) if cell_width < 9 else {9: 3, 18: 4, 36: 5}[cell_width]
+    addresses = [Cat(Const(0, shift), addr, Const(0, 14))[:14]
+                 for addr in (ram.write_addr, ram.read_addr)]
+    written = Cat(ram.write_data[bits], Const(0, cell_width))[:cell_width]
+    read = [(f"{bit}", ram.read_data[bits][bit]) for bit in range(bits.stop - bits.start)]
+    one, zero = Const(1, 1), Const(0, 1)
+    if cell_width == 36:
+        return Instance(
+            "PDPW16KD",
+            ("p", "DATA_WIDTH_W", 36),
+            ("p", "DATA_WIDTH_R", 36),
+            ("p", "REGMODE", register),
+            ("p", "GSR", "DISABLED"),
+            ("i", "CLKW", ClockSignal()),
+            ("i", "CEW", ram.write_en),
+            *(("i", f"BE{bit}", one) for bit in range(4)),
+            *(("i", f"CSW{bit}", zero) for bit in range(3)),
+            *(("i", f"ADW{bit}", addresses[0][shift + bit]) for bit in range(9)),
+            *(("i", f"DI{bit}", written[bit]) for bit in range(36)),
+            ("i", "CLKR", ClockSignal()),
+            ("i", "CER", one),
+            ("i", "OCER", one),
+            ("i", "RST", zero),
+            *(("i", f"CSR{bit}", zero) for bit in range(3)),
+            *(("i", f"ADR{bit}", addresses[1][bit]) for bit in range(14)),
+            *(("o", f"DO{bit}", value) for bit, value in read),
+        )
+    # In words of 18 bits the two lowest bits of an address enable the bytes of a write.
+    enables = 2 if cell_width == 18 else 0
+    return Instance(
+        "DP16KD",
+        ("p", "DATA_WIDTH_A", cell_width),
+        ("p", "DATA_WIDTH_B", cell_width),
+        ("p", "REGMODE_A", "NOREG"),
+        ("p", "REGMODE_B", register),
+        ("p", "GSR", "DISABLED"),
+        ("i", "CLKA", ClockSignal()),
+        ("i", "CEA", ram.write_en),
+        ("i", "OCEA", one),
+        ("i", "WEA", ram.write_en),
+        ("i", "RSTA", zero),
+        *(("i", f"CSA{bit}", zero) for bit in range(3)),
+        *(("i", f"ADA{bit}", one if bit < enables else addresses[0][bit]) for bit in range(14)),
+        *(("i", f"DIA{bit}", written[bit]) for bit in range(cell_width)),
+        ("i", "CLKB", ClockSignal()),
+        ("i", "CEB", one),
+        ("i", "OCEB", one),
+        ("i", "WEB", zero),
+        ("i", "RSTB", zero),
+        *(("i", f"CSB{bit}", zero) for bit in range(3)),
+        *(("i", f"ADB{bit}", addresses[1][bit]) for bit in range(14)),
+        *(("o", f"DOB{bit}", value) for bit, value in read),
+    )

@@ -1,0 +1,26 @@
+"""The FPGA family that a component is elaborated for."""
+
+__all__ = ["ECP5", "family_of"]
+
+#: Lattice ECP5, as amaranth's Lattice platforms call it.
+ECP5 = "ecp5"
+
+
+def family_of(platform: object) -> str | None:
+    """Family whose cells may be instantiated.
+
+    A component that knows a family describes itself by the family's cells there and portably
+    everywhere else; both behave the same in every cycle.
+
+    Parameters
+    ----------
+    platform : :class:`object`
+        What ``elaborate`` was given: a board's platform, that of :func:`eieio.rtl.emit.emit`, or
+        ``None``.
+
+    Returns
+    -------
+    :class:`str` or None
+        The family's name; ``None`` where nothing but portable descriptions will do.
+    """
+    return getattr(platform, "family", None)
