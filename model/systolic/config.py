@@ -1,10 +1,16 @@
 """The one object that configures the systolic engine."""
 
 from dataclasses import dataclass
+from math import gcd
 
 from eieio.model.engine_config import EngineConfig
+from eieio.model.errors import InputError
+from eieio.model.winograd import IntegerTransform, integer_transform, toom_cook
 
-__all__ = ["SystolicConfig"]
+__all__ = ["ACTIVATION_BITS", "SystolicConfig"]
+
+#: Bits of the activations between layers, and of the weights of a network.
+ACTIVATION_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -19,17 +25,36 @@ class SystolicConfig(EngineConfig):
         Processing elements along a side of the array, 1 to 256 each. A row takes one activation
         of a vector, a column gives one sum.
     activation_width, weight_width : :class:`int`
-        Bits of the array's operands, 4 to 18, both signed. Winograd's transforms widen them; see
-        :class:`eieio.model.winograd.IntegerTransform`.
+        Bits of the array's operands, 4 to 18, both signed; for a whole engine at least 8. Winograd's
+        transforms widen them: see :meth:`for_winograd`.
     accumulator_width : :class:`int`
-        Bits of an accumulator, 16 to 48.
+        Bits of an accumulator, 16 to 48; for a whole engine at most 32.
     product_stages : :class:`int`
         Registers behind each multiplier, 1 to 3.
+    winograd : :class:`int`
+        0, or the m of F(m x m, 3 x 3): 2 or 4. Layers that allow it may then use it.
+    residual : :class:`bool`
+        Whether the engine can add two tensors.
+    lanes : :class:`int`
+        Activations that are requantized, received and sent in a cycle. Divides ``rows`` and
+        ``columns``; 0 stands for the largest such number up to 8.
+    accumulator_depth : :class:`int`
+        Vectors of accumulators in each of two banks: as many vectors are computed with one set of
+        weights. 0 stands for four times ``rows``, at least 64; with Winograd for as many tiles as
+        there are rows.
+    activation_depth : :class:`int`
+        Words of ``rows`` activations in the activation buffer.
+    weight_depth : :class:`int`
+        Words of ``columns`` weights.
+    parameter_depth : :class:`int`
+        Words of ``lanes`` output channels' biases and factors.
+    program_depth : :class:`int`
+        Layer descriptors.
 
     Raises
     ------
     InputError
-        If an attribute is out of its range.
+        If an attribute is out of its range, or does not fit the others.
     """
 
     rows: int = 16
@@ -38,11 +63,59 @@ class SystolicConfig(EngineConfig):
     weight_width: int = 8
     accumulator_width: int = 32
     product_stages: int = 1
+    winograd: int = 0
+    residual: bool = True
+    lanes: int = 0
+    accumulator_depth: int = 0
+    activation_depth: int = 4096
+    weight_depth: int = 8192
+    parameter_depth: int = 256
+    program_depth: int = 64
 
     def __post_init__(self) -> None:
         self._check_integers(
             ("rows", 1, 256), ("columns", 1, 256), ("activation_width", 4, 18),
-            ("weight_width", 4, 18), ("accumulator_width", 16, 48), ("product_stages", 1, 3))
+            ("weight_width", 4, 18), ("accumulator_width", 16, 48), ("product_stages", 1, 3),
+            ("winograd", 0, 4), ("lanes", 0, 256), ("accumulator_depth", 0, 1 << 16),
+            ("activation_depth", 2, 1 << 24), ("weight_depth", 2, 1 << 24),
+            ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12))
+        if not isinstance(self.residual, bool):
+            raise InputError(f"Option residual must be true or false, not {self.residual!r}")
+        side = gcd(self.rows, self.columns)
+        if self.lanes == 0:
+            object.__setattr__(self, "lanes", max(lanes for lanes in range(1, min(8, side) + 1)
+                                                  if side % lanes == 0))
+        if side % self.lanes:
+            raise InputError(f"Option lanes must divide rows and columns, {self.rows} and "
+                             f"{self.columns}, not {self.lanes}")
+        if self.winograd:
+            self._check_winograd()
+        if self.accumulator_depth == 0:
+            object.__setattr__(self, "accumulator_depth", max(64, 4 * self.rows)
+                               if not self.winograd else self.transform.n ** 2 * max(self.rows, 4))
+        if self.winograd and self.accumulator_depth < self.transform.n ** 2:
+            raise InputError(f"Option accumulator_depth must be at least {self.transform.n ** 2} "
+                             f"for winograd={self.winograd}, not {self.accumulator_depth}")
+
+    def _check_winograd(self) -> None:
+        if self.winograd not in {2, 4}:
+            raise InputError(f"Option winograd must be 0, 2 or 4, not {self.winograd}")
+        transform = self.transform
+        for name, needed in (("activation_width", transform.data_width(ACTIVATION_BITS)),
+                             ("weight_width", transform.weight_width(ACTIVATION_BITS))):
+            if getattr(self, name) < needed:
+                raise InputError(f"Option {name} must be at least {needed} for winograd="
+                                 f"{self.winograd}, not {getattr(self, name)}")
+
+    @classmethod
+    def for_winograd(cls, m: int, **options: int) -> "SystolicConfig":
+        """Make the configuration whose operands are as wide as F(m x m, 3 x 3) needs, or 8 for m=0.
+        """
+        if m:
+            transform = _transform(m)
+            options = {"activation_width": transform.data_width(ACTIVATION_BITS),
+                       "weight_width": transform.weight_width(ACTIVATION_BITS), **options}
+        return cls(winograd=m, **options)
 
     @property
     def pes(self) -> int:
@@ -62,3 +135,42 @@ class SystolicConfig(EngineConfig):
         above an accumulator's width cannot reach it.
         """
         return min(self.product_width + (self.rows - 1).bit_length(), self.accumulator_width)
+
+    @property
+    def transform(self) -> IntegerTransform:
+        """Winograd's transform, if there is one."""
+        return _transform(self.winograd)
+
+    @property
+    def word_groups(self) -> int:
+        """Groups of ``lanes`` activations in a word of the activation buffer."""
+        return self.rows // self.lanes
+
+    @property
+    def column_groups(self) -> int:
+        """Groups of ``lanes`` columns of the array."""
+        return self.columns // self.lanes
+
+    @property
+    def channelwise_columns(self) -> int:
+        """Columns that an operator on single channels uses.
+
+        The most that divide ``rows`` and are whole groups, so that the channels of a block of
+        outputs are in one word.
+        """
+        return max(columns for columns in range(self.lanes, min(self.rows, self.columns) + 1,
+                                                self.lanes) if self.rows % columns == 0)
+
+    @property
+    def weights_per_word(self) -> int:
+        """Weights in a 32-bit word of an image."""
+        return 32 // (8 if self.weight_width <= 8 else 16 if self.weight_width <= 16 else 32)
+
+    @property
+    def winograd_tiles(self) -> int:
+        """Tiles whose products fit in a bank of accumulators."""
+        return self.accumulator_depth // self.transform.n ** 2
+
+
+def _transform(m: int) -> IntegerTransform:
+    return integer_transform(toom_cook(m, 3))

@@ -28,7 +28,11 @@ from eieio.model.errors import InputError
 from eieio.model.systolic import float_graph as real
 from eieio.model.systolic import quantized_graph as integer
 from eieio.model.systolic.quantized_graph import Tensor, Window
-from eieio.model.systolic.rescale import quantize_factor, quantize_factors
+from eieio.model.systolic.rescale import (
+    quantize_factor,
+    quantize_factor_rounded_once,
+    quantize_factors,
+)
 from eieio.model.systolic.softmax import softmax_factor
 
 __all__ = ["BIAS_LIMIT", "LEFT_SHIFT_LIMIT", "Scale", "choose_scales", "quantize", "spread_scales"]
@@ -325,12 +329,17 @@ class _Quantizer:
 def _mean(name: str, source: Tensor, output: Tensor, window: Window, low: int,
           high: int) -> integer.DepthwiseConv2D:
     """Make a mean of windows at another scale: a sum, with the division in its factor."""
-    channels = source.shape[2]
-    factor = source.scale / (output.scale * math.prod(window.kernel))
+    channels, elements = source.shape[2], math.prod(window.kernel)
+    factor = source.scale / (output.scale * elements)
+    # The numbers are small. Two roundings of such would often give another result than one.
+    bound = elements * max(_MAXIMUM - source.zero_point, source.zero_point - _MINIMUM)
+    once = quantize_factor_rounded_once(
+        factor, bound, output.zero_point - low, high - output.zero_point)
+    multiplier, shift = quantize_factor(factor) if once is None else once
     return integer.DepthwiseConv2D(
         name, (source,), output, np.ones((*window.kernel, channels), np.int8),
-        np.zeros(channels, np.int32), *quantize_factors(np.full(channels, factor)), low, high,
-        window)
+        np.zeros(channels, np.int32), np.full(channels, multiplier, np.int32),
+        np.full(channels, shift, np.int32), low, high, window)
 
 
 def _same_scale(first: Tensor, second: Tensor) -> bool:

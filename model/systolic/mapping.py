@@ -1,0 +1,723 @@
+"""Compiler of the systolic engine: from a graph of integers to a program, weights and parameters.
+
+Every operator becomes one descriptor. Convolutions, fully connected layers and pooling are the same
+operation of the engine: windows that slide over a tensor, whose elements are multiplied by tiles of
+weights. A fully connected layer has one window, as large as its input; pooling has weights of 1 on
+the diagonal, and takes maxima, or sums that requantization divides by their number. What only
+changes a shape costs nothing, and softmax stays with the host.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.program import (
+    DESCRIPTOR_WORDS,
+    LEFT_SHIFT_MAXIMUM,
+    Field,
+    Flag,
+    Operation,
+    Target,
+)
+from eieio.model.systolic.quantized_graph import (
+    Add,
+    AveragePool,
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    MaxPool,
+    Operator,
+    Pad,
+    Pool,
+    QuantizedGraph,
+    Reshape,
+    Softmax,
+    Tensor,
+    WeightedOperator,
+    Window,
+)
+from eieio.model.systolic.timing import compute_cycles
+from eieio.model.systolic.work import AddWork, ComputeWork, Work
+
+__all__ = ["CompiledGraph", "CompiledLayer", "Placement", "compile_graph"]
+
+# An average's reciprocal is exact as long as a window has no more elements than this, see _average.
+_MAX_AVERAGED = 2048
+_FIELD = 1 << 16
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a tensor lies in the activation buffer.
+
+    Attributes
+    ----------
+    base : :class:`int`
+        Address of its first word.
+    height, width, channels : :class:`int`
+        Its shape; a vector is one pixel, or one for each sample of a batch.
+    words : :class:`int`
+        Words of a pixel.
+    """
+
+    base: int
+    height: int
+    width: int
+    channels: int
+    words: int
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return self.height * self.width
+
+    @property
+    def size(self) -> int:
+        """Words of the tensor."""
+        return self.pixels * self.words
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledLayer:
+    """One descriptor of a program.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        Name of the operator.
+    operator : :class:`Operator`
+        What it computes.
+    output : :class:`Placement`
+        Where its result lies.
+    descriptor : dict of :class:`int` by :class:`Field`
+        Its fields, unsigned.
+    work : :class:`Work`
+        How much there is to do, for the cycle model.
+    """
+
+    name: str
+    operator: Operator
+    output: Placement
+    descriptor: dict[Field, int]
+    work: Work
+
+    @property
+    def mode(self) -> str:
+        """How the engine computes it: direct, channelwise, winograd or add."""
+        if isinstance(self.work, AddWork):
+            return "add"
+        flags = Flag(self.descriptor[Field.OPERATION] & ~15)
+        return ("winograd" if Flag.WINOGRAD in flags
+                else "channelwise" if Flag.CHANNELWISE in flags else "direct")
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledGraph:
+    """A graph, compiled for a systolic engine.
+
+    Attributes
+    ----------
+    graph : :class:`QuantizedGraph`
+        What was compiled.
+    config : :class:`SystolicConfig`
+        What it was compiled for.
+    batch : :class:`int`
+        Samples of an inference.
+    input, output : :class:`Placement`
+        Where the engine's input and output lie.
+    result : :class:`Tensor`
+        Tensor that the engine sends; the host computes what comes behind.
+    host_operators : tuple of :class:`Operator`
+        What is left to the host.
+    layers : tuple of :class:`CompiledLayer`
+        What the engine computes, in order.
+    weights : int32 array of shape (weight rows, columns)
+        Contents of the weight buffer.
+    biases, multipliers, shifts : int64 arrays of shape (groups, lanes)
+        Contents of the parameter memories.
+    """
+
+    graph: QuantizedGraph
+    config: SystolicConfig
+    batch: int
+    input: Placement
+    output: Placement
+    result: Tensor
+    host_operators: tuple[Operator, ...]
+    layers: tuple[CompiledLayer, ...]
+    weights: NDArray[np.int32]
+    biases: NDArray[np.int64]
+    multipliers: NDArray[np.int64]
+    shifts: NDArray[np.int64]
+
+    @property
+    def macs(self) -> int:
+        """Products of a weight and an activation for one inference, padding included."""
+        return self.batch * self.graph.macs
+
+    def program(self) -> NDArray[np.uint32]:
+        """Return the descriptors: uint32 array of shape (descriptors, 32)."""
+        ends = [{Field.OPERATION: int(operation), address: placement.base,
+                 Field.WINDOWS: placement.pixels,
+                 Field.DESTINATION_STEP: self._transfer_groups(placement) << 16 | placement.words}
+                for operation, address, placement in (
+                    (Operation.INPUT, Field.DESTINATION, self.input),
+                    (Operation.OUTPUT, Field.SOURCE, self.output))]
+        descriptors = [ends[0], *(layer.descriptor for layer in self.layers), ends[1]]
+        program = np.zeros((len(descriptors), DESCRIPTOR_WORDS), np.uint32)
+        for number, descriptor in enumerate(descriptors):
+            for field, value in descriptor.items():
+                program[number, field] = value
+        return program
+
+    def image(self) -> NDArray[np.uint32]:
+        """Return the words that fill the memories of the engine: uint32 array."""
+        config = self.config
+        per_word = config.weights_per_word
+        padded = np.pad(self.weights, ((0, 0), (0, -config.columns % per_word))).astype(np.int64)
+        bits = 32 // per_word
+        parts = (padded & ((1 << bits) - 1)).reshape(len(padded), -1, per_word)
+        packed = (parts << bits * np.arange(per_word)).sum(axis=2)
+        program = self.program()
+        sections = [(Target.WEIGHTS, unit, packed[:, unit]) for unit in range(packed.shape[1])]
+        for target, values in ((Target.BIASES, self.biases), (Target.MULTIPLIERS, self.multipliers),
+                               (Target.SHIFTS, self.shifts)):
+            sections += [(target, lane, values[:, lane]) for lane in range(config.lanes)]
+        sections += [(Target.DESCRIPTORS, 0, program.reshape(-1)),
+                     (Target.LAYERS, 0, np.array([len(program)]))]
+        words = [np.concatenate([[target << 28 | unit, 0, len(values)],
+                                 values.astype(np.int64) & 0xffffffff])
+                 for target, unit, values in sections if len(values)]
+        return np.concatenate(words).astype(np.uint32)
+
+    def pack(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Lay one inference's input out in beats: int8 array of shape (beats, lanes)."""
+        pixels = x.reshape(self.input.pixels, self.input.channels)
+        groups = self._transfer_groups(self.input)
+        padded = np.pad(pixels, ((0, 0), (0, groups * self.config.lanes - pixels.shape[1])))
+        return padded.reshape(-1, self.config.lanes)
+
+    def unpack(self, beats: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Find the result in the beats of one inference.
+
+        Parameters
+        ----------
+        beats : int8 array of shape (beats, lanes)
+            What the engine sent.
+
+        Returns
+        -------
+        int8 array of shape (batch, and the shape of the result)
+            Result.
+        """
+        pixels = beats.reshape(self.output.pixels, -1)[:, :self.output.channels]
+        return pixels.reshape(self.batch, *self.result.shape)
+
+    @property
+    def input_beats(self) -> int:
+        """Beats of an input."""
+        return self.input.pixels * self._transfer_groups(self.input)
+
+    @property
+    def output_beats(self) -> int:
+        """Beats of an output."""
+        return self.output.pixels * self._transfer_groups(self.output)
+
+    def _transfer_groups(self, placement: Placement) -> int:
+        return -(-placement.channels // self.config.lanes)
+
+
+def compile_graph(graph: QuantizedGraph, config: SystolicConfig, *, batch: int = 1,
+                  winograd: bool | None = None) -> CompiledGraph:
+    """Compile a graph for an engine.
+
+    Parameters
+    ----------
+    graph : QuantizedGraph
+        Network.
+    config : SystolicConfig
+        Engine.
+    batch : :class:`int`
+        Samples of an inference. More than 1 for networks of fully connected layers only.
+    winograd : :class:`bool`, optional
+        Whether the layers that allow it use Winograd's transforms. The default is to use them where
+        the cycle model says that they are faster. False if the engine has none.
+
+    Raises
+    ------
+    InputError
+        If an operator is not one that the engine computes, its numbers are too large for the
+        hardware, or something does not fit in a memory; the message names it and says what would
+        fit.
+    """
+    return _Compiler(graph, config, batch, winograd).compile()
+
+
+class _Compiler:
+    def __init__(self, graph: QuantizedGraph, config: SystolicConfig, batch: int,
+                 winograd: bool | None) -> None:
+        if batch < 1:
+            raise InputError(f"Batch must be at least 1, not {batch}")
+        if config.accumulator_width > 32 or min(config.activation_width, config.weight_width) < 8:
+            raise InputError("Engine must have operands of at least 8 bits and accumulators of at "
+                             f"most 32, not {config.activation_width}, {config.weight_width} and "
+                             f"{config.accumulator_width}")
+        if winograd and not config.winograd:
+            raise InputError("Engine must be configured for Winograd (option winograd)")
+        self.graph = graph
+        self.config = config
+        self.batch = batch
+        self.winograd = winograd
+        self.weights: list[NDArray[np.int32]] = []
+        self.weight_rows = 0
+        self.parameters: list[tuple[NDArray[np.int64], ...]] = []
+        self.parameter_groups = 0
+        self.layers: list[CompiledLayer] = []
+
+    def compile(self) -> CompiledGraph:
+        graph, config = self.graph, self.config
+        engine, host, result = self._split()
+        if self.batch > 1:
+            for operator in engine:
+                if not isinstance(operator, FullyConnected | Reshape):
+                    raise InputError(f"{_label(operator)}: a batch must be of fully connected "
+                                     "layers only; batch 1 would fit")
+        aliases = self._storage(engine)
+        placements = self._allocate(engine, aliases, result)
+        for operator in engine:
+            if not isinstance(operator, Reshape):
+                self._compile(operator, [placements[aliases[tensor.name]]
+                                         for tensor in operator.inputs],
+                              placements[aliases[operator.output.name]])
+        if len(self.layers) + 2 > config.program_depth:
+            raise InputError(f"Network {graph.name!r} needs {len(self.layers) + 2} descriptors; "
+                             f"option program_depth must be at least that, not "
+                             f"{config.program_depth}")
+        for needed, option, what in ((self.weight_rows, "weight_depth", "rows of weights"),
+                                     (self.parameter_groups, "parameter_depth",
+                                      "groups of parameters")):
+            if needed > getattr(config, option):
+                raise InputError(f"Network {graph.name!r} needs {needed} {what}; option {option} "
+                                 f"must be at least that, not {getattr(config, option)}")
+        empty = np.zeros((0, config.columns), np.int32)
+        parameters = [np.concatenate([np.zeros((0, config.lanes), np.int64),
+                                      *(entry[part] for entry in self.parameters)])
+                      for part in range(3)]
+        return CompiledGraph(
+            graph, config, self.batch, placements[aliases[graph.input.name]],
+            placements[aliases[result.name]], result, host, tuple(self.layers),
+            np.concatenate([empty, *self.weights]), *parameters)
+
+    # What runs where.
+
+    def _split(self) -> tuple[list[Operator], tuple[Operator, ...], Tensor]:
+        """Separate what the host computes: softmax at the end, and what only reshapes it."""
+        operators = list(self.graph.operators)
+        names = [tensor.name for tensor in self.graph.tensors]
+        end = names.index(self.graph.output.name)
+        operators = operators[:end]
+        host: list[Operator] = []
+        result = self.graph.output
+        while operators and isinstance(operators[-1], Softmax):
+            host.insert(0, operators.pop())
+            result = host[0].input
+            if operators and operators[-1].output.name != result.name:
+                raise InputError(f"{_label(host[0])}: must take the result of the operator before "
+                                 "it")
+        for operator in operators:
+            if isinstance(operator, Softmax):
+                raise InputError(f"{_label(operator)}: softmax must be the last operator, which "
+                                 "the host computes")
+            if isinstance(operator, Add) and not self.config.residual:
+                raise InputError(f"{_label(operator)}: the engine must be configured with residual "
+                                 "to add")
+        if not operators:
+            raise InputError(f"Network {self.graph.name!r} must have an operator that the engine "
+                             "computes")
+        return operators, tuple(host), result
+
+    def _storage(self, operators: Sequence[Operator]) -> dict[str, str]:
+        """Name of the tensor whose placement a tensor has: a reshaped tensor has its input's."""
+        aliases = {self.graph.input.name: self.graph.input.name}
+        for operator in operators:
+            aliases[operator.output.name] = (aliases[operator.input.name]
+                                             if isinstance(operator, Reshape)
+                                             else operator.output.name)
+        return aliases
+
+    def _allocate(self, operators: Sequence[Operator], aliases: dict[str, str],
+                  result: Tensor) -> dict[str, Placement]:
+        """Place tensors so that no two that are needed at a time overlap."""
+        shapes = self._shapes(operators, aliases)
+        last_use = {name: -1 for name in shapes}
+        for number, operator in enumerate(operators):
+            for tensor in (*operator.inputs, operator.output):
+                last_use[aliases[tensor.name]] = number
+        last_use[aliases[result.name]] = len(operators)
+        placements: dict[str, Placement] = {}
+        births = [(-1, self.graph.input.name)]
+        births += [(number, operator.output.name) for number, operator in enumerate(operators)
+                   if not isinstance(operator, Reshape)]
+        for born, name in births:
+            height, width, channels = shapes[name]
+            words = -(-channels // self.config.rows)
+            size = height * width * words
+            # The input is kept: it is born before all, and others may be written over it.
+            taken = sorted((other.base, other.base + other.size)
+                           for key, other in placements.items() if last_use[key] >= born)
+            base = 0
+            for low, high in taken:
+                if low - base >= size:
+                    break
+                base = max(base, high)
+            if base + size > self.config.activation_depth:
+                raise InputError(
+                    f"Tensor {name!r} of shape {shapes[name]} does not fit beside what else is "
+                    f"needed: option activation_depth must be at least {base + size}, not "
+                    f"{self.config.activation_depth}")
+            placements[name] = Placement(base, height, width, channels, words)
+        return placements
+
+    def _shapes(self, operators: Sequence[Operator],
+                aliases: dict[str, str]) -> dict[str, tuple[int, int, int]]:
+        """Shape in the buffer of each tensor that is not an alias."""
+        shapes: dict[str, tuple[int, int, int]] = {}
+        tensors = {tensor.name: tensor for tensor in self.graph.tensors}
+        for name in {aliases[name] for name in aliases}:
+            shape = tensors[name].shape
+            if name == self.graph.input.name:
+                # An input may have to be reshaped into an image first.
+                images = [tensors[other].shape for other, root in aliases.items()
+                          if root == name and len(tensors[other].shape) == 3]
+                shape = images[0] if images else shape
+            if len(shape) > 3:
+                raise InputError(f"Tensor {name!r} must have at most 3 axes, not shape {shape}")
+            height, width, channels = (1,) * (3 - len(shape)) + shape
+            if self.batch > 1:
+                height, width, channels = 1, self.batch, math.prod(shape)
+            shapes[name] = height, width, channels
+        return shapes
+
+    # Operators.
+
+    def _compile(self, operator: Operator, sources: list[Placement],
+                 destination: Placement) -> None:
+        match operator:
+            case FullyConnected():
+                self._fully_connected(operator, sources[0], destination)
+            case Conv2D():
+                self._check_image(operator, sources[0])
+                self._convolution(operator, operator.weight, operator.window, sources[0],
+                                  destination)
+            case DepthwiseConv2D():
+                self._check_image(operator, sources[0])
+                self._depthwise(operator, sources[0], destination)
+            case Pool():
+                self._check_image(operator, sources[0])
+                self._pool(operator, sources[0], destination)
+            case Pad():
+                self._check_image(operator, sources[0])
+                self._pad(operator, sources[0], destination)
+            case Add():
+                self._add(operator, sources, destination)
+            case _:
+                raise InputError(f"{_label(operator)}: the engine computes convolutions, fully "
+                                 "connected layers, pooling, padding, addition and reshaping")
+
+    def _check_image(self, operator: Operator, source: Placement) -> None:
+        if operator.input.shape != (source.height, source.width, source.channels):
+            raise InputError(f"{_label(operator)}: a reshaped input must keep the shape "
+                             f"{(source.height, source.width, source.channels)} in which it was "
+                             f"computed, not {operator.input.shape}")
+
+    def _fully_connected(self, operator: FullyConnected, source: Placement,
+                         destination: Placement) -> None:
+        """One window as large as the image; of a batch, one element for each sample."""
+        height, width = (1, 1) if self.batch > 1 else (source.height, source.width)
+        weight = operator.weight.reshape(operator.channels, height, width, -1)
+        self._convolution(operator, weight, Window((height, width)), source, destination)
+
+    def _convolution(self, operator: WeightedOperator, weight: NDArray[np.int8], window: Window,
+                     source: Placement, destination: Placement) -> None:
+        config = self.config
+        blocks, outputs = source.words, -(-operator.channels // config.columns)
+        wide = np.zeros((outputs * config.columns, *weight.shape[1:3], blocks * config.rows),
+                        np.int64)
+        wide[:len(weight), :, :, :weight.shape[3]] = weight
+        taps = weight.shape[1] * weight.shape[2]
+        work = self._compute_work(destination.pixels, outputs, blocks * taps, operator.channels,
+                                  config.columns)
+        parameters = self._weighted_parameters(operator)
+        if self._choose_winograd(operator, weight, window, work, source, destination):
+            self._winograd(operator, wide, window, source, destination, parameters)
+            return
+        # (outputs, columns, taps, blocks, rows) -> (outputs, blocks, taps, rows, columns)
+        tiles = wide.reshape(outputs, config.columns, taps, blocks, config.rows).transpose(
+            0, 3, 2, 4, 1)
+        self._emit(operator, Flag(0), window, source, destination, work, blocks, tiles, parameters,
+                   padding=operator.input.zero_point, columns=config.columns)
+
+    def _depthwise(self, operator: DepthwiseConv2D, source: Placement,
+                   destination: Placement) -> None:
+        depth = source.channels
+        parameters = self._weighted_parameters(operator)
+        if operator.channels == depth:
+            self._channelwise(operator, Flag(0), operator.weight, operator.window, source,
+                              destination, parameters, operator.input.zero_point)
+            return
+        # Several outputs of a channel: a convolution most of whose weights are 0.
+        multiple = operator.channels // depth
+        weight = np.zeros((operator.channels, *operator.window.kernel, depth), np.int8)
+        numbers = np.arange(operator.channels)
+        weight[numbers, :, :, numbers // multiple] = operator.weight.transpose(2, 0, 1)
+        self._convolution(operator, weight, operator.window, source, destination)
+
+    def _pool(self, operator: Pool, source: Placement, destination: Placement) -> None:
+        window = operator.window
+        ones = np.ones((*window.kernel, source.channels), np.int8)
+        if isinstance(operator, MaxPool):
+            flags, padding, factor = Flag.MAXIMUM, -128, (1 << 30, 0, 1)
+        else:
+            assert isinstance(operator, AveragePool)
+            if window.padding != ((0, 0), (0, 0)):
+                raise InputError(f"{_label(operator)}: windows must have one number of elements; "
+                                 "average pooling without padding would fit")
+            flags, padding, factor = Flag(0), 0, self._average(operator)
+        parameters = tuple(np.full(source.channels, value) for value in (0, *factor))
+        self._channelwise(operator, flags, ones, window, source, destination, parameters, padding,
+                          zero_point=0)
+
+    def _average(self, operator: AveragePool) -> tuple[int, int, int]:
+        """Multiplier and shifts that divide a sum, and round it once, a half away from zero.
+
+        The multiplier is a little more than the reciprocal: enough to send a half away from zero,
+        and too little to move any other quotient across a half, since those are at least half a
+        reciprocal away from it.
+        """
+        count = math.prod(operator.window.kernel)
+        if count == 1:
+            return 1 << 30, 0, 1
+        if count > _MAX_AVERAGED:
+            raise InputError(f"{_label(operator)}: a window must have at most {_MAX_AVERAGED} "
+                             f"elements to average, not {count}")
+        return (1 << 31) // count + 1, 0, 0
+
+    def _pad(self, operator: Pad, source: Placement, destination: Placement) -> None:
+        """Windows of one element that begin outside of the image."""
+        if len(operator.padding) != 3 or operator.padding[2] != (0, 0):
+            raise InputError(f"{_label(operator)}: only height and width can be padded, not "
+                             f"{operator.padding}")
+        (top, _), (left, _), _ = operator.padding
+        ones = np.ones((1, 1, source.channels), np.int8)
+        parameters = tuple(np.full(source.channels, value) for value in (0, 1 << 30, 0, 1))
+        self._channelwise(operator, Flag(0), ones, Window((1, 1)), source, destination, parameters,
+                          operator.output.zero_point, zero_point=0, start=(-top, -left))
+
+    def _channelwise(self, operator: Operator, flags: Flag, weight: NDArray[np.int8],
+                     window: Window, source: Placement, destination: Placement,
+                     parameters: tuple[NDArray, ...], padding: int, *,
+                     zero_point: int | None = None, start: tuple[int, int] | None = None) -> None:
+        """Each channel by itself: tiles of weights are diagonal."""
+        config = self.config
+        columns = config.channelwise_columns
+        outputs = -(-source.channels // columns)
+        taps = math.prod(window.kernel)
+        values = np.zeros((taps, outputs * columns), np.int64)
+        values[:, :source.channels] = weight.reshape(taps, -1)
+        same = bool((weight == weight[:1, :1]).all())
+        used = values[:1] if same else values
+        tiles = np.zeros((outputs, 1, len(used), config.rows, config.columns), np.int64)
+        for output in range(outputs):
+            for column in range(columns):
+                channel = output * columns + column
+                tiles[output, 0, :, channel % config.rows, column] = used[:, channel]
+        work = self._compute_work(destination.pixels, outputs, taps, source.channels, columns)
+        self._emit(operator, flags | Flag.CHANNELWISE, window, source, destination, work, 1, tiles,
+                   parameters, padding=padding, columns=columns, reuse=taps if same else 1,
+                   zero_point=zero_point, start=start)
+
+    def _choose_winograd(self, operator: WeightedOperator, weight: NDArray[np.int8], window: Window,
+                         direct: ComputeWork, source: Placement, destination: Placement) -> bool:
+        """Whether Winograd is possible, wanted and exact."""
+        config = self.config
+        if (not config.winograd or self.winograd is False or weight.shape[1:3] != (3, 3)
+                or window.stride != (1, 1) or window.dilation != (1, 1)
+                or not isinstance(operator, Conv2D)):
+            return False
+        output_width = config.accumulator_width - 2 * config.transform.shift
+        bound = 128 * int(np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)).max())
+        if bound.bit_length() + 1 > output_width:
+            return False
+        if self.winograd:
+            return True
+        work = self._winograd_work(operator, source, destination)
+        return compute_cycles(config, work) < compute_cycles(config, direct)
+
+    def _winograd_work(self, operator: WeightedOperator, source: Placement,
+                       destination: Placement) -> ComputeWork:
+        config = self.config
+        m, n = config.winograd, config.transform.n
+        tiles = -(-destination.height // m) * -(-destination.width // m)
+        work = self._compute_work(tiles, -(-operator.channels // config.columns),
+                                  source.words * n * n, operator.channels, config.columns,
+                                  config.winograd_tiles)
+        return replace(work, winograd=True)
+
+    def _winograd(self, operator: WeightedOperator, wide: NDArray[np.int64], window: Window,
+                  source: Placement, destination: Placement,
+                  parameters: tuple[NDArray, ...]) -> None:
+        config = self.config
+        m, n = config.winograd, config.transform.n
+        g = np.array(config.transform.g, np.int64)
+        transformed = np.einsum("iy,oyxc,jx->oijc", g, wide, g)
+        work = self._winograd_work(operator, source, destination)
+        tiles = transformed.reshape(work.outputs, config.columns, n * n, source.words,
+                                    config.rows).transpose(0, 3, 2, 4, 1)
+        self._emit(operator, Flag.WINOGRAD, Window((n, n), (m, m), (1, 1), window.padding), source,
+                   destination, work, source.words, tiles, parameters,
+                   padding=operator.input.zero_point, columns=config.columns,
+                   row_windows=-(-destination.width // m))
+
+    def _add(self, operator: Add, sources: list[Placement], destination: Placement) -> None:
+        config = self.config
+        (first, second, multiplier), (first_shift, second_shift, shift) = (
+            operator.multipliers, operator.shifts)
+        parameters = self._store_parameters(
+            operator, tuple(np.full(config.lanes, value) for value in (0, multiplier, shift, 0)))
+        zero_points = [tensor.zero_point & 0xff for tensor in operator.inputs]
+        output = operator.output
+        self.layers.append(CompiledLayer(operator.name, operator, destination, {
+            Field.OPERATION: int(Operation.ADD),
+            Field.SOURCE: sources[0].base,
+            Field.SECOND_SOURCE: sources[1].base,
+            Field.DESTINATION: destination.base,
+            Field.WINDOWS: destination.size,
+            Field.PARAMETERS: parameters,
+            Field.QUANTIZATION: _bytes(0, output.zero_point, operator.minimum, operator.maximum),
+            Field.FIRST_MULTIPLIER: first,
+            Field.SECOND_MULTIPLIER: second,
+            Field.ADD_OPERANDS: (first_shift | second_shift << 8 | zero_points[0] << 16
+                                 | zero_points[1] << 24),
+        }, AddWork(destination.size)))
+
+    # Descriptors.
+
+    def _compute_work(self, windows: int, outputs: int, slots: int, channels: int, columns: int,
+                      limit: int | None = None) -> ComputeWork:
+        lanes = self.config.lanes
+        limit = limit or self.config.accumulator_depth
+        chunk = -(-windows // -(-windows // limit))
+        # Whole words are written where the last block of outputs reaches so far.
+        whole = -(-channels // self.config.rows) * self.config.rows
+        last = min(columns, whole - (outputs - 1) * columns)
+        return ComputeWork(windows=windows, chunk=chunk, outputs=outputs, slots=slots,
+                           groups=columns // lanes, last_groups=last // lanes)
+
+    def _emit(self, operator: Operator, flags: Flag, window: Window, source: Placement,
+              destination: Placement, work: ComputeWork, blocks: int, tiles: NDArray[np.int64],
+              parameters: tuple[NDArray, ...], *, padding: int, columns: int, reuse: int = 1,
+              zero_point: int | None = None, start: tuple[int, int] | None = None,
+              row_windows: int | None = None) -> None:
+        """Add a layer that computes.
+
+        ``tiles`` has shape (output blocks, channel blocks, taps or 1, rows, columns), and
+        ``parameters`` are biases, multipliers, right and left shifts by channel.
+        """
+        (down, across), (row_step, column_step) = window.stride, window.dilation
+        start = start or (-window.padding[0][0], -window.padding[1][0])
+        row = source.width * source.words
+        wide = [np.pad(values, (0, work.outputs * columns - len(values)))
+                for values in parameters]
+        # A block of outputs has its own groups of parameters.
+        base = self._store_parameters(operator, tuple(wide))
+        weights = self.weight_rows
+        rows = tiles.reshape(-1, self.config.columns).astype(np.int32)
+        self.weights.append(rows)
+        self.weight_rows += len(rows)
+        m = self.config.winograd
+        output_row = destination.width * destination.words
+        output_zero_point = operator.output.zero_point if zero_point is None else zero_point
+        assert isinstance(operator, WeightedOperator | Pool | Pad)
+        minimum, maximum = ((-128, 127) if isinstance(operator, Pad)
+                            else (operator.minimum, operator.maximum))
+        pairs = {
+            Field.SOURCE_SIZE: (source.height, source.width),
+            Field.STRIDE: (down, across),
+            Field.KERNEL: window.kernel,
+            Field.DILATION: (row_step, column_step),
+            Field.BLOCKS: (blocks, work.outputs),
+            Field.ROW_WINDOWS: (row_windows or destination.width, work.chunk),
+            Field.SLOTS: (work.slots, reuse),
+            Field.DESTINATION_STEP: (destination.words, work.last_groups),
+            Field.DESTINATION_SIZE: (destination.height, destination.width),
+            Field.DESTINATION_ROW_STEP: (output_row, m * output_row if work.winograd else 0),
+        }
+        for field, values in pairs.items():
+            if max(values) >= _FIELD:
+                raise InputError(f"{_label(operator)}: {field.name.lower().replace('_', ' ')} must "
+                                 f"be less than {_FIELD}, not {values}")
+        descriptor = {
+            Field.OPERATION: int(Operation.COMPUTE) | int(flags),
+            Field.SOURCE: source.base + start[0] * row + start[1] * source.words,
+            Field.DESTINATION: destination.base,
+            Field.SOURCE_START: (start[0] & 0xffff) | (start[1] & 0xffff) << 16,
+            Field.PIXEL_STEP: across * source.words,
+            Field.ROW_STEP: down * row,
+            Field.TAP_COLUMN_STEP: column_step * source.words,
+            Field.TAP_ROW_STEP: row_step * row,
+            Field.WINDOWS: work.windows,
+            Field.WEIGHTS: weights,
+            Field.PARAMETERS: base,
+            Field.QUANTIZATION: _bytes(padding, output_zero_point, minimum, maximum),
+            **{field: low | high << 16 for field, (low, high) in pairs.items()},
+        }
+        self.layers.append(CompiledLayer(operator.name, operator, destination, {
+            field: value & 0xffffffff for field, value in descriptor.items()}, work))
+
+    def _weighted_parameters(self, operator: WeightedOperator) -> tuple[NDArray[np.int64], ...]:
+        """Biases, with the zero point of the input taken into account, and factors by channel."""
+        sums = operator.weight.astype(np.int64)
+        magnitudes = np.abs(sums)
+        axes = tuple(axis for axis in range(sums.ndim) if sums.shape[axis] != operator.channels)
+        if isinstance(operator, DepthwiseConv2D):
+            axes = (0, 1)
+        else:
+            axes = tuple(range(1, sums.ndim))
+        bias = operator.bias - operator.input.zero_point * sums.sum(axis=axes)
+        right = np.maximum(operator.shift, 0).astype(np.int64)
+        left = np.maximum(-operator.shift.astype(np.int64), 0)
+        if left.max() > LEFT_SHIFT_MAXIMUM:
+            raise InputError(f"{_label(operator)}: a left shift must be at most "
+                             f"{LEFT_SHIFT_MAXIMUM}, not {left.max()}")
+        bound = 128 * magnitudes.sum(axis=axes)
+        width = self.config.accumulator_width
+        needed = int(max(bound.max(), (bound + np.abs(bias)).max())).bit_length() + 1
+        if needed > width:
+            raise InputError(f"{_label(operator)}: option accumulator_width must be at least "
+                             f"{needed}, not {width}")
+        return bias, operator.multiplier.astype(np.int64), right, left
+
+    def _store_parameters(self, operator: Operator, parameters: tuple[NDArray, ...]) -> int:
+        """Append parameters by channel, and return the address of their first group."""
+        bias, multiplier, right, left = (
+            values.astype(np.int64).reshape(-1, self.config.lanes) for values in parameters)
+        if np.abs(bias).max(initial=0) >= 1 << 31:
+            raise InputError(f"{_label(operator)}: a bias, the input's zero point included, must "
+                             "fit in 32 bits")
+        base = self.parameter_groups
+        self.parameters.append((bias, multiplier, right | left << 8))
+        self.parameter_groups += len(bias)
+        return base
+
+
+def _label(operator: Operator) -> str:
+    return f"{type(operator).__name__} {operator.name!r}"
+
+
+def _bytes(*values: int) -> int:
+    return sum((value & 0xff) << 8 * number for number, value in enumerate(values))

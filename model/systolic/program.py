@@ -1,0 +1,126 @@
+"""What an image of a systolic engine is made of: a program of descriptors, weights and parameters.
+
+An image is a sequence of sections of 32-bit words, as :mod:`eieio.model.sparse.image_layout` says;
+the targets are those of :class:`Target`.
+
+A program is a sequence of descriptors of :data:`DESCRIPTOR_WORDS` words. The first one receives the
+input and the last one sends the output; those between compute one tensor each.
+
+Activations lie in the buffer pixel by pixel: a pixel's channels take as many words of ``rows``
+activations as they need. An address of the buffer is that of a word. Addresses and steps are taken
+modulo the size of an address, so that a window may begin outside of the image.
+"""
+
+from enum import IntEnum, IntFlag
+
+__all__ = ["DESCRIPTOR_WORDS", "Field", "Flag", "LEFT_SHIFT_MAXIMUM", "Operation", "Target"]
+
+#: Words from one descriptor to the next.
+DESCRIPTOR_WORDS = 32
+
+#: Largest left shift in front of a multiplier.
+LEFT_SHIFT_MAXIMUM = 7
+
+
+class Target(IntEnum):
+    """Memory that a section of an image fills."""
+
+    WEIGHTS = 0
+    """Weights of neighbouring columns, as many as a word of the image holds; the unit is the number
+    of these columns among all."""
+    BIASES = 1
+    """Biases of a lane."""
+    MULTIPLIERS = 2
+    """Multipliers of a lane."""
+    SHIFTS = 3
+    """Right shifts (bits 5 to 0) and left shifts (bits 10 to 8) of a lane."""
+    DESCRIPTORS = 4
+    """Descriptors, at ``layer * 32 + field``."""
+    LAYERS = 5
+    """Number of descriptors to run, at address 0."""
+
+
+class Operation(IntEnum):
+    """What a descriptor asks for."""
+
+    INPUT = 0
+    """Receive the input."""
+    COMPUTE = 1
+    """Slide windows over a tensor, and multiply them by weights."""
+    ADD = 2
+    """Add two tensors."""
+    OUTPUT = 3
+    """Send the output."""
+
+
+class Flag(IntFlag):
+    """How :attr:`Operation.COMPUTE` is done."""
+
+    MAXIMUM = 1 << 4
+    """Accumulate maxima, not sums."""
+    CHANNELWISE = 1 << 5
+    """Each block of outputs takes the one block of channels that it lies in."""
+    WINOGRAD = 1 << 6
+    """Windows are tiles, which go through Winograd's transforms."""
+
+
+class Field(IntEnum):
+    """Word of a descriptor. Pairs are vertical (bits 15 to 0) and horizontal (bits 31 to 16)."""
+
+    OPERATION = 0
+    """An :class:`Operation` (bits 3 to 0) and a :class:`Flag`."""
+    SOURCE = 1
+    """Address of the first window's first word; of the first word to add or to send."""
+    DESTINATION = 2
+    """Address of the first word to write."""
+    SOURCE_SIZE = 3
+    """Height and width of the source."""
+    SOURCE_START = 4
+    """Row and column of the first window, signed."""
+    STRIDE = 5
+    """Rows and columns from window to window."""
+    PIXEL_STEP = 6
+    """Words from a window to the next one in its row."""
+    ROW_STEP = 7
+    """Words from a row of windows to the next."""
+    KERNEL = 8
+    """Height and width of a window in elements."""
+    DILATION = 9
+    """Rows and columns from element to element."""
+    TAP_COLUMN_STEP = 10
+    """Words from an element to the next one in its row."""
+    TAP_ROW_STEP = 11
+    """Words from a row of elements to the next."""
+    BLOCKS = 12
+    """Blocks of channels that a window takes (bits 15 to 0), and blocks of outputs (31 to 16)."""
+    WINDOWS = 13
+    """Windows; pixels to receive or to send; words to add."""
+    ROW_WINDOWS = 14
+    """Windows in a row (bits 15 to 0), and in a chunk that shares accumulators (31 to 16)."""
+    SLOTS = 15
+    """Weight tiles of a block of outputs (bits 15 to 0), and how many in turn are the same (31 to
+    16)."""
+    WEIGHTS = 16
+    """Address of the first row of weights."""
+    PARAMETERS = 17
+    """Address of the first group of parameters."""
+    QUANTIZATION = 18
+    """Four signed bytes, lowest first: what padding is; zero point, minimum and maximum of the
+    result."""
+    DESTINATION_STEP = 19
+    """Words from a pixel to the next (bits 15 to 0), and groups of lanes in the last block of
+    outputs, or in a pixel to receive or to send (31 to 16)."""
+    DESTINATION_SIZE = 20
+    """Height and width of the destination; for Winograd."""
+    DESTINATION_ROW_STEP = 21
+    """Words from a row of pixels to the next (bits 15 to 0), and to the next row of tiles (31 to
+    16); for Winograd."""
+    SECOND_SOURCE = 22
+    """Address of the second tensor to add."""
+    FIRST_MULTIPLIER = 23
+    """Multiplier of the first tensor to add."""
+    SECOND_MULTIPLIER = 24
+    """Multiplier of the second tensor to add."""
+    ADD_OPERANDS = 25
+    """Four bytes, lowest first: right shifts of both tensors to add, and their zero points,
+    signed."""

@@ -1,0 +1,241 @@
+"""Cycle model of the systolic engine: how long it must take, cycle for cycle.
+
+Nothing depends on the activations, and no layer overlaps the next. The engine is described by
+recurrences in *max* and *plus* over the passes of a layer (the slots that add up to a block of
+outputs of a chunk), and with Winograd's transforms over the phases of a pass and the tiles of a
+chunk. A pass begins when the array is free, and when the pass before the last one has been read
+from its bank of accumulators::
+
+    first[p]  = max(last[p-1], released[p-2] + 1) + 1
+    last[p]   = first[p] + slots * period - 1
+    drain[p]  = max(summed[p] + 2, released[p-1] + 1)
+    released[p] = drain[p] + windows * groups - 1
+
+where ``summed[p]`` is the cycle in which the last sum of the pass is in its accumulator. A phase
+also needs its transformed tiles, which are read ahead as far as there is room for them.
+
+Cycles are counted from the one before the layer's descriptor is fetched.
+"""
+
+from dataclasses import dataclass
+
+from eieio.model.systolic.array import latency
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.program import Field
+from eieio.model.systolic.work import AddWork, ComputeWork, Work
+
+__all__ = ["VECTOR_LATENCY", "GraphTiming", "LayerTiming", "compute_cycles", "phase_lead",
+           "slot_minimum", "time_graph", "time_layer"]
+
+#: Cycles from the step that reads a vector to its entry into the array.
+VECTOR_LATENCY = 5
+#: Cycles from a sum that leaves the array to its accumulator.
+ACCUMULATE = 4
+#: Fewest cycles from one use of an accumulator to the next.
+ACCUMULATOR_PERIOD = 4
+#: Cycle in which a layer begins, when its descriptor has been fetched.
+START = max(Field) + 4
+#: Cycles of the requantization unit, for 32-bit accumulators and for operands of an addition.
+REQUANTIZE = 13
+#: Cycles from a step of the drain to the write of its activations: two reads, choice of the group,
+#: bias, left shift, requantization.
+WRITE = 5 + REQUANTIZE
+
+
+@dataclass(frozen=True)
+class LayerTiming:
+    """What a layer takes.
+
+    Attributes
+    ----------
+    cycles : :class:`int`
+        Cycles, from the fetch of its descriptor to its last write.
+    macs : :class:`int`
+        Multiplications that the array does, those of padding and unused columns included.
+    accumulator_stalls, transform_stalls : :class:`int`
+        Cycles in which the array waits for a bank of accumulators, and for transformed tiles.
+    """
+
+    cycles: int
+    macs: int = 0
+    accumulator_stalls: int = 0
+    transform_stalls: int = 0
+
+
+@dataclass(frozen=True)
+class GraphTiming:
+    """What an inference takes.
+
+    Attributes
+    ----------
+    layers : tuple of :class:`LayerTiming`
+        Layers, in order.
+    """
+
+    layers: tuple[LayerTiming, ...]
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of all layers."""
+        return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of all layers."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def accumulator_stalls(self) -> int:
+        """Waits for accumulators in all layers."""
+        return sum(layer.accumulator_stalls for layer in self.layers)
+
+    @property
+    def transform_stalls(self) -> int:
+        """Waits for transformed tiles in all layers."""
+        return sum(layer.transform_stalls for layer in self.layers)
+
+
+def slot_minimum(config: SystolicConfig) -> int:
+    """Fewest cycles of a slot: a tile's weights must load, and an accumulator be written again."""
+    return max(config.rows, ACCUMULATOR_PERIOD)
+
+
+def phase_lead(config: SystolicConfig) -> int:
+    """Reads of a phase that may be left when words that replace its tiles begin to be read.
+
+    The first of them is written so many cycles later: a whole tile must come and be transformed.
+    """
+    return config.transform.n ** 2 + config.transform.input_latency - 2 + VECTOR_LATENCY + 1
+
+
+def time_graph(config: SystolicConfig, works: list[Work]) -> GraphTiming:
+    """Compute the cycles of a program's layers."""
+    return GraphTiming(tuple(time_layer(config, work) for work in works))
+
+
+def time_layer(config: SystolicConfig, work: Work) -> LayerTiming:
+    """Compute the cycles of a layer."""
+    if isinstance(work, AddWork):
+        return LayerTiming(_add_cycles(config, work))
+    return _compute(config, work)
+
+
+def compute_cycles(config: SystolicConfig, work: ComputeWork) -> int:
+    """Compute the cycles of a layer that slides windows."""
+    return _compute(config, work).cycles
+
+
+def _add_cycles(config: SystolicConfig, work: AddWork) -> int:
+    period = max(2, config.word_groups)
+    last_read = START + 1 + (work.words - 1) * period
+    # Two reads of two words, the groups of a word, zero point, both rescalings, and the sum.
+    return last_read + 4 + config.word_groups - 1 + REQUANTIZE + WRITE - 1
+
+
+@dataclass(frozen=True)
+class _Pass:
+    windows: int
+    groups: int
+
+
+def _compute(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
+    passes = [_Pass(windows, work.last_groups if output == work.outputs - 1 else work.groups)
+              for windows in work.chunks for output in range(work.outputs)]
+    drain = _WinogradDrain(config) if work.winograd else _Drain()
+    elements = config.transform.n ** 2 if work.winograd else work.slots
+    reader = _Reader(config, [entry.windows for entry in passes
+                              for _ in range(work.slots // elements)]) if work.winograd else None
+    # Cycle in which the next phase could begin, and whether the array waits in it already.
+    free, waits = START + config.rows + 1, 0
+    released: list[int] = []
+    bank_stalls = phase_stalls = vectors = phase = 0
+    for number, entry in enumerate(passes):
+        period = max(entry.windows, slot_minimum(config))
+        last = free
+        for part in range(work.slots // elements):
+            bank = released[number - 2] + 1 if part == 0 and number >= 2 else 0
+            ready = reader.ready(phase) + 1 if reader else 0
+            begin = max(free, bank, ready)
+            waiting = free + waits
+            bank_stalls += max(0, bank - waiting)
+            phase_stalls += max(0, ready - max(waiting, bank))
+            first = begin + 1
+            free, waits = first + elements * period - 1, 1
+            last = first + (elements - 1) * period + entry.windows - 1
+            if reader:
+                reader.compute(first, period, entry.windows)
+            phase += 1
+        vectors += work.slots * entry.windows
+        summed = last + VECTOR_LATENCY + latency(config) + ACCUMULATE
+        released.append(drain.drain(entry, summed))
+    return LayerTiming(drain.end + WRITE, vectors * config.pes, bank_stalls, phase_stalls)
+
+
+class _Drain:
+    """A group of columns a cycle."""
+
+    def __init__(self) -> None:
+        self.end = 0
+
+    def drain(self, entry: _Pass, summed: int) -> int:
+        """Return the cycle of the last read of a pass."""
+        self.end = max(summed + 2, self.end + 1) + entry.windows * entry.groups - 1
+        return self.end
+
+
+class _WinogradDrain:
+    """A tile is read while the one before goes out."""
+
+    def __init__(self, config: SystolicConfig) -> None:
+        transform = config.transform
+        self._reads = transform.n ** 2
+        self._outputs = transform.m ** 2
+        self._latency = 2 + transform.output_latency(config.accumulator_width) + transform.m - 1
+        self._read = 0
+        #: Last steps of the tiles that have gone out.
+        self._sent = [0, 0]
+
+    @property
+    def end(self) -> int:
+        """Last step of the last tile."""
+        return self._sent[-1]
+
+    def drain(self, entry: _Pass, summed: int) -> int:
+        """Return the cycle of the last read of a pass."""
+        for tile in range(entry.windows):
+            if tile and self._sent[-2] < self._read:
+                start = self._read + 1
+            else:
+                start = max(self._read + 1, self._sent[-2] + 1, summed + 1) + 1
+            self._read = start + self._reads - 1
+            sending = max(self._read + self._latency, self._sent[-1]) + 2
+            self._sent.append(sending + self._outputs * entry.groups - 1)
+        return self._read
+
+
+class _Reader:
+    """Reads the tiles of phases, and transforms them, ahead of the array."""
+
+    def __init__(self, config: SystolicConfig, tiles: list[int]) -> None:
+        self._config = config
+        self._tiles = tiles
+        self._elements = config.transform.n ** 2
+        #: Last step of each phase, and cycle from which its room is free.
+        self._last = [START]
+        self._released: list[int] = []
+
+    def ready(self, phase: int) -> int:
+        """Return the cycle in which a phase's tiles are announced."""
+        room = self._released[phase - 2] + 1 if phase >= 2 else START + 1
+        first = max(self._last[-1], room) + 1
+        self._last.append(first + self._tiles[phase] * self._elements - 1)
+        return self._last[-1] + VECTOR_LATENCY + self._config.transform.input_latency
+
+    def compute(self, first: int, period: int, windows: int) -> None:
+        """Note when the room of the next phase becomes free, of its first vector."""
+        lead = phase_lead(self._config)
+        if windows + 1 <= lead:
+            slot, offset = self._elements - 2, max(0, period + windows - lead)
+        else:
+            slot, offset = self._elements - 1, max(0, windows - lead)
+        self._released.append(first + slot * period + offset)

@@ -1,0 +1,24 @@
+"""Descriptor of a layer, as the components of an engine see it."""
+
+from amaranth.hdl import Value, unsigned
+from amaranth.lib import data
+
+from eieio.model.systolic.program import Field
+
+__all__ = ["DESCRIPTOR", "FETCHED", "bits", "pair"]
+
+#: Words of a descriptor that mean something.
+FETCHED = max(Field) + 1
+
+#: Layout of a descriptor.
+DESCRIPTOR = data.ArrayLayout(unsigned(32), FETCHED)
+
+
+def bits(descriptor: data.View, field: Field, width: int = 32) -> Value:
+    """Return the lowest bits of a field."""
+    return descriptor[field][:width]
+
+
+def pair(descriptor: data.View, field: Field) -> tuple[Value, Value]:
+    """Return both halves of a field."""
+    return descriptor[field][:16], descriptor[field][16:]

@@ -1,0 +1,175 @@
+"""Drain: reads finished accumulators, and says where their activations go."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.program import Field, Flag
+from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
+from eieio.rtl.systolic.pass_counter import PassCounter
+
+__all__ = ["Drain", "group_signature"]
+
+
+def group_signature(config: SystolicConfig) -> wiring.Signature:
+    """Signature of what is known of a group of activations before it is computed."""
+    return wiring.Signature({
+        "valid": Out(1),
+        "last": Out(1),
+        "addr": Out(unsigned(ceil_log2(config.activation_depth))),
+        "group": Out(range(config.word_groups)),
+        "parameter_addr": Out(unsigned(ceil_log2(config.parameter_depth))),
+    })
+
+
+class Drain(wiring.Component):
+    """Steps through the accumulators of each pass, a group of ``lanes`` columns a cycle.
+
+    Parameters
+    ----------
+    config : :class:`SystolicConfig`
+        Configuration.
+
+    Members
+    -------
+    descriptor : ``In(DESCRIPTOR)``
+        Descriptor of the layer. Held while the layer is computed.
+    start : ``In(1)``
+        Begin a layer.
+    enable : ``In(1)``
+        The layer's accumulators are results as they are.
+    pass_done : ``In(1)``
+        A pass can be read from the next cycle on.
+    bank_released : ``Out(1)``
+        The last accumulators of a pass are being read.
+    read_bank, read_addr : ``Out``
+        Accumulators to read.
+    read_group : ``Out``
+        Group of columns to take of them; comes with ``o``.
+    o : ``Out(group_signature(config))``
+        Group of activations, one cycle after its read. ``last`` is that of the layer.
+    """
+
+    descriptor: data.View
+    start: Signal
+    enable: Signal
+    pass_done: Signal
+    bank_released: Signal
+    read_bank: Signal
+    read_addr: Signal
+    read_group: Signal
+    o: wiring.PureInterface
+
+    def __init__(self, config: SystolicConfig) -> None:
+        self.config = self.parameters = config
+        super().__init__({
+            "descriptor": In(DESCRIPTOR),
+            "start": In(1),
+            "enable": In(1),
+            "pass_done": In(1),
+            "bank_released": Out(1),
+            "read_bank": Out(1),
+            "read_addr": Out(unsigned(ceil_log2(config.accumulator_depth))),
+            "read_group": Out(range(config.column_groups)),
+            "o": Out(group_signature(config)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        descriptor = self.descriptor
+        addr_width = len(self.o.addr)
+        step, last_groups = pair(descriptor, Field.DESTINATION_STEP)
+        destination = bits(descriptor, Field.DESTINATION, addr_width)
+        parameters = bits(descriptor, Field.PARAMETERS, len(self.o.parameter_addr))
+        all_groups = Signal(16)
+        m.d.sync += all_groups.eq(
+            Mux((descriptor[Field.OPERATION] & Flag.CHANNELWISE).any(),
+                config.channelwise_columns // config.lanes, config.column_groups))
+
+        m.submodules.passes = passes = PassCounter()
+        groups = Signal(16)
+        m.d.comb += [
+            passes.descriptor.eq(descriptor),
+            passes.start.eq(self.start),
+            groups.eq(Mux(passes.output_last, last_groups, all_groups)),
+        ]
+
+        pending = Signal(2)
+        running = Signal()
+        pass_last = Signal()
+        m.d.sync += pending.eq(pending + (self.pass_done & self.enable) - pass_last)
+        with m.If(~running | pass_last):
+            m.d.sync += running.eq(pending > pass_last)
+
+        # Group of columns, window, pass.
+        column_group, window = Signal(16), Signal(16)
+        group_last, window_last = Signal(), Signal()
+        m.d.comb += [
+            group_last.eq(column_group == groups - 1),
+            window_last.eq(window == passes.windows - 1),
+            pass_last.eq(running & group_last & window_last),
+            passes.step.eq(pass_last),
+            self.bank_released.eq(pass_last),
+            self.read_addr.eq(window),
+        ]
+
+        # Where it goes: the pixel, the word and the group of it; and where the pass began.
+        pixel, first_pixel = Signal(addr_width), Signal(addr_width)
+        word, first_word = Signal(addr_width), Signal(addr_width)
+        place, first_place = Signal.like(self.o.group), Signal.like(self.o.group)
+        parameter = Signal.like(self.o.parameter_addr)
+        first_parameter = Signal.like(parameter)
+        next_word, next_place = Signal.like(word), Signal.like(place)
+        m.d.comb += [next_word.eq(word), next_place.eq(place + 1)]
+        with m.If(place == config.word_groups - 1):
+            m.d.comb += [next_word.eq(word + 1), next_place.eq(0)]
+        with m.If(running):
+            m.d.sync += [
+                column_group.eq(column_group + 1),
+                word.eq(next_word),
+                place.eq(next_place),
+                parameter.eq(parameter + 1),
+            ]
+            with m.If(group_last):
+                m.d.sync += [
+                    column_group.eq(0),
+                    window.eq(window + 1),
+                    pixel.eq(pixel + step),
+                    word.eq(first_word),
+                    place.eq(first_place),
+                    parameter.eq(first_parameter),
+                ]
+            with m.If(pass_last):
+                m.d.sync += [
+                    window.eq(0),
+                    pixel.eq(first_pixel),
+                    *(signal.eq(next_word) for signal in (word, first_word)),
+                    *(signal.eq(next_place) for signal in (place, first_place)),
+                    *(signal.eq(parameter + 1) for signal in (parameter, first_parameter)),
+                    self.read_bank.eq(~self.read_bank),
+                ]
+                with m.If(passes.output_last):
+                    m.d.sync += [
+                        *(signal.eq(pixel + step) for signal in (pixel, first_pixel)),
+                        *(signal.eq(0) for signal in (word, first_word, place, first_place)),
+                        *(signal.eq(parameters) for signal in (parameter, first_parameter)),
+                    ]
+        with m.If(self.start):
+            m.d.sync += [
+                self.read_bank.eq(0),
+                *(signal.eq(destination) for signal in (pixel, first_pixel)),
+                *(signal.eq(0) for signal in (word, first_word, place, first_place)),
+                *(signal.eq(parameters) for signal in (parameter, first_parameter)),
+            ]
+        m.d.sync += [
+            self.o.valid.eq(running),
+            self.o.last.eq(pass_last & passes.last),
+            self.o.addr.eq(pixel + word),
+            self.o.group.eq(place),
+            self.o.parameter_addr.eq(parameter),
+            self.read_group.eq(column_group),
+        ]
+        return m

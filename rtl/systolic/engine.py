@@ -1,0 +1,390 @@
+"""Systolic engine: runs the layers of an 8-bit network back to back."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
+from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Flag, Operation, Target
+from eieio.model.systolic.timing import VECTOR_LATENCY
+from eieio.rtl.image_loader import ImageLoader
+from eieio.rtl.systolic.accumulators import Accumulators
+from eieio.rtl.systolic.activation_buffer import ActivationBuffer
+from eieio.rtl.systolic.array import SystolicArray
+from eieio.rtl.systolic.drain import Drain
+from eieio.rtl.systolic.output_lanes import ACCUMULATOR_WIDTH, OutputLanes
+from eieio.rtl.systolic.program_sequencer import ProgramSequencer
+from eieio.rtl.systolic.residual import Residual
+from eieio.rtl.systolic.stream_port import InputPort, OutputPort, beat_signature
+from eieio.rtl.systolic.tile_sequencer import TileSequencer
+from eieio.rtl.systolic.weight_buffer import WeightBuffer
+from eieio.rtl.systolic.window_reader import WindowReader
+from eieio.rtl.systolic.winograd_drain import WinogradDrain
+from eieio.rtl.systolic.winograd_input import WinogradInput
+from eieio.rtl.winograd.delay import delayed
+
+__all__ = ["SystolicEngine"]
+
+# Cycles from a window reader's step to its word, and from a group to its accumulators.
+_WORD_LATENCY = 4
+_GROUP_LATENCY = 2
+
+
+class SystolicEngine(wiring.Component):
+    """Takes an image once, then an input at a time, and returns an output for each.
+
+    An inference begins when its whole input has arrived and ``run`` is 1, and runs all layers of
+    the program without the host in between. Input, inference and output follow one another; an
+    image may be loaded whenever no inference is under way, and replaces the one before.
+
+    Parameters
+    ----------
+    config : :class:`SystolicConfig`
+        Configuration.
+
+    Members
+    -------
+    image : ``In(stream)``
+        ``data`` (32 bits) and ``last``; see :mod:`eieio.model.systolic.program`.
+    i : ``In(stream)``
+        ``data`` (``lanes`` activations of 8 bits, the first in the lowest bits) and ``last``: the
+        pixels of the input, each in as many beats as its channels need.
+    o : ``Out(stream)``
+        The same, for outputs.
+    run : ``In(1)``
+        Begin an inference as soon as there is an input.
+    busy : ``Out(1)``
+        An inference is under way or its output is being sent.
+    loaded : ``Out(1)``
+        A complete, accepted image is in the engine.
+    error : ``Out(ErrorCode)``
+        First error since reset or ``clear_error``.
+    clear_error : ``In(1)``
+        Return ``error`` to ``NONE``.
+    cycles : ``Out(32)``
+        Cycles of the inference, from the one in which it began to the one in which the last
+        activations were written. Holds until the next inference's first layer is done.
+    macs : ``Out(48)``
+        Multiplications of the inference, those of padding and unused columns included.
+    accumulator_stalls, transform_stalls : ``Out(32)``
+        Cycles of the inference in which the array waited for a bank of accumulators, and for
+        transformed tiles.
+    layer_done : ``Out(1)``
+        A layer's last activations are being written.
+    word_valid, word_layer, word_addr, word_group, word_data : ``Out``
+        Monitor: a group of ``lanes`` activations is being written.
+    """
+
+    image: stream.Interface
+    i: stream.Interface
+    o: stream.Interface
+    run: Signal
+    busy: Signal
+    loaded: Signal
+    error: Signal
+    clear_error: Signal
+    cycles: Signal
+    macs: Signal
+    accumulator_stalls: Signal
+    transform_stalls: Signal
+    layer_done: Signal
+    word_valid: Signal
+    word_layer: Signal
+    word_addr: Signal
+    word_group: Signal
+    word_data: Signal
+
+    def __init__(self, config: SystolicConfig) -> None:
+        self.config = self.parameters = config
+        super().__init__({
+            "image": In(stream.Signature(data.StructLayout({"data": 32, "last": 1}))),
+            "i": In(beat_signature(config)),
+            "o": Out(beat_signature(config)),
+            "run": In(1),
+            "busy": Out(1),
+            "loaded": Out(1),
+            "error": Out(unsigned(4)),
+            "clear_error": In(1),
+            "cycles": Out(unsigned(32)),
+            "macs": Out(unsigned(48)),
+            "accumulator_stalls": Out(unsigned(32)),
+            "transform_stalls": Out(unsigned(32)),
+            "layer_done": Out(1),
+            "word_valid": Out(1),
+            "word_layer": Out(unsigned(ceil_log2(config.program_depth))),
+            "word_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "word_group": Out(range(config.word_groups)),
+            "word_data": Out(unsigned(config.lanes * ACTIVATION_BITS)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        m.submodules.sequencer = sequencer = ProgramSequencer(config)
+        m.submodules.activation_buffer = buffer = ActivationBuffer(config)
+        m.submodules.weight_buffer = weights = WeightBuffer(config)
+        m.submodules.input_port = input_port = InputPort(config)
+        m.submodules.output_port = output_port = OutputPort(config)
+        m.submodules.reader = reader = WindowReader(config)
+        m.submodules.tiles = tiles = TileSequencer(config)
+        m.submodules.array = array = SystolicArray(config)
+        m.submodules.accumulators = accumulators = Accumulators(config)
+        m.submodules.drain = drain = Drain(config)
+        m.submodules.lanes = lanes = OutputLanes(config)
+
+        descriptor = sequencer.descriptor
+        for component in (input_port, output_port, reader, tiles, accumulators, drain, lanes):
+            m.d.comb += component.descriptor.eq(descriptor)
+        operation = Signal(4)
+        winograd = Signal()
+        compute = Signal()
+        m.d.comb += [
+            operation.eq(descriptor[Field.OPERATION]),
+            compute.eq(sequencer.start & (operation == Operation.COMPUTE)),
+            reader.start.eq(compute),
+            tiles.start.eq(compute),
+            accumulators.start.eq(compute),
+            drain.start.eq(compute),
+            input_port.start.eq(sequencer.start & (operation == Operation.INPUT)),
+            output_port.start.eq(sequencer.start & (operation == Operation.OUTPUT)),
+        ]
+        if config.winograd:
+            m.d.sync += winograd.eq((descriptor[Field.OPERATION] & Flag.WINOGRAD).any())
+
+        self._connect_streams(m, sequencer, input_port, output_port, weights, lanes)
+
+        # Words on their way to the array: of the image, or what padding is.
+        inside = delayed(m, reader.o_inside, 2, "inside")
+        padding = descriptor[Field.QUANTIZATION][:ACTIVATION_BITS]
+        pixels = [Mux(inside, buffer.word.word_select(row, ACTIVATION_BITS), padding).as_signed()
+                  for row in range(config.rows)]
+        vector = Signal(array.i_activations.shape(), reset_less=True)
+        for row in range(config.rows):
+            m.d.sync += vector[row].eq(pixels[row])
+        m.d.comb += [
+            reader.step.eq(tiles.vector_valid),
+            array.i_activations.eq(vector),
+            array.i_valid.eq(delayed(m, tiles.vector_valid, VECTOR_LATENCY, "vector_valid")),
+            array.i_swap.eq(delayed(m, tiles.vector_swap, VECTOR_LATENCY, "vector_swap")),
+            array.i_last.eq(delayed(m, tiles.vector_last, VECTOR_LATENCY, "vector_last")),
+            weights.read_addr.eq(
+                delayed(m, tiles.weight_addr, VECTOR_LATENCY - 2, "weight_addr")),
+            array.w_valid.eq(delayed(m, tiles.weight_valid, VECTOR_LATENCY, "weight_valid")),
+            array.w_weights.eq(weights.weights),
+            accumulators.i_valid.eq(array.o_valid),
+            accumulators.i_last.eq(array.o_last),
+            accumulators.i_sums.eq(array.o_sums),
+            accumulators.read_bank.eq(drain.read_bank),
+            accumulators.read_addr.eq(drain.read_addr),
+            drain.enable.eq(~winograd),
+            drain.pass_done.eq(accumulators.pass_done),
+            tiles.bank_released.eq(drain.bank_released),
+        ]
+
+        # Groups of activations, from what computes them to where they are written.
+        group = drain.o
+        chosen = Signal(data.ArrayLayout(signed(ACCUMULATOR_WIDTH), config.lanes), reset_less=True)
+        column_group = delayed(m, drain.read_group, 1, "column_group")
+        group_width = config.lanes * config.accumulator_width
+        drained = accumulators.o_accumulators.as_value().word_select(column_group, group_width)
+        for lane in range(config.lanes):
+            m.d.sync += chosen[lane].eq(
+                drained.word_select(lane, config.accumulator_width).as_signed())
+        groups = [(group, chosen.as_value())]
+        if config.winograd:
+            groups.append(self._connect_winograd(m, winograd, reader, tiles, vector, pixels,
+                                                 accumulators, drain, descriptor, compute))
+        read_addr: Value = Mux(operation == Operation.OUTPUT, output_port.read_addr, reader.o_addr)
+        if config.residual:
+            m.submodules.residual = residual = Residual(config)
+            m.d.comb += [
+                residual.descriptor.eq(descriptor),
+                residual.start.eq(sequencer.start & (operation == Operation.ADD)),
+                residual.word.eq(buffer.word),
+            ]
+            groups.append((residual.o, residual.o_sums.as_value()))
+            read_addr = Mux(operation == Operation.ADD, residual.read_addr, read_addr)
+        m.d.comb += [buffer.read_addr.eq(read_addr), output_port.word.eq(buffer.word)]
+
+        source = Signal(range(len(groups)))
+        m.d.sync += source.eq(Mux(operation == Operation.ADD, len(groups) - 1, winograd))
+        valid, last = Signal(), Signal()
+        addr, place = Signal.like(self.word_addr), Signal.like(self.word_group)
+        with m.Switch(source):
+            for number, (entry, sums) in enumerate(groups):
+                with m.Case(number):
+                    m.d.comb += [
+                        valid.eq(entry.valid),
+                        last.eq(entry.last),
+                        addr.eq(entry.addr),
+                        place.eq(entry.group),
+                        lanes.parameter_addr.eq(entry.parameter_addr),
+                        lanes.i.as_value().eq(sums),
+                    ]
+        write_latency = _GROUP_LATENCY + lanes.latency
+        m.d.comb += [
+            self.word_valid.eq(delayed(m, valid, write_latency, "group_valid")),
+            self.word_addr.eq(delayed(m, addr, write_latency, "group_addr")),
+            self.word_group.eq(delayed(m, place, write_latency, "group_place")),
+            self.layer_done.eq(delayed(m, last, write_latency, "group_last")),
+            self.word_data.eq(lanes.o.as_value()),
+            self.word_layer.eq(sequencer.layer - 1),
+            sequencer.computed.eq(self.layer_done),
+            buffer.write_valid.eq(self.word_valid | input_port.write_valid),
+            buffer.write_addr.eq(
+                Mux(self.word_valid, self.word_addr, input_port.write_addr)),
+            buffer.write_group.eq(
+                Mux(self.word_valid, self.word_group, input_port.write_group)),
+            buffer.write_data.eq(
+                Mux(self.word_valid, self.word_data, input_port.write_data)),
+        ]
+
+        # Counters.
+        elapsed = Signal(32)
+        m.d.sync += elapsed.eq(elapsed + 1)
+        with m.If(self.layer_done):
+            m.d.sync += self.cycles.eq(elapsed + 1)
+        m.d.sync += [
+            self.macs.eq(self.macs + Mux(tiles.vector_valid, config.pes, 0)),
+            self.accumulator_stalls.eq(self.accumulator_stalls + tiles.bank_stall),
+            self.transform_stalls.eq(self.transform_stalls + tiles.phase_stall),
+        ]
+        with m.If(sequencer.begin):
+            m.d.sync += [elapsed.eq(0), self.macs.eq(0), self.accumulator_stalls.eq(0),
+                         self.transform_stalls.eq(0)]
+        return m
+
+    def _connect_streams(self, m: Module, sequencer: ProgramSequencer, input_port: InputPort,
+                         output_port: OutputPort, weights: WeightBuffer,
+                         lanes: OutputLanes) -> None:
+        """Connect the streams, and say what they may do when."""
+        config = self.config
+        memories = {
+            Target.WEIGHTS: (weights.units, config.weight_depth),
+            Target.BIASES: (config.lanes, config.parameter_depth),
+            Target.MULTIPLIERS: (config.lanes, config.parameter_depth),
+            Target.SHIFTS: (config.lanes, config.parameter_depth),
+            Target.DESCRIPTORS: (1, config.program_depth * DESCRIPTOR_WORDS),
+            Target.LAYERS: (1, 1),
+        }
+        m.submodules.loader = loader = ImageLoader(
+            tuple(memories[target] for target in Target), layers_target=Target.LAYERS,
+            layers_maximum=config.program_depth)
+        wiring.connect(m, wiring.flipped(self.image), loader.i)
+        wiring.connect(m, wiring.flipped(self.i), input_port.i)
+        wiring.connect(m, output_port.o, wiring.flipped(self.o))
+
+        # Between two inputs or images, an image that waits goes first.
+        image_first = Signal()
+        idle = Signal()
+        m.d.comb += idle.eq((sequencer.receiving & ~input_port.done) | sequencer.unloaded)
+        with m.If(~(input_port.busy | loader.busy | (self.i.valid & self.i.ready)
+                    | (self.image.valid & self.image.ready))):
+            m.d.sync += image_first.eq(self.image.valid)
+        m.d.comb += [
+            loader.enable.eq(idle & image_first),
+            input_port.enable.eq(sequencer.receiving & ~input_port.done & ~image_first
+                                 & ~loader.begun),
+            sequencer.received.eq(input_port.done),
+            sequencer.run.eq(self.run),
+            sequencer.sent.eq(~output_port.busy),
+            sequencer.loading.eq(loader.busy | loader.valid),
+            # What is left of the image before, and half of a refused one, must not run.
+            sequencer.unload.eq(loader.begun | (loader.error != ErrorCode.NONE)),
+            sequencer.load_descriptor.eq(loader.valid & (loader.target == Target.DESCRIPTORS)),
+            sequencer.load_layers.eq(loader.valid & (loader.target == Target.LAYERS)),
+            sequencer.load_addr.eq(loader.addr),
+            sequencer.load_data.eq(loader.data),
+            self.busy.eq(sequencer.busy),
+            self.loaded.eq(sequencer.loaded & ~loader.busy),
+        ]
+
+        # A register between the loader and the memories.
+        addr, word = Signal(32), Signal(32)
+        m.d.sync += [addr.eq(loader.addr), word.eq(loader.data)]
+        for target, load in ((Target.WEIGHTS, weights.load_valid),
+                             (Target.BIASES, lanes.load_biases),
+                             (Target.MULTIPLIERS, lanes.load_multipliers),
+                             (Target.SHIFTS, lanes.load_shifts)):
+            chosen = Signal.like(load, name=f"load_{target.name.lower()}")
+            m.d.sync += chosen.eq((loader.valid & (loader.target == target)) << loader.unit[:8])
+            m.d.comb += load.eq(chosen)
+        m.d.comb += [
+            weights.load_addr.eq(addr),
+            weights.load_data.eq(word),
+            lanes.load_addr.eq(addr),
+            lanes.load_data.eq(word),
+        ]
+
+        with m.If(self.clear_error):
+            m.d.sync += self.error.eq(ErrorCode.NONE)
+        with m.Elif(self.error == ErrorCode.NONE):
+            m.d.sync += self.error.eq(loader.error | input_port.error)
+
+    def _connect_winograd(self, m: Module, winograd: Signal, reader: WindowReader,
+                          tiles: TileSequencer, vector: data.View, pixels: list[Value],
+                          accumulators: Accumulators, drain: Drain, descriptor: data.View,
+                          compute: Signal) -> tuple[wiring.PureInterface, Value]:
+        """Put Winograd's transforms in front of the array, and behind its accumulators."""
+        config = self.config
+        m.submodules.transform = transform = WinogradInput(
+            config.winograd, config.rows, config.winograd_tiles)
+        assert transform.read_latency == _WORD_LATENCY
+
+        # The reader is ahead of the array, as far as there is room for the phases.
+        active, reading = Signal(), Signal()
+        room = Signal(2)
+        taken = Signal()
+        step = Signal()
+        m.d.comb += [
+            step.eq(winograd & reading),
+            taken.eq(active & (room != 0) & (~reading | (reader.phase_last & ~reader.last))),
+        ]
+        m.d.sync += room.eq(room + tiles.phase_released - taken)
+        with m.If(reading & reader.phase_last):
+            m.d.sync += reading.eq(0)
+            with m.If(reader.last):
+                m.d.sync += active.eq(0)
+        with m.If(taken):
+            m.d.sync += reading.eq(1)
+        with m.If(compute):
+            m.d.sync += [active.eq((descriptor[Field.OPERATION] & Flag.WINOGRAD).any()),
+                         room.eq(2)]
+        pixel = Signal(config.rows * ACTIVATION_BITS, reset_less=True)
+        m.d.sync += pixel.eq(Cat(pixels))
+        phase = Signal()
+        m.d.sync += phase.eq(phase ^ tiles.vector_phase)
+        with m.If(winograd):
+            m.d.comb += reader.step.eq(step)
+            for row in range(config.rows):
+                m.d.sync += vector[row].eq(
+                    transform.o_word.word_select(row, transform.data_width).as_signed())
+        m.d.comb += [
+            transform.i_valid.eq(delayed(m, step, VECTOR_LATENCY, "pixel_valid")),
+            transform.i_last.eq(
+                delayed(m, step & reader.phase_last, VECTOR_LATENCY, "pixel_last")),
+            transform.i_word.eq(pixel),
+            transform.read_valid.eq(tiles.vector_valid & winograd),
+            transform.read_first.eq(tiles.vector_element),
+            transform.read_begin.eq(tiles.vector_phase),
+            transform.read_phase.eq(phase),
+            tiles.phase_ready.eq(transform.phase_done),
+        ]
+
+        m.submodules.winograd_drain = winograd_drain = WinogradDrain(config)
+        m.d.comb += [
+            winograd_drain.descriptor.eq(descriptor),
+            winograd_drain.start.eq(compute),
+            winograd_drain.enable.eq(winograd),
+            winograd_drain.pass_done.eq(accumulators.pass_done),
+            winograd_drain.i_accumulators.eq(accumulators.o_accumulators),
+        ]
+        with m.If(winograd):
+            m.d.comb += [
+                accumulators.read_bank.eq(winograd_drain.read_bank),
+                accumulators.read_addr.eq(winograd_drain.read_addr),
+                tiles.bank_released.eq(winograd_drain.bank_released),
+            ]
+        return winograd_drain.o, winograd_drain.o_sums.as_value()

@@ -1,0 +1,172 @@
+"""Program sequencer: fetches the descriptors of a program and runs them one after the other."""
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Operation
+from eieio.rtl.systolic.descriptor import DESCRIPTOR, FETCHED
+
+__all__ = ["ProgramSequencer"]
+
+
+class ProgramSequencer(wiring.Component):
+    """Waits for an input with the first descriptor at hand, then runs the others.
+
+    Parameters
+    ----------
+    config : :class:`SystolicConfig`
+        Configuration.
+
+    Members
+    -------
+    load_descriptor, load_layers : ``In(1)``
+        Write a word of a descriptor, or the number of descriptors.
+    load_addr, load_data : ``In``
+        Where and what.
+    unload : ``In(1)``
+        Forget the program.
+    loading : ``In(1)``
+        An image is being loaded.
+    loaded : ``Out(1)``
+        There is a program.
+    unloaded : ``Out(1)``
+        There is none, or it has not been looked at: an image may come.
+    descriptor : ``Out(DESCRIPTOR)``
+        Descriptor that is run.
+    layer : ``Out``
+        Its number.
+    start : ``Out(1)``
+        A descriptor has been fetched: begin. Comes once for each.
+    receiving : ``Out(1)``
+        An input may come.
+    received : ``In(1)``
+        It is complete.
+    run : ``In(1)``
+        The inference may begin.
+    computed : ``In(1)``
+        Its last activations are being written.
+    sent : ``In(1)``
+        The output has been sent.
+    busy : ``Out(1)``
+        An inference is under way or its output is being sent.
+    begin : ``Out(1)``
+        The next cycle is the first one of an inference.
+    """
+
+    load_descriptor: Signal
+    load_layers: Signal
+    load_addr: Signal
+    load_data: Signal
+    unload: Signal
+    loading: Signal
+    loaded: Signal
+    unloaded: Signal
+    descriptor: data.View
+    layer: Signal
+    start: Signal
+    receiving: Signal
+    received: Signal
+    run: Signal
+    computed: Signal
+    sent: Signal
+    busy: Signal
+    begin: Signal
+
+    def __init__(self, config: SystolicConfig) -> None:
+        self.config = self.parameters = config
+        super().__init__({
+            "load_descriptor": In(1),
+            "load_layers": In(1),
+            "load_addr": In(unsigned(32)),
+            "load_data": In(unsigned(32)),
+            "unload": In(1),
+            "loading": In(1),
+            "loaded": Out(1),
+            "unloaded": Out(1),
+            "descriptor": Out(DESCRIPTOR),
+            "layer": Out(unsigned(ceil_log2(config.program_depth))),
+            "start": Out(1),
+            "receiving": Out(1),
+            "received": In(1),
+            "run": In(1),
+            "computed": In(1),
+            "sent": In(1),
+            "busy": Out(1),
+            "begin": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        m.submodules.descriptors = descriptors = memory.Memory(
+            shape=unsigned(32), depth=config.program_depth * DESCRIPTOR_WORDS, init=[])
+        write = descriptors.write_port()
+        read = descriptors.read_port()
+        layers = Signal(range(config.program_depth + 1))
+        with m.If(self.load_layers):
+            m.d.sync += layers.eq(self.load_data)
+        with m.If(self.unload):
+            m.d.sync += layers.eq(0)
+
+        # A word a cycle; each moves through all fields until the first one is at its place.
+        word = Signal(range(FETCHED + 2))
+        fetched = Signal(32)
+        fetching = Signal()
+        m.d.comb += [
+            write.en.eq(self.load_descriptor),
+            write.addr.eq(self.load_addr),
+            write.data.eq(self.load_data),
+            read.en.eq(1),
+            read.addr.eq((self.layer << (DESCRIPTOR_WORDS.bit_length() - 1)) | word),
+            self.loaded.eq(layers != 0),
+        ]
+        m.d.sync += fetched.eq(read.data)
+        with m.If(fetching):
+            m.d.sync += word.eq(word + 1)
+            for field in range(FETCHED - 1):
+                m.d.sync += self.descriptor[field].eq(self.descriptor[field + 1])
+            m.d.sync += self.descriptor[FETCHED - 1].eq(fetched)
+
+        operation = self.descriptor[Field.OPERATION][:4]
+        with m.FSM() as fsm:
+            m.d.comb += [
+                fetching.eq(fsm.ongoing("FETCH")),
+                self.receiving.eq(fsm.ongoing("RECEIVE")),
+                self.unloaded.eq(fsm.ongoing("IDLE") & (self.loading | ~self.loaded)),
+                self.busy.eq(self.layer != 0),
+            ]
+            with m.State("IDLE"):
+                m.d.sync += [self.layer.eq(0), word.eq(0)]
+                with m.If(self.loaded & ~self.unload & ~self.loading):
+                    m.next = "FETCH"
+            with m.State("FETCH"):
+                with m.If(word == FETCHED + 1):
+                    m.next = "START"
+            with m.State("START"):
+                m.d.comb += self.start.eq(1)
+                m.next = "COMPUTE"
+                with m.If(operation == Operation.INPUT):
+                    m.next = "RECEIVE"
+                with m.If(operation == Operation.OUTPUT):
+                    m.next = "SEND"
+            with m.State("RECEIVE"):
+                with m.If(self.unload):
+                    m.next = "IDLE"
+                with m.Elif(self.received):
+                    m.next = "WAIT"
+            with m.State("WAIT"):
+                with m.If(self.run):
+                    m.d.comb += self.begin.eq(1)
+                    m.d.sync += [self.layer.eq(1), word.eq(0)]
+                    m.next = "FETCH"
+            with m.State("COMPUTE"):
+                with m.If(self.computed):
+                    m.d.sync += [self.layer.eq(self.layer + 1), word.eq(0)]
+                    m.next = "FETCH"
+            with m.State("SEND"):
+                with m.If(self.sent):
+                    m.next = "IDLE"
+        return m

@@ -1,0 +1,247 @@
+"""Stream ports: input beats to the activation buffer, and the activation buffer to output beats."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
+from eieio.model.systolic.program import Field
+from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
+
+__all__ = ["InputPort", "OutputPort", "beat_signature"]
+
+
+def beat_signature(config: SystolicConfig) -> stream.Signature:
+    """Signature of the input and output streams of activations."""
+    return stream.Signature(data.StructLayout({
+        "data": config.lanes * ACTIVATION_BITS,
+        "last": 1,
+    }))
+
+
+class _Walk(wiring.Component):
+    """Goes through the groups of a tensor's pixels in the activation buffer."""
+
+    def __init__(self, config: SystolicConfig, base: Field) -> None:
+        self.config = config
+        self.base = base
+        super().__init__({
+            "descriptor": In(DESCRIPTOR),
+            "start": In(1),
+            "step": In(1),
+            "addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "group": Out(range(config.word_groups)),
+            "last": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        words, groups = pair(self.descriptor, Field.DESTINATION_STEP)
+        pixels_left, groups_left = Signal(32), Signal(16)
+        pixel = Signal.like(self.addr)
+        group_last = Signal()
+        m.d.comb += [
+            group_last.eq(groups_left == 1),
+            self.last.eq(group_last & (pixels_left == 1)),
+        ]
+        with m.If(self.step):
+            m.d.sync += [groups_left.eq(groups_left - 1), self.group.eq(self.group + 1)]
+            with m.If(self.group == self.config.word_groups - 1):
+                m.d.sync += [self.group.eq(0), self.addr.eq(self.addr + 1)]
+            with m.If(group_last):
+                m.d.sync += [
+                    groups_left.eq(groups),
+                    pixels_left.eq(pixels_left - 1),
+                    self.group.eq(0),
+                    self.addr.eq(pixel + words),
+                    pixel.eq(pixel + words),
+                ]
+        with m.If(self.start):
+            base = bits(self.descriptor, self.base, len(self.addr))
+            m.d.sync += [
+                pixels_left.eq(bits(self.descriptor, Field.WINDOWS)),
+                groups_left.eq(groups),
+                self.group.eq(0),
+                *(signal.eq(base) for signal in (self.addr, pixel)),
+            ]
+        return m
+
+
+class InputPort(wiring.Component):
+    """Writes the beats of an input to where the descriptor says.
+
+    An input of the wrong length is reported and dropped; the next one starts afresh.
+
+    Parameters
+    ----------
+    config : :class:`SystolicConfig`
+        Configuration.
+
+    Members
+    -------
+    descriptor : ``In(DESCRIPTOR)``
+        Descriptor of the input. Held while beats are accepted.
+    start : ``In(1)``
+        Prepare for an input.
+    enable : ``In(1)``
+        Beats are accepted.
+    i : ``In(beat_signature(config))``
+        Inputs, each ended by ``last``.
+    busy : ``Out(1)``
+        An input has begun and not ended.
+    write_valid, write_addr, write_group, write_data : ``Out``
+        Group to write.
+    done : ``Out(1)``
+        A whole input has been written, or is being written in this cycle.
+    error : ``Out(ErrorCode)``
+        Not ``NONE`` for one cycle when an input is refused.
+    """
+
+    descriptor: data.View
+    start: Signal
+    enable: Signal
+    i: stream.Interface
+    busy: Signal
+    write_valid: Signal
+    write_addr: Signal
+    write_group: Signal
+    write_data: Signal
+    done: Signal
+    error: Signal
+
+    def __init__(self, config: SystolicConfig) -> None:
+        self.config = self.parameters = config
+        super().__init__({
+            "descriptor": In(DESCRIPTOR),
+            "start": In(1),
+            "enable": In(1),
+            "i": In(beat_signature(config)),
+            "busy": Out(1),
+            "write_valid": Out(1),
+            "write_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "write_group": Out(range(config.word_groups)),
+            "write_data": Out(config.lanes * ACTIVATION_BITS),
+            "done": Out(1),
+            "error": Out(unsigned(4)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.walk = walk = _Walk(self.config, Field.DESTINATION)
+        last = self.i.payload.last
+        dropping, accepted, restart = Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(self.enable & ~restart),
+            accepted.eq(self.i.valid & self.i.ready),
+            walk.descriptor.eq(self.descriptor),
+            walk.start.eq(self.start | restart),
+            walk.step.eq(accepted & ~dropping),
+        ]
+        m.d.sync += [
+            self.write_valid.eq(accepted & ~dropping),
+            self.write_addr.eq(walk.addr),
+            self.write_group.eq(walk.group),
+            self.write_data.eq(self.i.payload.data),
+            self.done.eq(0),
+            self.error.eq(ErrorCode.NONE),
+            restart.eq(0),
+        ]
+        with m.If(accepted):
+            m.d.sync += self.busy.eq(~last)
+            with m.If(last):
+                m.d.sync += [
+                    dropping.eq(0),
+                    restart.eq(dropping | ~walk.last),
+                    self.done.eq(~dropping & walk.last),
+                ]
+                with m.If(~dropping & ~walk.last):
+                    m.d.sync += self.error.eq(ErrorCode.INPUT_SHORT)
+            with m.Elif(walk.last & ~dropping):
+                m.d.sync += [dropping.eq(1), self.error.eq(ErrorCode.INPUT_LONG)]
+        return m
+
+
+class OutputPort(wiring.Component):
+    """Sends the beats of an output from where the descriptor says.
+
+    Parameters
+    ----------
+    config : :class:`SystolicConfig`
+        Configuration.
+
+    Members
+    -------
+    descriptor : ``In(DESCRIPTOR)``
+        Descriptor of the output. Held while busy.
+    start : ``In(1)``
+        Send an output.
+    busy : ``Out(1)``
+        Beats are still to be sent.
+    read_addr : ``Out``
+        Word to read.
+    word : ``In``
+        Its activations, two cycles later.
+    o : ``Out(beat_signature(config))``
+        Outputs, each ended by ``last``.
+    """
+
+    descriptor: data.View
+    start: Signal
+    busy: Signal
+    read_addr: Signal
+    word: Signal
+    o: stream.Interface
+
+    def __init__(self, config: SystolicConfig) -> None:
+        self.config = self.parameters = config
+        super().__init__({
+            "descriptor": In(DESCRIPTOR),
+            "start": In(1),
+            "busy": Out(1),
+            "read_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "word": In(unsigned(config.rows * ACTIVATION_BITS)),
+            "o": Out(beat_signature(config)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        width = self.config.lanes * ACTIVATION_BITS
+        depth = 8
+        m.submodules.walk = walk = _Walk(self.config, Field.SOURCE)
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=width + 1, depth=depth)
+
+        # Reads never stall: a beat is read only if the queue will have room for it.
+        reading, started = Signal(), Signal()
+        room = Signal(range(depth + 1), init=depth)
+        read, sent = Signal(), Signal()
+        arriving, lasts = Signal(2), Signal(2)
+        groups = [walk.group]
+        for stage in range(2):
+            groups.append(Signal.like(walk.group, name=f"group_{stage}"))
+            m.d.sync += groups[-1].eq(groups[-2])
+        m.d.comb += [
+            walk.descriptor.eq(self.descriptor),
+            walk.start.eq(self.start),
+            read.eq(reading & (room != 0)),
+            walk.step.eq(read),
+            self.read_addr.eq(walk.addr),
+            queue.w_en.eq(arriving[1]),
+            queue.w_data[:width].eq(self.word.word_select(groups[2], width)),
+            queue.w_data[width].eq(lasts[1]),
+            self.o.valid.eq(queue.r_rdy),
+            self.o.payload.data.eq(queue.r_data[:width]),
+            self.o.payload.last.eq(queue.r_data[width]),
+            sent.eq(self.o.valid & self.o.ready),
+            queue.r_en.eq(sent),
+            self.busy.eq(started),
+        ]
+        m.d.sync += [
+            started.eq(self.start | (started & ~(sent & self.o.payload.last))),
+            reading.eq(self.start | (reading & ~(read & walk.last))),
+            arriving.eq((arriving << 1) | read),
+            lasts.eq((lasts << 1) | walk.last),
+            room.eq(Mux(read == sent, room, Mux(read, room - 1, room + 1))),
+        ]
+        return m

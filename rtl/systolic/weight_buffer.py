@@ -1,0 +1,76 @@
+"""Weight buffer: the weight tiles of all layers."""
+
+from amaranth.hdl import Cat, Module, Signal, signed, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.systolic.config import SystolicConfig
+
+__all__ = ["WeightBuffer"]
+
+
+class WeightBuffer(wiring.Component):
+    """Holds rows of weights, one for each column of the array.
+
+    Parameters
+    ----------
+    config : :class:`SystolicConfig`
+        Configuration.
+
+    Attributes
+    ----------
+    units : :class:`int`
+        Parts of a row that are written each on its own.
+
+    Members
+    -------
+    read_addr : ``In``
+        Row to read.
+    weights : ``Out(data.ArrayLayout(signed(weight_width), columns))``
+        Its weights, two cycles later.
+    load_valid : ``In(units)``
+        Write a part of a row: a bit for each.
+    load_addr : ``In``
+        Row to write.
+    load_data : ``In(32)``
+        ``weights_per_word`` weights, the first in the lowest bits.
+    """
+
+    read_addr: Signal
+    weights: data.View
+    load_valid: Signal
+    load_addr: Signal
+    load_data: Signal
+
+    def __init__(self, config: SystolicConfig) -> None:
+        self.config = self.parameters = config
+        self.units = -(-config.columns // config.weights_per_word)
+        addr_width = ceil_log2(config.weight_depth)
+        super().__init__({
+            "read_addr": In(unsigned(addr_width)),
+            "weights": Out(data.ArrayLayout(signed(config.weight_width), config.columns)),
+            "load_valid": In(unsigned(self.units)),
+            "load_addr": In(unsigned(addr_width)),
+            "load_data": In(32),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        width, count = self.config.weight_width, self.config.weights_per_word
+
+        m.submodules.rows = rows = memory.Memory(
+            shape=unsigned(self.units * count * width), depth=self.config.weight_depth, init=[])
+        write = rows.write_port(granularity=count * width)
+        read = rows.read_port()
+        loaded = Cat(self.load_data.word_select(part, 32 // count)[:width]
+                     for part in range(count))
+        m.d.comb += [
+            read.en.eq(1),
+            read.addr.eq(self.read_addr),
+            write.addr.eq(self.load_addr),
+            write.data.eq(loaded.replicate(self.units)),
+            write.en.eq(self.load_valid),
+        ]
+        m.d.sync += self.weights.as_value().eq(read.data)
+        return m

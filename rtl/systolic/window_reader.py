@@ -1,0 +1,218 @@
+"""Window reader: addresses of the words that windows over a tensor consist of."""
+
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.program import Field, Flag
+from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
+
+__all__ = ["WindowReader"]
+
+
+class WindowReader(wiring.Component):
+    """Steps through a layer's windows, without a multiplication.
+
+    Words come in the order in which the array needs them: from the outer loop to the inner one by
+    chunk of windows, block of outputs, block of channels, element of the window, window. With
+    Winograd's transforms, tile by tile, the inner two change places.
+
+    Parameters
+    ----------
+    config : :class:`SystolicConfig`
+        Configuration.
+
+    Members
+    -------
+    descriptor : ``In(DESCRIPTOR)``
+        Descriptor of the layer. Held while the layer is computed.
+    start : ``In(1)``
+        Begin a layer.
+    step : ``In(1)``
+        Read a word, and go on to the next.
+    phase_last : ``Out(1)``
+        The word at hand is the last one of a chunk and block of channels.
+    last : ``Out(1)``
+        The word at hand is the last one of the layer.
+    o_valid, o_addr, o_inside : ``Out``
+        Two cycles after ``step``: there is a word, its address, and whether it is in the image and
+        not padding.
+    """
+
+    descriptor: data.View
+    start: Signal
+    step: Signal
+    phase_last: Signal
+    last: Signal
+    o_valid: Signal
+    o_addr: Signal
+    o_inside: Signal
+
+    def __init__(self, config: SystolicConfig) -> None:
+        self.config = self.parameters = config
+        super().__init__({
+            "descriptor": In(DESCRIPTOR),
+            "start": In(1),
+            "step": In(1),
+            "phase_last": Out(1),
+            "last": Out(1),
+            "o_valid": Out(1),
+            "o_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "o_inside": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        descriptor = self.descriptor
+        addr_width = len(self.o_addr)
+        winograd = bool(config.winograd) & (
+            descriptor[Field.OPERATION] & Flag.WINOGRAD).any()
+        channelwise = (descriptor[Field.OPERATION] & Flag.CHANNELWISE).any()
+        start_row, start_column = (half.as_signed()
+                                   for half in pair(descriptor, Field.SOURCE_START))
+        height, width = pair(descriptor, Field.SOURCE_SIZE)
+        row_stride, column_stride = pair(descriptor, Field.STRIDE)
+        kernel_rows, kernel_columns = pair(descriptor, Field.KERNEL)
+        row_dilation, column_dilation = pair(descriptor, Field.DILATION)
+        blocks, outputs = pair(descriptor, Field.BLOCKS)
+        row_windows, chunk_limit = pair(descriptor, Field.ROW_WINDOWS)
+
+        # Loops, the inner ones first.
+        tap_columns_left, tap_rows_left = Signal(16), Signal(16)
+        windows_left, chunk, rest = Signal(16), Signal(16), Signal(32)
+        blocks_left, outputs_left = Signal(16), Signal(16)
+        window_last, tap_column_last, tap_last = Signal(), Signal(), Signal()
+        block_last, chunk_last = Signal(), Signal()
+        next_window, next_tap, next_block, next_output, next_chunk = (Signal() for _ in range(5))
+        m.d.comb += [
+            window_last.eq(windows_left == 1),
+            tap_column_last.eq(tap_columns_left == 1),
+            tap_last.eq(tap_column_last & (tap_rows_left == 1)),
+            block_last.eq(blocks_left == 1),
+            chunk_last.eq(block_last & (outputs_left == 1)),
+            self.phase_last.eq(window_last & tap_last),
+            self.last.eq(self.phase_last & chunk_last & (rest == 0)),
+            next_window.eq(self.step & (tap_last | ~winograd)),
+            next_tap.eq(self.step & (window_last | winograd)),
+            next_block.eq(self.step & self.phase_last),
+            next_output.eq(next_block & block_last),
+            next_chunk.eq(next_block & chunk_last),
+        ]
+
+        # The next chunk, known long before it is needed.
+        following = Signal(16)
+        m.d.sync += following.eq(Mux(rest < chunk_limit, rest, chunk_limit))
+
+        # Window: its position, and that of its row's first word.
+        position = [Signal(signed(18), name="row"), Signal(signed(18), name="column"),
+                    Signal(addr_width, name="addr"), Signal(addr_width, name="row_addr"),
+                    Signal(16, name="row_windows_left")]
+        row, column, addr, row_addr, row_windows_left = position
+        begin = [Signal.like(signal, name=f"begin_{signal.name}") for signal in position]
+        after = [Signal.like(signal, name=f"next_{signal.name}") for signal in position]
+        row_step = bits(descriptor, Field.ROW_STEP, addr_width)
+        with m.If(row_windows_left == 1):
+            m.d.comb += [
+                after[0].eq(row + row_stride),
+                after[1].eq(start_column),
+                after[2].eq(row_addr + row_step),
+                after[3].eq(row_addr + row_step),
+                after[4].eq(row_windows),
+            ]
+        with m.Else():
+            m.d.comb += [
+                after[0].eq(row),
+                after[1].eq(column + column_stride),
+                after[2].eq(addr + bits(descriptor, Field.PIXEL_STEP, addr_width)),
+                after[3].eq(row_addr),
+                after[4].eq(row_windows_left - 1),
+            ]
+        with m.If(next_window):
+            m.d.sync += windows_left.eq(windows_left - 1)
+            with m.If(~window_last):
+                m.d.sync += [now.eq(then) for now, then in zip(position, after, strict=True)]
+            with m.Elif(next_chunk):
+                m.d.sync += [windows_left.eq(following), chunk.eq(following),
+                             rest.eq(rest - following)]
+                m.d.sync += [now.eq(then) for now, then in zip(position, after, strict=True)]
+                m.d.sync += [first.eq(then) for first, then in zip(begin, after, strict=True)]
+            with m.Else():
+                m.d.sync += windows_left.eq(chunk)
+                m.d.sync += [now.eq(first) for now, first in zip(position, begin, strict=True)]
+
+        # Element of the window, relative to it.
+        tap_row, tap_column = Signal(16), Signal(16)
+        tap_addr, tap_row_addr = Signal(addr_width), Signal(addr_width)
+        tap_row_step = bits(descriptor, Field.TAP_ROW_STEP, addr_width)
+        first_tap = [tap_row.eq(0), tap_column.eq(0), tap_addr.eq(0), tap_row_addr.eq(0),
+                     tap_columns_left.eq(kernel_columns), tap_rows_left.eq(kernel_rows)]
+        with m.If(next_tap):
+            with m.If(tap_last):
+                m.d.sync += first_tap
+            with m.Elif(tap_column_last):
+                m.d.sync += [
+                    tap_row.eq(tap_row + row_dilation),
+                    tap_column.eq(0),
+                    tap_addr.eq(tap_row_addr + tap_row_step),
+                    tap_row_addr.eq(tap_row_addr + tap_row_step),
+                    tap_columns_left.eq(kernel_columns),
+                    tap_rows_left.eq(tap_rows_left - 1),
+                ]
+            with m.Else():
+                m.d.sync += [
+                    tap_column.eq(tap_column + column_dilation),
+                    tap_addr.eq(tap_addr + bits(descriptor, Field.TAP_COLUMN_STEP, addr_width)),
+                    tap_columns_left.eq(tap_columns_left - 1),
+                ]
+
+        # Block of channels. Channel by channel, it follows the block of outputs.
+        block = Signal(addr_width)
+        shares = config.rows // config.channelwise_columns
+        share = Signal(range(shares))
+        with m.If(next_block):
+            m.d.sync += [block.eq(block + 1), blocks_left.eq(blocks_left - 1)]
+        with m.If(next_output):
+            m.d.sync += [block.eq(0), blocks_left.eq(blocks), outputs_left.eq(outputs_left - 1)]
+            with m.If(channelwise):
+                m.d.sync += [share.eq(share + 1), block.eq(block)]
+                with m.If(share == shares - 1):
+                    m.d.sync += [share.eq(0), block.eq(block + 1)]
+        with m.If(next_chunk):
+            m.d.sync += [block.eq(0), share.eq(0), outputs_left.eq(outputs)]
+
+        source = bits(descriptor, Field.SOURCE, addr_width)
+        first = (start_row, start_column, source, source, row_windows)
+        windows = bits(descriptor, Field.WINDOWS)
+        with m.If(self.start):
+            m.d.sync += first_tap
+            m.d.sync += [now.eq(value) for now, value in zip(position, first, strict=True)]
+            m.d.sync += [now.eq(value) for now, value in zip(begin, first, strict=True)]
+            m.d.sync += [
+                windows_left.eq(chunk_limit),
+                chunk.eq(chunk_limit),
+                rest.eq(windows - chunk_limit),
+                block.eq(0),
+                share.eq(0),
+                blocks_left.eq(blocks),
+                outputs_left.eq(outputs),
+            ]
+
+        # Sum of all parts, and whether it is inside.
+        found_row, found_column = Signal(signed(19)), Signal(signed(19))
+        partial, found_block = Signal(addr_width), Signal(addr_width)
+        stepped = Signal()
+        m.d.sync += [
+            stepped.eq(self.step),
+            found_row.eq(row + tap_row),
+            found_column.eq(column + tap_column),
+            partial.eq(addr + tap_addr),
+            found_block.eq(block),
+            self.o_valid.eq(stepped),
+            self.o_addr.eq(partial + found_block),
+            self.o_inside.eq((found_row >= 0) & (found_row < height)
+                             & (found_column >= 0) & (found_column < width)),
+        ]
+        return m
