@@ -1,6 +1,7 @@
 """Builds bitstreams: plans by Amaranth's platforms, tools from PyPI, and what they report."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -21,8 +22,8 @@ from eieio.rtl.boards.board import Board
 from eieio.rtl.boards.pll import Setting
 from eieio.rtl.boards.top import BoardTop
 
-__all__ = ["Plan", "Report", "SynthesisError", "clock_setting", "make_plan", "read_report",
-           "run_plan"]
+__all__ = ["Plan", "Report", "SynthesisError", "clock_setting", "count_cells", "make_plan",
+           "read_report", "run_plan"]
 
 _TOP = "top"
 _REPORT = f"{_TOP}.report.json"
@@ -40,10 +41,13 @@ _PROGRAMS = {
 }
 
 #: Cells that nextpnr counts as lookup tables, multipliers and block RAMs, with what each is worth.
-_CELLS: dict[Family, dict[str, dict[str, int]]] = {
+_CELLS: dict[Family, dict[str, dict[str, float]]] = {
     "ecp5": {"lut": {"TRELLIS_COMB": 1}, "dsp": {"MULT18X18D": 1}, "bram": {"DP16KD": 1}},
     "ice40": {"lut": {"ICESTORM_LC": 1}, "dsp": {"ICESTORM_DSP": 1}, "bram": {"ICESTORM_RAM": 1}},
-    "gowin": {"lut": {"LUT4": 1}, "dsp": {"MULT9X9": 1}, "bram": {"BSRAM": 1}},
+    "gowin": {"lut": {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4},
+              "dsp": {"MULT9X9": 0.5, "MULT18X18": 1, "MULT36X36": 4, "MULTALU18X18": 1,
+                      "MULTADDALU18X18": 2, "MULTALU36X18": 2},
+              "bram": {"BSRAM": 1}},
 }
 #: Beginnings of the names of flip-flops in Yosys's netlist.
 _FLIP_FLOPS: dict[Family, str] = {"ecp5": "TRELLIS_FF", "ice40": "SB_DFF", "gowin": "DFF"}
@@ -206,23 +210,36 @@ def run_plan(board: Board, plan: Plan, folder: Path, *,
 def read_report(family: Family, folder: Path) -> Report:
     """Read what Yosys and nextpnr left in the folder of a build."""
     timing = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
-    used = {name: cells["used"] for name, cells in timing["utilization"].items()}
-    counts = {kind: sum(worth * used.get(name, 0) for name, worth in cells.items())
-              for kind, cells in _CELLS[family].items()}
+    counts = count_cells(
+        family, {name: cells["used"] for name, cells in timing["utilization"].items()}, folder)
     clock, worst = min(timing["fmax"].items(),
                        key=lambda item: item[1]["achieved"] / item[1]["constraint"])
     path = next((path["path"] for path in timing["critical_paths"]
                  if path["from"].endswith(clock) and path["to"].endswith(clock)), None)
     ends = (path[0]["from"]["cell"], path[-1]["to"]["cell"]) if path else ("", "")
-    return Report(**counts, ff=_flip_flops(family, folder / _NETLISTS[family]),
-                  fmax_mhz=round(worst["achieved"], 2), target_mhz=round(worst["constraint"], 2),
-                  critical_path=ends)
+    return Report(**counts, fmax_mhz=round(worst["achieved"], 2),
+                  target_mhz=round(worst["constraint"], 2), critical_path=ends)
 
 
-def _flip_flops(family: Family, netlist: Path) -> int:
-    modules = json.loads(netlist.read_text(encoding="utf-8"))["modules"]
-    cells = Counter(cell["type"] for cell in modules[_TOP]["cells"].values())
-    return sum(count for name, count in cells.items() if name.startswith(_FLIP_FLOPS[family]))
+def count_cells(family: Family, used: Mapping[str, int], folder: Path) -> dict[str, int]:
+    """Count lookup tables, flip-flops, multipliers and block RAMs.
+
+    Parameters
+    ----------
+    family : :data:`eieio.model.area.Family`
+        Family of the FPGA.
+    used : mapping of :class:`str` to :class:`int`
+        Cells by nextpnr's names for them.
+    folder : :class:`pathlib.Path`
+        Folder of the build, with Yosys's netlist.
+    """
+    netlist = json.loads((folder / _NETLISTS[family]).read_text(encoding="utf-8"))
+    cells = Counter(cell["type"] for cell in netlist["modules"][_TOP]["cells"].values())
+    flip_flops = sum(count for name, count in cells.items()
+                     if name.startswith(_FLIP_FLOPS[family]))
+    return {"ff": flip_flops} | {
+        kind: math.ceil(sum(worth * used.get(name, 0) for name, worth in kinds.items()))
+        for kind, kinds in _CELLS[family].items()}
 
 
 def _find(name: str) -> str:

@@ -13,7 +13,7 @@ _PLACE_AND_ROUTE = r"""
         {{get_override("nextpnr_opts")|options}}
         --log {{name}}.tim
         --device {{platform.part}}
-        --vopt family={{platform.family}}
+        --vopt family={{platform._chipdb_device}}
         --vopt cst={{name}}.cst
         --json {{name}}.syn.json
         --write {{name}}.pnr.json
