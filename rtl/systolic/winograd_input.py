@@ -1,12 +1,16 @@
 """Winograd's input: transforms tiles of pixels, and keeps them for the array."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import memory, wiring
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.winograd import integer_transform, toom_cook
 from eieio.rtl.emit import shared
+from eieio.rtl.vendor.block_ram import add_block_ram
 from eieio.rtl.winograd.delay import delayed
 from eieio.rtl.winograd.input_transform import InputTransform
 
@@ -202,30 +206,26 @@ class WinogradInput(wiring.Component):
                         read_addr.eq(next_addr),
                     ]
 
-        words = []
+        words: list[Value] = []
         for number in range(n):
-            bank = memory.Memory(shape=unsigned(self.lanes * self.data_width), depth=2 * middle,
-                                 init=[])
-            m.submodules[f"row_{number}"] = bank
-            write = bank.write_port()
-            read = bank.read_port()
-            word = Signal(self.lanes * self.data_width, name=f"word_{number}", reset_less=True)
+            bank = add_block_ram(m, f"row_{number}", platform,
+                                 width=self.lanes * self.data_width, depth=2 * middle)
             m.d.comb += [
-                write.en.eq(write_valid),
-                write.addr.eq(write_addr),
-                write.data.eq(Cat(lane.o_column.word_select(number, self.data_width)
-                                  for lane in lanes)),
-                read.en.eq(1),
-                read.addr.eq(read_addr),
+                bank.write_en.eq(write_valid),
+                bank.write_addr.eq(write_addr),
+                bank.write_data.eq(Cat(lane.o_column.word_select(number, self.data_width)
+                                       for lane in lanes)),
+                bank.read_addr.eq(read_addr),
             ]
-            m.d.sync += word.eq(read.data)  # Packs into the block RAM's output register.
-            words.append(word)
-        rows = [Signal.like(row, name=f"row_behind_{stage}") for stage in ("memory", "register")]
-        m.d.sync += [
-            rows[0].eq(row),
-            rows[1].eq(rows[0]),
-            self.o_word.eq(Array(words)[rows[1]]),
-        ]
+            words.append(bank.read_data)
+        # One bit a memory selects faster than the row's number does.
+        row_read = Signal.like(row)
+        selected = Signal(n)
+        m.d.sync += row_read.eq(row)
+        for number, word in enumerate(words):
+            m.d.sync += selected[number].eq(row_read == number)
+            words[number] = Mux(selected[number], word, 0)
+        m.d.sync += self.o_word.eq(reduce(or_, words))
         m.d.comb += self.o_valid.eq(delayed(m, self.read_valid, self.read_latency, "read"))
         return m
 
