@@ -52,9 +52,6 @@ def fit(network_or_config: Path | None, board: Board, samples: Path | None,
     choices = [options["pes"]] if "pes" in options else [1 << power for power in range(9)]
     with progress("Fitting"):
         found = list(_configurations(board, network, taken, options, choices))
-    if not found:
-        raise InputError("Options must suit an engine of some size from 1 to 256 processing "
-                         "elements")
     write_json(json_file, {
         "board": board.name, "engine": engine, "network": network.name if network else None,
         "clock_mhz": board.clock_hz / 1e6, "capacity": _resources(board.capacity),
@@ -70,7 +67,12 @@ def fit(network_or_config: Path | None, board: Board, samples: Path | None,
 
 def _configurations(board: Board, network: SharedNetwork | None, samples: Samples | None,
                     options: dict[str, Any], choices: list[int]) -> Iterator[dict[str, Any]]:
-    """Describe the engines, from the smallest on until one is more than twice too large."""
+    """Describe the engines, from the smallest on until one is more than twice too large.
+
+    Those that cannot be are left out, as with column groups that do not divide the processing
+    elements; if none can be, the last one's error is raised.
+    """
+    described = False
     for pes in choices:
         compiled = None
         try:
@@ -80,10 +82,10 @@ def _configurations(board: Board, network: SharedNetwork | None, samples: Sample
             else:
                 config = SparseConfig.from_dict(options | {"pes": pes})
         except InputError:
-            # Such as column groups that do not divide so few processing elements.
-            if len(choices) == 1:
+            if not described and pes == choices[-1]:
                 raise
             continue
+        described = True
         area = estimate(config, board.family)
         beyond = area.beyond(board.capacity)
         figures: dict[str, Any] = {

@@ -2,10 +2,12 @@
 
 import json
 import zlib
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 
+from eieio.model.area import Family
 from eieio.model.errors import InputError
 from eieio.rtl.boards import build
 from eieio.rtl.boards.find import find_board
@@ -42,20 +44,21 @@ COMMANDS = (["yosys", "top.ys"], ["nextpnr-ecp5"], ["ecppack", "top.config"])
 def test_runs_all_steps(tools: Path, tmp_path: Path) -> None:
     steps = []
 
-    def progress(step: str) -> build.nullcontext[None]:
+    def progress(step: str) -> AbstractContextManager[None]:
         steps.append(step)
-        return build.nullcontext()
+        return nullcontext()
 
     report, bitstream = build.run_plan(find_board("ulx3s-85f"), plan_of(*COMMANDS),
                                        tmp_path / "new" / "build", progress=progress)
     assert steps == ["Synthesizing", "Placing and routing", "Packing the bitstream"]
+    assert bitstream is not None
     assert bitstream == tmp_path / "new" / "build" / "top.bit"
     assert bitstream.read_text() == "bitstream"
     assert report.met
 
 
 @pytest.mark.parametrize("family", ["ecp5", "ice40", "gowin"])
-def test_reads_reports(family: build.Family) -> None:
+def test_reads_reports(family: Family) -> None:
     report = build.read_report(family, RECORDED / family)
     expected = json.loads((RECORDED / family / "expected.json").read_text())
     for name, value in expected.items():
@@ -86,14 +89,14 @@ def test_reports_the_error_of_a_tool(tools: Path, tmp_path: Path) -> None:
 def test_refuses_two_drivers(tools: Path, tmp_path: Path) -> None:
     script(tools / "yosys", "echo 'Warning: Driver-driver conflict for \\p [0] between cells' "
            "> top.rpt")
-    with pytest.raises(build.SynthesisError, match="^Yosys found a signal with two drivers: "):
+    with pytest.raises(build.SynthesisError, match=r"^Yosys found a signal with two drivers: "):
         build.run_plan(find_board("ulx3s-85f"), plan_of(*COMMANDS), tmp_path / "build")
 
 
 def test_refuses_a_missing_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YOSYS", "no-such-yosys")
-    with pytest.raises(InputError, match="^Synthesis needs the program 'no-such-yosys', which is "
-                       "not installed$"):
+    with pytest.raises(InputError, match=r"^Synthesis needs the program 'no-such-yosys', which "
+                       r"is not installed$"):
         build.run_plan(find_board("ulx3s-85f"), plan_of(*COMMANDS), tmp_path / "build")
     assert not (tmp_path / "build").exists()
 

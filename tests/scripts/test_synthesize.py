@@ -1,0 +1,120 @@
+"""``eieio synthesize``, with programs that leave recorded reports in place of the tools."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from eieio.model.sparse.config import SparseConfig
+from eieio.scripts import steps, synthesize
+
+RECORDED = Path(__file__).parents[1] / "rtl" / "boards" / "recorded"
+KEYS = {"lut", "ff", "dsp", "bram", "fmax_mhz", "target_mhz", "bitstream"}
+
+
+@pytest.fixture(autouse=True)
+def without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand for Yosys, nextpnr and the packer, and leave Verilog out."""
+    for variable, text in (
+            ("YOSYS", f"cp {RECORDED}/ecp5/top.json {RECORDED}/ecp5/top.rpt ."),
+            ("NEXTPNR_ECP5", f"cp ${{REPORT:-{RECORDED}/ecp5/top.report.json}} top.report.json"),
+            ("ECPPACK", "printf bitstream > top.bit")):
+        program = tmp_path / variable.lower()
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv(variable, str(program))
+    monkeypatch.setattr(steps, "emit_engine", lambda config: {
+        "sparse_engine.v": f"// {config.label}\n"})
+    monkeypatch.setattr(synthesize, "emit_system", lambda config, board, setting, baud: {
+        "system.v": f"// {config.label}, {setting.output_hz:.0f} Hz, {baud} baud\n"})
+
+
+def test_synthesizes_a_network(eieio: Callable[..., Result], network: Path, samples: Path,
+                               tmp_path: Path) -> None:
+    out, report = tmp_path / "design", tmp_path / "report.json"
+    result = eieio("synthesize", network, "--samples", samples, "--pes", 2, "--board", "ulx3s-85f",
+                   "--clock", 80, "--seed", 3, "--out", out, "--json", report)
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(report.read_text())
+    assert set(figures) >= KEYS
+    assert (figures["lut"], figures["ff"], figures["dsp"], figures["bram"]) == (55, 94, 1, 1)
+    assert figures["bitstream"] == str(out / "ulx3s-85f.bit")
+    assert (out / "ulx3s-85f.bit").read_text() == "bitstream"
+    assert figures["config"]["pes"] == 2
+    assert figures["inferences_per_second"] == pytest.approx(
+        80e6 / figures["cycles_per_inference"])
+    assert "--seed 3" in (out / "board" / "build_top.sh").read_text()
+    assert "80000000 Hz" in (out / "board" / "system.v").read_text()
+    assert {"design.json", "network.image", "rtl"} <= {path.name for path in out.iterdir()}
+    assert "Inferences a second" in result.stdout
+    assert "openFPGALoader -b ulx3s" in result.stdout
+
+
+def test_synthesizes_a_configuration_again(eieio: Callable[..., Result], tmp_path: Path) -> None:
+    config, out = tmp_path / "engine.json", tmp_path / "design"
+    config.write_text(json.dumps({"pes": 2, "entry_depth": 512}))
+    for pes in (2, 4):
+        result = eieio("synthesize", config, "--pes", pes, "--board", "ulx3s-85f", "--out", out)
+        assert result.exit_code == 0, result.stderr
+        design = json.loads((out / "design.json").read_text())
+        assert design["config"] == SparseConfig(pes=pes, entry_depth=512).to_dict()
+    assert "Inferences a second" not in result.stdout
+
+
+def test_fails_if_timing_fails(eieio: Callable[..., Result], tmp_path: Path,
+                               monkeypatch: pytest.MonkeyPatch) -> None:
+    timing = json.loads((RECORDED / "ecp5" / "top.report.json").read_text())
+    clock, = timing["fmax"].values()
+    clock |= {"achieved": 81.26, "constraint": 100}
+    (tmp_path / "slow.json").write_text(json.dumps(timing))
+    monkeypatch.setenv("REPORT", str(tmp_path / "slow.json"))
+    config, report = tmp_path / "engine.json", tmp_path / "report.json"
+    config.write_text("{}")
+    result = eieio("synthesize", config, "--board", "ulx3s-85f", "--out", tmp_path / "design",
+                   "--json", report)
+    assert result.exit_code == 1
+    assert result.stderr == ("eieio: Timing fails: 81.3 MHz, but the clock is 100 MHz; try another "
+                             "--seed, or --clock 81\n")
+    figures = json.loads(report.read_text())
+    assert figures["bitstream"] is None
+    assert (figures["fmax_mhz"], figures["target_mhz"]) == (81.26, 100)
+    assert not (tmp_path / "design" / "ulx3s-85f.bit").exists()
+
+
+def test_tells_what_the_pll_makes(eieio: Callable[..., Result], tmp_path: Path) -> None:
+    config = tmp_path / "engine.json"
+    config.write_text("{}")
+    result = eieio("synthesize", config, "--board", "ulx3s-85f", "--out", tmp_path / "design",
+                   "--clock", 9.7)
+    assert result.exit_code == 0, result.stderr
+    assert "the PLL makes 9.375 MHz, the nearest clock below 9.7 MHz" in result.stderr
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--board", "nonesuch"), "'nonesuch' is not one of"),
+    (("--board", "ulx3s-85f", "--clock", "1000"), "Clock must be one that the board's PLL"),
+    (("--board", "ulx3s-85f", "--pes", "0"), "Option pes must be an integer from 1 to 256"),
+    ((), "Missing option '--board'"),
+])
+def test_refuses(eieio: Callable[..., Result], tmp_path: Path, arguments: tuple[str, ...],
+                 message: str) -> None:
+    config = tmp_path / "engine.json"
+    config.write_text("{}")
+    result = eieio("synthesize", config, *arguments, "--out", tmp_path / "design")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "design").exists()
+
+
+def test_reports_a_tool_that_fails(eieio: Callable[..., Result], tmp_path: Path,
+                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXTPNR_ECP5", "false")
+    config = tmp_path / "engine.json"
+    config.write_text("{}")
+    result = eieio("synthesize", config, "--board", "ulx3s-85f", "--out", tmp_path / "design")
+    assert result.exit_code == 2
+    assert result.stderr == (f"eieio: false failed: no message (logs: "
+                             f"{tmp_path / 'design' / 'board'})\n")
