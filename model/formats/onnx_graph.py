@@ -771,6 +771,9 @@ class _Importer:
         sliding = resolve(attributes, (kernel[0], kernel[1]), (height, width))
         if sliding.dilation != (1, 1):
             raise ValueError(f"must have dilations (1, 1), not {sliding.dilation}")
+        if not sliding.fits:
+            raise ValueError(f"must have pads of less than the window, {sliding.kernel}, not "
+                             f"{sliding.padding}")
         window = sliding.window()
         if not maximum and attributes.get("count_include_pad", 0) \
                 and sliding.padding != ((0, 0), (0, 0)):
