@@ -1,10 +1,10 @@
 """Image frame receiver: checks the frame around an image, and hands the image on."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from eieio.model.image_frame import MAGIC
+from eieio.model.image_frame import HEADER_WORDS, MAGIC
 from eieio.model.registers import ShellError
 from eieio.rtl.bus.crc32 import Crc32
 from eieio.rtl.bus.skid_buffer import SkidBuffer, beat_layout
@@ -17,7 +17,7 @@ SETTLE_CYCLES = 16
 
 
 class ImageFrameReceiver(wiring.Component):
-    """Takes frames, see :mod:`eieio.model.image_frame`, a word a cycle.
+    """Takes frames, see :mod:`eieio.model.image_frame`; of an image, a word a cycle.
 
     The engine gets the image while its CRC is computed. What counts as loaded is decided here: an
     image is, from the end of its frame on, if the frame was good and the engine took it; until the
@@ -43,7 +43,7 @@ class ImageFrameReceiver(wiring.Component):
     engine_failed : ``In(1)``
         The engine reports an error.
     busy : ``Out(1)``
-        A frame is offered, has begun, or is not settled yet.
+        A frame was offered in the cycle before, has begun, or is not settled yet.
     loaded : ``Out(1)``
         An image is loaded.
     accepted : ``Out(1)``
@@ -115,36 +115,52 @@ class ImageFrameReceiver(wiring.Component):
         with m.If(moves & self.o.payload.last):
             m.d.sync += ended.eq(1)
 
+        m.d.sync += self.busy.eq(1)
         m.d.comb += [
-            self.busy.eq(1),
             buffer.i.payload.data.eq(word),
             buffer.i.payload.last.eq(left_is_one | last),
             self.quiet.eq(begun),
         ]
-        with m.FSM() as fsm:
-            m.d.comb += first.eq(fsm.ongoing("MAGIC"))
-
-            def header(refused: Value, error: ShellError, following: str) -> None:
-                m.d.comb += self.i.ready.eq(1)
+        position = Signal(range(HEADER_WORDS))
+        wrong = Signal(HEADER_WORDS)  # What the word would be at each position of the header.
+        was_last = Signal()
+        errors = (ShellError.FRAME_MAGIC, ShellError.FRAME_CONFIGURATION, ShellError.FRAME_EMPTY)
+        with m.FSM():
+            with m.State("HEADER"):
+                m.d.comb += [
+                    self.i.ready.eq(1),
+                    first.eq(position == 0),
+                ]
+                m.d.sync += [
+                    self.busy.eq(self.i.valid | ~first),
+                    good.eq(1),
+                    ended.eq(0),
+                    settled.eq(0),
+                    wrong.eq(Cat(word != MAGIC, word != self.fingerprint, word == 0)),
+                    was_last.eq(last),
+                    left.eq(word),
+                    left_is_one.eq(word == 1),
+                ]
                 with m.If(self.i.valid):
-                    with m.If(refused | last):
-                        m.d.sync += self.error.eq(Mux(refused, error, ShellError.FRAME_SHORT))
-                        with m.If(last):
-                            m.next = "MAGIC"
-                        with m.Else():
-                            m.next = "DROP"
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                refused = wrong.bit_select(position, 1)
+                with m.If(refused | was_last):
+                    m.d.sync += [
+                        position.eq(0),
+                        self.error.eq(Mux(refused, Array(errors)[position],
+                                          ShellError.FRAME_SHORT)),
+                    ]
+                    with m.If(was_last):
+                        m.next = "HEADER"
                     with m.Else():
-                        m.next = following
-
-            with m.State("MAGIC"):
-                m.d.comb += self.busy.eq(self.i.valid)
-                m.d.sync += [good.eq(1), ended.eq(0), settled.eq(0)]
-                header(word != MAGIC, ShellError.FRAME_MAGIC, "CONFIGURATION")
-            with m.State("CONFIGURATION"):
-                header(word != self.fingerprint, ShellError.FRAME_CONFIGURATION, "COUNT")
-            with m.State("COUNT"):
-                m.d.sync += [left.eq(word), left_is_one.eq(word == 1)]
-                header(word == 0, ShellError.FRAME_EMPTY, "HOLD")
+                        m.next = "DROP"
+                with m.Elif(position == HEADER_WORDS - 1):
+                    m.d.sync += position.eq(0)
+                    m.next = "HOLD"
+                with m.Else():
+                    m.d.sync += position.eq(position + 1)
+                    m.next = "HEADER"
             with m.State("HOLD"):
                 with m.If(~self.hold):
                     m.d.sync += begun.eq(1)
@@ -175,7 +191,7 @@ class ImageFrameReceiver(wiring.Component):
                     with m.If(begun):
                         m.next = "SETTLE"
                     with m.Else():
-                        m.next = "MAGIC"
+                        m.next = "HEADER"
             with m.State("SETTLE"):
                 with m.If(ended):
                     m.d.sync += settled.eq(settled + 1)
@@ -194,5 +210,5 @@ class ImageFrameReceiver(wiring.Component):
             with m.State("RELEASE"):
                 # `discard` is 1 now, if at all; in the next cycle the engine's error is gone.
                 m.d.sync += begun.eq(0)
-                m.next = "MAGIC"
+                m.next = "HEADER"
         return m
