@@ -252,8 +252,9 @@ def test_stepping(config_groups: tuple[SparseConfig, int], seed: int, rows: int,
 
 
 # Of the cycles of a layer: 5 until the first column is taken, 6 until it is fired, 5 until its
-# first entry is decoded; then the decoding; 2 until the PE is idle and 4 until the first accumulator
-# is read; one read for each word beyond the first; and 16 for read, bias and requantization.
+# first entry is decoded; then the decoding; 2 until the PE is idle and 4 until the first
+# accumulator is read; one read for each word beyond the first; and 16 for read, bias and
+# requantization.
 BEGIN, END = 5 + 6 + 5, 2 + 4 + 16
 
 
