@@ -180,8 +180,7 @@ def golden_tensors(compiled: CompiledGraph, x: NDArray[np.int8]) -> list[NDArray
 
 def compare(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, stall: float = 0.0,
             folder: Path | None = None) -> Comparison:
-    """Run inputs of shape (inferences, batch, ...) on the RTL and both models, and compare it all.
-    """
+    """Run inputs of shape (inferences, batch, ...) on the RTL and both models, and compare."""
     golden = golden_tensors(compiled, x)
     timing = time_graph(compiled.config, [layer.work for layer in compiled.layers])
     rtl = run_rtl(compiled, x, built, stall=stall, folder=folder, max_cycles=2 * timing.cycles)

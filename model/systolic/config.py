@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import gcd
+from typing import Any, Self
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
@@ -25,8 +26,8 @@ class SystolicConfig(EngineConfig):
         Processing elements along a side of the array, 1 to 256 each. A row takes one activation
         of a vector, a column gives one sum.
     activation_width, weight_width : :class:`int`
-        Bits of the array's operands, 4 to 18, both signed; for a whole engine at least 8. Winograd's
-        transforms widen them: see :meth:`for_winograd`.
+        Bits of the array's operands, 4 to 18, both signed; for a whole engine at least 8.
+        Winograd's transforms widen them: see :meth:`for_winograd`.
     accumulator_width : :class:`int`
         Bits of an accumulator, 16 to 48; for a whole engine at most 32.
     product_stages : :class:`int`
@@ -108,9 +109,8 @@ class SystolicConfig(EngineConfig):
                                  f"{self.winograd}, not {getattr(self, name)}")
 
     @classmethod
-    def for_winograd(cls, m: int, **options: int) -> "SystolicConfig":
-        """Make the configuration whose operands are as wide as F(m x m, 3 x 3) needs, or 8 for m=0.
-        """
+    def for_winograd(cls, m: int, **options: Any) -> Self:
+        """Make the configuration whose operands are as wide as F(m x m, 3 x 3) needs; 8 for m=0."""
         if m:
             transform = _transform(m)
             options = {"activation_width": transform.data_width(ACTIVATION_BITS),

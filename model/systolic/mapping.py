@@ -336,7 +336,7 @@ class _Compiler:
             if isinstance(operator, Add) and not self.config.residual:
                 raise InputError(f"{_label(operator)}: the engine must be configured with residual "
                                  "to add")
-        if not operators:
+        if all(isinstance(operator, Reshape) for operator in operators):
             raise InputError(f"Network {self.graph.name!r} must have an operator that the engine "
                              "computes")
         return operators, tuple(host), result
@@ -388,6 +388,8 @@ class _Compiler:
         """Shape in the buffer of each tensor that is not an alias."""
         shapes: dict[str, tuple[int, int, int]] = {}
         tensors = {tensor.name: tensor for tensor in self.graph.tensors}
+        vectors = {operator.output.name for operator in operators
+                   if isinstance(operator, FullyConnected)}
         for name in {aliases[name] for name in aliases}:
             shape = tensors[name].shape
             if name == self.graph.input.name:
@@ -395,6 +397,8 @@ class _Compiler:
                 images = [tensors[other].shape for other, root in aliases.items()
                           if root == name and len(tensors[other].shape) == 3]
                 shape = images[0] if images else shape
+            elif name in vectors:
+                shape = (math.prod(shape),)
             if len(shape) > 3:
                 raise InputError(f"Tensor {name!r} must have at most 3 axes, not shape {shape}")
             height, width, channels = (1,) * (3 - len(shape)) + shape
@@ -505,6 +509,10 @@ class _Compiler:
         if count > _MAX_AVERAGED:
             raise InputError(f"{_label(operator)}: a window must have at most {_MAX_AVERAGED} "
                              f"elements to average, not {count}")
+        needed = (128 * count).bit_length() + 1
+        if needed > self.config.accumulator_width:
+            raise InputError(f"{_label(operator)}: option accumulator_width must be at least "
+                             f"{needed}, not {self.config.accumulator_width}")
         return (1 << 31) // count + 1, 0, 0
 
     def _pad(self, operator: Pad, source: Placement, destination: Placement) -> None:
@@ -585,6 +593,12 @@ class _Compiler:
 
     def _add(self, operator: Add, sources: list[Placement], destination: Placement) -> None:
         config = self.config
+        shape = destination.height, destination.width, destination.channels
+        for tensor, source in zip(operator.inputs, sources, strict=True):
+            if (source.height, source.width, source.channels) != shape:
+                raise InputError(f"{_label(operator)}: operand {tensor.name!r} must have been "
+                                 f"computed in the shape {shape}, not "
+                                 f"{(source.height, source.width, source.channels)}")
         (first, second, multiplier), (first_shift, second_shift, shift) = (
             operator.multipliers, operator.shifts)
         parameters = self._store_parameters(
@@ -655,7 +669,7 @@ class _Compiler:
             Field.SLOTS: (work.slots, reuse),
             Field.DESTINATION_STEP: (destination.words, work.last_groups),
             Field.DESTINATION_SIZE: (destination.height, destination.width),
-            Field.DESTINATION_ROW_STEP: (output_row, m * output_row if work.winograd else 0),
+            Field.DESTINATION_ROW_STEP: (output_row, m * output_row) if work.winograd else (0, 0),
         }
         for field, values in pairs.items():
             if max(values) >= _FIELD:
@@ -683,11 +697,7 @@ class _Compiler:
         """Biases, with the zero point of the input taken into account, and factors by channel."""
         sums = operator.weight.astype(np.int64)
         magnitudes = np.abs(sums)
-        axes = tuple(axis for axis in range(sums.ndim) if sums.shape[axis] != operator.channels)
-        if isinstance(operator, DepthwiseConv2D):
-            axes = (0, 1)
-        else:
-            axes = tuple(range(1, sums.ndim))
+        axes = (0, 1) if isinstance(operator, DepthwiseConv2D) else tuple(range(1, sums.ndim))
         bias = operator.bias - operator.input.zero_point * sums.sum(axis=axes)
         right = np.maximum(operator.shift, 0).astype(np.int64)
         left = np.maximum(-operator.shift.astype(np.int64), 0)

@@ -13,7 +13,7 @@ modulo the size of an address, so that a window may begin outside of the image.
 
 from enum import IntEnum, IntFlag
 
-__all__ = ["DESCRIPTOR_WORDS", "Field", "Flag", "LEFT_SHIFT_MAXIMUM", "Operation", "Target"]
+__all__ = ["DESCRIPTOR_WORDS", "LEFT_SHIFT_MAXIMUM", "Field", "Flag", "Operation", "Target"]
 
 #: Words from one descriptor to the next.
 DESCRIPTOR_WORDS = 32

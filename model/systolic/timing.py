@@ -96,12 +96,12 @@ class GraphTiming:
 
 
 def slot_minimum(config: SystolicConfig) -> int:
-    """Fewest cycles of a slot: a tile's weights must load, and an accumulator be written again."""
+    """Fewest cycles of a slot: its weights must load, and an accumulator be written again."""
     return max(config.rows, ACCUMULATOR_PERIOD)
 
 
 def phase_lead(config: SystolicConfig) -> int:
-    """Reads of a phase that may be left when words that replace its tiles begin to be read.
+    """Return how many reads of a phase may be left when what replaces its tiles is read.
 
     The first of them is written so many cycles later: a whole tile must come and be transformed.
     """

@@ -1,13 +1,15 @@
 """Accumulators: two banks of sums or maxima, one computed while the other one is read."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field, Flag
 from eieio.rtl.systolic.descriptor import DESCRIPTOR, pair
+from eieio.rtl.vendor.block_ram import add_block_ram
+from eieio.rtl.winograd.delay import delayed
 
 __all__ = ["Accumulators"]
 
@@ -92,16 +94,15 @@ class Accumulators(wiring.Component):
             m.d.sync += [addr.eq(0), bank.eq(0), fresh.eq(1), sweeps_left.eq(sweeps)]
 
         # Read, add, write: three cycles.
-        stages = [(self.i_valid, addr, bank, fresh, pass_last)]
-        for stage in range(3):
-            stages.append(tuple(Signal.like(signal, name=f"{name}_{stage}") for name, signal in zip(
-                ("valid", "addr", "bank", "fresh", "pass_last"), stages[-1], strict=True)))
-            m.d.sync += [new.eq(old) for new, old in zip(stages[-1], stages[-2], strict=True)]
-        valid, write_addr, write_bank, _, _ = stages[3]
+        def after(signal: Signal, cycles: int) -> Value:
+            return delayed(m, signal, cycles, f"{signal.name}_{cycles}")
+
+        valid, write_addr, write_bank = (after(signal, 3) for signal in (self.i_valid, addr, bank))
+        add_bank, add_fresh = after(bank, 2), after(fresh, 2)
         sums = [Signal.like(self.i_sums.as_value(), name=f"sums_{stage}", reset_less=True)
                 for stage in range(2)]
         m.d.sync += [sums[0].eq(self.i_sums.as_value()), sums[1].eq(sums[0]),
-                     self.pass_done.eq(stages[3][4])]
+                     self.pass_done.eq(after(pass_last, 3))]
         before = Signal(config.columns * width)
         results = Signal(config.columns * width, reset_less=True)
         maximum = Signal()
@@ -109,33 +110,27 @@ class Accumulators(wiring.Component):
 
         reads = []
         for number in range(2):
-            accumulators = memory.Memory(shape=unsigned(config.columns * width),
-                                         depth=config.accumulator_depth, init=[])
-            m.submodules[f"bank_{number}"] = accumulators
-            write = accumulators.write_port()
-            read = accumulators.read_port()
-            word = Signal(config.columns * width, name=f"word_{number}", reset_less=True)
-            m.d.sync += word.eq(read.data)
-            reads.append(word)
+            ram = add_block_ram(m, f"bank_{number}", platform, width=config.columns * width,
+                                depth=config.accumulator_depth)
+            reads.append(ram.read_data)
             # The bank that is not computed is read.
             m.d.comb += [
-                read.en.eq(1),
-                read.addr.eq(Mux(self.i_valid & (bank == number), addr, self.read_addr)),
-                write.en.eq(valid & (write_bank == number)),
-                write.addr.eq(write_addr),
-                write.data.eq(results),
+                ram.read_addr.eq(Mux(self.i_valid & (bank == number), addr, self.read_addr)),
+                ram.write_en.eq(valid & (write_bank == number)),
+                ram.write_addr.eq(write_addr),
+                ram.write_data.eq(results),
             ]
         read_bank = Signal(2)
         m.d.sync += read_bank.eq(Cat(self.read_bank, read_bank))
         m.d.comb += [
-            before.eq(Mux(stages[2][2], reads[1], reads[0])),
+            before.eq(Mux(add_bank, reads[1], reads[0])),
             self.o_accumulators.as_value().eq(Mux(read_bank[1], reads[1], reads[0])),
         ]
         for column in range(config.columns):
             new = sums[1].word_select(column, config.sum_width).as_signed()
             old = before.word_select(column, width).as_signed()
             result = results.word_select(column, width)
-            with m.If(stages[2][3] | (maximum & (new >= old))):
+            with m.If(add_fresh | (maximum & (new >= old))):
                 m.d.sync += result.eq(new)
             with m.Elif(maximum):
                 m.d.sync += result.eq(old)

@@ -1,11 +1,12 @@
 """Activation buffer: all tensors between layers."""
 
 from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
+from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["ActivationBuffer"]
 
@@ -25,7 +26,7 @@ class ActivationBuffer(wiring.Component):
     word : ``Out``
         Its activations, two cycles later.
     write_valid, write_addr, write_group, write_data : ``In``
-        Group of a word to write. A read in the same cycle sees the word before.
+        Group of a word to write. A read of that word in the same cycle is undefined.
     """
 
     read_addr: Signal
@@ -52,16 +53,14 @@ class ActivationBuffer(wiring.Component):
         config = self.config
         group_width = config.lanes * ACTIVATION_BITS
 
-        m.submodules.activations = activations = memory.Memory(
-            shape=unsigned(config.rows * ACTIVATION_BITS), depth=config.activation_depth, init=[])
-        write = activations.write_port(granularity=group_width)
-        read = activations.read_port()
-        m.d.comb += [
-            read.en.eq(1),
-            read.addr.eq(self.read_addr),
-            write.addr.eq(self.write_addr),
-            write.data.eq(self.write_data.replicate(config.word_groups)),
-            write.en.eq(self.write_valid << self.write_group),
-        ]
-        m.d.sync += self.word.eq(read.data)
+        for group in range(config.word_groups):
+            ram = add_block_ram(m, f"group_{group}", platform, width=group_width,
+                                depth=config.activation_depth)
+            m.d.comb += [
+                ram.read_addr.eq(self.read_addr),
+                self.word.word_select(group, group_width).eq(ram.read_data),
+                ram.write_en.eq(self.write_valid & (self.write_group == group)),
+                ram.write_addr.eq(self.write_addr),
+                ram.write_data.eq(self.write_data),
+            ]
         return m

@@ -10,18 +10,51 @@ from eieio.model.systolic.program import Field, Flag
 from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
 from eieio.rtl.systolic.pass_counter import PassCounter
 
-__all__ = ["Drain", "group_signature"]
+__all__ = ["Drain", "GroupInterface", "GroupSignature"]
 
 
-def group_signature(config: SystolicConfig) -> wiring.Signature:
-    """Signature of what is known of a group of activations before it is computed."""
-    return wiring.Signature({
-        "valid": Out(1),
-        "last": Out(1),
-        "addr": Out(unsigned(ceil_log2(config.activation_depth))),
-        "group": Out(range(config.word_groups)),
-        "parameter_addr": Out(unsigned(ceil_log2(config.parameter_depth))),
-    })
+class GroupInterface(wiring.PureInterface):
+    """Interface of :class:`GroupSignature`."""
+
+    valid: Signal
+    last: Signal
+    addr: Signal
+    group: Signal
+    parameter_addr: Signal
+
+
+class GroupSignature(wiring.Signature):
+    """What is known of a group of activations before it is computed.
+
+    Parameters
+    ----------
+    config : :class:`SystolicConfig`
+        Configuration.
+
+    Members
+    -------
+    valid : ``Out(1)``
+        There is a group.
+    last : ``Out(1)``
+        It is the last one of the layer.
+    addr, group : ``Out``
+        Word of the activation buffer, and group in it, to write.
+    parameter_addr : ``Out``
+        Address of its biases and factors.
+    """
+
+    def __init__(self, config: SystolicConfig) -> None:
+        super().__init__({
+            "valid": Out(1),
+            "last": Out(1),
+            "addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "group": Out(range(config.word_groups)),
+            "parameter_addr": Out(unsigned(ceil_log2(config.parameter_depth))),
+        })
+
+    def create(self, *, path: tuple[str | int, ...] = (), src_loc_at: int = 0) -> GroupInterface:
+        """Create an interface."""
+        return GroupInterface(self, path=path, src_loc_at=1 + src_loc_at)
 
 
 class Drain(wiring.Component):
@@ -48,7 +81,7 @@ class Drain(wiring.Component):
         Accumulators to read.
     read_group : ``Out``
         Group of columns to take of them; comes with ``o``.
-    o : ``Out(group_signature(config))``
+    o : ``Out(GroupSignature(config))``
         Group of activations, one cycle after its read. ``last`` is that of the layer.
     """
 
@@ -60,7 +93,7 @@ class Drain(wiring.Component):
     read_bank: Signal
     read_addr: Signal
     read_group: Signal
-    o: wiring.PureInterface
+    o: GroupInterface
 
     def __init__(self, config: SystolicConfig) -> None:
         self.config = self.parameters = config
@@ -73,7 +106,7 @@ class Drain(wiring.Component):
             "read_bank": Out(1),
             "read_addr": Out(unsigned(ceil_log2(config.accumulator_depth))),
             "read_group": Out(range(config.column_groups)),
-            "o": Out(group_signature(config)),
+            "o": Out(GroupSignature(config)),
         })
 
     def elaborate(self, platform: object) -> Module:

@@ -13,7 +13,7 @@ from eieio.rtl.image_loader import ImageLoader
 from eieio.rtl.systolic.accumulators import Accumulators
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
 from eieio.rtl.systolic.array import SystolicArray
-from eieio.rtl.systolic.drain import Drain
+from eieio.rtl.systolic.drain import Drain, GroupInterface
 from eieio.rtl.systolic.output_lanes import ACCUMULATOR_WIDTH, OutputLanes
 from eieio.rtl.systolic.program_sequencer import ProgramSequencer
 from eieio.rtl.systolic.residual import Residual
@@ -160,7 +160,8 @@ class SystolicEngine(wiring.Component):
         padding = descriptor[Field.QUANTIZATION][:ACTIVATION_BITS]
         pixels = [Mux(inside, buffer.word.word_select(row, ACTIVATION_BITS), padding).as_signed()
                   for row in range(config.rows)]
-        vector = Signal(array.i_activations.shape(), reset_less=True)
+        vector = Signal(data.ArrayLayout(signed(config.activation_width), config.rows),
+                        reset_less=True)
         for row in range(config.rows):
             m.d.sync += vector[row].eq(pixels[row])
         m.d.comb += [
@@ -195,7 +196,7 @@ class SystolicEngine(wiring.Component):
         groups = [(group, chosen.as_value())]
         if config.winograd:
             groups.append(self._connect_winograd(m, winograd, reader, tiles, vector, pixels,
-                                                 accumulators, drain, descriptor, compute))
+                                                 accumulators, descriptor, compute))
         read_addr: Value = Mux(operation == Operation.OUTPUT, output_port.read_addr, reader.o_addr)
         if config.residual:
             m.submodules.residual = residual = Residual(config)
@@ -325,8 +326,8 @@ class SystolicEngine(wiring.Component):
 
     def _connect_winograd(self, m: Module, winograd: Signal, reader: WindowReader,
                           tiles: TileSequencer, vector: data.View, pixels: list[Value],
-                          accumulators: Accumulators, drain: Drain, descriptor: data.View,
-                          compute: Signal) -> tuple[wiring.PureInterface, Value]:
+                          accumulators: Accumulators, descriptor: data.View,
+                          compute: Signal) -> tuple[GroupInterface, Value]:
         """Put Winograd's transforms in front of the array, and behind its accumulators."""
         config = self.config
         m.submodules.transform = transform = WinogradInput(

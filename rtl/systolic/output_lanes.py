@@ -1,7 +1,7 @@
 """Output lanes: bias, shift and requantization of accumulators."""
 
-from amaranth.hdl import Cat, Module, Signal, signed, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -11,6 +11,7 @@ from eieio.model.systolic.program import LEFT_SHIFT_MAXIMUM, Field
 from eieio.rtl.emit import shared
 from eieio.rtl.requantize import Requantize
 from eieio.rtl.systolic.descriptor import DESCRIPTOR
+from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["ACCUMULATOR_WIDTH", "OutputLanes"]
 
@@ -84,23 +85,20 @@ class OutputLanes(wiring.Component):
         config = self.config
         lanes = config.lanes
 
-        def parameters(name: str, width: int, load: Signal, loaded) -> list:
+        def parameters(name: str, width: int, load: Signal, loaded: Value) -> list[Value]:
             """Return the lanes' parameters of the address given two cycles ago."""
-            memories = memory.Memory(shape=unsigned(lanes * width), depth=config.parameter_depth,
-                                     init=[])
-            m.submodules[name] = memories
-            write = memories.write_port(granularity=width)
-            read = memories.read_port()
-            word = Signal(lanes * width, name=f"{name}_word", reset_less=True)
-            m.d.sync += word.eq(read.data)
-            m.d.comb += [
-                read.en.eq(1),
-                read.addr.eq(self.parameter_addr),
-                write.addr.eq(self.load_addr),
-                write.data.eq(loaded.replicate(lanes)),
-                write.en.eq(load),
-            ]
-            return [word.word_select(lane, width) for lane in range(lanes)]
+            words = []
+            for lane in range(lanes):
+                ram = add_block_ram(m, f"{name}_{lane}", platform, width=width,
+                                    depth=config.parameter_depth)
+                m.d.comb += [
+                    ram.read_addr.eq(self.parameter_addr),
+                    ram.write_en.eq(load[lane]),
+                    ram.write_addr.eq(self.load_addr),
+                    ram.write_data.eq(loaded),
+                ]
+                words.append(ram.read_data)
+            return words
 
         biases = parameters("biases", 32, self.load_biases, self.load_data)
         multipliers = parameters("multipliers", MULTIPLIER_WIDTH, self.load_multipliers,

@@ -1,13 +1,14 @@
 """Program sequencer: fetches the descriptors of a program and runs them one after the other."""
 
 from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Operation
 from eieio.rtl.systolic.descriptor import DESCRIPTOR, FETCHED
+from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["ProgramSequencer"]
 
@@ -101,10 +102,8 @@ class ProgramSequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        m.submodules.descriptors = descriptors = memory.Memory(
-            shape=unsigned(32), depth=config.program_depth * DESCRIPTOR_WORDS, init=[])
-        write = descriptors.write_port()
-        read = descriptors.read_port()
+        descriptors = add_block_ram(m, "descriptors", platform, width=32,
+                                    depth=config.program_depth * DESCRIPTOR_WORDS)
         layers = Signal(range(config.program_depth + 1))
         with m.If(self.load_layers):
             m.d.sync += layers.eq(self.load_data)
@@ -113,22 +112,19 @@ class ProgramSequencer(wiring.Component):
 
         # A word a cycle; each moves through all fields until the first one is at its place.
         word = Signal(range(FETCHED + 2))
-        fetched = Signal(32)
         fetching = Signal()
         m.d.comb += [
-            write.en.eq(self.load_descriptor),
-            write.addr.eq(self.load_addr),
-            write.data.eq(self.load_data),
-            read.en.eq(1),
-            read.addr.eq((self.layer << (DESCRIPTOR_WORDS.bit_length() - 1)) | word),
+            descriptors.write_en.eq(self.load_descriptor),
+            descriptors.write_addr.eq(self.load_addr),
+            descriptors.write_data.eq(self.load_data),
+            descriptors.read_addr.eq((self.layer << (DESCRIPTOR_WORDS.bit_length() - 1)) | word),
             self.loaded.eq(layers != 0),
         ]
-        m.d.sync += fetched.eq(read.data)
         with m.If(fetching):
             m.d.sync += word.eq(word + 1)
             for field in range(FETCHED - 1):
                 m.d.sync += self.descriptor[field].eq(self.descriptor[field + 1])
-            m.d.sync += self.descriptor[FETCHED - 1].eq(fetched)
+            m.d.sync += self.descriptor[FETCHED - 1].eq(descriptors.read_data)
 
         operation = self.descriptor[Field.OPERATION][:4]
         with m.FSM() as fsm:

@@ -11,7 +11,7 @@ from eieio.model.systolic.quantized_graph import ADD_LEFT_SHIFT
 from eieio.rtl.emit import shared
 from eieio.rtl.requantize import Requantize
 from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits
-from eieio.rtl.systolic.drain import group_signature
+from eieio.rtl.systolic.drain import GroupInterface, GroupSignature
 from eieio.rtl.systolic.output_lanes import ACCUMULATOR_WIDTH
 from eieio.rtl.winograd.delay import delayed
 
@@ -42,7 +42,7 @@ class Residual(wiring.Component):
         Word to read.
     word : ``In``
         Its activations, two cycles later.
-    o : ``Out(group_signature(config))``
+    o : ``Out(GroupSignature(config))``
         Group of activations. ``last`` is that of the layer.
     o_sums : ``Out(data.ArrayLayout(signed(32), lanes))``
         Its sums, two cycles later.
@@ -52,18 +52,18 @@ class Residual(wiring.Component):
     start: Signal
     read_addr: Signal
     word: Signal
-    o: wiring.PureInterface
+    o: GroupInterface
     o_sums: data.View
 
     def __init__(self, config: SystolicConfig) -> None:
         self.config = self.parameters = config
-        self._rescale = [(_rescale(), _rescale()) for _ in range(config.lanes)]
+        self._rescale = [(_Rescale(), _Rescale()) for _ in range(config.lanes)]
         super().__init__({
             "descriptor": In(DESCRIPTOR),
             "start": In(1),
             "read_addr": Out(unsigned(ceil_log2(config.activation_depth))),
             "word": In(unsigned(config.rows * ACTIVATION_BITS)),
-            "o": Out(group_signature(config)),
+            "o": Out(GroupSignature(config)),
             "o_sums": Out(data.ArrayLayout(signed(ACCUMULATOR_WIDTH), config.lanes)),
         })
 
@@ -175,7 +175,8 @@ class Residual(wiring.Component):
         return m
 
 
-def _rescale() -> Requantize:
-    rescale = Requantize(accumulator_width=_WIDTH, output_width=_WIDTH)
-    rescale.module_name = "residual_rescale"
-    return rescale
+class _Rescale(Requantize):
+    module_name = "residual_rescale"
+
+    def __init__(self) -> None:
+        super().__init__(accumulator_width=_WIDTH, output_width=_WIDTH)

@@ -24,6 +24,13 @@ def beat_signature(config: SystolicConfig) -> stream.Signature:
 class _Walk(wiring.Component):
     """Goes through the groups of a tensor's pixels in the activation buffer."""
 
+    descriptor: data.View
+    start: Signal
+    step: Signal
+    addr: Signal
+    group: Signal
+    last: Signal
+
     def __init__(self, config: SystolicConfig, base: Field) -> None:
         self.config = config
         self.base = base

@@ -166,9 +166,10 @@ class TileSequencer(wiring.Component):
         with m.Else():
             m.d.comb += [pass_first.eq(pass_last), phase_first.eq(phase_last)]
 
-        # Behind the last slot there is no tile to load: it would take the place of the next layer's.
+        # Behind the last slot there is no tile to load: it would be taken for the next layer's.
         more = Signal()
-        m.d.comb += more.eq(~load_chunk_last | ~Mux(running & chunk_last, following_last, rest == 0))
+        m.d.comb += more.eq(
+            ~load_chunk_last | ~Mux(running & chunk_last, following_last, rest == 0))
 
         # The slot itself.
         first = Signal()  # Vector of the slot.

@@ -1,11 +1,12 @@
 """Weight buffer: the weight tiles of all layers."""
 
 from amaranth.hdl import Cat, Module, Signal, signed, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.systolic.config import SystolicConfig
+from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["WeightBuffer"]
 
@@ -59,18 +60,19 @@ class WeightBuffer(wiring.Component):
         m = Module()
         width, count = self.config.weight_width, self.config.weights_per_word
 
-        m.submodules.rows = rows = memory.Memory(
-            shape=unsigned(self.units * count * width), depth=self.config.weight_depth, init=[])
-        write = rows.write_port(granularity=count * width)
-        read = rows.read_port()
+        part_width = count * width
         loaded = Cat(self.load_data.word_select(part, 32 // count)[:width]
                      for part in range(count))
-        m.d.comb += [
-            read.en.eq(1),
-            read.addr.eq(self.read_addr),
-            write.addr.eq(self.load_addr),
-            write.data.eq(loaded.replicate(self.units)),
-            write.en.eq(self.load_valid),
-        ]
-        m.d.sync += self.weights.as_value().eq(read.data)
+        row = Signal(self.units * part_width)
+        for unit in range(self.units):
+            ram = add_block_ram(m, f"unit_{unit}", platform, width=part_width,
+                                depth=self.config.weight_depth)
+            m.d.comb += [
+                ram.read_addr.eq(self.read_addr),
+                row.word_select(unit, part_width).eq(ram.read_data),
+                ram.write_en.eq(self.load_valid[unit]),
+                ram.write_addr.eq(self.load_addr),
+                ram.write_data.eq(loaded),
+            ]
+        m.d.comb += self.weights.as_value().eq(row)
         return m

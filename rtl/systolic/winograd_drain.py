@@ -8,7 +8,7 @@ from amaranth.utils import ceil_log2
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field
 from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
-from eieio.rtl.systolic.drain import group_signature
+from eieio.rtl.systolic.drain import GroupInterface, GroupSignature
 from eieio.rtl.systolic.output_lanes import ACCUMULATOR_WIDTH
 from eieio.rtl.systolic.pass_counter import PassCounter
 from eieio.rtl.systolic.winograd_output import WinogradOutput
@@ -43,7 +43,7 @@ class WinogradDrain(wiring.Component):
         Accumulators to read.
     i_accumulators : ``In``
         What they hold, two cycles later.
-    o : ``Out(group_signature(config))``
+    o : ``Out(GroupSignature(config))``
         Group of activations. ``last`` is that of the layer, and comes even if it is not valid.
     o_sums : ``Out(data.ArrayLayout(signed(32), lanes))``
         Its convolution results, two cycles later.
@@ -57,7 +57,7 @@ class WinogradDrain(wiring.Component):
     read_bank: Signal
     read_addr: Signal
     i_accumulators: data.View
-    o: wiring.PureInterface
+    o: GroupInterface
     o_sums: data.View
 
     def __init__(self, config: SystolicConfig) -> None:
@@ -72,7 +72,7 @@ class WinogradDrain(wiring.Component):
             "read_addr": Out(unsigned(ceil_log2(config.accumulator_depth))),
             "i_accumulators": In(
                 data.ArrayLayout(signed(config.accumulator_width), config.columns)),
-            "o": Out(group_signature(config)),
+            "o": Out(GroupSignature(config)),
             "o_sums": Out(data.ArrayLayout(signed(ACCUMULATOR_WIDTH), config.lanes)),
         })
 
@@ -97,7 +97,6 @@ class WinogradDrain(wiring.Component):
     def _read(self, m: Module, transform: WinogradOutput, tiles_read: Signal,
               tile_read: Signal) -> None:
         """Read the accumulators of tiles, column by column of the transformed tile."""
-        config = self.config
         n = transform.n
         m.submodules.read_passes = passes = PassCounter()
         m.d.comb += [passes.descriptor.eq(self.descriptor), passes.start.eq(self.start)]
