@@ -12,7 +12,7 @@ from eieio.rtl.population_count import PopulationCount
 from eieio.rtl.sparse.activation_bank import ActivationBank
 from eieio.rtl.sparse.broadcast import Broadcast
 from eieio.rtl.sparse.group_switch import GroupSwitch
-from eieio.rtl.sparse.image_loader import ImageLoader
+from eieio.rtl.sparse.image_loader import image_loader
 from eieio.rtl.sparse.output_lane import OutputLane
 from eieio.rtl.sparse.partial_sum import PartialSum
 from eieio.rtl.sparse.pe import ProcessingElement
@@ -129,7 +129,7 @@ class SparseEngine(wiring.Component):
             for number, component in enumerate(components):
                 m.submodules[f"{name}_{number}"] = shared(component, platform)
         m.submodules.switch = switch = GroupSwitch(config)
-        m.submodules.loader = loader = ImageLoader(config)
+        m.submodules.loader = loader = image_loader(config)
         m.submodules.packer = packer = InputPacker(config)
         m.submodules.unpacker = unpacker = OutputUnpacker(config)
         m.submodules.sequencer = sequencer = Sequencer(

@@ -12,7 +12,8 @@ from amaranth.lib.wiring import In, Out
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.image_layout import ErrorCode, Target
-from eieio.rtl.sparse.image_loader import ImageLoader
+from eieio.rtl.image_loader import ImageLoader
+from eieio.rtl.sparse.image_loader import image_loader
 
 CONFIG = SparseConfig(pes=3, entry_depth=24, pointer_depth=10, code_width=3, output_depth=5,
                       layer_depth=2, accumulator_depth=4)
@@ -103,7 +104,7 @@ GOOD_WRITES: list[Write] = [*((Target.BIASES, 2, 1 + number, 70 + number) for nu
 
 
 def test_members() -> None:
-    assert dict(ImageLoader(CONFIG).signature.members) == {
+    assert dict(image_loader(CONFIG).signature.members) == {
         "i": In(stream.Signature(data.StructLayout({"data": 32, "last": 1}))),
         "enable": In(1),
         "busy": Out(1),
@@ -119,7 +120,7 @@ def test_members() -> None:
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 def test_random(simulate: Callable[..., None], stall: float) -> None:
-    dut = ImageLoader(CONFIG)
+    dut = image_loader(CONFIG)
     rng = Random(f"{stall}")
     images = [random_image(rng) for _ in range(12)]
 
@@ -134,7 +135,7 @@ def test_random(simulate: Callable[..., None], stall: float) -> None:
 
 
 def test_latency(simulate: Callable[..., None]) -> None:
-    dut = ImageLoader(CONFIG)
+    dut = image_loader(CONFIG)
 
     async def bench(ctx: Any) -> None:
         trace = await send(ctx, dut, [GOOD_WORDS])
@@ -147,7 +148,7 @@ def test_latency(simulate: Callable[..., None]) -> None:
 @pytest.mark.parametrize("target", Target)
 def test_whole_memories(simulate: Callable[..., None], target: Target) -> None:
     depth, units = MEMORIES[target]
-    dut = ImageLoader(CONFIG)
+    dut = image_loader(CONFIG)
 
     async def bench(ctx: Any) -> None:
         for unit in range(units):
@@ -167,7 +168,7 @@ def test_whole_memories(simulate: Callable[..., None], target: Target) -> None:
 def check_refused(simulate: Callable[..., None], images: list[Words], error: ErrorCode, at: int,
                   writes: list[Write] | None = None) -> None:
     """Send bad images, each between good ones; the error comes with word ``at`` of the bad."""
-    dut = ImageLoader(CONFIG)
+    dut = image_loader(CONFIG)
 
     async def bench(ctx: Any) -> None:
         for number, bad in enumerate(images):
@@ -221,7 +222,7 @@ def test_sections_before_the_error_are_written(simulate: Callable[..., None]) ->
 
 
 def test_errors_in_consecutive_images(simulate: Callable[..., None]) -> None:
-    dut = ImageLoader(CONFIG)
+    dut = image_loader(CONFIG)
     images = [[0xF0000000], [0], [0xF0000000], section(0, 0, 0, [1, 2], 3)]
 
     async def bench(ctx: Any) -> None:
@@ -234,7 +235,7 @@ def test_errors_in_consecutive_images(simulate: Callable[..., None]) -> None:
 
 
 def test_reset(simulate: Callable[..., None]) -> None:
-    dut = ImageLoader(CONFIG)
+    dut = image_loader(CONFIG)
     reset = Signal()
     dropped = section(9, 0, 0, [1])
 
