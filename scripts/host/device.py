@@ -220,8 +220,10 @@ class Device:
         """
         image = self._loaded()
         integers = image.quantize(x)
-        outputs = np.array([self.infer_integers(sample) for sample in integers], np.int32)
-        return image.output_numbers.dequantize(outputs.reshape(len(x), -1))
+        outputs = np.zeros((len(x), image.outputs.positions.size), np.int32)
+        for sample, output in zip(integers, outputs, strict=True):
+            output[:] = self.infer_integers(sample)
+        return image.output_numbers.dequantize(outputs)
 
     def infer_integers(self, sample: NDArray[np.integer]) -> NDArray[np.int32]:
         """Run one input, integers of shape (inputs,), and return its output, shape (outputs,).

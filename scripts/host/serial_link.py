@@ -1,5 +1,6 @@
 """The serial port, as the protocol sees it."""
 
+import os
 from typing import Protocol
 
 import serial
@@ -59,7 +60,8 @@ class SerialLine:
             self._serial = serial.Serial(port, baudrate, timeout=0, write_timeout=None,
                                          exclusive=True)
         except (serial.SerialException, ValueError, OSError) as error:
-            text = getattr(error, "strerror", None) or str(error)
+            number = getattr(error, "errno", None)
+            text = os.strerror(number) if number else str(error)
             raise InputError(f"Serial port {port} cannot be opened: {text}") from error
 
     def write(self, data: bytes) -> None:

@@ -1,0 +1,130 @@
+"""UART receiver and transmitter."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib.wiring import In, Out
+
+from eieio.model.errors import InputError
+from eieio.rtl.bus.uart import UartReceiver, UartTransmitter, baud_divisor
+
+Simulate = Callable[..., None]
+
+
+def levels(data: Sequence[int], period: float, *, stop: int = 1, idle: int = 0) -> list[int]:
+    """Levels of a line, clock by clock, whose bits last ``period`` clocks."""
+    bits = [1] * 3
+    for byte in data:
+        bits += [0, *(byte >> place & 1 for place in range(8)), stop] + [1] * idle
+    bits += [1] * 3
+    return [bits[int(clock / period)] for clock in range(int(len(bits) * period))]
+
+
+def receive(simulate: Simulate, divisor: int, line: Sequence[int]) -> list[tuple[int, int]]:
+    """Byte and error of all that a receiver finds in a line."""
+    dut = UartReceiver(divisor)
+    found: list[tuple[int, int]] = []
+
+    async def bench(ctx: Any) -> None:
+        for level in line:
+            ctx.set(dut.rx, level)
+            *_, valid, data, error = await ctx.tick().sample(dut.valid, dut.data, dut.error)
+            if valid:
+                found.append((data, error))
+
+    simulate(dut, bench, max_cycles=len(line) + 10)
+    return found
+
+
+def test_members() -> None:
+    assert {name: member.flow for name, member in UartReceiver(4).signature.members.items()} == {
+        "rx": In, "valid": Out, "data": Out, "error": Out}
+    assert {name: member.flow for name, member in UartTransmitter(4).signature.members.items()} == {
+        "i": In, "tx": Out}
+
+
+@pytest.mark.parametrize("component", [UartReceiver, UartTransmitter])
+@pytest.mark.parametrize("divisor", [3, 4.0])
+def test_divisor_is_checked(component: Any, divisor: Any) -> None:
+    message = rf"^Divisor must be an integer of at least 4, not {divisor}$"
+    with pytest.raises(ValueError, match=message):
+        component(divisor)
+
+
+@pytest.mark.parametrize(("clock", "baud", "divisor"), [
+    (25_000_000, 115_200, 217), (12_000_000, 3_000_000, 4), (100_000_000, 921_600, 109)])
+def test_baud_divisor(clock: int, baud: int, divisor: int) -> None:
+    assert baud_divisor(clock, baud) == divisor
+
+
+def test_baud_rates_out_of_reach() -> None:
+    with pytest.raises(InputError, match=r"^Baud rate must be at most a quarter of the clock "):
+        baud_divisor(10_000_000, 3_000_000)
+    with pytest.raises(InputError, match=r"^Baud rate 3000000 must be the clock \(25000000 Hz\) "
+                       r"over an integer, within 2 %; the nearest is 3125000$"):
+        baud_divisor(25_000_000, 3_000_000)
+
+
+@pytest.mark.parametrize(("divisor", "period"), [
+    (4, 4), (5, 5), (7, 7), (16, 16), (16, 16.3), (16, 15.7), (100, 97), (100, 103)])
+def test_bytes_arrive(simulate: Simulate, divisor: int, period: float) -> None:
+    data = [0, 255, 0x55, 0xAA, *Random(divisor).randbytes(12)]
+    assert receive(simulate, divisor, levels(data, period)) == [(byte, 0) for byte in data]
+
+
+@pytest.mark.parametrize("divisor", [8, 16, 64])
+def test_glitches_are_not_seen(simulate: Simulate, divisor: int) -> None:
+    random = Random(divisor)
+    data = random.randbytes(20)
+    line = levels(data, divisor, idle=2)
+    for place in range(divisor // 2, len(line), divisor):  # in the middle of every bit
+        line[place] ^= 1
+    assert receive(simulate, divisor, line) == [(byte, 0) for byte in data]
+
+
+def test_a_short_start_bit_is_none(simulate: Simulate) -> None:
+    line = [1] * 40 + [0] * 6 + [1] * 300
+    assert receive(simulate, 16, line) == []
+
+
+def test_a_missing_stop_bit_is_an_error(simulate: Simulate) -> None:
+    line = levels([0x41], 8, stop=0, idle=2) + levels([0x42], 8)
+    assert receive(simulate, 8, line) == [(0x41, 1), (0x42, 0)]
+
+
+def test_a_line_that_stays_low_is_one_error(simulate: Simulate) -> None:
+    line = [1] * 20 + [0] * 1000 + levels([0x43], 8)
+    assert receive(simulate, 8, line) == [(0, 1), (0x43, 0)]
+
+
+@pytest.mark.parametrize("divisor", [4, 9])
+def test_transmitter_to_receiver(simulate: Simulate, divisor: int) -> None:
+    m = Module()
+    m.submodules.transmitter = transmitter = UartTransmitter(divisor)
+    m.submodules.receiver = receiver = UartReceiver(divisor)
+    m.d.comb += receiver.rx.eq(transmitter.tx)
+    data = Random(divisor).randbytes(20)
+    found: list[int] = []
+
+    async def send(ctx: Any) -> None:
+        assert ctx.get(transmitter.tx) == 1
+        for byte in data:
+            ctx.set(transmitter.i.payload, byte)
+            ctx.set(transmitter.i.valid, 1)
+            while not (await ctx.tick().sample(transmitter.i.ready))[-1]:
+                pass
+        ctx.set(transmitter.i.valid, 0)
+
+    async def listen(ctx: Any) -> None:
+        while len(found) < len(data):
+            *_, valid, byte, error = await ctx.tick().sample(
+                receiver.valid, receiver.data, receiver.error)
+            if valid:
+                assert not error
+                found.append(byte)
+
+    simulate(m, send, listen)
+    assert bytes(found) == data

@@ -1,0 +1,195 @@
+"""The bridge's queues: bytes of good frames in, beats out; beats in, bytes of frames out."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+
+from eieio.rtl.bus.uart_input_queue import UartInputQueue
+from eieio.rtl.bus.uart_output_queue import UartOutputQueue
+
+Simulate = Callable[..., None]
+
+
+@pytest.mark.parametrize("queue", [UartInputQueue, UartOutputQueue])
+def test_parameters_are_checked(queue: Any) -> None:
+    with pytest.raises(ValueError, match=r"^Width must be a multiple of 8, not 12$"):
+        queue(12)
+    with pytest.raises(ValueError, match=r"^Depth must be a power of two"):
+        queue(8, depth=300)
+
+
+def beats_of(data: bytes, size: int) -> list[tuple[int, int]]:
+    """Beats of a packet of bytes, the last one filled up with zeros."""
+    parts = [data[place:place + size] for place in range(0, len(data), size)]
+    return [(int.from_bytes(part, "little"), number == len(parts) - 1)
+            for number, part in enumerate(parts)]
+
+
+async def put(ctx: Any, dut: Any, frame: bytes, *, last: bool = False, good: bool = True) -> None:
+    """Put a frame; the deframer never gives two bytes in a row."""
+    for byte in frame[:-1]:
+        ctx.set(dut.data, byte)
+        ctx.set(dut.write, 1)
+        await ctx.tick()
+        ctx.set(dut.write, 0)
+        await ctx.tick()
+    ctx.set(dut.data, frame[-1])
+    ctx.set(dut.last, last and good)
+    ctx.set(dut.commit if good else dut.drop, 1)
+    await ctx.tick()
+    ctx.set(dut.commit, 0)
+    ctx.set(dut.drop, 0)
+    ctx.set(dut.last, 0)
+    await ctx.tick()
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 5])
+def test_input_queue_gives_beats_of_good_frames(simulate: Simulate, size: int) -> None:
+    random = Random(size)
+    dut = UartInputQueue(8 * size, depth=256)
+    expected: list[tuple[int, int]] = []
+    found: list[tuple[int, int]] = []
+    packets = [[random.randbytes(random.randrange(1, 30)) for _ in range(random.randrange(1, 4))]
+               for _ in range(20)]
+    for packet in packets:
+        expected += beats_of(b"".join(packet), size)
+
+    async def send(ctx: Any) -> None:
+        for packet in packets:
+            for number, frame in enumerate(packet):
+                if random.random() < 0.3:
+                    await put(ctx, dut, random.randbytes(20), good=False)
+                while True:  # until there is room
+                    for byte in frame[:-1]:
+                        ctx.set(dut.data, byte)
+                        ctx.set(dut.write, 1)
+                        await ctx.tick()
+                        ctx.set(dut.write, 0)
+                    if not ctx.get(dut.full):
+                        break
+                    ctx.set(dut.drop, 1)
+                    await ctx.tick()
+                    ctx.set(dut.drop, 0)
+                await put(ctx, dut, frame[-1:], last=number == len(packet) - 1)
+
+    async def listen(ctx: Any) -> None:
+        held = None
+        while len(found) < len(expected):
+            ctx.set(dut.o.ready, random.random() < 0.3)
+            *_, valid, ready, data, last = await ctx.tick().sample(
+                dut.o.valid, dut.o.ready, dut.o.payload.data, dut.o.payload.last)
+            assert held is None or (valid and (data, last) == held)
+            held = (data, last) if valid and not ready else None
+            if valid and ready:
+                found.append((data, last))
+
+    simulate(dut, send, listen)
+    assert found == expected
+
+
+def test_input_queue_is_full_when_a_frame_does_not_fit(simulate: Simulate) -> None:
+    dut = UartInputQueue(16, depth=256)
+
+    async def bench(ctx: Any) -> None:
+        await put(ctx, dut, bytes(200), last=True)
+        # Two bytes are in the beat that waits at the output.
+        for size, full in ((58, False), (59, True), (200, True), (1, False)):
+            for _ in range(size - 1):
+                ctx.set(dut.write, 1)
+                await ctx.tick()
+                ctx.set(dut.write, 0)
+            assert ctx.get(dut.full) == full, size
+            ctx.set(dut.drop, 1)
+            await ctx.tick()
+            ctx.set(dut.drop, 0)
+            await ctx.tick()
+            assert not ctx.get(dut.full)
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize(("before", "end"), [
+    (b"", []), (b"\1", [(0, 1)]), (b"\1\2", [(0x201, 0), (0, 1)]),
+    (b"\1\2\3\4\5", [(0x201, 0), (0, 1)])])
+def test_flush_ends_what_has_begun(simulate: Simulate, before: bytes, end: list[Any]) -> None:
+    dut = UartInputQueue(16, depth=256)
+    found: list[tuple[int, int]] = []
+
+    async def bench(ctx: Any) -> None:
+        if before:
+            await put(ctx, dut, before)
+        await ctx.tick().repeat(30)
+        for _ in range(2):  # To flush again changes nothing.
+            ctx.set(dut.flush, 1)
+            await ctx.tick()
+            ctx.set(dut.flush, 0)
+            await ctx.tick()
+        await put(ctx, dut, b"\7\x08", last=True)
+        ctx.set(dut.o.ready, 1)
+        for _ in range(40):
+            *_, valid, data, last = await ctx.tick().sample(
+                dut.o.valid, dut.o.payload.data, dut.o.payload.last)
+            if valid:
+                found.append((data, last))
+
+    simulate(dut, bench)
+    assert found == [*end, (0x807, 1)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_output_queue_repeats_until_received(simulate: Simulate, size: int) -> None:
+    random = Random(size)
+    dut = UartOutputQueue(8 * size, depth=512)
+    packets = [random.randbytes(size * random.choice([1, 2, 7, 120, 200])) for _ in range(8)]
+    found: list[bytes] = []
+
+    async def send(ctx: Any) -> None:
+        for packet in packets:
+            for data, last in beats_of(packet, size):
+                while random.random() < 0.3:
+                    await ctx.tick()
+                ctx.set(dut.i.payload.data, data)
+                ctx.set(dut.i.payload.last, last)
+                ctx.set(dut.i.valid, 1)
+                while not (await ctx.tick().sample(dut.i.ready))[-1]:
+                    pass
+                ctx.set(dut.i.valid, 0)
+
+    async def frame(ctx: Any) -> tuple[bytes, int]:
+        while not ctx.get(dut.available):
+            await ctx.tick()
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        got = bytearray()
+        while not ctx.get(dut.done):
+            ctx.set(dut.o.ready, random.random() < 0.5)
+            *_, valid, ready, byte = await ctx.tick().sample(
+                dut.o.valid, dut.o.ready, dut.o.payload)
+            if valid and ready:
+                got.append(byte)
+        ctx.set(dut.o.ready, 0)
+        assert 1 <= len(got) <= 256
+        return bytes(got), ctx.get(dut.ended)
+
+    async def listen(ctx: Any) -> None:
+        packet = b""
+        while len(found) < len(packets):
+            got = await frame(ctx)
+            for _ in range(random.randrange(3)):
+                await ctx.tick().repeat(random.randrange(50))
+                assert ctx.get(dut.sent)
+                assert await frame(ctx) == got
+            ctx.set(dut.received, 1)
+            await ctx.tick()
+            ctx.set(dut.received, 0)
+            assert not ctx.get(dut.sent)
+            packet += got[0]
+            if got[1]:
+                found.append(packet)
+                packet = b""
+
+    simulate(dut, send, listen, max_cycles=60_000)
+    assert found == packets
