@@ -31,6 +31,8 @@ _SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
 }
 #: Yosys's cost of a block RAM and of 16 words of 4 bits in lookup tables.
 _BLOCK_COST, _CELL_COST = 64, 4
+#: Fewest bits for which Yosys takes a block RAM of an iCE40.
+_SMALLEST_BLOCK = 32
 #: Bits of a factor that one multiplier takes.
 _FACTOR: dict[Family, int] = {"ecp5": 18, "ice40": 16, "gowin": 18}
 _MULTIPLIER_WIDTH = 32
@@ -78,14 +80,15 @@ class Memory(NamedTuple):
     width, depth : :class:`int`
         Bits of a word, and words.
     place : :class:`str`
-        ``"block"`` for block RAM, ``"lut"`` for lookup tables (flip-flops on iCE40), or ``"any"``
-        for the cheaper of both.
+        ``"block"`` for block RAM, ``"lut"`` for lookup tables where they can be memory,
+        ``"async"`` for what is read without a clock, which block RAM cannot, or ``"any"`` for the
+        cheaper of block RAM and lookup tables.
     """
 
     copies: int
     width: int
     depth: int
-    place: Literal["block", "lut", "any"]
+    place: Literal["block", "lut", "async", "any"]
 
 
 def memories(config: SparseConfig) -> list[Memory]:
@@ -93,6 +96,7 @@ def memories(config: SparseConfig) -> list[Memory]:
     pes, groups = config.pes, config.column_groups
     pointer = config.entry_depth.bit_length()
     sums = config.accumulator_depth // groups
+    queued = 1 << (config.queue_depth - 1).bit_length()
     return [
         Memory(2 * pes, config.code_width + config.run_width, config.entry_depth // 2, "block"),
         Memory(2 * pes, pointer, config.pointer_depth // 2, "block"),
@@ -100,25 +104,26 @@ def memories(config: SparseConfig) -> list[Memory]:
                "any"),
         Memory(pes * groups, config.accumulator_width, sums,
                "lut" if config.accumulator_depth <= 64 else "any"),
-        Memory(pes, config.accumulator_width, config.output_depth, "any"),
-        Memory(pes, config.weight_width, config.layer_depth << config.code_width, "any"),
+        Memory(pes, config.accumulator_width, config.output_depth, "block"),
+        Memory(pes, config.weight_width, config.layer_depth << config.code_width, "block"),
         # Queues, and the descriptors of the layers.
-        Memory(pes, 2 * pointer + config.activation_width,
-               1 << (config.queue_depth - 1).bit_length(), "lut"),
-        Memory(pes, 2 * pointer + 1, 8, "lut"),
-        Memory(groups, config.activation_width, 8, "lut"),
-        Memory(1, 256, config.layer_depth, "lut"),
+        Memory(pes, 2 * pointer, queued, "async"),
+        Memory(pes, config.activation_width, queued, "lut"),
+        Memory(pes, 2 * pointer + 1, 8, "async"),
+        Memory(groups, config.activation_width, 8, "async"),
+        Memory(1, 256, config.layer_depth, "async"),
         # The serial port's queues.
-        Memory(3, 9, 256, "any"),
+        Memory(3, 9, 512, "block"),
     ]
 
 
 def block_rams(memory: Memory, family: Family) -> int:
     """Count the block RAMs of the memories of one shape."""
-    if memory.place == "lut":
-        # Where lookup tables cannot be memory, larger ones are in block RAM all the same.
-        if family != "ice40" or memory.depth < 16:
-            return 0
+    if memory.place == "async":
+        return 0
+    if memory.place == "lut" and (family != "ice40"
+                                  or memory.width * memory.depth < _SMALLEST_BLOCK):
+        return 0
     blocks = min(-(-memory.width // width) * -(-memory.depth // depth)
                  for depth, width in _SHAPES[family])
     if memory.place == "any" and family != "ice40" \
