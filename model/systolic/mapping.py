@@ -545,8 +545,9 @@ class _Compiler:
                 channel = output * columns + column
                 tiles[output, 0, :, channel % config.rows, column] = used[:, channel]
         work = self._compute_work(destination.pixels, outputs, taps, source.channels, columns)
+        work = replace(work, reuse=taps if same else 1)
         self._emit(operator, flags | Flag.CHANNELWISE, window, source, destination, work, 1, tiles,
-                   parameters, padding=padding, columns=columns, reuse=taps if same else 1,
+                   parameters, padding=padding, columns=columns,
                    zero_point=zero_point, start=start)
 
     def _choose_winograd(self, operator: WeightedOperator, weight: NDArray[np.int8], window: Window,
@@ -634,7 +635,7 @@ class _Compiler:
 
     def _emit(self, operator: Operator, flags: Flag, window: Window, source: Placement,
               destination: Placement, work: ComputeWork, blocks: int, tiles: NDArray[np.int64],
-              parameters: tuple[NDArray, ...], *, padding: int, columns: int, reuse: int = 1,
+              parameters: tuple[NDArray, ...], *, padding: int, columns: int,
               zero_point: int | None = None, start: tuple[int, int] | None = None,
               row_windows: int | None = None) -> None:
         """Add a layer that computes.
@@ -666,7 +667,7 @@ class _Compiler:
             Field.DILATION: (row_step, column_step),
             Field.BLOCKS: (blocks, work.outputs),
             Field.ROW_WINDOWS: (row_windows or destination.width, work.chunk),
-            Field.SLOTS: (work.slots, reuse),
+            Field.SLOTS: (work.slots, work.reuse),
             Field.DESTINATION_STEP: (destination.words, work.last_groups),
             Field.DESTINATION_SIZE: (destination.height, destination.width),
             Field.DESTINATION_ROW_STEP: (output_row, m * output_row) if work.winograd else (0, 0),

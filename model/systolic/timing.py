@@ -95,9 +95,13 @@ class GraphTiming:
         return sum(layer.transform_stalls for layer in self.layers)
 
 
-def slot_minimum(config: SystolicConfig) -> int:
-    """Fewest cycles of a slot: its weights must load, and an accumulator be written again."""
-    return max(config.rows, ACCUMULATOR_PERIOD)
+def slot_minimum(config: SystolicConfig, *, load: bool) -> int:
+    """Fewest cycles of a slot.
+
+    An accumulator must be written before it is needed again, and the next tile of weights be loaded
+    if there is one.
+    """
+    return max(config.rows if load else 0, ACCUMULATOR_PERIOD)
 
 
 def phase_lead(config: SystolicConfig) -> int:
@@ -150,7 +154,10 @@ def _compute(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
     released: list[int] = []
     bank_stalls = phase_stalls = vectors = phase = 0
     for number, entry in enumerate(passes):
-        period = max(entry.windows, slot_minimum(config))
+        period = max(entry.windows, slot_minimum(config, load=True))
+        # Slots whose weights stay for the next one.
+        kept = max(entry.windows, slot_minimum(config, load=False))
+        saved = (period - kept) * (elements - elements // work.reuse)
         last = free
         for part in range(work.slots // elements):
             bank = released[number - 2] + 1 if part == 0 and number >= 2 else 0
@@ -160,8 +167,8 @@ def _compute(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
             bank_stalls += max(0, bank - waiting)
             phase_stalls += max(0, ready - max(waiting, bank))
             first = begin + 1
-            free, waits = first + elements * period - 1, 1
-            last = first + (elements - 1) * period + entry.windows - 1
+            free, waits = first + elements * period - saved - 1, 1
+            last = first + (elements - 1) * period - saved + entry.windows - 1
             if reader:
                 reader.compute(first, period, entry.windows)
             phase += 1

@@ -21,6 +21,8 @@ class ComputeWork:
         Tiles of weights for each.
     groups, last_groups : :class:`int`
         Groups of lanes that a block of outputs has, and the last one.
+    reuse : :class:`int`
+        Slots in turn that have the same tile.
     winograd : :class:`bool`
         Whether windows are tiles that go through Winograd's transforms.
     """
@@ -31,6 +33,7 @@ class ComputeWork:
     slots: int
     groups: int
     last_groups: int
+    reuse: int = 1
     winograd: bool = False
 
     @property

@@ -16,10 +16,11 @@ __all__ = ["TileSequencer"]
 class TileSequencer(wiring.Component):
     """Steps through the slots of a layer.
 
-    In a slot the vectors of a chunk meet one tile of weights, while the next tile is loaded; a slot
-    is as long as the longer of both takes. A pass is the slots that add up to one block of outputs
-    of one chunk; it fills a bank of accumulators. With Winograd's transforms, the slots of a pass
-    form phases, one for each block of channels, with a slot for each element of a transformed tile.
+    In a slot the vectors of a chunk meet one tile of weights, while the next tile is loaded unless it
+    is the same; a slot is as long as the longer of both takes. A pass is the slots that add up to
+    one block of outputs of one chunk; it fills a bank of accumulators. With Winograd's transforms,
+    the slots of a pass form phases, one for each block of channels, with a slot for each element of
+    a transformed tile.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ class TileSequencer(wiring.Component):
         m = Module()
         config = self.config
         descriptor = self.descriptor
-        minimum = slot_minimum(config)
+        loading, shortest = slot_minimum(config, load=True), slot_minimum(config, load=False)
         elements = config.transform.n ** 2 if config.winograd else 1
         slots, reuse = pair(descriptor, Field.SLOTS)
         outputs = pair(descriptor, Field.BLOCKS)[1]
@@ -166,10 +167,12 @@ class TileSequencer(wiring.Component):
         with m.Else():
             m.d.comb += [pass_first.eq(pass_last), phase_first.eq(phase_last)]
 
-        # Behind the last slot there is no tile to load: it would be taken for the next layer's.
-        more = Signal()
-        m.d.comb += more.eq(
-            ~load_chunk_last | ~Mux(running & chunk_last, following_last, rest == 0))
+        # A tile that stays is not loaded again. Neither is one behind the last slot, which would be
+        # taken for the next layer's.
+        load, loaded, swap = Signal(), Signal(), Signal()
+        m.d.comb += load.eq(Mux(
+            load_chunk_last, ~Mux(running & chunk_last, following_last, rest == 0),
+            reuse_left == 1))
 
         # The slot itself.
         first = Signal()  # Vector of the slot.
@@ -177,7 +180,7 @@ class TileSequencer(wiring.Component):
         current_phase_first = Signal()
         m.d.comb += [
             self.vector_valid.eq(running & (vectors_left != 0)),
-            self.vector_swap.eq(first),
+            self.vector_swap.eq(first & swap),
             self.vector_element.eq(first),
             self.vector_phase.eq(first & current_phase_first),
             self.vector_last.eq((vectors_left == 1) & (phase_last | ~winograd)),
@@ -224,8 +227,11 @@ class TileSequencer(wiring.Component):
                 first.eq(1),
                 current_phase_first.eq(phase_first & winograd),
                 vectors_left.eq(new_vectors),
-                period_left.eq(Mux(new_vectors > minimum, new_vectors, minimum)),
-                rows_left.eq(Mux(more, config.rows, 0)),
+                period_left.eq(Mux(load, Mux(new_vectors > loading, new_vectors, loading),
+                                   Mux(new_vectors > shortest, new_vectors, shortest))),
+                swap.eq(loaded),
+                loaded.eq(load),
+                rows_left.eq(Mux(load, config.rows, 0)),
                 tile.eq(next_tile),
                 row.eq(next_tile),
                 reuse_left.eq(Mux(reuse_left == 1, reuse, reuse_left - 1)),
@@ -239,6 +245,7 @@ class TileSequencer(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 preload.eq(1),
+                loaded.eq(1),
                 rows_left.eq(config.rows),
                 tile.eq(weights),
                 row.eq(weights),
