@@ -25,8 +25,8 @@ def test_is_near_to_synthesis(record: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("memory", "ecp5", "ice40"), [
-    (Memory(1, 9, 2048, "block"), 1, 8),
-    (Memory(2, 18, 1025, "block"), 4, 20),
+    (Memory(1, 9, 2048, "block"), 1, 5),
+    (Memory(2, 18, 1025, "block"), 4, 18),
     (Memory(1, 36, 512, "block"), 1, 5),
     (Memory(1, 32, 32, "any"), 0, 2),
     (Memory(1, 32, 128, "any"), 1, 2),
@@ -39,6 +39,7 @@ def test_block_rams(memory: Memory, ecp5: int, ice40: int) -> None:
 
 def test_more_takes_more() -> None:
     small = estimate(SparseConfig(pes=4), "ecp5")
+    options: dict[str, Any]
     for options in ({"pes": 8}, {"pes": 4, "accumulator_width": 40},
                     {"pes": 4, "column_groups": 4}, {"pes": 4, "entry_depth": 1 << 16}):
         large = estimate(SparseConfig(**options), "ecp5")
