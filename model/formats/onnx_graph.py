@@ -84,6 +84,9 @@ _INTEGERS = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 # Constants that these move keep the steps of their quantization.
 _MOVES = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 
+# Elements of activations of one sample, and of the weights of an operator, at most.
+_MAX_ELEMENTS = 1 << 26
+
 # What the scale of a bias may differ from that of the sums, as a share.
 _BIAS_TOLERANCE = 1e-5
 
@@ -227,13 +230,16 @@ class _Importer:
         kind = entry.type.tensor_type.elem_type
         if kind not in (*_FLOATS, *_INTEGERS):
             raise InputError(f"{self.path}: input {entry.name!r} must be of a floating-point type, "
-                             f"INT8 or UINT8, not {onnx.TensorProto.DataType.Name(kind)}")
+                             f"INT8 or UINT8, not {_type_name(kind)}")
         batch, *sizes = (dim.dim_value if dim.dim_value > 0 else None
                          for dim in entry.type.tensor_type.shape.dim) or (None,)
         known = [size for size in sizes if size is not None]
         if not sizes or len(known) < len(sizes):
             raise InputError(f"{self.path}: input {entry.name!r} must have a batch axis, and "
                              "others of fixed sizes behind it")
+        if math.prod(known) > _MAX_ELEMENTS:
+            raise InputError(f"{self.path}: input {entry.name!r} must have at most {_MAX_ELEMENTS} "
+                             f"elements, not {math.prod(known)}")
         self.batch = batch
         shape = tuple(known)
         if len(shape) == 3 and not _transposes_first(entry.name, graph):
@@ -447,6 +453,7 @@ class _Importer:
     def _append_image(self, node: onnx.NodeProto, kind: type[Operator], inputs: tuple[Value, ...],
                       shape: tuple[int, ...], **fields: Any) -> _Activations:
         height, width, channels = shape
+        _check_size("activations", shape)
         return self._append(node, kind, inputs, shape, _image_order(height, width, channels),
                             **fields)
 
@@ -585,6 +592,7 @@ class _Importer:
         else:
             kind = Conv2D
             if groups > 1:
+                _check_size("weights", (channels, depth, *kernel))
                 whole = np.zeros((channels, depth, *kernel))
                 for group in range(groups):
                     rows = slice(group * channels // groups, (group + 1) * channels // groups)
@@ -599,8 +607,9 @@ class _Importer:
         """Append a Pad before a node."""
         height, width, channels = source.shape
         (top, bottom), (left, right) = sliding.padding
-        output = Value(self._free(f"{node.output[0]}_padded"),
-                       (height + top + bottom, width + left + right, channels))
+        shape = height + top + bottom, width + left + right, channels
+        _check_size("activations", shape)
+        output = Value(self._free(f"{node.output[0]}_padded"), shape)
         self._add(Pad(name=self._free(f"{node.name or node.output[0]}_pad"), inputs=(source,),
                       output=output, padding=(*sliding.padding, (0, 0))))
         return output
@@ -836,6 +845,7 @@ class _Importer:
         else:
             raise ValueError("must pad images, or vectors of channels")
         shape = tuple(size + sum(pair) for size, pair in zip(source.shape, ordered, strict=True))
+        _check_size("activations", shape)
         if rank == 4:
             self._append_image(node, Pad, (source,), shape, padding=ordered)
         else:
@@ -891,7 +901,7 @@ class _Importer:
         to = attributes_of(node)["to"]
         if to not in _FLOATS:
             raise ValueError("must cast to FLOAT16, FLOAT or DOUBLE, not "
-                             f"{onnx.TensorProto.DataType.Name(to)}")
+                             f"{_type_name(to)}")
         self._define(node, self._real(node))
 
     def _dropout(self, node: onnx.NodeProto) -> None:
@@ -899,6 +909,17 @@ class _Importer:
         if training is not None and training.any():
             raise ValueError("must be for inference, not in training mode")
         self._define(node, self._real(node))
+
+
+def _type_name(number: int) -> str:
+    kinds = onnx.TensorProto.DataType
+    return kinds.Name(number) if number in kinds.values() else f"type {number}"
+
+
+def _check_size(what: str, shape: tuple[int, ...]) -> None:
+    if math.prod(shape) > _MAX_ELEMENTS:
+        raise ValueError(f"must have {what} of at most {_MAX_ELEMENTS} elements, not "
+                         f"{math.prod(shape)}")
 
 
 def _image_order(height: int, width: int, channels: int) -> NDArray[np.int64]:
