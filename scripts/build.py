@@ -13,7 +13,8 @@ from eieio.model.formats.samples import Samples
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.report import accuracy, layer_figures
-from eieio.scripts import steps
+from eieio.model.systolic.calibration import Method
+from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, progress, show, write_json
 from eieio.scripts.figures import (
     accuracy_table,
@@ -22,9 +23,12 @@ from eieio.scripts.figures import (
     stage_table,
 )
 from eieio.scripts.options import (
+    any_engine_options,
+    choose_engine,
     compression_options,
-    engine_options,
     json_option,
+    only_for,
+    quantization_options,
     sample_options,
     simulator_options,
 )
@@ -32,7 +36,7 @@ from eieio.scripts.options import (
 __all__ = ["build"]
 
 
-@click.command(short_help="Compress, compile, emit and verify a network in one go.")
+@click.command(short_help="Compress or quantize, compile, emit and verify in one go.")
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True,
               help="Folder to make; an earlier design in it is replaced.")
@@ -40,34 +44,50 @@ __all__ = ["build"]
               help="Run this many of the samples, from the first on, on the RTL.")
 @sample_options
 @compression_options
-@engine_options
+@quantization_options
+@any_engine_options
 @simulator_options
 @json_option
 @click.pass_context
 def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Path | None,
           input_scale: float | None, density: tuple[float, ...], quality: tuple[float, ...],
-          initialisation: Initialisation, seed: int, engine: str, options: dict[str, Any],
-          simulator: str, json_file: Path | None) -> None:
+          initialisation: Initialisation, seed: int, batch: int, calibration: Method,
+          percentile: float, engine: str | None, options: dict[str, Any], simulator: str,
+          json_file: Path | None) -> None:
     """Go the whole way: from the file NETWORK to hardware that is proved to compute it.
 
-    The network is pruned (if --density or --quality is given), its weights are shared (unless they
-    are already) and Huffman-coded. It is quantized to integers, compiled for the engine, and the
-    engine is written as Verilog. Then the RTL runs --simulate samples under cocotb; the integers of
-    every layer and the cycles of every layer must equal the golden model's and the cycle model's.
+    For the sparse engine the network is pruned (if --density or --quality is given), its weights
+    are shared (unless they are already), Huffman-coded and quantized. For the systolic engine
+    (--engine systolic) it is quantized to 8 bits, if it is not, by --calibration on the samples;
+    its file is .onnx or .tflite. It is compiled for the engine, and the engine is written as
+    Verilog. Then the RTL runs --simulate samples under cocotb; the integers of every layer and the
+    cycles of every layer must equal the golden model's and the cycle model's.
 
     \b
     The folder --out then holds
       rtl/*.v, rtl/*.f   the engine in Verilog, and the list of its files
-      network.eie        the compressed network
+      network.eie        the compressed network (sparse), or
+      network.graph      the quantized network (systolic)
       network.image      the image that the engine loads
       design.json        the configuration and the list of files
 
     \b
-    Example:
+    Examples:
       eieio build lenet.npz --samples mnist_test.npz --pes 16 --out design \\
           --simulate 100 --json report.json
+      eieio build lenet_5.onnx --engine systolic --rows 8 --columns 8 --winograd 2 \\
+          --samples mnist_test.npz --out design --simulate 10
     """  # noqa: D301
     check_writable(json_file)
+    engine = choose_engine(engine, options, network)
+    only_for(ctx, engine, "sparse", "density", "quality", "initialisation")
+    only_for(ctx, engine, "systolic", "batch", "calibration", "percentile")
+    if engine == "systolic":
+        quantizing = systolic_commands.Quantizing(samples, input_scale, batch, calibration,
+                                                  percentile)
+        systolic_commands.build(ctx, network, out, count, quantizing, seed, options, simulator,
+                                json_file)
+        return
     with output_folder(out) as folder:
         loaded = steps.load(network)
         taken = steps.samples_or_random(samples, loaded, input_scale, seed)

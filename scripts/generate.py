@@ -8,9 +8,18 @@ import click
 from eieio.model.formats.design_folder import MANIFEST, output_folder
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.report import layer_figures
-from eieio.scripts import steps
+from eieio.model.systolic.calibration import Method
+from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, show, table, write_json
-from eieio.scripts.options import engine_options, json_option, read_config, sample_options
+from eieio.scripts.options import (
+    any_engine_options,
+    choose_engine,
+    json_option,
+    only_for,
+    quantization_options,
+    read_config,
+    sample_options,
+)
 
 __all__ = ["generate"]
 
@@ -20,33 +29,46 @@ __all__ = ["generate"]
 @click.option("--out", type=click.Path(path_type=Path), required=True,
               help="Folder to make; an earlier design in it is replaced.")
 @sample_options
-@engine_options
+@quantization_options
+@any_engine_options
 @json_option
-def generate(network_or_config: Path, out: Path, samples: Path | None, input_scale: float | None,
-             engine: str, options: dict[str, Any], json_file: Path | None) -> None:
+@click.pass_context
+def generate(ctx: click.Context, network_or_config: Path, out: Path, samples: Path | None,
+             input_scale: float | None, batch: int, calibration: Method, percentile: float,
+             engine: str | None, options: dict[str, Any], json_file: Path | None) -> None:
     """Write the Verilog of an engine for the file NETWORK_OR_CONFIG.
 
-    For a network, its weights are shared if they are not yet, it is quantized to integers, and
-    compiled into the image that the engine loads. Memories get the depths that the network needs,
-    rounded up to powers of two; a depth that is given and too small is an error that says how much
-    is needed.
+    For a network, its weights are shared if they are not yet (sparse engine), it is quantized to
+    integers, and compiled into the image that the engine loads. Memories get the depths that the
+    network needs, rounded up to powers of two; a depth that is given and too small is an error that
+    says how much is needed.
 
     For a .json file with options of the engine, such as {"pes": 32, "entry_depth": 8192}, there is
-    Verilog alone: an engine for any network that fits.
+    Verilog alone: an engine for any network that fits. The design.json of an earlier design will
+    do, too.
 
     \b
     The folder --out then holds
       rtl/*.v, rtl/*.f   the engine in Verilog, and the list of its files
-      network.eie        the compressed network
+      network.eie        the compressed network (sparse), or
+      network.graph      the quantized network (systolic)
       network.image      the image that the engine loads
       design.json        the configuration and the list of files
 
     \b
     Examples:
       eieio generate lenet.eie --samples mnist_test.npz --pes 64 --queue-depth 16 --out design
-      eieio generate engine.json --out design
+      eieio generate lenet_5.onnx --engine systolic --samples mnist_test.npz --out design
+      eieio generate engine.json --engine systolic --out design
     """  # noqa: D301
     check_writable(json_file)
+    engine = choose_engine(engine, options, network_or_config)
+    only_for(ctx, engine, "systolic", "batch", "calibration", "percentile")
+    if engine == "systolic":
+        quantizing = systolic_commands.Quantizing(samples, input_scale, batch, calibration,
+                                                  percentile)
+        systolic_commands.generate(network_or_config, out, quantizing, options, json_file)
+        return
     network = compiled = None
     with output_folder(out) as folder:
         if network_or_config.suffix.lower() == ".json":

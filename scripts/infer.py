@@ -11,12 +11,17 @@ from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.samples import read as read_samples
 from eieio.model.sparse.golden import run_network
-from eieio.scripts import steps
+from eieio.model.systolic.calibration import Method
+from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, note, progress, show, write_json
 from eieio.scripts.figures import simulation_figures, simulation_tables
 from eieio.scripts.options import (
-    engine_options,
+    any_engine_options,
+    choose_engine,
     json_option,
+    not_for_design,
+    only_for,
+    quantization_options,
     sample_options,
     simulator_options,
 )
@@ -35,20 +40,23 @@ __all__ = ["infer"]
               show_default=True, help="What computes: the golden model in NumPy, or the simulated "
               "RTL.")
 @click.option("--integers", is_flag=True,
-              help="Write the engine's integers (int32), not real numbers (float32).")
+              help="Write the engine's integers (sparse: int32, systolic: int8), not real numbers "
+              "(float32).")
 @sample_options
 @simulator_options
-@engine_options
+@quantization_options
+@any_engine_options
 @json_option
 @click.pass_context
 def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output: Path, target: str,
           integers: bool, samples: Path | None, input_scale: float | None, simulator: str,
-          engine: str, options: dict[str, Any], json_file: Path | None) -> None:
+          batch: int, calibration: Method, percentile: float, engine: str | None,
+          options: dict[str, Any], json_file: Path | None) -> None:
     """Run inputs through NETWORK_OR_DESIGN as the hardware does, and write the outputs.
 
     This is for comparing with another framework. Inputs are real numbers; they are rounded to
     integers, and those beyond the calibrated range saturate. The outputs are the engine's integers
-    times their scale.
+    times their scale; softmax at the end of a network for the systolic engine is done by the host.
 
     A design is a folder that 'eieio generate' or 'eieio build' made, with the ranges in its image.
     The file of a network is quantized first; --samples calibrates the ranges, or without them the
@@ -63,13 +71,19 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
         raise InputError(f"{output} must end in .npy")
     check_writable(output)
     check_writable(json_file)
+    engine = choose_engine(engine, options, network_or_design)
+    only_for(ctx, engine, "systolic", "batch", "calibration", "percentile")
+    not_for_design(ctx, network_or_design, "samples", "batch", "calibration", "percentile")
+    if engine == "systolic":
+        quantizing = systolic_commands.Quantizing(samples, input_scale, batch, calibration,
+                                                  percentile)
+        systolic_commands.infer(ctx, network_or_design, input_file, output, target, integers,
+                                quantizing, options, simulator, json_file)
+        return
     folder = design = None
     if network_or_design.is_dir():
         folder = network_or_design
-        if samples is not None:
-            raise click.UsageError("Option --samples goes with a network, not with a design, whose "
-                                   "ranges are fixed")
-        design, compiled = steps.open_design(folder, options)
+        design, compiled = steps.open_design(folder)
         layers = compiled.network.layers
         inputs = read_samples(input_file, layers[0].inputs, layers[-1].outputs, input_scale)
     else:

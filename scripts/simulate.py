@@ -8,13 +8,18 @@ import numpy as np
 
 from eieio.model.errors import InputError
 from eieio.model.formats.samples import read as read_samples
-from eieio.scripts import steps
+from eieio.model.systolic.calibration import Method
+from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, note, show, write_json
 from eieio.scripts.figures import simulation_figures, simulation_tables
 from eieio.scripts.options import (
-    engine_options,
+    any_engine_options,
+    choose_engine,
     input_scale_option,
     json_option,
+    not_for_design,
+    only_for,
+    quantization_options,
     simulator_options,
 )
 
@@ -34,12 +39,14 @@ __all__ = ["simulate"]
               help="Record waveforms into this file: FST, or VCD (and .vcd) where lz4's headers "
               "for FST are missing.")
 @simulator_options
-@engine_options
+@quantization_options
+@any_engine_options
 @json_option
 @click.pass_context
 def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | None,
              count: int | None, input_scale: float | None, waves: Path | None, simulator: str,
-             engine: str, options: dict[str, Any], json_file: Path | None) -> None:
+             batch: int, calibration: Method, percentile: float, engine: str | None,
+             options: dict[str, Any], json_file: Path | None) -> None:
     """Simulate DESIGN_OR_NETWORK and compare every integer of every layer, and every cycle count.
 
     A design is a folder that 'eieio generate' or 'eieio build' made: its Verilog is simulated, with
@@ -56,10 +63,19 @@ def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | Non
     """  # noqa: D301
     check_writable(json_file)
     check_writable(waves)
+    engine = choose_engine(engine, options, design_or_network)
+    only_for(ctx, engine, "systolic", "batch", "calibration", "percentile")
+    not_for_design(ctx, design_or_network, "batch", "calibration", "percentile")
+    if engine == "systolic":
+        quantizing = systolic_commands.Quantizing(input_file, input_scale, batch, calibration,
+                                                  percentile)
+        systolic_commands.simulate(ctx, design_or_network, quantizing, count, waves, simulator,
+                                   options, json_file)
+        return
     folder = design = None
     if design_or_network.is_dir():
         folder = design_or_network
-        design, compiled = steps.open_design(folder, options)
+        design, compiled = steps.open_design(folder)
         first, last = compiled.network.layers[0], compiled.network.layers[-1]
         if input_file is not None:
             inputs = read_samples(input_file, first.inputs, last.outputs, input_scale).x

@@ -2,6 +2,8 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ from eieio.sim.sparse_simulation import TOP, Comparison, build_engine, compare, 
 
 __all__ = ["CALIBRATION_SAMPLES", "build_simulation", "compile_shared", "load", "mismatch",
            "open_design", "samples_or_random", "share", "show_files", "simulate_design",
-           "write_design"]
+           "simulation_folder", "write_design"]
 
 #: Samples, from the first on, that set the ranges of the integers.
 CALIBRATION_SAMPLES = 256
@@ -86,13 +88,9 @@ def write_design(folder: Path, config: SparseConfig, network: SharedNetwork | No
                           network=network.name if network else None)
 
 
-def open_design(folder: Path, options: dict[str, Any]) -> tuple[Design, CompiledNetwork]:
-    """Read a design with its image, which leaves no option of the engine open."""
+def open_design(folder: Path) -> tuple[Design, CompiledNetwork]:
+    """Read a design with its image."""
     design = read_manifest(folder)
-    if options:
-        name = next(iter(options)).replace("_", "-")
-        raise click.UsageError(f"Option --{name} goes with a network, not with a design, whose "
-                               "engine is fixed")
     if not (folder / IMAGE).is_file():
         raise InputError(f"{folder} must hold an image: generate the design from a network")
     compiled = image.read(folder / IMAGE)
@@ -112,19 +110,26 @@ def build_simulation(compiled: CompiledNetwork, simulator: str, *, folder: Path 
 
 def simulate_design(compiled: CompiledNetwork, x: NDArray[np.integer], built: runner.Build,
                     waves: Path | None = None) -> Comparison:
-    """Run inputs on the RTL, beside the golden and the cycle model.
+    """Run inputs on the RTL, beside the golden and the cycle model."""
+    with simulation_folder(len(x), built, waves) as folder:
+        return compare(compiled, x, built, folder=folder)
 
-    The folder of the run is deleted, but not after an error, which names the log in it.
+
+@contextmanager
+def simulation_folder(inferences: int, built: runner.Build,
+                      waves: Path | None = None) -> Iterator[Path]:
+    """Give a simulation a folder, and take its waveforms from there if they are wanted.
+
+    The folder is deleted, but not after an error, which names the log in it.
     """
     folder = Path(tempfile.mkdtemp(prefix="eieio-"))
-    with progress(f"Simulating {len(x)} inference{'s' if len(x) != 1 else ''}"):
-        comparison = compare(compiled, x, built, folder=folder)
+    with progress(f"Simulating {inferences} inference{'s' if inferences != 1 else ''}"):
+        yield folder
     if waves is not None:
         recorded, = folder.glob(f"*.{built.waves}")
         waves.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(recorded, waves)
     shutil.rmtree(folder)
-    return comparison
 
 
 def mismatch(ctx: click.Context, mismatches: int, cycle_mismatches: int) -> None:

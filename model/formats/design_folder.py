@@ -3,8 +3,10 @@
 ::
 
     rtl/*.v, rtl/<top>.f   the engine in Verilog, and the list of its files
-    network.eie            the compressed network (eieio.model.formats.compressed)
-    network.image          the compiled network (eieio.model.formats.image)
+    network.eie            sparse: the compressed network (eieio.model.formats.compressed)
+    network.graph          systolic: the quantized network (eieio.model.formats.graph_file)
+    network.image          the compiled network (eieio.model.formats.image for the sparse engine,
+                           eieio.model.formats.systolic_image for the systolic one)
     design.json            the manifest
 
 The manifest names the engine, its top module, the network, the configuration, and all other files
@@ -25,11 +27,12 @@ from typing import Any
 from eieio.model.errors import InputError
 from eieio.model.formats.input_file import read_bytes
 
-__all__ = ["COMPRESSED", "IMAGE", "MANIFEST", "RTL", "Design", "output_folder", "read_manifest",
-           "write_manifest"]
+__all__ = ["COMPRESSED", "GRAPH", "IMAGE", "MANIFEST", "RTL", "Design", "output_folder",
+           "read_manifest", "write_manifest"]
 
 #: Names in the folder.
 RTL, COMPRESSED, IMAGE, MANIFEST = "rtl", "network.eie", "network.image", "design.json"
+GRAPH = "network.graph"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Design:
     Attributes
     ----------
     engine : :class:`str`
-        ``"sparse"``.
+        ``"sparse"`` or ``"systolic"``.
     top : :class:`str`
         Top module.
     network : :class:`str` or None

@@ -1,0 +1,166 @@
+"""A network of 8-bit integers on disk.
+
+The file is an ``.npz`` archive by NumPy, whatever its name ends in. Its key ``graph`` holds an
+object in JSON, as UTF-8 bytes:
+
+``version``
+    Version of the format: 1.
+``name``, ``input``, ``output``
+    Name of the network, and names of its tensors.
+``tensors``
+    Name, shape, scale and zero point of the input and of each operator's output.
+``operators``
+    For each operator its ``kind`` (the name of a class of
+    :mod:`eieio.model.systolic.quantized_graph`), its name, the names of its ``inputs`` and its
+    ``output``, and the other attributes of the class; a window is the list of its attributes.
+
+Arrays are keys of their own: ``weight.3`` is the weight of operator 3. The same network always
+gives the same bytes.
+"""
+
+import io
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import astuple, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+from eieio.model.formats.atomic import write_bytes
+from eieio.model.formats.input_file import read_bytes
+from eieio.model.systolic.quantized_graph import (
+    Add,
+    AveragePool,
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    MaxPool,
+    Operator,
+    Pad,
+    QuantizedGraph,
+    Reshape,
+    Softmax,
+    Tensor,
+    Window,
+)
+
+__all__ = ["dump", "load", "read", "write"]
+
+_VERSION = 1
+_KINDS: dict[str, type[Operator]] = {kind.__name__: kind for kind in (
+    Add, AveragePool, Conv2D, DepthwiseConv2D, FullyConnected, MaxPool, Pad, Reshape, Softmax)}
+_REFERENCES = ("name", "inputs", "output")
+
+
+def dump(graph: QuantizedGraph) -> bytes:
+    """Return the file of a network, from which :func:`load` restores it exactly."""
+    arrays: dict[str, NDArray[Any]] = {}
+    operators: list[dict[str, Any]] = []
+    for number, operator in enumerate(graph.operators):
+        entry: dict[str, Any] = {
+            "kind": type(operator).__name__, "name": operator.name,
+            "inputs": [tensor.name for tensor in operator.inputs], "output": operator.output.name}
+        for name in _attributes(type(operator)):
+            value = getattr(operator, name)
+            if isinstance(value, np.ndarray):
+                arrays[f"{name}.{number}"] = value
+            else:
+                entry[name] = astuple(value) if isinstance(value, Window) else value
+        operators.append(entry)
+    description = {
+        "version": _VERSION, "name": graph.name, "input": graph.input.name,
+        "output": graph.output.name, "tensors": [astuple(tensor) for tensor in graph.tensors],
+        "operators": operators}
+    arrays["graph"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
+    return buffer.getvalue()
+
+
+def load(data: bytes) -> QuantizedGraph:
+    """Read a network.
+
+    Parameters
+    ----------
+    data : :class:`bytes`
+        File written by :func:`dump`.
+
+    Raises
+    ------
+    InputError
+        If the data is of something else, truncated or damaged.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays: dict[str, NDArray[Any]] = {name: file[name] for name in file.files}
+        description = json.loads(arrays["graph"].tobytes())
+        version = description["version"]
+    except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError, MemoryError,
+            NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError("Graph must be readable; it is of another kind, or damaged") from error
+    if version != _VERSION:
+        raise InputError(f"Graph must have version {_VERSION}, not {version!r}")
+    try:
+        return _build(description, arrays)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError("Graph must describe tensors and operators; it is damaged") from error
+
+
+def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> QuantizedGraph:
+    tensors = {name: Tensor(name, tuple(shape), scale, zero_point)
+               for name, shape, scale, zero_point in description["tensors"]}
+    operators = []
+    for number, entry in enumerate(description["operators"]):
+        kind = _KINDS[entry["kind"]]
+        attributes: dict[str, Any] = {}
+        for name in _attributes(kind):
+            if f"{name}.{number}" in arrays:
+                attributes[name] = arrays[f"{name}.{number}"]
+            elif name == "window":
+                attributes[name] = Window(*_tuples(entry[name]))
+            else:
+                attributes[name] = _tuples(entry[name])
+        operators.append(kind(entry["name"], tuple(tensors[name] for name in entry["inputs"]),
+                              tensors[entry["output"]], **attributes))
+    return QuantizedGraph(description["name"], tensors[description["input"]],
+                          tensors[description["output"]], tuple(operators))
+
+
+def _attributes(kind: type[Operator]) -> list[str]:
+    """Names of what an operator has beside its name and its tensors."""
+    return [field.name for field in fields(kind) if field.name not in _REFERENCES]
+
+
+def _tuples(value: Any) -> Any:
+    """Turn lists, which JSON has for tuples, back into tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def write(path: str | os.PathLike[str], graph: QuantizedGraph) -> None:
+    """Write a network to a file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    write_bytes(path, dump(graph))
+
+
+def read(path: str | os.PathLike[str]) -> QuantizedGraph:
+    """Read a network from a file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is of another kind, truncated or damaged.
+    """
+    data = read_bytes(path)
+    try:
+        return load(data)
+    except InputError as error:
+        raise InputError(f"{os.fspath(path)}: {error}") from error

@@ -1,0 +1,197 @@
+"""The image for a systolic engine on disk, and what a host must know of it.
+
+The file is one of :mod:`eieio.model.formats.image_file`, with words of
+:mod:`eieio.model.systolic.program`. The description is an object:
+
+``engine``
+    ``"systolic"``.
+``network``
+    Name of the network.
+``config``, ``fingerprint``
+    Configuration of the engine (:class:`~eieio.model.systolic.config.SystolicConfig`), and the
+    number by which an engine tells it (:func:`eieio.model.image_frame.fingerprint`).
+``batch``
+    Samples of an inference.
+``input``, ``output``
+    Attributes of :class:`Port`: what the engine takes and sends.
+``softmax``
+    Multiplier and shift of each softmax that the host computes of the output, in their order (see
+    :func:`eieio.model.systolic.softmax.softmax`); its numbers then have scale 1/256 and zero point
+    -128.
+``layers``
+    Names of the layers, in the order of their descriptors.
+"""
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+from eieio.model.formats import image_file
+from eieio.model.formats.atomic import write_bytes
+from eieio.model.formats.input_file import read_bytes
+from eieio.model.image_frame import fingerprint
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.mapping import CompiledGraph, Placement
+from eieio.model.systolic.quantized_graph import Softmax, Tensor
+
+__all__ = ["Port", "SystolicImage", "describe", "dump", "load", "read", "write"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """What an input or an output is, and how it lies in its stream.
+
+    A stream carries the vectors of an inference one after the other, each in as many beats as it
+    needs: a beat holds ``lanes`` int8 numbers, the first in the lowest byte. Places beyond the last
+    channel of a vector hold anything.
+
+    Attributes
+    ----------
+    shape : tuple of :class:`int`
+        Shape of one sample.
+    scale : :class:`float`
+        Real value of a step.
+    zero_point : :class:`int`
+        Integer of the real number 0.
+    vectors : :class:`int`
+        Vectors of an inference: pixels of an image, or samples of a batch.
+    channels : :class:`int`
+        Numbers of a vector.
+    lanes : :class:`int`
+        Numbers of a beat.
+    """
+
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+    vectors: int
+    channels: int
+    lanes: int
+
+    @property
+    def beats(self) -> int:
+        """Beats of an inference."""
+        return self.vectors * -(-self.channels // self.lanes)
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Place of each number in the stream: shape (vectors * channels,)."""
+        places = -(-self.channels // self.lanes) * self.lanes
+        return (np.arange(self.vectors)[:, np.newaxis] * places
+                + np.arange(self.channels)).reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class SystolicImage:
+    """An image with its description: the attributes are those of the description.
+
+    Attributes
+    ----------
+    network : :class:`str`
+    config : :class:`~eieio.model.systolic.config.SystolicConfig`
+    fingerprint : :class:`int`
+    batch : :class:`int`
+    input, output : Port
+    softmax : tuple of pairs of :class:`int`
+    layers : tuple of :class:`str`
+    words : uint32 array of shape (words,)
+        The image.
+    """
+
+    network: str
+    config: SystolicConfig
+    fingerprint: int
+    batch: int
+    input: Port
+    output: Port
+    softmax: tuple[tuple[int, int], ...]
+    layers: tuple[str, ...]
+    words: NDArray[np.uint32]
+
+
+def describe(compiled: CompiledGraph) -> SystolicImage:
+    """Return the image of a compiled network, with its description."""
+    config = compiled.config
+
+    def port(tensor: Tensor, placement: Placement) -> Port:
+        return Port(tensor.shape, tensor.scale, tensor.zero_point, placement.pixels,
+                    placement.channels, config.lanes)
+
+    softmax = tuple((operator.multiplier, operator.shift) for operator in compiled.host_operators
+                    if isinstance(operator, Softmax))
+    return SystolicImage(
+        compiled.graph.name, config, fingerprint("systolic", config), compiled.batch,
+        port(compiled.graph.input, compiled.input), port(compiled.result, compiled.output), softmax,
+        tuple(layer.name for layer in compiled.layers), compiled.image())
+
+
+def dump(compiled: CompiledGraph) -> bytes:
+    """Return the file of a compiled network's image."""
+    image = describe(compiled)
+    return image_file.pack({
+        "engine": "systolic", "network": image.network, "config": image.config.to_dict(),
+        "fingerprint": image.fingerprint, "batch": image.batch, "input": asdict(image.input),
+        "output": asdict(image.output), "softmax": image.softmax, "layers": image.layers,
+    }, image.words)
+
+
+def load(data: bytes) -> SystolicImage:
+    """Read an image.
+
+    Parameters
+    ----------
+    data : :class:`bytes`
+        File written by :func:`dump`.
+
+    Raises
+    ------
+    InputError
+        If the data is of something else, truncated or damaged.
+    """
+    description, words = image_file.unpack(data)
+    try:
+        if description["engine"] != "systolic":
+            raise ValueError
+        config = SystolicConfig.from_dict(description["config"])
+        softmax = tuple((multiplier, shift) for multiplier, shift in description["softmax"])
+        return SystolicImage(
+            str(description["network"]), config, int(description["fingerprint"]),
+            int(description["batch"]), _port(description["input"]), _port(description["output"]),
+            softmax, tuple(description["layers"]), words)
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError("Image must have a description of a systolic engine and its "
+                         "network") from error
+
+
+def _port(values: dict[str, Any]) -> Port:
+    return Port(**{**values, "shape": tuple(values["shape"])})
+
+
+def write(path: str | os.PathLike[str], compiled: CompiledGraph) -> None:
+    """Write the image of a compiled network to a file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    write_bytes(path, dump(compiled))
+
+
+def read(path: str | os.PathLike[str]) -> SystolicImage:
+    """Read an image from a file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is of another kind, truncated or damaged.
+    """
+    data = read_bytes(path)
+    try:
+        return load(data)
+    except InputError as error:
+        raise InputError(f"{os.fspath(path)}: {error}") from error

@@ -1,0 +1,80 @@
+"""Fits a systolic engine to a network: its memories are just large enough."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.quantized_graph import Add, QuantizedGraph
+
+__all__ = ["MEMORY_DEPTHS", "compile_fitted", "make_config"]
+
+#: Options that size a memory by the network, with the largest depth that an engine can have.
+MEMORY_DEPTHS = {
+    "activation_depth": 1 << 24,
+    "weight_depth": 1 << 24,
+    "parameter_depth": 1 << 16,
+    "program_depth": 1 << 12,
+}
+
+
+def make_config(options: Mapping[str, Any]) -> SystolicConfig:
+    """Make a configuration of options by name.
+
+    Operands that are not given are as wide as the option ``winograd`` needs.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown, outside its range, or does not fit the others.
+    """
+    m = options.get("winograd", 0)
+    if isinstance(m, bool) or m not in (2, 4):
+        return SystolicConfig.from_dict({**options})
+    wide = SystolicConfig.for_winograd(m)
+    return SystolicConfig.from_dict({
+        "activation_width": wide.activation_width, "weight_width": wide.weight_width, **options})
+
+
+def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
+                   batch: int = 1) -> CompiledGraph:
+    """Compile a network for an engine that fits it.
+
+    Parameters
+    ----------
+    graph : QuantizedGraph
+        Network.
+    options : mapping of :class:`str`
+        Options of the engine (:class:`~eieio.model.systolic.config.SystolicConfig`) by name. Memory
+        depths that are not given are what the network needs, as powers of two; an addition of
+        tensors is there if the network has one; others have the configuration's defaults.
+    batch : :class:`int`
+        Samples of an inference.
+
+    Returns
+    -------
+    CompiledGraph
+        The network in an engine.
+
+    Raises
+    ------
+    InputError
+        If an option is wrong, the engine cannot compute the network, or the network does not fit
+        into a memory depth that is given.
+    """
+    adds = any(isinstance(operator, Add) for operator in graph.operators)
+    make_config(options)
+    roomy = make_config({"residual": adds, **MEMORY_DEPTHS, **options})
+    compiled = compile_graph(graph, roomy, batch=batch)
+    placements = [compiled.input, *(layer.output for layer in compiled.layers)]
+    needs = {
+        "activation_depth": max(placement.base + placement.size for placement in placements),
+        "weight_depth": len(compiled.weights),
+        "parameter_depth": len(compiled.biases),
+        "program_depth": len(compiled.layers) + 2,
+    }
+    config = replace(roomy, **{name: 1 << (max(need, 2) - 1).bit_length()
+                               for name, need in needs.items() if name not in options})
+    # The depths decide nothing but whether the network fits.
+    return replace(compiled, config=config)

@@ -1,0 +1,106 @@
+"""Figures of a compiled graph and of its inferences, for reports."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
+from eieio.model.systolic.quantized_graph import Conv2D
+from eieio.model.systolic.timing import LayerTiming
+from eieio.model.systolic.work import ComputeWork
+
+__all__ = ["inference_figures", "layer_figures", "needed_macs"]
+
+
+def needed_macs(compiled: CompiledGraph, layer: CompiledLayer) -> int:
+    """Count the products of an inference that a layer needs, the way that it is computed.
+
+    Those are products of a weight and an activation, padding included; with Winograd's transforms
+    those of a transformed weight and a transformed activation. What the array multiplies beyond
+    them, in rows and columns without a channel, is left out.
+    """
+    operator, work = layer.operator, layer.work
+    if layer.mode == "winograd" and isinstance(operator, Conv2D) and isinstance(work, ComputeWork):
+        return (work.windows * compiled.config.transform.n ** 2 * operator.weight.shape[0]
+                * operator.weight.shape[3])
+    return compiled.batch * operator.macs
+
+
+def layer_figures(compiled: CompiledGraph, timings: Sequence[LayerTiming],
+                  rtl_cycles: NDArray[np.integer] | None = None,
+                  mismatches: NDArray[np.integer] | None = None) -> list[dict[str, Any]]:
+    """Describe each layer as the engine computes it.
+
+    Parameters
+    ----------
+    compiled : CompiledGraph
+        Network.
+    timings : sequence of LayerTiming
+        What the cycle model says of each layer.
+    rtl_cycles : integer array of shape (inferences, layers), optional
+        Cycles that the RTL took.
+    mismatches : integer array of shape (layers,), optional
+        Integers of each layer that differ from the golden model's.
+
+    Returns
+    -------
+    list of dict
+        For each layer its name, operator and mode; ``macs`` of :func:`needed_macs` and
+        ``direct_macs`` without Winograd's transforms; ``cycles`` of the RTL (the first inference;
+        None if it did not run) and ``model_cycles``; ``utilisation``, the share of the array's
+        multiplications that are needed; stalls, and ``mismatches``.
+    """
+    figures = []
+    for number, (layer, timing) in enumerate(zip(compiled.layers, timings, strict=True)):
+        macs = needed_macs(compiled, layer)
+        cycles = None if rtl_cycles is None else int(rtl_cycles[0, number])
+        figures.append({
+            "name": layer.name,
+            "operator": type(layer.operator).__name__,
+            "mode": layer.mode,
+            "output_shape": list(layer.operator.output.shape),
+            "macs": macs,
+            "direct_macs": compiled.batch * layer.operator.macs,
+            "cycles": cycles,
+            "model_cycles": timing.cycles,
+            "utilisation": macs / (compiled.config.pes * (cycles or timing.cycles)),
+            "accumulator_stalls": timing.accumulator_stalls,
+            "transform_stalls": timing.transform_stalls,
+            "mismatches": None if mismatches is None else int(mismatches[number]),
+        })
+    return figures
+
+
+def inference_figures(compiled: CompiledGraph, timings: Sequence[LayerTiming],
+                      rtl_cycles: NDArray[np.integer] | None = None) -> dict[str, Any]:
+    """Summarise inferences: what the RTL took, what the cycle model says, what would be ideal.
+
+    Parameters
+    ----------
+    compiled, timings, rtl_cycles
+        As for :func:`layer_figures`.
+
+    Returns
+    -------
+    dict
+        ``cycles_per_inference`` by the cycle model, and the array's ``utilisation`` in them; and of
+        the RTL's ``inferences`` their cycles, in all and by layer, beside the cycle model's and the
+        ideal, in which each processing element does one needed product a cycle; the same as lists.
+    """
+    macs = sum(needed_macs(compiled, layer) for layer in compiled.layers)
+    model = sum(timing.cycles for timing in timings)
+    by_layer = [timing.cycles for timing in timings]
+    inferences: list[dict[str, Any]] = [] if rtl_cycles is None else [{
+        "cycles_rtl": int(cycles.sum()), "cycles_model": model,
+        "cycles_ideal": macs / compiled.config.pes,
+        "layer_cycles_rtl": cycles.tolist(), "layer_cycles_model": by_layer,
+    } for cycles in rtl_cycles]
+    return {
+        "cycles_per_inference": model,
+        "utilisation": macs / (compiled.config.pes * model),
+        "inferences": inferences,
+        **{name: [inference[name] for inference in inferences]
+           for name in ("cycles_rtl", "cycles_model", "cycles_ideal")},
+    }

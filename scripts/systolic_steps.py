@@ -1,0 +1,203 @@
+"""Steps that the commands share for the systolic engine: load, compile, write, simulate."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+from eieio.model.formats import graph_file, systolic_image
+from eieio.model.formats.design_folder import (
+    GRAPH,
+    IMAGE,
+    MANIFEST,
+    RTL,
+    Design,
+    read_manifest,
+    write_manifest,
+)
+from eieio.model.formats.samples import Samples
+from eieio.model.systolic import float_graph
+from eieio.model.systolic.calibration import Method
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.fitting import compile_fitted
+from eieio.model.systolic.float_graph import FloatGraph
+from eieio.model.systolic.golden import run_graph, run_operator
+from eieio.model.systolic.load_graph import read_graph, read_samples
+from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.quantized_graph import QuantizedGraph, Tensor
+from eieio.rtl.emit import write
+from eieio.scripts.console import note, progress
+from eieio.scripts.steps import CALIBRATION_SAMPLES, simulation_folder
+from eieio.sim import runner
+from eieio.sim.systolic_simulation import TOP, Comparison, build_engine, compare, emit_engine
+
+__all__ = ["Loaded", "build_simulation", "compile_network", "group", "load", "open_design",
+           "random_inputs", "run_float", "run_golden", "run_host", "simulate", "write_design"]
+
+# Samples that the models compute together.
+_TOGETHER = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A network, and inputs for it.
+
+    Attributes
+    ----------
+    graph : QuantizedGraph
+        The network in integers.
+    reference : FloatGraph or None
+        The network in floating-point numbers, if that is what the file holds.
+    samples : Samples
+        Inputs of shape (samples, and the shape of the network's input), and their labels.
+    """
+
+    graph: QuantizedGraph
+    reference: FloatGraph | None
+    samples: Samples
+
+
+def load(path: Path, samples: Path | None, scale: float | None, *, calibration: Method = "minmax",
+         percentile: float = 99.99, seed: int = 0, inputs: int = CALIBRATION_SAMPLES) -> Loaded:
+    """Read a network and samples, and quantize the network by them if it is not.
+
+    Parameters
+    ----------
+    path, samples : :class:`pathlib.Path`
+        Files. Without samples there are random inputs; floating-point networks need samples.
+    scale : :class:`float`, optional
+        Real value of a 1 in the samples.
+    calibration, percentile :
+        As in :func:`eieio.model.systolic.calibration.calibrate`.
+    seed : :class:`int`
+        Seed of the random inputs.
+    inputs : :class:`int`
+        Number of random inputs.
+    """
+    reference = _float_graph(path)
+    if reference is None or samples is None:
+        with progress(f"Loading {path.name}"):
+            graph = read_graph(path)
+        if samples is None:
+            note("no samples are given: inputs are random integers")
+            return Loaded(graph, None, Samples(random_inputs(graph.input, inputs, seed), None))
+        with progress(f"Reading {samples.name}"):
+            taken = read_samples(samples, graph.input.shape, graph.output.elements, scale)
+        return Loaded(graph, None, taken)
+    with progress(f"Reading {samples.name}"):
+        taken = read_samples(samples, reference.input.shape, reference.output.elements, scale)
+    with progress(f"Quantizing {path.name}"):
+        graph = read_graph(path, taken.x[:CALIBRATION_SAMPLES], calibration, percentile)
+    return Loaded(graph, reference, taken)
+
+
+def _float_graph(path: Path) -> FloatGraph | None:
+    """Read a network of floating-point numbers, or nothing of any other file."""
+    if path.suffix.lower() != ".onnx" or not path.is_file():
+        return None
+    from eieio.model.formats import onnx_graph  # takes a second
+
+    found = onnx_graph.read(path)
+    return None if found.scales else found.graph
+
+
+def random_inputs(tensor: Tensor, count: int, seed: int = 0) -> NDArray[np.float32]:
+    """Draw inputs: float32 array of shape (count, and the shape of the tensor)."""
+    q = np.random.default_rng(seed).integers(-128, 128, (count, *tensor.shape)).astype(np.int8)
+    return tensor.dequantize(q).astype(np.float32)
+
+
+def compile_network(graph: QuantizedGraph, options: dict[str, Any], batch: int) -> CompiledGraph:
+    """Compile a network for an engine that fits it."""
+    with progress("Compiling"):
+        return compile_fitted(graph, options, batch=batch)
+
+
+def write_design(folder: Path, config: SystolicConfig, compiled: CompiledGraph | None) -> Design:
+    """Write Verilog, and network and image if there are, and the manifest."""
+    with progress("Emitting Verilog"):
+        write(emit_engine(config), folder / RTL)
+    if compiled is not None:
+        graph_file.write(folder / GRAPH, compiled.graph)
+        systolic_image.write(folder / IMAGE, compiled)
+    return write_manifest(folder, engine="systolic", top=TOP, config=config.to_dict(),
+                          network=compiled.graph.name if compiled else None)
+
+
+def open_design(folder: Path) -> tuple[Design, CompiledGraph]:
+    """Read a design with its network, and check that its image is of this network."""
+    design = read_manifest(folder)
+    for name in (GRAPH, IMAGE):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} must hold {name}: generate the design from a network")
+    image = systolic_image.read(folder / IMAGE)
+    if image.config.to_dict() != design.config:
+        raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
+    with progress("Compiling"):
+        compiled = compile_graph(graph_file.read(folder / GRAPH), image.config, batch=image.batch)
+    if not np.array_equal(compiled.image(), image.words):
+        raise InputError(f"{folder / IMAGE} must be the image of {GRAPH}")
+    return design, compiled
+
+
+def build_simulation(compiled: CompiledGraph, simulator: str, *, folder: Path | None = None,
+                     design: Design | None = None, waves: bool = False) -> runner.Build:
+    """Build the simulation of a design's own Verilog, or of Verilog that is not kept."""
+    with progress(f"Building the simulation ({simulator})"):
+        if folder is None or design is None:
+            return build_engine(compiled.config, simulator=simulator, waves=waves)
+        return runner.build(design.sources(folder), design.top, simulator=simulator, waves=waves)
+
+
+def group(x: NDArray[np.int8], compiled: CompiledGraph) -> NDArray[np.int8]:
+    """Arrange samples as inferences: shape (inferences, batch, and the shape of the input).
+
+    The last batch is filled up with zeros.
+    """
+    batch = compiled.batch
+    missing = -len(x) % batch
+    rest = np.full((missing, *x.shape[1:]), compiled.graph.input.zero_point, np.int8)
+    return np.concatenate([x, rest]).reshape(-1, batch, *x.shape[1:])
+
+
+def simulate(compiled: CompiledGraph, x: NDArray[np.int8], built: runner.Build,
+             waves: Path | None = None) -> Comparison:
+    """Run samples on the RTL, beside the golden and the cycle model."""
+    inferences = group(x, compiled)
+    with simulation_folder(len(inferences), built, waves) as folder:
+        return compare(compiled, inferences, built, folder=folder)
+
+
+def run_golden(graph: QuantizedGraph, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Compute outputs by the golden model: shape (samples, and the shape of the output)."""
+    return np.concatenate([run_graph(graph, x[start:start + _TOGETHER])[graph.output.name]
+                           for start in range(0, len(x), _TOGETHER)])
+
+
+def run_float(graph: FloatGraph, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Compute outputs in floating point: shape (samples, and the shape of the output)."""
+    return np.concatenate([float_graph.run(graph, x[start:start + _TOGETHER])[graph.output.name]
+                           for start in range(0, len(x), _TOGETHER)])
+
+
+def run_host(compiled: CompiledGraph, results: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Compute what the engine leaves to the host.
+
+    Parameters
+    ----------
+    compiled : CompiledGraph
+        Network.
+    results : int8 array of shape (samples, and the shape of the engine's result)
+        What the engine sent.
+
+    Returns
+    -------
+    int8 array of shape (samples, and the shape of the network's output)
+        Outputs.
+    """
+    for operator in compiled.host_operators:
+        results = run_operator(operator, results)
+    return results
