@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from eieio.model.engine_config import EngineConfig
+from eieio.model.formats import design_folder
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.systolic.config import SystolicConfig
 from eieio.scripts import steps, synthesize
 
 RECORDED = Path(__file__).parents[1] / "rtl" / "boards" / "recorded"
@@ -61,6 +64,27 @@ def test_synthesizes_a_configuration_again(eieio: Callable[..., Result], tmp_pat
         design = json.loads((out / "design.json").read_text())
         assert design["config"] == SparseConfig(pes=pes, entry_depth=512).to_dict()
     assert "Inferences a second" not in result.stdout
+
+
+@pytest.mark.parametrize(("engine", "config"), [
+    ("sparse", SparseConfig(pes=2)), ("systolic", SystolicConfig(rows=4, columns=4))])
+def test_adds_to_a_design(eieio: Callable[..., Result], tmp_path: Path, engine: str,
+                          config: EngineConfig) -> None:
+    folder = tmp_path / "design"
+    folder.mkdir()
+    design_folder.write_manifest(folder, engine=engine, top="top", network=None,
+                                 config=config.to_dict())
+    manifest = (folder / "design.json").read_bytes()
+    report = tmp_path / "report.json"
+    result = eieio("synthesize", folder, "--board", "ulx3s-85f", "--json", report)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(report.read_text())["engine"] == engine
+    assert (folder / "ulx3s-85f.bit").exists()
+    assert (folder / "design.json").read_bytes() == manifest
+    assert config.label in (folder / "board" / "system.v").read_text()
+    result = eieio("synthesize", folder, "--board", "ulx3s-85f", "--pes", 3)
+    assert result.exit_code == 2
+    assert "Option --pes goes with a network or a configuration" in result.stderr
 
 
 def test_fails_if_timing_fails(eieio: Callable[..., Result], tmp_path: Path,
