@@ -12,7 +12,7 @@ from eieio.model.errors import InputError
 __all__ = ["main"]
 
 _COMMANDS = ("compress", "generate", "simulate", "infer", "build", "fit", "synthesize", "run",
-             "bench")
+             "registers", "bench")
 
 
 class _Commands(click.Group):
@@ -94,6 +94,8 @@ def main(ctx: click.Context) -> None:
       eieio fit network.onnx --board ulx3s-85f
       eieio synthesize network.onnx --samples test.npz --board ulx3s-85f --pes 16
       eieio run design test.npz --port /dev/ttyUSB0
+    Into a system with AXI buses:
+      eieio registers --format c --engine sparse
     The layers of the EIE paper, or one of your own, beside the engine as published:
       eieio bench eie
       eieio bench layer --weight w.npy --activation a.npy
