@@ -181,7 +181,8 @@ class CompiledGraph:
         per_word = config.weights_per_word
         padded = np.pad(self.weights, ((0, 0), (0, -config.columns % per_word))).astype(np.int64)
         bits = 32 // per_word
-        parts = (padded & ((1 << bits) - 1)).reshape(len(padded), -1, per_word)
+        parts = (padded & ((1 << bits) - 1)).reshape(
+            len(padded), padded.shape[1] // per_word, per_word)
         packed = (parts << bits * np.arange(per_word)).sum(axis=2)
         program = self.program()
         sections = [(Target.WEIGHTS, unit, packed[:, unit]) for unit in range(packed.shape[1])]
@@ -645,6 +646,9 @@ class _Compiler:
         """
         (down, across), (row_step, column_step) = window.stride, window.dilation
         start = start or (-window.padding[0][0], -window.padding[1][0])
+        if min(start) < -_FIELD // 2:
+            raise InputError(f"{_label(operator)}: padding must be at most {_FIELD // 2}, not "
+                             f"{-min(start)}")
         row = source.width * source.words
         wide = [np.pad(values, (0, work.outputs * columns - len(values)))
                 for values in parameters]

@@ -1,0 +1,373 @@
+"""The whole systolic engine: golden model, cycle model and RTL hold one another."""
+
+import functools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
+from eieio.model.systolic.golden import run_graph
+from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.program import Target
+from eieio.model.systolic.quantized_graph import (
+    Conv2D,
+    FullyConnected,
+    MaxPool,
+    QuantizedGraph,
+    Tensor,
+    Window,
+)
+from eieio.sim.bench_systolic_engine import pack_beats
+from eieio.sim.case import case_environment, load_outputs, save_case
+from eieio.sim.random_graph import random_graph, random_inputs
+from eieio.sim.runner import Build, run
+from eieio.sim.systolic_simulation import build_engine, compare
+
+needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
+
+DEPTHS = {"activation_depth": 1500, "weight_depth": 3000, "parameter_depth": 300,
+          "program_depth": 12}
+
+#: A build each, so there are few; between them they have both values of every flag, more rows than
+#: columns and fewer, and words of one, two, three and four groups. Few accumulators make many
+#: chunks.
+POOL = {
+    "tall": SystolicConfig(rows=8, columns=4, lanes=2, accumulator_width=24, accumulator_depth=10,
+                           residual=False, **DEPTHS),
+    "odd": SystolicConfig(rows=3, columns=5, lanes=1, product_stages=2, accumulator_depth=7,
+                          **DEPTHS),
+    "f4": SystolicConfig.for_winograd(4, rows=4, columns=4, lanes=2, product_stages=2,
+                                      accumulator_depth=3 * 36 + 5, **DEPTHS),
+    "f2": SystolicConfig.for_winograd(2, rows=6, columns=3, lanes=3, accumulator_depth=5 * 16,
+                                      **DEPTHS),
+    "wide": SystolicConfig(rows=4, columns=8, lanes=4, product_stages=3, accumulator_depth=64,
+                           **DEPTHS),
+    "one": SystolicConfig(rows=1, columns=1, accumulator_depth=5, **DEPTHS),
+}
+WINOGRAD = [name for name, config in POOL.items() if config.winograd]
+SIMPLE = "tall"
+
+
+@functools.cache
+def built(config: SystolicConfig, simulator: str = "verilator") -> Build:
+    return build_engine(config, simulator=simulator, quick=True)
+
+
+def check(compiled: CompiledGraph, x: NDArray[np.int8], build: Build, *, stall: float = 0.0
+          ) -> None:
+    result = compare(compiled, x, build, stall=stall)
+    for number, layer in enumerate(compiled.layers):
+        assert np.array_equal(result.rtl.tensors[number], result.golden[number]), layer.name
+    expected = [layer.cycles for layer in result.timing.layers]
+    assert result.rtl.layer_cycles.tolist() == [expected] * len(x)
+    assert (result.mismatches, result.cycle_mismatches) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("name", POOL)
+def test_random_graphs(name: str, seed: int) -> None:
+    config = POOL[name]
+    rng = np.random.default_rng(seed)
+    winograd = (None if seed % 2 else True) if config.winograd else None
+    compiled = random_graph(config, rng, batch=3 if seed == 4 else 1, operators=8, max_cycles=4000,
+                            winograd=winograd)
+    check(compiled, random_inputs(compiled, 2, rng), built(config), stall=(0, 0.3)[seed % 2])
+
+
+def convolution(name: str, source: Tensor, channels: int, window: Window,
+                rng: np.random.Generator, *, weight: int | None = None) -> Conv2D:
+    """Convolution whose weights are random, or all the same; its outputs rarely saturate."""
+    shape = (channels, *window.kernel, source.shape[2])
+    weights = (rng.integers(-128, 128, shape) if weight is None else
+               np.full(shape, weight)).astype(np.int8)
+    height, width, _ = source.shape
+    output = Tensor(f"{name}_output", (*window.output_size(height, width), channels), 1.0,
+                    int(rng.integers(-20, 20)))
+    taps = weights[0].size
+    shift = max(0, round(np.log2(taps ** (0.5 if weight is None else 1) * 80)))
+    return Conv2D(name, (source,), output, weights,
+                  rng.integers(-1000, 1000, channels).astype(np.int32),
+                  rng.integers(1 << 30, 1 << 31, channels).astype(np.int32),
+                  np.full(channels, shift, np.int32), -128, 127, window)
+
+
+PADDINGS = [((top, bottom), (left, right)) for top, bottom, left, right in (
+    (0, 0, 0, 0), (1, 1, 1, 1), (2, 2, 2, 2), (0, 1, 2, 0), (1, 0, 0, 2), (2, 0, 1, 1),
+    (0, 2, 2, 1))]
+
+
+@pytest.mark.parametrize("name", WINOGRAD)
+@pytest.mark.parametrize("weight", [None, -128])
+def test_winograd(name: str, weight: int | None) -> None:
+    """Convolutions by Winograd's transforms, of odd sizes, on random and on extreme inputs."""
+    config = POOL[name]
+    rng = np.random.default_rng(0)
+    source = Tensor("input", (5, 7, 5), 1.0, 127 if weight else -3)
+    operators = [convolution(f"conv_{number}", source, 4 + number % 2, Window((3, 3), padding=pads),
+                             rng, weight=weight) for number, pads in enumerate(PADDINGS)]
+    graph = QuantizedGraph("winograd", source, operators[-1].output, tuple(operators))
+    compiled = compile_graph(graph, config, winograd=True)
+    assert all(layer.mode == "winograd" for layer in compiled.layers)
+    x = rng.integers(-128, 128, (4, 1, *source.shape)).astype(np.int8)
+    x[1], x[2] = -128, 127
+    x[3] = np.where(np.indices(source.shape).sum(axis=0) % 2, -128, 127)
+    check(compiled, x, built(config))
+
+
+@needs_icarus
+def test_icarus() -> None:
+    """Icarus has four-state logic, so that nothing may depend on what reset leaves undefined."""
+    config = SystolicConfig(rows=2, columns=4, lanes=2, accumulator_depth=6, **DEPTHS)
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        compiled = random_graph(config, rng, operators=6, max_cycles=1500)
+        check(compiled, random_inputs(compiled, 2, rng), built(config, "icarus"), stall=0.2)
+
+
+# Below: sessions of several images and inputs, with what goes wrong between them.
+
+Step = list[Any]
+
+
+class Session:
+    """Script of a session, and what the engine must return."""
+
+    def __init__(self, config: SystolicConfig) -> None:
+        self.config = config
+        self.script: list[Step] = []
+        self.streams: dict[str, list[int]] = {}
+        self.expected: list[tuple[int, NDArray[np.int8]]] = []
+        self.observed: list[int] = []
+        self.networks = [compile_graph(graph, config) for graph in (_image_graph(),
+                                                                    _vector_graph())]
+        rng = np.random.default_rng(0)
+        self.inputs = [rng.integers(-128, 128, (3, *compiled.graph.input.shape)).astype(np.int8)
+                       for compiled in self.networks]
+        for number, (compiled, x) in enumerate(zip(self.networks, self.inputs, strict=True)):
+            self.streams[f"image_{number}"] = compiled.image().tolist()
+            for sample, values in enumerate(x):
+                beats = pack_beats(compiled.pack(values[None]))
+                self.streams[f"input_{number}_{sample}"] = [beat % (1 << self.beat_width)
+                                                            for beat in beats]
+
+    @property
+    def beat_width(self) -> int:
+        return self.config.lanes * ACTIVATION_BITS
+
+    def image(self, number: int) -> Step:
+        return ["image", f"image_{number}"]
+
+    def input(self, number: int, sample: int) -> Step:
+        return ["input", f"input_{number}_{sample}"]
+
+    def output(self, number: int, sample: int) -> Step:
+        """Receive an output, which must be the golden model's."""
+        compiled = self.networks[number]
+        golden = run_graph(compiled.graph, self.inputs[number][sample:sample + 1])
+        self.expected.append((number, golden[compiled.result.name]))
+        return ["output", compiled.output_beats]
+
+    def infer(self, number: int, sample: int) -> list[Step]:
+        return [self.input(number, sample), self.output(number, sample)]
+
+    def observe(self, port: str, value: int) -> Step:
+        self.observed.append(value)
+        return ["observe", port]
+
+    def error(self, code: ErrorCode) -> list[Step]:
+        """Expect an error, and clear it."""
+        return [["wait", 4], self.observe("error", code), ["set", "clear_error", 1],
+                ["set", "clear_error", 0], self.observe("error", ErrorCode.NONE)]
+
+    def run(self, folder: Path, *, stall: float = 0.0) -> None:
+        save_case(folder, {}, script=self.script, streams=self.streams, stall=stall,
+                  beat_width=self.beat_width)
+        # Nothing in it is of the sparse engine only.
+        run(built(self.config), "bench_sparse_session", environment=case_environment(folder))
+        outputs = load_outputs(folder)
+        assert outputs["observed"].tolist() == self.observed
+        assert len(outputs) == 1 + len(self.expected)
+        for position, (number, golden) in enumerate(self.expected):
+            beats = b"".join(int(beat).to_bytes(self.config.lanes, "little")
+                             for beat in outputs[f"output_{position}"])
+            received = self.networks[number].unpack(
+                np.frombuffer(beats, np.int8).reshape(-1, self.config.lanes))
+            assert np.array_equal(received, golden), f"Output {position}"
+
+
+def _image_graph() -> QuantizedGraph:
+    """Convolution and pooling, with channels that fill no word, and a vector of odd length."""
+    rng = np.random.default_rng(1)
+    source = Tensor("input", (4, 5, 3), 1.0, -7)
+    conv = convolution("conv", source, 6, Window((3, 3), padding=((1, 1), (0, 1))), rng)
+    pooled = Tensor("pooled", (2, 2, 6), 1.0, conv.output.zero_point)
+    pool = MaxPool("pool", (conv.output,), pooled, Window((2, 2), (2, 2)), -128, 127)
+    dense = _connect(pooled, 5, rng)
+    return QuantizedGraph("image", source, dense.output, (conv, pool, dense))
+
+
+def _vector_graph() -> QuantizedGraph:
+    rng = np.random.default_rng(2)
+    source = Tensor("input", (11,), 1.0, 5)
+    dense = _connect(source, 3, rng)
+    return QuantizedGraph("vector", source, dense.output, (dense,))
+
+
+def _connect(source: Tensor, channels: int, rng: np.random.Generator) -> FullyConnected:
+    weight = rng.integers(-128, 128, (channels, source.elements)).astype(np.int8)
+    return FullyConnected("connect", (source,), Tensor("connected", (channels,), 1.0, 9), weight,
+                          rng.integers(-1000, 1000, channels).astype(np.int32),
+                          np.full(channels, 1 << 30, np.int32), np.full(channels, 8, np.int32),
+                          -128, 127)
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.syspath_prepend(Path(__file__).parent)  # where the simulation finds the bench
+    return Session(POOL[SIMPLE])
+
+
+def test_other_image(session: Session, tmp_path: Path) -> None:
+    """An image replaces the one before, wherever both are large or small."""
+    for number in (0, 1, 0, 0, 1):
+        session.script += [session.image(number), *session.infer(number, 0),
+                           *session.infer(number, 1)]
+    session.run(tmp_path)
+
+
+def test_everything_at_once(session: Session, tmp_path: Path) -> None:
+    """Inputs wait for an image, images wait for inferences, and outputs wait for their receiver."""
+    s = session
+    s.script = [
+        # Without an image no input is accepted.
+        ["set", "i__valid", 1], ["wait", 60], s.observe("i__ready", 0), s.observe("loaded", 0),
+        ["set", "i__valid", 0],
+        ["together",
+         # The first input waits for the first image.
+         [s.input(0, 0), s.input(0, 1), s.input(0, 2)],
+         [["wait", 40], s.image(0)],
+         [s.output(0, 0), ["wait", 700], s.output(0, 1), s.output(0, 2)]],
+        s.observe("loaded", 1),
+        # While an inference runs and its output waits, an image waits, too, and so does an input
+        # behind it.
+        s.input(0, 1),
+        ["together",
+         [s.image(1)],
+         [["wait", 30], s.input(1, 0)],
+         [["wait", 1500], s.output(0, 1), s.output(1, 0)]],
+        s.image(0),
+        # An image that comes within an input waits for its end, and for its output.
+        ["together", [s.input(0, 2)], [["wait", 5], s.image(1)], [s.output(0, 2)]],
+        *s.infer(1, 1),
+    ]
+    s.run(tmp_path, stall=0.2)
+
+
+def test_run(session: Session, tmp_path: Path) -> None:
+    """An input waits until it may run; then the engine is busy until its output has been sent."""
+    s = session
+    s.script = [
+        s.image(0), ["set", "run", 0], s.input(0, 0), ["wait", 200],
+        s.observe("busy", 0), s.observe("o__valid", 0), s.observe("i__ready", 0),
+        ["set", "run", 1], ["wait", 3], s.observe("busy", 1), ["set", "run", 0],
+        ["wait", 1500], s.observe("busy", 1), s.output(0, 0), ["wait", 3], s.observe("busy", 0),
+        ["set", "run", 1], *s.infer(0, 1),
+    ]
+    s.run(tmp_path)
+
+
+@pytest.mark.parametrize("cycles", [3, 75, 210, 330, 480, 700])
+def test_reset(session: Session, tmp_path: Path, cycles: int) -> None:
+    """Reset at any time of an image, an input, an inference or an output leaves nothing behind."""
+    s = session
+    s.script = [["cut_off", s.image(0), cycles]]
+    for sample in (0, 1):
+        s.script += [s.image(0), ["cut_off", s.input(0, 0), 40 + cycles // 20], s.image(0),
+                     s.input(0, 2), ["cut_off", ["wait", 2000], cycles],
+                     s.image(1), *s.infer(1, sample), *s.infer(1, 2), s.input(1, 0),
+                     ["wait", 300], ["cut_off", ["output", 2], 1 + cycles % 3]]
+    s.script += [s.image(0), *s.infer(0, 0)]
+    s.run(tmp_path)
+
+
+# An image, as words, and the error that it must give.
+LAYERS = Target.LAYERS << 28
+BIASES = Target.BIASES << 28
+BAD_IMAGES = {
+    "unknown target": ([6 << 28, 0, 1, 1, 2, 3], ErrorCode.IMAGE_TARGET),
+    "last unknown target": ([15 << 28, 0, 1, 1], ErrorCode.IMAGE_TARGET),
+    "ends with an unknown target": ([6 << 28], ErrorCode.IMAGE_TARGET),
+    "unknown columns": ([1, 0, 1, 1], ErrorCode.IMAGE_TARGET),
+    "unknown lane": ([BIASES | 2, 0, 1, 1], ErrorCode.IMAGE_TARGET),
+    "descriptors of a lane": ([Target.DESCRIPTORS << 28 | 1, 0, 1, 1], ErrorCode.IMAGE_TARGET),
+    "no elements": ([LAYERS, 0, 0, 1], ErrorCode.IMAGE_ADDRESS),
+    "address behind the memory": ([LAYERS, 1, 1, 1], ErrorCode.IMAGE_ADDRESS),
+    "too many elements": ([LAYERS, 0, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
+    "last weights": ([0, 2999, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
+    "last biases": ([BIASES, 299, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
+    "last multipliers": ([Target.MULTIPLIERS << 28, 300, 1, 1], ErrorCode.IMAGE_ADDRESS),
+    "last shifts": ([Target.SHIFTS << 28, 0, 301, 1], ErrorCode.IMAGE_ADDRESS),
+    "last fields": ([Target.DESCRIPTORS << 28, 12 * 32 - 1, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
+    "wrapping count": ([LAYERS, 0, 0xFFFFFFFF, 1], ErrorCode.IMAGE_ADDRESS),
+    "wrapping address": ([BIASES, 0xFFFFFFFF, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
+    "no layers": ([LAYERS, 0, 1, 0], ErrorCode.IMAGE_LAYERS),
+    "too many layers": ([LAYERS, 0, 1, 13, 1, 1], ErrorCode.IMAGE_LAYERS),
+    "target alone": ([LAYERS], ErrorCode.IMAGE_LENGTH),
+    "no count": ([LAYERS, 0], ErrorCode.IMAGE_LENGTH),
+    "no data": ([LAYERS, 0, 1], ErrorCode.IMAGE_LENGTH),
+    "half of the data": ([BIASES, 0, 4, 1, 2], ErrorCode.IMAGE_LENGTH),
+    "half of the second section": ([LAYERS, 0, 1, 1, BIASES, 0], ErrorCode.IMAGE_LENGTH),
+}
+
+
+def test_bad_images(session: Session, tmp_path: Path) -> None:
+    """A bad image is reported, and the next good one works."""
+    s = session
+    s.script = [s.image(0), *s.infer(0, 0)]
+    for number, (name, (words, code)) in enumerate(BAD_IMAGES.items()):
+        s.streams[name] = words
+        s.script += [["image", name], *s.error(code), s.observe("loaded", 0),
+                     s.observe("i__ready", 0)]
+        if number % 5 == 4:
+            s.script += [s.image(number % 2), *s.infer(number % 2, 1)]
+    s.script += [s.image(1), *s.infer(1, 0), s.observe("error", ErrorCode.NONE)]
+    # The first error stays.
+    s.script += [["image", "no data"], ["image", "unknown target"],
+                 *s.error(ErrorCode.IMAGE_LENGTH), s.image(0), *s.infer(0, 2)]
+    s.run(tmp_path)
+
+
+@pytest.mark.parametrize("words", [1, 4, 100, -40, -3, -1])
+def test_truncated_image(session: Session, tmp_path: Path, words: int) -> None:
+    """An image that ends early is refused; what it leaves behind does not run."""
+    s = session
+    s.streams["cut"] = s.streams["image_1" if words == 100 else "image_0"][:words]
+    s.streams["half"] = [*s.streams["image_1"], 15 << 28, 0, 1, 1]
+    s.script = [s.image(1), *s.infer(1, 0), ["wait", 60], s.observe("i__ready", 1),
+                ["image", "cut"], *s.error(ErrorCode.IMAGE_LENGTH), ["wait", 60],
+                s.observe("i__ready", 0), s.observe("loaded", 0),
+                s.image(0), *s.infer(0, 1),
+                ["image", "half"], *s.error(ErrorCode.IMAGE_TARGET), ["wait", 60],
+                s.observe("i__ready", 0), s.image(1), *s.infer(1, 2)]
+    s.run(tmp_path)
+
+
+def test_bad_inputs(session: Session, tmp_path: Path) -> None:
+    """An input of the wrong length is reported and dropped; the next good one is right."""
+    s = session
+    good = s.streams["input_0_0"]
+    s.script = [s.image(0)]
+    for beats in (1, 2, len(good) - 1, len(good) + 1, len(good) + 2, 2 * len(good), 300):
+        s.streams[f"beats_{beats}"] = (good * 30)[:beats]
+        code = ErrorCode.INPUT_SHORT if beats < len(good) else ErrorCode.INPUT_LONG
+        s.script += [["input", f"beats_{beats}"], ["wait", 100], s.observe("busy", 0),
+                     *s.error(code), *s.infer(0, beats % 3)]
+    # The first error stays.
+    s.script += [["input", "beats_1"], ["input", "beats_300"], *s.error(ErrorCode.INPUT_SHORT),
+                 s.image(1), *s.infer(1, 0), s.observe("error", ErrorCode.NONE)]
+    s.run(tmp_path)
