@@ -95,7 +95,7 @@ def main(ctx: click.Context) -> None:
       eieio synthesize network.onnx --samples test.npz --board ulx3s-85f --pes 16
       eieio run design test.npz --port /dev/ttyUSB0
     Into a system with AXI buses:
-      eieio registers --format c --engine sparse
+      eieio registers --format c
     The layers of the EIE paper, or one of your own, beside the engine as published:
       eieio bench eie
       eieio bench layer --weight w.npy --activation a.npy
