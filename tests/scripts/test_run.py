@@ -40,7 +40,8 @@ def test_answers_and_figures(eieio: Run, design: Path, samples: Path, port: str,
     assert result.exit_code == 0, result.stderr
     figures = json.loads((tmp_path / "run.json").read_text())
     compiled = image.read(design / "network.image")
-    arrays = np.load(samples)
+    with np.load(samples) as file:
+        arrays = dict(file)
     golden = run_network(compiled.network, compiled.network.quantize_input(arrays["x"]))[-1]
     assert figures["outputs"] == golden.tolist()
     assert figures["answers"] == golden.argmax(axis=1).tolist()
@@ -57,7 +58,8 @@ def test_answers_and_figures(eieio: Run, design: Path, samples: Path, port: str,
 
 def test_inputs_without_labels(eieio: Run, design: Path, samples: Path, port: str, tmp_path: Path
                                ) -> None:
-    np.save(tmp_path / "x.npy", np.load(samples)["x"])
+    with np.load(samples) as file:
+        np.save(tmp_path / "x.npy", file["x"])
     result = eieio("run", design / "network.image", tmp_path / "x.npy", "--port", port,
                    "--count", 3, "--baud", 9600)
     assert result.exit_code == 0, result.stderr
