@@ -391,7 +391,7 @@ class _Compiler:
         tensors = {tensor.name: tensor for tensor in self.graph.tensors}
         vectors = {operator.output.name for operator in operators
                    if isinstance(operator, FullyConnected)}
-        for name in {aliases[name] for name in aliases}:
+        for name in dict.fromkeys(aliases.values()):
             shape = tensors[name].shape
             if name == self.graph.input.name:
                 # An input may have to be reshaped into an image first.

@@ -30,8 +30,8 @@ from eieio.sim.systolic_simulation import build_engine, compare
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
 
-DEPTHS = {"activation_depth": 1500, "weight_depth": 3000, "parameter_depth": 300,
-          "program_depth": 12}
+DEPTHS: dict[str, Any] = {"activation_depth": 1500, "weight_depth": 3000, "parameter_depth": 300,
+                          "program_depth": 12}
 
 #: A build each, so there are few; between them they have both values of every flag, more rows than
 #: columns and fewer, and words of one, two, three and four groups. Few accumulators make many

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,8 +31,8 @@ from eieio.model.systolic.quantized_graph import (
 )
 from eieio.sim.random_graph import random_graph, random_inputs
 
-DEPTHS = {"activation_depth": 4096, "weight_depth": 8192, "parameter_depth": 300,
-          "program_depth": 12}
+DEPTHS: dict[str, Any] = {"activation_depth": 4096, "weight_depth": 8192, "parameter_depth": 300,
+                          "program_depth": 12}
 CONFIGS = {
     "square": SystolicConfig(rows=4, columns=4, accumulator_depth=7, **DEPTHS),
     "odd": SystolicConfig(rows=3, columns=5, lanes=1, **DEPTHS),
@@ -289,8 +290,8 @@ def reshape(source: Tensor, *shape: int) -> Reshape:
 
 
 def add(first: Tensor, second: Tensor) -> Add:
-    return Add("add", (first, second), tensor("sum", *first.shape), (1 << 30,) * 3, (1, 1, 20),
-               -128, 127)
+    return Add("add", (first, second), tensor("sum", *first.shape),
+               (1 << 30, 1 << 30, 1 << 30), (1, 1, 20), -128, 127)
 
 
 def graph(*operators: Operator) -> QuantizedGraph:
@@ -487,8 +488,9 @@ def test_refused(what: str) -> None:
 @pytest.mark.parametrize(("what", "options"), [
     ("accumulator", {"accumulator_width": 20}), ("bias", {"accumulator_width": 22}),
     ("average in a narrow accumulator", {"accumulator_width": 17}),
-    ("activations", {"activation_depth": 60}), ("weights", {"weight_depth": 72}),
-    ("addition alone", {"activation_depth": 4}), ("parameters", {"parameter_depth": 3}), ("program", {"program_depth": 3})])
+    ("activations", {"activation_depth": 60}), ("addition alone", {"activation_depth": 4}),
+    ("weights", {"weight_depth": 72}), ("parameters", {"parameter_depth": 3}),
+    ("program", {"program_depth": 3})])
 def test_what_is_just_enough(what: str, options: dict[str, int]) -> None:
     make, config, batch, _ = REFUSED[what]
     compiled = compile_graph(make(), replace(config, **options), batch=batch)
