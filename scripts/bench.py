@@ -1,4 +1,4 @@
-"""``eieio bench``: benchmarks of the sparse engine."""
+"""``eieio bench``: benchmarks of the engines."""
 
 import time
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from eieio.scripts import bench_docs, steps
 from eieio.scripts.bench_plots import require_matplotlib
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import ENGINE_HELP, json_option
+from eieio.scripts.systolic_bench import systolic
 from eieio.sim.eie_benchmark import (
     LayerResult,
     build_engines,
@@ -39,6 +40,9 @@ _FILE = click.Path(path_type=Path)
 @click.group(short_help="Measure cycles of layers, beside the EIE paper's and the ideal.")
 def bench() -> None:
     """Measure how many cycles layers take, beside the EIE paper's engine and the ideal."""
+
+
+bench.add_command(systolic)
 
 
 class _Layers(click.ParamType):
@@ -75,7 +79,7 @@ _model_only_option = click.option(
               help="Seed of the random weights and activations.")
 @_model_only_option
 @click.option("--docs", type=_FILE, metavar="FOLDER", help="Also run the studies by the cycle "
-              "model, and write benchmarks.md, and images, into this folder.")
+              "model, and write their part of benchmarks.md, and images, into this folder.")
 @json_option
 @click.pass_context
 def eie(ctx: click.Context, layers: tuple[EieLayer, ...], configuration: str, pes: int,

@@ -1,7 +1,8 @@
-"""The document that ``eieio bench eie --docs`` writes, and the studies that only it shows."""
+"""The document that ``--docs`` writes, and the studies that only ``eieio bench eie`` shows."""
 
 import os
 import platform
+import re
 import textwrap
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eieio.model.formats.atomic import write_bytes
+from eieio.model.formats.input_file import read_bytes
 from eieio.model.sparse.compile_benchmark import measure_compile
 from eieio.model.sparse.eie_layers import PAPER_MHZ, EieLayer
 from eieio.model.sparse.study import (
@@ -37,7 +39,11 @@ from eieio.scripts.console import progress
 from eieio.sim.eie_benchmark import BuiltEngine, LayerResult, geomeans
 from eieio.sim.sparse_simulation import emit_engine
 
-__all__ = ["Measured", "measure", "study_figures", "write"]
+__all__ = ["Measured", "markdown_table", "measure", "study_figures", "write", "write_part"]
+
+# Headings of the document's parts, by the subcommand of ``eieio bench`` that writes them.
+_PARTS = {"eie": "# Benchmarks of the sparse engine",
+          "systolic": "# Benchmarks of the systolic engine"}
 
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _DEPTHS = (2, 4, 8, 16, 32, 64)
@@ -184,7 +190,8 @@ def study_figures(measured: Measured) -> dict[str, Any]:
     }
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose first column holds names and whose others hold numbers."""
     lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -211,7 +218,35 @@ def write(path: Path, measured: Measured) -> None:
         for title, timing in timings.items()})
     parts = (_introduction(measured), _main(measured, published), _seeds(measured),
              _limits(measured), _ablation(measured), _plots(measured), _costs(measured))
-    write_bytes(path, _reflow("\n\n".join(parts)).encode())
+    write_part(path, "eie", "\n\n".join(parts))
+
+
+def write_part(path: Path, part: str, text: str) -> None:
+    """Write one part of the document, and leave the others as they are.
+
+    Parameters
+    ----------
+    path : :class:`pathlib.Path`
+        Document; it is made if it is not there.
+    part : :class:`str`
+        Subcommand of ``eieio bench``.
+    text : :class:`str`
+        The part in Markdown, without its heading. Lines are broken anew.
+    """
+    written = read_bytes(path).decode("utf-8", "replace") if path.exists() else ""
+    parts: dict[str, str] = {}
+    for name in _PARTS:
+        found = re.search(rf"{re.escape(_heading(name))}\n.*?(?=\n# |\Z)", written, re.DOTALL)
+        if found:
+            parts[name] = found[0].strip() + "\n"
+    parts[part] = _reflow(f"{_heading(part)}\n\n{text}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, "\n".join(parts[name] for name in _PARTS if name in parts).encode())
+
+
+def _heading(part: str) -> str:
+    return (f"{_PARTS[part]}\n\n<!-- Written by `eieio bench {part} --docs docs`: change the "
+            "command, not this file. -->")
 
 
 def _reflow(text: str) -> str:
@@ -241,10 +276,6 @@ def _command(measured: Measured) -> str:
 def _introduction(measured: Measured) -> str:
     names = ", ".join(layer.name for layer in measured.layers)
     return f"""\
-# Benchmarks
-
-<!-- Written by `eieio bench eie --docs docs`: change the command, not this file. -->
-
 The layers of the EIE paper (Han et al., "EIE: Efficient Inference Engine on Compressed Deep Neural
 Network", ISCA 2016), at full size, on {measured.pes} PEs: {names}. Weights and activations are
 random, at the densities of the paper's table III; seed {measured.seed}.
@@ -285,8 +316,8 @@ def _main(measured: Measured, published: Sequence[float]) -> str:
 
 Cycles as the Verilog counts them, simulated by Verilator; in brackets, cycles / ideal.
 
-{_table(["layer", "inputs x outputs", "published", "paper-faithful", "ours", "ours, deep queues",
-         "ideal", "groups", "differ"], rows)}
+{markdown_table(["layer", "inputs x outputs", "published", "paper-faithful", "ours",
+                 "ours, deep queues", "ideal", "groups", "differ"], rows)}
 {verdict}
 
 ![Cycles / ideal of each layer](images/eie_ratios.svg)
@@ -337,7 +368,7 @@ def _seeds(measured: Measured) -> str:
 Geometric mean of cycles / ideal, and the worst layer, for other seeds: by the cycle model, but for
 seed {measured.seed}.
 
-{_table(["seed", "paper-faithful", "ours", "ours, deep queues"], rows)}
+{markdown_table(["seed", "paper-faithful", "ours", "ours, deep queues"], rows)}
 """
 
 
@@ -352,7 +383,7 @@ def _limits(measured: Measured) -> str:
                            for cause in ("imbalance", "fillers", "empties", "starved",
                                          "overhead")),
                          f"{timing.broadcasts:,}", f"{timing.blocked_cycles:,}"])
-        return _table(["layer", "cycles", "ideal", "imbalance", "fillers", "empty columns",
+        return markdown_table(["layer", "cycles", "ideal", "imbalance", "fillers", "empty columns",
                        "starved", "start, drain", "broadcasts", "blocked"], rows)
 
     return f"""\
@@ -387,7 +418,7 @@ def _ablation(measured: Measured) -> str:
     names = [layer.name for layer in measured.layers]
     parts = []
     for title, rows in measured.ablation.items():
-        parts.append(f"### {title}\n\n" + _table(
+        parts.append(f"### {title}\n\n" + markdown_table(
             ["", "geomean", *names],
             [[label, f"**{geomean(ratios) or 0:.4f}**", *(f"{ratio:.3f}" for ratio in ratios)]
              for label, ratios in rows]))
@@ -443,17 +474,17 @@ def _scaling_table(measured: Measured) -> str:
             rows.append([f"{name}, {label}", *(
                 f"{taken * count / measured.work[name]:.2f}"
                 for count, taken in zip(_COUNTS, cycles, strict=True))])
-    return "Cycles / ideal:\n\n" + _table(["PEs", *map(str, _COUNTS)], rows)
+    return "Cycles / ideal:\n\n" + markdown_table(["PEs", *map(str, _COUNTS)], rows)
 
 
 def _costs(measured: Measured) -> str:
-    build = _table(
+    build = markdown_table(
         ["configuration", "emission, s", "of the processor, s", "Verilog, kB",
          "emission and build, s"],
         [[engine.name, *(f"{seconds:.1f}" for seconds in measured.emission[engine.name][:2]),
           f"{measured.emission[engine.name][2] / 1000:.0f}", f"{engine.seconds:.0f}"]
          for engine in measured.engines])
-    run = _table(["layer", *VARIANTS], [
+    run = markdown_table(["layer", *VARIANTS], [
         [layer.name, *(f"{measured.result(layer.name, name).seconds:.1f}" for name in VARIANTS)]
         for layer in measured.layers])
     compiling = measured.compiling

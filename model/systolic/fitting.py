@@ -38,7 +38,7 @@ def make_config(options: Mapping[str, Any]) -> SystolicConfig:
 
 
 def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
-                   batch: int = 1) -> CompiledGraph:
+                   batch: int = 1, winograd: bool | None = None) -> CompiledGraph:
     """Compile a network for an engine that fits it.
 
     Parameters
@@ -51,6 +51,8 @@ def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
         tensors is there if the network has one; others have the configuration's defaults.
     batch : :class:`int`
         Samples of an inference.
+    winograd : :class:`bool`, optional
+        As in :func:`~eieio.model.systolic.mapping.compile_graph`.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
     adds = any(isinstance(operator, Add) for operator in graph.operators)
     make_config(options)
     roomy = make_config({"residual": adds, **MEMORY_DEPTHS, **options})
-    compiled = compile_graph(graph, roomy, batch=batch)
+    compiled = compile_graph(graph, roomy, batch=batch, winograd=winograd)
     placements = [compiled.input, *(layer.output for layer in compiled.layers)]
     needs = {
         "activation_depth": max(placement.base + placement.size for placement in placements),
