@@ -139,18 +139,19 @@ def plant(bug: Bug, folder: Path) -> None:
     path.write_text(text.replace(bug.old, bug.new), encoding="utf-8")
 
 
-def first_failure(folder: Path, tests: str) -> str | None:
-    """Run tests until one fails, and return its name."""
+def first_failure(folder: Path, *tests: str) -> str | None:
+    """Run tests, given as arguments of pytest, until one fails, and return its name."""
     environment = os.environ | {
         "PYTHONPATH": str(folder / "path"),
         "EIEIO_CACHE": str(ROOT / "build" / "planted"),
     }
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-rfE", "--no-header",
-         "-p", "no:cacheprovider", tests],
+         "-p", "no:cacheprovider", *tests],
         cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
     if result.returncode not in (0, 1):
-        raise SystemExit(f"pytest {tests} ended with status {result.returncode}:\n{result.stdout}")
+        raise SystemExit(f"pytest {' '.join(tests)} ended with status {result.returncode}:\n"
+                         f"{result.stdout}")
     match = re.search(r"(?m)^(?:FAILED|ERROR) \S*?::(\S+)", result.stdout)
     return match[1] if match else None
 

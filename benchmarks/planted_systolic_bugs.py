@@ -1,0 +1,139 @@
+"""Plants bugs in the RTL of the systolic engine, one line each, and checks that tests find them.
+
+    python benchmarks/planted_systolic_bugs.py
+
+Each bug is planted in a temporary copy of the sources. Two tests of the whole engine are run
+against it, until the first of them fails: one graph with all operators, and one session. Both run
+in Icarus, which builds a design in a second. Exits with status 1 if a bug survives.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from planted_bugs import Bug, first_failure, plant
+
+TESTS = ("tests/sim/test_systolic_engine.py", "-k", "in_icarus")
+
+
+def systolic(component: str, name: str, old: str, new: str) -> Bug:
+    return Bug(name, f"rtl/systolic/{component}.py", old, new)
+
+
+BUGS = [
+    systolic("window_reader", "a row below the image is inside",
+             "(found_row < height)", "(found_row <= height)"),
+    systolic("window_reader", "a column left of the image is inside",
+             "(found_column >= 0)", "(found_column >= -1)"),
+    systolic("window_reader", "rows of windows are all the first one",
+             "after[2].eq(row_addr + row_step),", "after[2].eq(row_addr),"),
+    systolic("window_reader", "elements of a row are not dilated",
+             "tap_column.eq(tap_column + column_dilation)", "tap_column.eq(tap_column + 1)"),
+    systolic("window_reader", "each chunk goes back to the first window",
+             "m.d.sync += [first.eq(then) for first, then in zip(begin, after, strict=True)]",
+             "pass"),
+    systolic("window_reader", "all blocks of outputs take the first channels",
+             "m.d.sync += [share.eq(0), block.eq(block + 1)]", "m.d.sync += share.eq(0)"),
+    systolic("tile_sequencer", "weights are swapped a cycle early",
+             "self.vector_swap.eq(", "self.vector_swap.eq(begins | "),
+    systolic("tile_sequencer", "the last chunk is as long as the others",
+             "m.d.comb += new_vectors.eq(following)", "pass"),
+    systolic("tile_sequencer", "a bank is taken before it has been read",
+             "(banks_used == 2)", "(banks_used == 3)"),
+    systolic("tile_sequencer", "a phase begins before its tiles are there",
+             "(winograd & phase_first & (phases == 0))", "0"),
+    systolic("tile_sequencer", "room for tiles is given back too early",
+             "(vectors_left <= lead)", "(vectors_left <= lead + 9)"),
+    systolic("tile_sequencer", "a sweep ends with each element of a tile",
+             "(vectors_left == 1) & (phase_last | ~winograd)", "vectors_left == 1"),
+    systolic("accumulators", "passes do not change banks",
+             "bank.eq(~bank)", "bank.eq(bank)"),
+    systolic("accumulators", "a pass adds to the one before the last",
+             "fresh.eq(1), bank", "fresh.eq(0), bank"),
+    systolic("accumulators", "a pass of Winograd's tiles ends late",
+             "(operation & Flag.WINOGRAD).any(), blocks, slots)",
+             "(operation & Flag.WINOGRAD).any(), slots, slots)"),
+    systolic("accumulators", "minima are kept",
+             "(new >= old)", "(new <= old)"),
+    systolic("drain", "the last block of outputs has all groups",
+             "Mux(passes.output_last, last_groups, all_groups)", "all_groups"),
+    systolic("drain", "one bank is read again and again",
+             "self.read_bank.eq(~self.read_bank)", "self.read_bank.eq(self.read_bank)"),
+    systolic("drain", "a block of outputs begins with a word",
+             "*(signal.eq(next_place) for signal in (place, first_place))",
+             "*(signal.eq(0) for signal in (place, first_place))"),
+    systolic("drain", "each chunk is written where the first one was",
+             "*(signal.eq(pixel + step) for signal in (pixel, first_pixel)),",
+             "pixel.eq(first_pixel),"),
+    systolic("pass_counter", "the last chunk counts as a whole one",
+             "self.windows.eq(following)", "self.windows.eq(limit)"),
+    systolic("output_lanes", "the zero point has no sign",
+             "quantization[8:16].as_signed()", "quantization[8:16]"),
+    systolic("output_lanes", "nothing is shifted to the left",
+             "total << factor[MULTIPLIER_WIDTH + _SHIFT_WIDTH:]", "total"),
+    systolic("output_lanes", "the minimum is always -128",
+             "requantize.minimum.eq(quantization[16:24].as_signed())",
+             "requantize.minimum.eq(-128)"),
+    systolic("residual", "the second operand is added twice",
+             "operands[0].eq(waiting)", "operands[0].eq(self.word)"),
+    systolic("residual", "the operands' zero points change places",
+             "activation - zero_points[number]", "activation - zero_points[1 - number]"),
+    systolic("residual", "the operands' shifts change places",
+             "rescale.shift.eq(shifts[number])", "rescale.shift.eq(shifts[1 - number])"),
+    systolic("winograd_drain", "tiles are not cropped below the image",
+             "(image_row + y < height)", "(image_row + y <= height)"),
+    systolic("winograd_drain", "tiles of a row overlap",
+             "step << (size.bit_length() - 1)", "step"),
+    systolic("winograd_drain", "outputs of all tiles come from one buffer",
+             "buffer.eq(~buffer)", "buffer.eq(buffer)"),
+    systolic("winograd_drain", "elements of a tile come column by column",
+             "addr.eq(addr + row_step)", "addr.eq(addr + passes.windows)"),
+    systolic("engine", "all phases read one buffer of tiles",
+             "phase.eq(phase ^ tiles.vector_phase)", "phase.eq(phase)"),
+    systolic("engine", "padding is the zero point of the output",
+             "padding = descriptor[Field.QUANTIZATION][:ACTIVATION_BITS]",
+             "padding = descriptor[Field.QUANTIZATION][8:16]"),
+    systolic("engine", "padding comes a cycle early",
+             'delayed(m, reader.o_inside, 2, "inside")', 'delayed(m, reader.o_inside, 1, "inside")'),
+    systolic("engine", "an image may interrupt an input",
+             "with m.If(~(input_port.busy | loader.busy", "with m.If(~(loader.busy"),
+    systolic("engine", "half of a refused image runs",
+             "loader.begun | (loader.error != ErrorCode.NONE)", "loader.begun"),
+    systolic("stream_port", "after a short input the next one goes on behind it",
+             "restart.eq(dropping | ~walk.last)", "restart.eq(dropping)"),
+    systolic("stream_port", "the rest of a long input is another input",
+             "dropping.eq(1)", "dropping.eq(0)"),
+    systolic("stream_port", "an output is read without room for it",
+             "read.eq(reading & (room != 0))", "read.eq(reading)"),
+    systolic("program_sequencer", "an inference does not wait until it may run",
+             "with m.If(self.run):", "with m.If(1):"),
+]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="plant only bugs whose name or file holds this")
+    options = parser.parse_args()
+
+    survivors = []
+    print("| file | bug | found by |")
+    print("|---|---|---|")
+    for bug in BUGS:
+        if options.only not in f"{bug.file} {bug.name}":
+            continue
+        with tempfile.TemporaryDirectory() as temporary:
+            plant(bug, Path(temporary))
+            found = first_failure(Path(temporary), *TESTS)
+        if not found:
+            survivors.append(bug)
+        print(f"| {Path(bug.file).name} | {bug.name} | {f'`{found}`' if found else 'none'} |",
+              flush=True)
+    for bug in survivors:
+        print(f"No test finds in {bug.file}: {bug.name}", file=sys.stderr)
+    return int(bool(survivors))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
