@@ -1,0 +1,63 @@
+"""Ports of an emitted module, and the Verilog that instantiates it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from amaranth.hdl import Const, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+__all__ = ["Port", "instance", "module_ports"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a module.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        Name in Verilog.
+    direction : :class:`str`
+        "input" or "output".
+    width : :class:`int`
+        Bits.
+    """
+
+    name: str
+    direction: Literal["input", "output"]
+    width: int
+
+
+def module_ports(component: wiring.Component) -> tuple[Port, ...]:
+    """Return the ports that :func:`eieio.rtl.emit.emit` gives a component of one clock domain.
+
+    Clock and reset come first, the others in the order of the component's signature.
+    """
+    ports = [Port("clk", "input", 1), Port("rst", "input", 1)]
+    for path, member, value in component.signature.flatten(component):
+        value = Value.cast(value)
+        if len(value) and not isinstance(value, Const):
+            direction = "input" if member.flow == In else "output"
+            ports.append(Port("__".join(map(str, path)), direction, len(value)))
+    return tuple(ports)
+
+
+def instance(module: str, ports: Sequence[Port]) -> str:
+    """Return an instantiation template: a wire for each port, and an instance named after these.
+
+    Parameters
+    ----------
+    module : :class:`str`
+        Name of the module.
+    ports : sequence of :class:`Port`
+        All of its ports.
+    """
+    longest = max(len(port.name) for port in ports)
+    wires, connections = [], []
+    for port in ports:
+        shape = f"[{port.width - 1}:0]" if port.width > 1 else ""
+        wires.append(f"wire {shape:<8} {port.name + ';':<{longest + 1}} // {port.direction}")
+        connections.append(f"    .{port.name:<{longest}} ({port.name})")
+    return "\n".join([*wires, "", f"{module} {module}_0 (", ",\n".join(connections), ");", ""])

@@ -1,0 +1,114 @@
+"""``eieio export``: an engine packaged for the tools of others."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eieio.model.engine_config import EngineConfig
+from eieio.model.formats.design_folder import IMAGE, output_folder, read_manifest, write_manifest
+from eieio.model.image_frame import fingerprint
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.fitting import make_config
+from eieio.scripts.console import check_writable, progress, show, table, write_json
+from eieio.scripts.options import any_engine_options, choose_engine, json_option, read_config
+from eieio.scripts.packaging import Bus, Package, write_package
+from eieio.scripts.vectors import read_vectors, write_vectors
+
+__all__ = ["export"]
+
+
+def _check_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise click.BadParameter(f"{value!r} must be a Verilog identifier")
+    return value
+
+
+@click.command(short_help="Package an engine for other tools: AXI, FuseSoC, C, test vectors.")
+@click.argument("source", metavar="DESIGN_OR_CONFIG", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True,
+              help="Folder to make; an earlier export in it is replaced.")
+@click.option("--bus", type=click.Choice(["axi", "native"]), default="axi", show_default=True,
+              help="AXI4-Lite and AXI4-Stream around the engine, or its own ports.")
+@click.option("--name", callback=_check_name,
+              help="Name of the top module. Default: sparse_shell, systolic_shell, sparse_engine "
+              "or systolic_engine.")
+@click.option("--clock", "clock_hz", type=click.IntRange(0, (1 << 32) - 1), default=0,
+              metavar="HZ", help="Clock frequency that the register CLOCK_HZ tells.")
+@click.option("--family", type=click.Choice(["ecp5"]),
+              help="FPGA family whose own cells may be used. Default: plain Verilog.")
+@click.option("--vectors", "count", type=click.IntRange(min=0), default=2, show_default=True,
+              help="Random inputs, with the outputs that must come of them; for designs with a "
+              "network.")
+@any_engine_options
+@json_option
+@click.pass_context
+def export(ctx: click.Context, source: Path, out: Path, bus: Bus, name: str | None, clock_hz: int,
+           family: str | None, count: int, engine: str | None, options: dict[str, Any],
+           json_file: Path | None) -> None:
+    """Package the engine of a design, or of a .json file with its options.
+
+    A design is what 'eieio generate' and 'eieio build' write. Of its network the package has the
+    framed image, which is what the AXI4-Stream port takes, and test vectors.
+
+    \b
+    The folder --out then holds
+      rtl/*.v, rtl/TOP.f   Verilog, and the list of its files
+      TOP_instance.v       instantiation template
+      TOP.json             ports, configuration and fingerprint, for scripts
+      TOP.core             core file for FuseSoC
+      eieio_registers.h    registers for C, and .vh for Verilog (AXI)
+      vectors/             framed image, inputs and outputs (AXI, design with a network)
+      design.json          the configuration and the list of files
+
+    \b
+    Examples:
+      eieio export design --out package --name accelerator --clock 100000000
+      eieio export engine.json --engine systolic --rows 8 --columns 8 --out package
+      eieio export engine.json --bus native --out package
+    """  # noqa: D301
+    check_writable(json_file)
+    engine = choose_engine(engine, options, source)
+    design = read_manifest(source) if source.is_dir() else None
+    config: EngineConfig
+    if design is not None:
+        config = {"sparse": SparseConfig, "systolic": SystolicConfig}[engine].from_dict(
+            design.config)
+    elif source.suffix.lower() != ".json":
+        raise click.UsageError(f"{source} must be a design or a .json file; 'eieio generate' makes "
+                               "a design of a network")
+    elif engine == "sparse":
+        config = SparseConfig.from_dict(read_config(source) | options)
+    else:
+        config = make_config(read_config(source, engine) | options)
+    package = Package(config, bus, name, clock_hz, family)
+    vectors = None
+    if design is not None and bus == "axi" and count and IMAGE in design.files:
+        with progress("Computing test vectors"):
+            vectors = read_vectors(source, design, count)
+    with output_folder(out) as folder:
+        with progress("Emitting Verilog"):
+            write_package(folder, package)
+        if vectors is not None:
+            write_vectors(folder / "vectors", vectors)
+        made = write_manifest(folder, engine=engine, top=package.top,
+                              network=design.network if design else None,
+                              config=config.to_dict())
+    figures: dict[str, Any] = {
+        "engine": engine, "bus": bus, "top": package.top, "network": made.network,
+        "config": made.config, "fingerprint": fingerprint(engine, config),
+        "frame_bytes": 4 * len(vectors.frame) if vectors else None,
+        "input_bytes": int(vectors.inputs[0].size) if vectors else None,
+        "output_bytes": int(vectors.outputs[0].size) if vectors else None,
+        "out": str(out), "files": list(made.files),
+    }
+    write_json(json_file, figures)
+    rows = [("top module", package.top), ("fingerprint", f"0x{figures['fingerprint']:08X}")]
+    rows += [(what, f"{figures[key]:,} bytes") for what, key in (
+        ("framed image", "frame_bytes"), ("input", "input_bytes"), ("output", "output_bytes"))
+        if figures[key] is not None]
+    show(table(("package", ""), rows), "Files written:",
+         *[f"  {out / file}" for file in made.files if not file.startswith("rtl/")],
+         f"  {out / 'rtl' / '*.v'} ({sum(file.endswith('.v') for file in made.files) - 1} files)")

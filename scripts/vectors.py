@@ -1,0 +1,140 @@
+"""Test vectors: an image, inputs, and the outputs that the golden model computes, as hexadecimal.
+
+::
+
+    frame.bin       the framed image, as bytes: what a DMA sends to s_axis_image
+    frame.hex       the same, a word of 32 bits a line
+    input.bin       inputs, as bytes, one after the other
+    input.hex       the same, a beat of s_axis_input a line
+    output.hex      outputs, a beat of m_axis_output a line; bytes that mean nothing are xx
+    parameters.vh   how many words, beats and bits there are, as Verilog's localparam
+
+Files .hex are for ``$readmemh``.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.formats.design_folder import Design
+from eieio.model.host_image import sparse_host_image
+from eieio.model.image_frame import fingerprint, frame_image
+from eieio.model.sparse.golden import run_network
+from eieio.model.sparse.mapping import CompiledNetwork
+from eieio.model.systolic.golden import run_graph
+from eieio.model.systolic.mapping import CompiledGraph
+from eieio.scripts import steps, systolic_steps
+
+__all__ = ["Vectors", "read_vectors", "sparse_vectors", "systolic_vectors", "write_vectors"]
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Test vectors.
+
+    Attributes
+    ----------
+    frame : uint32 array of shape (words,)
+        Framed image.
+    inputs : uint8 array of shape (samples, beats, bytes)
+        Beats of the inputs, lowest byte first.
+    outputs : uint8 array of shape (samples, beats, bytes)
+        Beats of the outputs.
+    known : bool array of shape (beats, bytes)
+        Bytes of an output that mean something.
+    """
+
+    frame: NDArray[np.uint32]
+    inputs: NDArray[np.uint8]
+    outputs: NDArray[np.uint8]
+    known: NDArray[np.bool_]
+
+
+def read_vectors(folder: Path, design: Design, count: int) -> Vectors:
+    """Make test vectors for a design.
+
+    Parameters
+    ----------
+    folder : :class:`pathlib.Path`
+        Folder of the design.
+    design : Design
+        Its manifest.
+    count : :class:`int`
+        Inputs, drawn at random.
+
+    Raises
+    ------
+    InputError
+        If the design has no network, or its files do not fit together.
+    """
+    rng = np.random.default_rng(0)
+    if design.engine == "sparse":
+        compiled = steps.open_design(folder)[1]
+        maximum = compiled.config.activation_maximum
+        shape = count, compiled.network.layers[0].inputs
+        x = rng.integers(0, maximum + 1, shape) * (rng.random(shape) < 0.5)
+        return sparse_vectors(compiled, x)
+    graph = systolic_steps.open_design(folder)[1]
+    return systolic_vectors(graph, rng.integers(
+        -128, 128, (count, graph.batch, *graph.graph.input.shape)).astype(np.int8))
+
+
+def sparse_vectors(compiled: CompiledNetwork, x: NDArray[np.integer]) -> Vectors:
+    """Make test vectors of inputs of shape (samples, inputs)."""
+    host = sparse_host_image(compiled)
+
+    def beats(octets: list[bytes], count: int) -> NDArray[np.uint8]:
+        return np.frombuffer(b"".join(octets), np.uint8).reshape(len(octets), count, -1)
+
+    outputs = beats([host.outputs.pack(y) for y in run_network(compiled.network, x)[-1]],
+                    host.outputs.beats)
+    return Vectors(frame_image(host.words, host.fingerprint),
+                   beats([host.inputs.pack(values) for values in x], host.inputs.beats),
+                   outputs, np.ones(outputs.shape[1:], np.bool_))
+
+
+def systolic_vectors(compiled: CompiledGraph, x: NDArray[np.int8]) -> Vectors:
+    """Make test vectors of inputs of shape (inferences, batch, and the shape of the input)."""
+    lanes, output = compiled.config.lanes, compiled.output
+    places = -(-output.channels // lanes) * lanes
+    known = np.arange(places) < output.channels
+    results = np.zeros((len(x), output.pixels, places), np.int8)
+    for number, batch in enumerate(x):
+        results[number, :, :output.channels] = run_graph(compiled.graph, batch)[
+            compiled.result.name].reshape(output.pixels, output.channels)
+    inputs = np.stack([compiled.pack(batch) for batch in x])
+    return Vectors(
+        frame_image(compiled.image(), fingerprint("systolic", compiled.config)),
+        inputs.view(np.uint8), results.view(np.uint8).reshape(len(x), -1, lanes),
+        np.tile(known, output.pixels).reshape(-1, lanes))
+
+
+def write_vectors(folder: Path, vectors: Vectors) -> None:
+    """Write test vectors into a new folder."""
+    folder.mkdir()
+    frame = vectors.frame.astype("<u4")
+    (folder / "frame.bin").write_bytes(frame.tobytes())
+    (folder / "input.bin").write_bytes(vectors.inputs.tobytes())
+    texts = {
+        "frame.hex": [f"{int(word):08x}" for word in frame],
+        "input.hex": [beat[::-1].tobytes().hex() for sample in vectors.inputs for beat in sample],
+        "output.hex": [_known_hex(beat, known) for sample in vectors.outputs
+                       for beat, known in zip(sample, vectors.known, strict=True)],
+        "parameters.vh": [f"localparam {name} = {value};" for name, value in {
+            "SAMPLES": len(vectors.inputs),
+            "FRAME_WORDS": len(frame),
+            "INPUT_BEATS": vectors.inputs.shape[1],
+            "INPUT_BITS": 8 * vectors.inputs.shape[2],
+            "OUTPUT_BEATS": vectors.outputs.shape[1],
+            "OUTPUT_BITS": 8 * vectors.outputs.shape[2],
+        }.items()],
+    }
+    for name, lines in texts.items():
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _known_hex(beat: NDArray[np.uint8], known: NDArray[np.bool_]) -> str:
+    return "".join(f"{octet:02x}" if sure else "xx"
+                   for octet, sure in zip(beat[::-1], known[::-1], strict=True))
