@@ -171,23 +171,17 @@ def _tensors(compiled: CompiledGraph, layer: CompiledLayer, inferences: int,
     return pixels.reshape(inferences, compiled.batch, *layer.operator.output.shape)
 
 
-def golden_tensors(compiled: CompiledGraph, x: NDArray[np.int8]) -> list[NDArray[np.int8]]:
-    """Compute what each layer must write: shape (inferences, batch, and the tensor's)."""
-    values = run_graph(compiled.graph, x.reshape(-1, *compiled.graph.input.shape))
-    return [values[layer.operator.output.name].reshape(
-        len(x), compiled.batch, *layer.operator.output.shape) for layer in compiled.layers]
-
-
 def compare(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, stall: float = 0.0,
             folder: Path | None = None) -> Comparison:
     """Run inputs of shape (inferences, batch, ...) on the RTL and both models, and compare."""
-    golden = golden_tensors(compiled, x)
+    values = run_graph(compiled.graph, x.reshape(-1, *compiled.graph.input.shape))
+    golden = [values[layer.operator.output.name].reshape(
+        len(x), compiled.batch, *layer.operator.output.shape) for layer in compiled.layers]
     timing = time_graph(compiled.config, [layer.work for layer in compiled.layers])
     rtl = run_rtl(compiled, x, built, stall=stall, folder=folder, max_cycles=2 * timing.cycles)
     layer_mismatches = np.array([np.count_nonzero(of_rtl != of_golden) for of_rtl, of_golden
                                  in zip(rtl.tensors, golden, strict=True)])
-    result = golden[[layer.operator.output.name for layer in compiled.layers].index(
-        _computed(compiled))]
+    result = values[compiled.result.name]
     mismatches = int(layer_mismatches.sum()) + int(
         np.count_nonzero(rtl.outputs.reshape(result.shape) != result))
     cycle_mismatches = (
@@ -196,13 +190,3 @@ def compare(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, stall
             (rtl.macs, timing.macs), (rtl.accumulator_stalls, timing.accumulator_stalls),
             (rtl.transform_stalls, timing.transform_stalls))))
     return Comparison(rtl, golden, timing, layer_mismatches, mismatches, cycle_mismatches)
-
-
-def _computed(compiled: CompiledGraph) -> str:
-    """Name of the tensor, computed by a layer, that the output is or is a reshaped view of."""
-    names = {layer.operator.output.name for layer in compiled.layers}
-    name = compiled.result.name
-    operators = {operator.output.name: operator for operator in compiled.graph.operators}
-    while name not in names:
-        name = operators[name].input.name
-    return name
