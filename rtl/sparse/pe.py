@@ -40,8 +40,8 @@ class ProcessingElement(wiring.Component):
     layer : ``In``
         Layer whose codebook is used.
     idle : ``Out(1)``
-        Everything that was fired has been decoded, and this 2 cycles before. A register; the
-        accumulators are complete 3 cycles after it rises.
+        Everything that was fired had been decoded 2 cycles ago. A register; the accumulators are
+        complete 3 cycles after it rises.
     multiplies : ``Out(1)``
         A product is being made. A register.
     drain, drain_addr : ``In``
