@@ -13,7 +13,7 @@ from eieio.sim.systolic_simulation import Comparison
 __all__ = ["layer_table", "network_figures", "summary", "systolic_figures"]
 
 # Names of layers are cut to so many characters.
-_NAME = 28
+_NAME = 32
 
 
 def network_figures(compiled: CompiledGraph) -> dict[str, Any]:
@@ -61,11 +61,11 @@ def layer_table(figures: dict[str, Any]) -> Table:
         differ = layer["mismatches"]
         verdict = () if differ is None else (f"{differ:,} differ" if differ else "equal",)
         rows.append((
-            _short(layer["name"]), layer["operator"], layer["mode"],
+            _short(layer["name"]), layer["mode"],
             " x ".join(map(str, layer["output_shape"])), f"{layer['macs']:,}",
             f"{layer['cycles'] or layer['model_cycles']:,}",
             f"{layer['utilisation']:.1%}" if layer["macs"] else "", *verdict))
-    return table(("layer", "operator", "mode", "output", "MACs", "cycles", "used", "RTL")[
+    return table(("layer", "mode", "output", "MACs", "cycles", "used", "RTL")[
         :len(rows[0])], rows)
 
 
