@@ -12,7 +12,7 @@ from eieio.model.errors import InputError
 __all__ = ["main"]
 
 _COMMANDS = ("compress", "generate", "simulate", "infer", "build", "fit", "synthesize", "run",
-             "registers", "bench")
+             "registers", "export", "bench")
 
 
 class _Commands(click.Group):
@@ -94,6 +94,8 @@ def main(ctx: click.Context) -> None:
       eieio fit network.onnx --board ulx3s-85f
       eieio synthesize network.onnx --samples test.npz --board ulx3s-85f --pes 16
       eieio run design test.npz --port /dev/ttyUSB0
+    Into a system of your own, by AXI, FuseSoC, LiteX or plain Verilog:
+      eieio export design --out package
     Into a system with AXI buses:
       eieio registers --format c
     The layers of the EIE paper, or one of your own, beside the engine as published:
