@@ -2,7 +2,7 @@
 #
 #   make demo    build the example: from LeNet-300-100 to verified Verilog in build/demo
 #   make test    run the tests
-#   make lint    check the sources, and the Verilog of the example engine
+#   make lint    check the sources, and the Verilog of example engines
 #   make clean   delete all that was built, but not .venv
 #
 # Variables:
@@ -48,6 +48,10 @@ lint: programs build/installed/lint
 	@echo '{"pes": 16}' > build/lint/engine.json
 	$(BIN)/eieio generate build/lint/engine.json --out build/lint/design > build/lint/log
 	$(BIN)/python -m eieio.sim.lint sparse_engine build/lint/design/rtl/*.v
+	@echo '{"rows": 4, "columns": 4, "winograd": 4}' > build/lint/systolic.json
+	$(BIN)/eieio generate build/lint/systolic.json --engine systolic --out build/lint/systolic \
+		> build/lint/log
+	$(BIN)/python -m eieio.sim.lint systolic_engine build/lint/systolic/rtl/*.v
 
 clean:
 	rm -rf build
