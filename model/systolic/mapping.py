@@ -49,6 +49,7 @@ __all__ = ["CompiledGraph", "CompiledLayer", "Placement", "compile_graph"]
 # An average's reciprocal is exact as long as a window has no more elements than this, see _average.
 _MAX_AVERAGED = 2048
 _FIELD = 1 << 16
+_MAX_WINDOWS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -626,7 +627,7 @@ class _Compiler:
     def _compute_work(self, windows: int, outputs: int, slots: int, channels: int, columns: int,
                       limit: int | None = None) -> ComputeWork:
         lanes = self.config.lanes
-        limit = limit or self.config.accumulator_depth
+        limit = min(limit or self.config.accumulator_depth, _FIELD - 1)
         chunk = -(-windows // -(-windows // limit))
         # Whole words are written where the last block of outputs reaches so far.
         whole = -(-channels // self.config.rows) * self.config.rows
@@ -676,6 +677,9 @@ class _Compiler:
             Field.DESTINATION_SIZE: (destination.height, destination.width),
             Field.DESTINATION_ROW_STEP: (output_row, m * output_row) if work.winograd else (0, 0),
         }
+        if work.windows >= _MAX_WINDOWS:
+            raise InputError(f"{_label(operator)}: there must be less than {_MAX_WINDOWS} windows, "
+                             f"not {work.windows}")
         for field, values in pairs.items():
             if max(values) >= _FIELD:
                 raise InputError(f"{_label(operator)}: {field.name.lower().replace('_', ' ')} must "

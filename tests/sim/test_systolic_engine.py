@@ -149,7 +149,7 @@ def _all_operators() -> QuantizedGraph:
     source = Tensor("input", (5, 5, 4), 1.0, -3)
     first = convolution("winograd", source, 8, Window((3, 3), padding=((1, 1), (0, 2))), rng)
     x = first.output
-    second = convolution("strided", x, 4, Window((3, 2), (2, 1), (1, 2), ((2, 0), (1, 0))), rng)
+    second = convolution("strided", x, 4, Window((3, 2), (2, 1), (1, 2), ((2, 0), (1, 2))), rng)
     left = replace(convolution("left", source, 4, Window((1, 1)), rng, weight=1),
                    shift=np.array([-7, -1, 0, 3], np.int32), bias=np.array([0, 1, -1, 9], np.int32))
     padded = replace(x, name="padded", shape=(7, 7, 8))

@@ -29,6 +29,7 @@ from eieio.model.systolic.quantized_graph import (
     Tensor,
     Window,
 )
+from eieio.model.systolic.work import ComputeWork
 from eieio.sim.random_graph import random_graph, random_inputs
 
 DEPTHS: dict[str, Any] = {"activation_depth": 4096, "weight_depth": 8192, "parameter_depth": 300,
@@ -502,6 +503,18 @@ def test_winograd_without_transforms() -> None:
     with pytest.raises(InputError) as info:
         compile_graph(graph(conv(IMAGE, 4, Window((3, 3)))), SQUARE, winograd=True)
     assert str(info.value) == "Engine must be configured for Winograd (option winograd)"
+
+
+def test_chunks() -> None:
+    """A chunk's windows are counted by 16 bits, and chunks are as even as they can be."""
+    source = tensor("input", 257, 256, 1)
+    for depth, chunks in ((1 << 16, [32896, 32896]), (50000, [32896, 32896]),
+                          (30000, [21931, 21931, 21930])):
+        config = SystolicConfig(rows=4, columns=4, accumulator_depth=depth,
+                                activation_depth=1 << 18)
+        work = compile_graph(graph(conv(source, 1, Window((1, 1)))), config).layers[0].work
+        assert isinstance(work, ComputeWork)
+        assert work.chunks == chunks
 
 
 def test_macs() -> None:
