@@ -90,6 +90,8 @@ def main(ctx: click.Context) -> None:
       eieio generate network.eie --samples test.npz --pes 16 --out design
       eieio simulate design --input test.npz --count 100
       eieio infer design --input x.npy --output y.npy --on rtl
+    A convolutional network in 8 bits:
+      eieio build network.tflite --engine systolic --rows 16 --columns 16 --out design
     Onto a board:
       eieio fit network.onnx --board ulx3s-85f
       eieio synthesize network.onnx --samples test.npz --board ulx3s-85f --pes 16
@@ -101,9 +103,12 @@ def main(ctx: click.Context) -> None:
     The layers of the EIE paper, or one of your own, beside the engine as published:
       eieio bench eie
       eieio bench layer --weight w.npy --activation a.npy
+    Matrix products and convolutions, directly and by Winograd's transforms:
+      eieio bench systolic
 
-    A network is a file of fully connected layers: .npz, .onnx, Deep Compression's .net (with its
-    prototxt beside it), or .eie, which 'eieio compress' writes.
+    A network for the sparse engine is a file of fully connected layers: .npz, .onnx, Deep
+    Compression's .net (with its prototxt beside it), or .eie, which 'eieio compress' writes. One
+    for the systolic engine is an .onnx or a .tflite file.
 
     Results go to standard output, progress and errors to standard error. The exit status is 0, or
     1 if the hardware's results differ from the models', or 2 after an error.
