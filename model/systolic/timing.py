@@ -8,7 +8,7 @@ from its bank of accumulators::
 
     first[p]  = max(last[p-1], released[p-2] + 1) + 1
     last[p]   = first[p] + slots * period - 1
-    drain[p]  = max(summed[p] + 2, released[p-1] + 1)
+    drain[p]  = max(summed[p] + 2, released[p-1] + 3)
     released[p] = drain[p] + windows * groups - 1
 
 where ``summed[p]`` is the cycle in which the last sum of the pass is in its accumulator. A phase
@@ -186,7 +186,7 @@ class _Drain:
 
     def drain(self, entry: _Pass, summed: int) -> int:
         """Return the cycle of the last read of a pass."""
-        self.end = max(summed + 2, self.end + 1) + entry.windows * entry.groups - 1
+        self.end = max(summed + 2, self.end + 3) + entry.windows * entry.groups - 1
         return self.end
 
 

@@ -5,10 +5,13 @@ from amaranth.lib import data
 
 from eieio.model.systolic.program import Field
 
-__all__ = ["DESCRIPTOR", "FETCHED", "bits", "pair"]
+__all__ = ["DESCRIPTOR", "FETCHED", "WINDOWS_WIDTH", "bits", "pair"]
 
 #: Words of a descriptor that mean something.
 FETCHED = max(Field) + 1
+
+#: Bits of :attr:`Field.WINDOWS` that a layer which slides windows uses.
+WINDOWS_WIDTH = 24
 
 #: Layout of a descriptor.
 DESCRIPTOR = data.ArrayLayout(unsigned(32), FETCHED)

@@ -3,10 +3,11 @@
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import bits_for, ceil_log2
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field, Flag
+from eieio.rtl.systolic.countdown import Countdown
 from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
 from eieio.rtl.systolic.pass_counter import PassCounter
 
@@ -117,16 +118,13 @@ class Drain(wiring.Component):
         step, last_groups = pair(descriptor, Field.DESTINATION_STEP)
         destination = bits(descriptor, Field.DESTINATION, addr_width)
         parameters = bits(descriptor, Field.PARAMETERS, len(self.o.parameter_addr))
-        all_groups = Signal(16)
-        m.d.sync += all_groups.eq(
-            Mux((descriptor[Field.OPERATION] & Flag.CHANNELWISE).any(),
-                config.channelwise_columns // config.lanes, config.column_groups))
-
         m.submodules.passes = passes = PassCounter()
-        groups = Signal(16)
-        m.d.comb += [
-            passes.descriptor.eq(descriptor),
-            passes.start.eq(self.start),
+        m.d.comb += [passes.descriptor.eq(descriptor), passes.start.eq(self.start)]
+        all_groups, groups = (Signal(range(config.column_groups + 1), name=name)
+                              for name in ("all_groups", "groups"))
+        m.d.sync += [
+            all_groups.eq(Mux((descriptor[Field.OPERATION] & Flag.CHANNELWISE).any(),
+                              config.channelwise_columns // config.lanes, config.column_groups)),
             groups.eq(Mux(passes.output_last, last_groups, all_groups)),
         ]
 
@@ -134,16 +132,15 @@ class Drain(wiring.Component):
         running = Signal()
         pass_last = Signal()
         m.d.sync += pending.eq(pending + (self.pass_done & self.enable) - pass_last)
-        with m.If(~running | pass_last):
-            m.d.sync += running.eq(pending > pass_last)
 
         # Group of columns, window, pass.
-        column_group, window = Signal(16), Signal(16)
-        group_last, window_last = Signal(), Signal()
+        column_group, window = Signal.like(self.read_group), Signal.like(self.read_addr)
+        group_left = Countdown(len(groups), "group")
+        window_left = Countdown(bits_for(config.accumulator_depth), "window")
+        group_last = group_left.last
+        idle = Signal()  # For a second cycle, in which it is known what the next pass is.
         m.d.comb += [
-            group_last.eq(column_group == groups - 1),
-            window_last.eq(window == passes.windows - 1),
-            pass_last.eq(running & group_last & window_last),
+            pass_last.eq(running & group_last & window_left.last),
             passes.step.eq(pass_last),
             self.bank_released.eq(pass_last),
             self.read_addr.eq(window),
@@ -159,8 +156,16 @@ class Drain(wiring.Component):
         m.d.comb += [next_word.eq(word), next_place.eq(place + 1)]
         with m.If(place == config.word_groups - 1):
             m.d.comb += [next_word.eq(word + 1), next_place.eq(0)]
-        with m.If(running):
+        m.d.sync += idle.eq(~running)
+        with m.If(~running):
             m.d.sync += [
+                running.eq(idle & (pending != 0)),
+                *group_left.load(groups),
+                *window_left.load(passes.windows),
+            ]
+        with m.Else():
+            m.d.sync += [
+                *group_left.step(),
                 column_group.eq(column_group + 1),
                 word.eq(next_word),
                 place.eq(next_place),
@@ -168,6 +173,8 @@ class Drain(wiring.Component):
             ]
             with m.If(group_last):
                 m.d.sync += [
+                    *group_left.load(groups),
+                    *window_left.step(),
                     column_group.eq(0),
                     window.eq(window + 1),
                     pixel.eq(pixel + step),
@@ -177,6 +184,7 @@ class Drain(wiring.Component):
                 ]
             with m.If(pass_last):
                 m.d.sync += [
+                    running.eq(0),
                     window.eq(0),
                     pixel.eq(first_pixel),
                     *(signal.eq(next_word) for signal in (word, first_word)),

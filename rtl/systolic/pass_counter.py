@@ -5,7 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from eieio.model.systolic.program import Field
-from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
+from eieio.rtl.systolic.countdown import Countdown
+from eieio.rtl.systolic.descriptor import DESCRIPTOR, WINDOWS_WIDTH, bits, pair
 
 __all__ = ["PassCounter"]
 
@@ -50,24 +51,26 @@ class PassCounter(wiring.Component):
         m = Module()
         outputs = pair(self.descriptor, Field.BLOCKS)[1]
         limit = pair(self.descriptor, Field.ROW_WINDOWS)[1]
-        rest, following, outputs_left = Signal(32), Signal(16), Signal(16)
-        m.d.sync += following.eq(Mux(rest < limit, rest, limit))
+        left = Countdown(16, "outputs")
+        rest, following = Signal(WINDOWS_WIDTH), Signal(16)
+        chunk_last = Signal()
+        m.d.sync += [following.eq(Mux(rest < limit, rest, limit)), chunk_last.eq(rest == 0)]
         m.d.comb += [
-            self.output_last.eq(outputs_left == 1),
-            self.last.eq(self.output_last & (rest == 0)),
+            self.output_last.eq(left.last),
+            self.last.eq(self.output_last & chunk_last),
         ]
         with m.If(self.step):
-            m.d.sync += outputs_left.eq(outputs_left - 1)
+            m.d.sync += left.step()
             with m.If(self.output_last):
                 m.d.sync += [
-                    outputs_left.eq(outputs),
+                    *left.load(outputs),
                     self.windows.eq(following),
                     rest.eq(rest - following),
                 ]
         with m.If(self.start):
             m.d.sync += [
-                outputs_left.eq(outputs),
+                *left.load(outputs),
                 self.windows.eq(limit),
-                rest.eq(bits(self.descriptor, Field.WINDOWS) - limit),
+                rest.eq(bits(self.descriptor, Field.WINDOWS, WINDOWS_WIDTH) - limit),
             ]
         return m

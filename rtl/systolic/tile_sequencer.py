@@ -1,14 +1,15 @@
 """Tile sequencer: when vectors enter the array, and which weights come with them."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import bits_for, ceil_log2
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field, Flag
 from eieio.model.systolic.timing import phase_lead, slot_minimum
-from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
+from eieio.rtl.systolic.countdown import Countdown
+from eieio.rtl.systolic.descriptor import DESCRIPTOR, WINDOWS_WIDTH, bits, pair
 
 __all__ = ["TileSequencer"]
 
@@ -16,8 +17,8 @@ __all__ = ["TileSequencer"]
 class TileSequencer(wiring.Component):
     """Steps through the slots of a layer.
 
-    In a slot the vectors of a chunk meet one tile of weights, while the next one is loaded unless it
-    is the same; a slot is as long as the longer of both takes. A pass is the slots that add up to
+    In a slot the vectors of a chunk meet one tile of weights, while the next one is loaded unless
+    it is the same; a slot is as long as the longer of both takes. A pass is the slots that add up to
     one block of outputs of one chunk; it fills a bank of accumulators. With Winograd's transforms,
     the slots of a pass form phases, one for each block of channels, with a slot for each element of
     a transformed tile.
@@ -97,8 +98,8 @@ class TileSequencer(wiring.Component):
         descriptor = self.descriptor
         loading, shortest = slot_minimum(config, load=True), slot_minimum(config, load=False)
         elements = config.transform.n ** 2 if config.winograd else 1
-        slots, reuse = pair(descriptor, Field.SLOTS)
-        outputs = pair(descriptor, Field.BLOCKS)[1]
+        all_slots, reuse = pair(descriptor, Field.SLOTS)
+        all_outputs = pair(descriptor, Field.BLOCKS)[1]
         chunk_limit = pair(descriptor, Field.ROW_WINDOWS)[1]
         weights = bits(descriptor, Field.WEIGHTS, len(self.weight_addr))
         winograd = Signal()
@@ -106,40 +107,46 @@ class TileSequencer(wiring.Component):
             m.d.comb += winograd.eq((descriptor[Field.OPERATION] & Flag.WINOGRAD).any())
 
         # Compute: the slot at hand.
-        vectors, rest, following = Signal(16), Signal(32), Signal(16)
-        vectors_left, period_left = Signal(16), Signal(16)
-        slots_left, outputs_left = Signal(16), Signal(16)
-        elements_left = Signal(range(elements + 1))
-        slot_last, pass_last, chunk_last, phase_last, finished = (Signal() for _ in range(5))
+        width = bits_for(max(config.accumulator_depth, loading))
+        vectors, following = Signal(width), Signal(width)
+        rest, rest_none, following_last = Signal(WINDOWS_WIDTH), Signal(), Signal()
+        # Cycles of a slot in which a tile is loaded, and in which none is.
+        periods = [Signal(width, name=f"period_{kind}") for kind in ("kept", "loading")]
+        next_periods = [Signal.like(signal, name=f"next_{signal.name}") for signal in periods]
+        vectors_left, slot = Signal(width), Countdown(width, "period")
+        slots, outputs = Countdown(16, "slots"), Countdown(16, "outputs")
+        element = Countdown(bits_for(elements), "elements")
+        chunk_last, finished = Signal(), Signal()
         preload, waiting, running = Signal(), Signal(), Signal()
         pass_first, phase_first = Signal(), Signal()
-        following_last = Signal()
         m.d.sync += [
             following.eq(Mux(rest < chunk_limit, rest, chunk_limit)),
             following_last.eq(rest <= chunk_limit),
+            rest_none.eq(rest == 0),
+            *(period.eq(_maximum(following, least)) for period, least
+              in zip(next_periods, (shortest, loading), strict=True)),
         ]
         m.d.comb += [
-            slot_last.eq(period_left == 1),
-            pass_last.eq(slots_left == 1),
-            phase_last.eq(elements_left == 1),
-            chunk_last.eq(pass_last & (outputs_left == 1)),
-            finished.eq(chunk_last & (rest == 0)),
+            chunk_last.eq(slots.last & outputs.last),
+            finished.eq(chunk_last & rest_none),
         ]
 
         # Load: the slot after it. A tile is loaded from the start of a slot on.
         rows_left = Signal(range(config.rows + 1))
+        row_last = Signal()
         tile, row = Signal.like(self.weight_addr), Signal.like(self.weight_addr)
-        reuse_left, load_slots_left, load_outputs_left = Signal(16), Signal(16), Signal(16)
+        kept, load_slots, load_outputs = (
+            Countdown(16, name) for name in ("reuse", "load_slots", "load_outputs"))
         next_tile = Signal.like(tile)
         m.d.comb += next_tile.eq(tile)
-        load_chunk_last = (load_slots_left == 1) & (load_outputs_left == 1)
+        load_chunk_last = load_slots.last & load_outputs.last
         with m.If(load_chunk_last):
             m.d.comb += next_tile.eq(weights)
-        with m.Elif(reuse_left == 1):
+        with m.Elif(kept.last):
             m.d.comb += next_tile.eq(tile + config.rows)
         m.d.comb += [self.weight_valid.eq(rows_left != 0), self.weight_addr.eq(row)]
         with m.If(self.weight_valid):
-            m.d.sync += [row.eq(row + 1), rows_left.eq(rows_left - 1)]
+            m.d.sync += [row.eq(row + 1), rows_left.eq(rows_left - 1), row_last.eq(rows_left == 2)]
 
         # A pass needs a bank that has been read, and a phase its tiles.
         banks_used = Signal(2)
@@ -152,7 +159,7 @@ class TileSequencer(wiring.Component):
             self.bank_stall.eq(waiting & no_bank),
             self.phase_stall.eq(waiting & no_phase & ~no_bank),
             admitted.eq(~no_bank & ~no_phase),
-            begins.eq(admitted & (waiting | (running & slot_last & ~finished))),
+            begins.eq(admitted & (waiting | (running & slot.last & ~finished))),
             pass_begins.eq(begins & pass_first),
             phase_begins.eq(begins & phase_first & winograd),
         ]
@@ -165,29 +172,27 @@ class TileSequencer(wiring.Component):
         with m.If(waiting):
             m.d.comb += [pass_first.eq(held_pass), phase_first.eq(held_phase)]
         with m.Else():
-            m.d.comb += [pass_first.eq(pass_last), phase_first.eq(phase_last)]
+            m.d.comb += [pass_first.eq(slots.last), phase_first.eq(element.last)]
 
         # A tile that stays is not loaded again. Neither is one behind the last slot, which would be
         # taken for the next layer's.
         load, loaded, swap = Signal(), Signal(), Signal()
         m.d.comb += load.eq(Mux(
-            load_chunk_last, ~Mux(running & chunk_last, following_last, rest == 0),
-            reuse_left == 1))
+            load_chunk_last, ~Mux(running & chunk_last, following_last, rest_none), kept.last))
 
         # The slot itself.
         first = Signal()  # Vector of the slot.
-        new_vectors = Signal(16)
+        vectors_last = Signal()
         current_phase_first = Signal()
         m.d.comb += [
             self.vector_valid.eq(running & (vectors_left != 0)),
             self.vector_swap.eq(first & swap),
             self.vector_element.eq(first),
             self.vector_phase.eq(first & current_phase_first),
-            self.vector_last.eq((vectors_left == 1) & (phase_last | ~winograd)),
-            new_vectors.eq(vectors),
+            self.vector_last.eq(vectors_last & (element.last | ~winograd)),
         ]
         with m.If(running):
-            m.d.sync += [first.eq(0), period_left.eq(period_left - 1)]
+            m.d.sync += [first.eq(0), *slot.step(), vectors_last.eq(vectors_left == 2)]
             with m.If(vectors_left != 0):
                 m.d.sync += vectors_left.eq(vectors_left - 1)
         if config.winograd:
@@ -196,29 +201,35 @@ class TileSequencer(wiring.Component):
             released = Signal()
             m.d.comb += self.phase_released.eq(
                 running & winograd & ~released
-                & (((elements_left == 2) & (period_left + vectors <= lead))
-                   | ((elements_left == 1) & (vectors_left <= lead))))
+                & (((element.left == 2) & (slot.left + vectors <= lead))
+                   | (element.last & (vectors_left <= lead))))
             with m.If(phase_begins):
                 m.d.sync += released.eq(0)
             with m.Elif(self.phase_released):
                 m.d.sync += released.eq(1)
-        with m.If(running & slot_last):
+        changes = Signal()  # To another chunk.
+        m.d.comb += changes.eq(running & chunk_last)
+        with m.If(running & slot.last):
             # Another slot, though it may have to wait.
+            m.d.sync += [*slots.step(), *element.step()]
             m.d.sync += [
-                slots_left.eq(Mux(pass_last, slots, slots_left - 1)),
-                elements_left.eq(Mux(phase_last, elements, elements_left - 1)),
-                held_pass.eq(pass_last),
-                held_phase.eq(phase_last),
+                held_pass.eq(slots.last),
+                held_phase.eq(element.last),
                 running.eq(0),
                 waiting.eq(~finished),
             ]
-            with m.If(pass_last):
-                m.d.sync += outputs_left.eq(outputs_left - 1)
+            with m.If(element.last):
+                m.d.sync += element.load(elements)
+            with m.If(slots.last):
+                m.d.sync += [*slots.load(all_slots), *outputs.step()]
             with m.If(chunk_last):
-                m.d.comb += new_vectors.eq(following)
-                m.d.sync += [outputs_left.eq(outputs), vectors.eq(following),
-                             rest.eq(rest - following)]
-        with m.If(preload & (rows_left == 1)):
+                m.d.sync += [
+                    *outputs.load(all_outputs),
+                    vectors.eq(following),
+                    rest.eq(rest - following),
+                    *(now.eq(then) for now, then in zip(periods, next_periods, strict=True)),
+                ]
+        with m.If(preload & row_last):
             m.d.sync += [preload.eq(0), waiting.eq(1)]
         with m.If(begins):
             m.d.sync += [
@@ -226,22 +237,25 @@ class TileSequencer(wiring.Component):
                 waiting.eq(0),
                 first.eq(1),
                 current_phase_first.eq(phase_first & winograd),
-                vectors_left.eq(new_vectors),
-                period_left.eq(Mux(load, Mux(new_vectors > loading, new_vectors, loading),
-                                   Mux(new_vectors > shortest, new_vectors, shortest))),
+                vectors_left.eq(Mux(changes, following, vectors)),
+                vectors_last.eq(Mux(changes, following, vectors) == 1),
+                *slot.load(Mux(load, Mux(changes, next_periods[1], periods[1]),
+                               Mux(changes, next_periods[0], periods[0]))),
                 swap.eq(loaded),
                 loaded.eq(load),
                 rows_left.eq(Mux(load, config.rows, 0)),
+                row_last.eq(config.rows == 1),
                 tile.eq(next_tile),
                 row.eq(next_tile),
-                reuse_left.eq(Mux(reuse_left == 1, reuse, reuse_left - 1)),
-                load_slots_left.eq(load_slots_left - 1),
+                *kept.step(),
+                *load_slots.step(),
             ]
-            with m.If(load_slots_left == 1):
-                m.d.sync += [load_slots_left.eq(slots),
-                             load_outputs_left.eq(load_outputs_left - 1)]
-                with m.If(load_outputs_left == 1):
-                    m.d.sync += load_outputs_left.eq(outputs)
+            with m.If(kept.last):
+                m.d.sync += kept.load(reuse)
+            with m.If(load_slots.last):
+                m.d.sync += [*load_slots.load(all_slots), *load_outputs.step()]
+                with m.If(load_outputs.last):
+                    m.d.sync += load_outputs.load(all_outputs)
         with m.If(self.start):
             m.d.sync += [
                 preload.eq(1),
@@ -249,15 +263,22 @@ class TileSequencer(wiring.Component):
                 rows_left.eq(config.rows),
                 tile.eq(weights),
                 row.eq(weights),
-                reuse_left.eq(reuse),
-                load_slots_left.eq(slots),
-                load_outputs_left.eq(outputs),
+                row_last.eq(config.rows == 1),
+                *kept.load(reuse),
+                *load_slots.load(all_slots),
+                *load_outputs.load(all_outputs),
                 vectors.eq(chunk_limit),
-                rest.eq(bits(descriptor, Field.WINDOWS) - chunk_limit),
-                slots_left.eq(slots),
-                outputs_left.eq(outputs),
-                elements_left.eq(elements),
+                *(period.eq(_maximum(chunk_limit, least)) for period, least
+                  in zip(periods, (shortest, loading), strict=True)),
+                rest.eq(bits(descriptor, Field.WINDOWS, WINDOWS_WIDTH) - chunk_limit),
+                *slots.load(all_slots),
+                *outputs.load(all_outputs),
+                *element.load(elements),
                 held_pass.eq(1),
                 held_phase.eq(1),
             ]
         return m
+
+
+def _maximum(value: Value, least: int) -> Value:
+    return Mux(value > least, value, least)

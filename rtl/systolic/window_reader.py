@@ -3,11 +3,12 @@
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import bits_for, ceil_log2
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field, Flag
-from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
+from eieio.rtl.systolic.countdown import Countdown
+from eieio.rtl.systolic.descriptor import DESCRIPTOR, WINDOWS_WIDTH, bits, pair
 
 __all__ = ["WindowReader"]
 
@@ -77,50 +78,49 @@ class WindowReader(wiring.Component):
         row_stride, column_stride = pair(descriptor, Field.STRIDE)
         kernel_rows, kernel_columns = pair(descriptor, Field.KERNEL)
         row_dilation, column_dilation = pair(descriptor, Field.DILATION)
-        blocks, outputs = pair(descriptor, Field.BLOCKS)
-        row_windows, chunk_limit = pair(descriptor, Field.ROW_WINDOWS)
+        all_blocks, all_outputs = pair(descriptor, Field.BLOCKS)
+        all_row_windows, chunk_limit = pair(descriptor, Field.ROW_WINDOWS)
 
         # Loops, the inner ones first.
-        tap_columns_left, tap_rows_left = Signal(16), Signal(16)
-        windows_left, chunk, rest = Signal(16), Signal(16), Signal(32)
-        blocks_left, outputs_left = Signal(16), Signal(16)
-        window_last, tap_column_last, tap_last = Signal(), Signal(), Signal()
-        block_last, chunk_last = Signal(), Signal()
+        tap_columns, tap_rows = Countdown(16, "tap_columns"), Countdown(16, "tap_rows")
+        windows = Countdown(bits_for(config.accumulator_depth), "windows")
+        blocks, outputs = Countdown(16, "blocks"), Countdown(16, "outputs")
+        chunk, rest = Signal.like(windows.left), Signal(WINDOWS_WIDTH)
+        tap_last, chunk_last = Signal(), Signal()
         next_window, next_tap, next_block, next_output, next_chunk = (Signal() for _ in range(5))
         m.d.comb += [
-            window_last.eq(windows_left == 1),
-            tap_column_last.eq(tap_columns_left == 1),
-            tap_last.eq(tap_column_last & (tap_rows_left == 1)),
-            block_last.eq(blocks_left == 1),
-            chunk_last.eq(block_last & (outputs_left == 1)),
-            self.phase_last.eq(window_last & tap_last),
+            tap_last.eq(tap_columns.last & tap_rows.last),
+            chunk_last.eq(blocks.last & outputs.last),
+            self.phase_last.eq(windows.last & tap_last),
             self.last.eq(self.phase_last & chunk_last & (rest == 0)),
             next_window.eq(self.step & (tap_last | ~winograd)),
-            next_tap.eq(self.step & (window_last | winograd)),
+            next_tap.eq(self.step & (windows.last | winograd)),
             next_block.eq(self.step & self.phase_last),
-            next_output.eq(next_block & block_last),
+            next_output.eq(next_block & blocks.last),
             next_chunk.eq(next_block & chunk_last),
         ]
 
         # The next chunk, known long before it is needed.
-        following = Signal(16)
+        following = Signal.like(windows.left)
         m.d.sync += following.eq(Mux(rest < chunk_limit, rest, chunk_limit))
 
         # Window: its position, and that of its row's first word.
+        row_windows = Countdown(16, "row_windows")
         position = [Signal(signed(18), name="row"), Signal(signed(18), name="column"),
                     Signal(addr_width, name="addr"), Signal(addr_width, name="row_addr"),
-                    Signal(16, name="row_windows_left")]
-        row, column, addr, row_addr, row_windows_left = position
+                    row_windows.left, row_windows.last]
+        row, column, addr, row_addr, *_ = position
         begin = [Signal.like(signal, name=f"begin_{signal.name}") for signal in position]
         after = [Signal.like(signal, name=f"next_{signal.name}") for signal in position]
         row_step = bits(descriptor, Field.ROW_STEP, addr_width)
-        with m.If(row_windows_left == 1):
+        with m.If(row_windows.last):
             m.d.comb += [
                 after[0].eq(row + row_stride),
                 after[1].eq(start_column),
                 after[2].eq(row_addr + row_step),
                 after[3].eq(row_addr + row_step),
-                after[4].eq(row_windows),
+                after[4].eq(all_row_windows),
+                after[5].eq(all_row_windows == 1),
             ]
         with m.Else():
             m.d.comb += [
@@ -128,19 +128,20 @@ class WindowReader(wiring.Component):
                 after[1].eq(column + column_stride),
                 after[2].eq(addr + bits(descriptor, Field.PIXEL_STEP, addr_width)),
                 after[3].eq(row_addr),
-                after[4].eq(row_windows_left - 1),
+                after[4].eq(row_windows.left - 1),
+                after[5].eq(row_windows.left == 2),
             ]
         with m.If(next_window):
-            m.d.sync += windows_left.eq(windows_left - 1)
-            with m.If(~window_last):
+            m.d.sync += windows.step()
+            with m.If(~windows.last):
                 m.d.sync += [now.eq(then) for now, then in zip(position, after, strict=True)]
             with m.Elif(next_chunk):
-                m.d.sync += [windows_left.eq(following), chunk.eq(following),
+                m.d.sync += [*windows.load(following), chunk.eq(following),
                              rest.eq(rest - following)]
                 m.d.sync += [now.eq(then) for now, then in zip(position, after, strict=True)]
                 m.d.sync += [first.eq(then) for first, then in zip(begin, after, strict=True)]
             with m.Else():
-                m.d.sync += windows_left.eq(chunk)
+                m.d.sync += windows.load(chunk)
                 m.d.sync += [now.eq(first) for now, first in zip(position, begin, strict=True)]
 
         # Element of the window, relative to it.
@@ -148,24 +149,24 @@ class WindowReader(wiring.Component):
         tap_addr, tap_row_addr = Signal(addr_width), Signal(addr_width)
         tap_row_step = bits(descriptor, Field.TAP_ROW_STEP, addr_width)
         first_tap = [tap_row.eq(0), tap_column.eq(0), tap_addr.eq(0), tap_row_addr.eq(0),
-                     tap_columns_left.eq(kernel_columns), tap_rows_left.eq(kernel_rows)]
+                     *tap_columns.load(kernel_columns), *tap_rows.load(kernel_rows)]
         with m.If(next_tap):
             with m.If(tap_last):
                 m.d.sync += first_tap
-            with m.Elif(tap_column_last):
+            with m.Elif(tap_columns.last):
                 m.d.sync += [
                     tap_row.eq(tap_row + row_dilation),
                     tap_column.eq(0),
                     tap_addr.eq(tap_row_addr + tap_row_step),
                     tap_row_addr.eq(tap_row_addr + tap_row_step),
-                    tap_columns_left.eq(kernel_columns),
-                    tap_rows_left.eq(tap_rows_left - 1),
+                    *tap_columns.load(kernel_columns),
+                    *tap_rows.step(),
                 ]
             with m.Else():
                 m.d.sync += [
                     tap_column.eq(tap_column + column_dilation),
                     tap_addr.eq(tap_addr + bits(descriptor, Field.TAP_COLUMN_STEP, addr_width)),
-                    tap_columns_left.eq(tap_columns_left - 1),
+                    *tap_columns.step(),
                 ]
 
         # Block of channels. Channel by channel, it follows the block of outputs.
@@ -173,31 +174,30 @@ class WindowReader(wiring.Component):
         shares = config.rows // config.channelwise_columns
         share = Signal(range(shares))
         with m.If(next_block):
-            m.d.sync += [block.eq(block + 1), blocks_left.eq(blocks_left - 1)]
+            m.d.sync += [block.eq(block + 1), *blocks.step()]
         with m.If(next_output):
-            m.d.sync += [block.eq(0), blocks_left.eq(blocks), outputs_left.eq(outputs_left - 1)]
+            m.d.sync += [block.eq(0), *blocks.load(all_blocks), *outputs.step()]
             with m.If(channelwise):
                 m.d.sync += [share.eq(share + 1), block.eq(block)]
                 with m.If(share == shares - 1):
                     m.d.sync += [share.eq(0), block.eq(block + 1)]
         with m.If(next_chunk):
-            m.d.sync += [block.eq(0), share.eq(0), outputs_left.eq(outputs)]
+            m.d.sync += [block.eq(0), share.eq(0), *outputs.load(all_outputs)]
 
         source = bits(descriptor, Field.SOURCE, addr_width)
-        first = (start_row, start_column, source, source, row_windows)
-        windows = bits(descriptor, Field.WINDOWS)
+        first = (start_row, start_column, source, source, all_row_windows, all_row_windows == 1)
         with m.If(self.start):
             m.d.sync += first_tap
             m.d.sync += [now.eq(value) for now, value in zip(position, first, strict=True)]
             m.d.sync += [now.eq(value) for now, value in zip(begin, first, strict=True)]
             m.d.sync += [
-                windows_left.eq(chunk_limit),
+                *windows.load(chunk_limit),
                 chunk.eq(chunk_limit),
-                rest.eq(windows - chunk_limit),
+                rest.eq(bits(descriptor, Field.WINDOWS, WINDOWS_WIDTH) - chunk_limit),
                 block.eq(0),
                 share.eq(0),
-                blocks_left.eq(blocks),
-                outputs_left.eq(outputs),
+                *blocks.load(all_blocks),
+                *outputs.load(all_outputs),
             ]
 
         # Sum of all parts, and whether it is inside.
