@@ -106,6 +106,8 @@ def load(data: bytes) -> QuantizedGraph:
         raise InputError(f"Graph must have version {_VERSION}, not {version!r}")
     try:
         return _build(description, arrays)
+    except InputError:
+        raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError("Graph must describe tensors and operators; it is damaged") from error
 
