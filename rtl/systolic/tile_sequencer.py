@@ -18,7 +18,7 @@ class TileSequencer(wiring.Component):
     """Steps through the slots of a layer.
 
     In a slot the vectors of a chunk meet one tile of weights, while the next one is loaded unless
-    it is the same; a slot is as long as the longer of both takes. A pass is the slots that add up to
+    it is the same; a slot takes as long as the longer of both. A pass is the slots that add up to
     one block of outputs of one chunk; it fills a bank of accumulators. With Winograd's transforms,
     the slots of a pass form phases, one for each block of channels, with a slot for each element of
     a transformed tile.
