@@ -1,6 +1,7 @@
-"""Sends random bad transactions to a sparse engine in its shell, and checks what becomes of them.
+"""Sends random bad transactions to an engine in its shell, and checks what becomes of them.
 
     python benchmarks/bad_transactions.py --transactions 1040 --seed 0
+    python benchmarks/bad_transactions.py --engine systolic --transactions 1040
 
 Transactions are truncated, corrupted, foreign, too long, in the wrong order, or cut off by a reset
 (:mod:`eieio.sim.bad_transactions`). Each must give its error code or bus response; the inference
@@ -16,13 +17,20 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from eieio.sim.bad_transactions import CONFIG, BadTransactions, small_session
+from eieio.sim.bad_transactions import (
+    CONFIG,
+    SYSTOLIC_CONFIG,
+    BadTransactions,
+    small_session,
+    small_systolic_session,
+)
 from eieio.sim.runner import SimulationError
 from eieio.sim.shell_session import build_shell
 
 BATCH = 130
 STALLS = (0.0, 0.2, 0.5)
 TIMEOUT = 3600
+ENGINES = {"sparse": (CONFIG, small_session), "systolic": (SYSTOLIC_CONFIG, small_systolic_session)}
 
 
 def main() -> int:
@@ -31,15 +39,18 @@ def main() -> int:
     parser.add_argument("--transactions", type=int, default=1040,
                         help="bad transactions in all (default: 1040)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything (default: 0)")
+    parser.add_argument("--engine", choices=list(ENGINES), default="sparse",
+                        help="engine (default: sparse)")
     options = parser.parse_args()
 
     started = time.monotonic()
-    build = build_shell(CONFIG, quick=False)
+    config, make_session = ENGINES[options.engine]
+    build = build_shell(config)
     counts: Counter[str] = Counter()
     transfers: Counter[str] = Counter()
     failures = 0
     for batch in range(-(-options.transactions // BATCH)):
-        session = small_session(options.seed * 1000 + batch)
+        session = make_session(options.seed * 1000 + batch)
         transactions = BadTransactions(session, options.seed * 1000 + batch)
         transactions.add(min(BATCH, options.transactions - batch * BATCH))
         with tempfile.TemporaryDirectory() as folder:

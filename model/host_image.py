@@ -1,15 +1,22 @@
 """What a host must know of a compiled network to run it on an engine: image, numbers, beats."""
 
 from dataclasses import dataclass
+from math import prod
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model import fixed_point
 from eieio.model.errors import InputError
+from eieio.model.formats.systolic_image import Port, SystolicImage
 from eieio.model.image_frame import fingerprint, frame_image
 from eieio.model.sparse.mapping import CompiledNetwork
+from eieio.model.systolic.config import ACTIVATION_BITS
+from eieio.model.systolic.load_graph import arrange
+from eieio.model.systolic.softmax import softmax
 
-__all__ = ["HostImage", "Packing", "Quantization", "sparse_host_image"]
+__all__ = ["HostImage", "Packing", "Quantization", "sparse_host_image", "systolic_host_image"]
 
 
 @dataclass(frozen=True)
@@ -24,16 +31,22 @@ class Quantization:
         Integer of the real number 0.
     minimum, maximum : :class:`int`
         Range of the integers.
+    half : ``"even"`` or ``"away"``
+        Where a half is rounded to: the even integer, or away from 0.
     """
 
     scale: float
     zero_point: int
     minimum: int
     maximum: int
+    half: Literal["even", "away"] = "even"
 
     def quantize(self, x: NDArray[np.floating]) -> NDArray[np.int32]:
         """Round to the nearest integers, and saturate."""
-        integers = np.rint(x / self.scale) + self.zero_point
+        if self.half == "away":
+            integers = fixed_point.quantize(x, self.scale, self.zero_point, 32)
+        else:
+            integers = np.rint(x / self.scale) + self.zero_point
         return np.clip(integers, self.minimum, self.maximum).astype(np.int32)
 
     def dequantize(self, integers: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -113,9 +126,16 @@ class HostImage:
     words : uint32 array of shape (words,)
         Image.
     inputs, outputs : Packing
-        How an input and an output lie in their streams.
+        How the inputs and the outputs of an inference lie in their streams: those of one sample
+        after those of the other.
     input_numbers, output_numbers : Quantization
-        What their integers mean.
+        What their integers mean, the outputs' when :meth:`finish` has been done.
+    input_shape, output_shape : tuple of :class:`int`
+        Shapes of one sample.
+    batch : :class:`int`
+        Samples of an inference.
+    softmax : tuple of pairs of :class:`int`
+        Multiplier and shift of each softmax that is left to the host.
     """
 
     name: str
@@ -126,25 +146,61 @@ class HostImage:
     outputs: Packing
     input_numbers: Quantization
     output_numbers: Quantization
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    batch: int = 1
+    softmax: tuple[tuple[int, int], ...] = ()
 
     def frame(self) -> bytes:
         """Return the bytes of the image's frame, see :mod:`eieio.model.image_frame`."""
         return frame_image(self.words, self.fingerprint).astype("<u4").tobytes()
 
     def quantize(self, x: NDArray[np.floating]) -> NDArray[np.int32]:
-        """Return the integers of inputs of shape (samples, inputs).
+        """Return the integers of samples.
+
+        Parameters
+        ----------
+        x : float array of shape (samples, and the shape of the input)
+            Samples, or what :func:`eieio.model.systolic.load_graph.arrange` makes them of.
+
+        Returns
+        -------
+        int32 array of shape (samples, inputs)
+            Integers.
 
         Raises
         ------
         InputError
             If the shape does not fit, or a value is not finite.
         """
-        count = self.inputs.positions.size
-        if x.ndim != 2 or x.shape[1] != count:
-            raise InputError(f"Input must have shape (samples, {count}), not {x.shape}")
+        x = arrange(x, self.input_shape)
         if not np.isfinite(x).all():
-            raise InputError("Input must be finite")
-        return self.input_numbers.quantize(x)
+            raise InputError("Samples must be finite")
+        return self.input_numbers.quantize(x).reshape(len(x), prod(self.input_shape))
+
+    def group(self, integers: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Arrange samples as inferences, the last one filled up with real zeros.
+
+        Takes an array of shape (samples, inputs), and returns one of shape (inferences, batch *
+        inputs).
+        """
+        missing = -len(integers) % self.batch
+        filled = np.pad(integers, ((0, missing), (0, 0)),
+                        constant_values=self.input_numbers.zero_point)
+        return filled.reshape(-1, self.inputs.positions.size)
+
+    def finish(self, integers: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Compute what the engine leaves to the host of an inference's outputs, and keep the shape.
+
+        Parameters
+        ----------
+        integers : int32 array of shape (batch * outputs,)
+            What the engine sent.
+        """
+        values = integers.reshape(self.batch, *self.output_shape)
+        for multiplier, shift in self.softmax:
+            values = softmax(values.astype(np.int8), multiplier, shift).astype(np.int32)
+        return values.reshape(-1)
 
 
 def sparse_host_image(compiled: CompiledNetwork) -> HostImage:
@@ -161,4 +217,21 @@ def sparse_host_image(compiled: CompiledNetwork) -> HostImage:
         packing(first.input_positions, first.matrix.shape[1]),
         packing(last.output_positions, last.matrix.shape[0]),
         Quantization(network.input_scale, 0, -maximum, maximum),
-        Quantization(network.output_scale, 0, last.layer.minimum, last.layer.maximum))
+        Quantization(network.output_scale, 0, last.layer.minimum, last.layer.maximum),
+        (first.input_positions.size,), (last.output_positions.size,))
+
+
+def systolic_host_image(image: SystolicImage) -> HostImage:
+    """Return what a host must know of an image for the systolic engine."""
+    def packing(port: Port) -> Packing:
+        return Packing(port.positions, port.beats * port.lanes, ACTIVATION_BITS, port.lanes)
+
+    def numbers(scale: float, zero_point: int) -> Quantization:
+        return Quantization(scale, zero_point, -128, 127, "away")
+
+    result = numbers(image.output.scale, image.output.zero_point)
+    return HostImage(
+        image.network, "systolic", image.fingerprint, image.words, packing(image.input),
+        packing(image.output), numbers(image.input.scale, image.input.zero_point),
+        numbers(1 / 256, -128) if image.softmax else result, image.input.shape, image.output.shape,
+        image.batch, image.softmax)

@@ -1,6 +1,7 @@
 """``eieio run``: run inputs on a board."""
 
 import time
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 from eieio.host.device import BAUDRATE, Device
 from eieio.host.images import read_host_image
 from eieio.model.errors import InputError
-from eieio.model.formats.samples import read as read_samples
 from eieio.model.sparse.report import accuracy
+from eieio.model.systolic.load_graph import read_samples
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
 from eieio.scripts.options import input_scale_option, json_option
 
@@ -36,8 +37,9 @@ def run(design: Path, input_file: Path, port: str, baud: int, count: int | None,
     """Load the image of DESIGN into a board, and run the inputs of the file INPUT there.
 
     DESIGN is a folder that 'eieio generate' or 'eieio build' made, or its file network.image; the
-    board must hold the same engine. INPUT is an .npy file of shape (samples, inputs), or an .npz
-    file with these under the key x, and perhaps labels under the key y.
+    board must hold the same engine. INPUT is an .npy file of shape (samples, inputs) or, for
+    images, (samples, height, width, channels), or an .npz file with these under the key x, and
+    perhaps labels under the key y.
 
     \b
     Example:
@@ -45,13 +47,13 @@ def run(design: Path, input_file: Path, port: str, baud: int, count: int | None,
     """  # noqa: D301
     check_writable(json_file)
     image = read_host_image(design)
-    samples = read_samples(input_file, image.inputs.positions.size, image.outputs.positions.size,
-                           input_scale)
+    samples = read_samples(input_file, image.input_shape, prod(image.output_shape), input_scale)
     if count is not None and count > len(samples.x):
         raise InputError(f"Option --count must be at most {len(samples.x)}, the number of inputs, "
                          f"not {count}")
     x = image.quantize(samples.x[:count])
-    outputs = np.zeros((len(x), image.outputs.positions.size), np.int32)
+    inferences = image.group(x)
+    results = np.zeros((len(inferences), image.outputs.positions.size), np.int32)
     cycles: list[int] = []
     with Device.open(port, baud) as device:
         info = device.info()
@@ -59,27 +61,29 @@ def run(design: Path, input_file: Path, port: str, baud: int, count: int | None,
         with progress(f"Loading the image into the {info.engine} engine"):
             device.load(image)
         loaded = time.monotonic()
-        with progress(f"Running {len(x)} inference{'s' if len(x) != 1 else ''}"):
-            for number, sample in enumerate(x):
-                outputs[number] = device.infer_integers(sample)
+        with progress(f"Running {len(inferences)} inference{'s' if len(inferences) != 1 else ''}"):
+            for inputs, result in zip(inferences, results, strict=True):
+                result[:] = device.infer_integers(inputs)
                 cycles.append(device.cycles())
         seconds = time.monotonic() - loaded
         retries = device.retries
+    outputs = results.reshape(-1, prod(image.output_shape))[:len(x)]
     answers = outputs.argmax(axis=1)
     labels = None if samples.labels is None else samples.labels[:len(x)]
     figures: dict[str, Any] = {
         "network": image.name, "engine": info.engine, "port": port, "baud": baud,
-        "clock_hz": info.clock_hz, "inferences": len(x),
+        "clock_hz": info.clock_hz, "inferences": len(inferences),
         "accuracy": None if labels is None else accuracy(outputs, labels),
         "cycles": cycles, "load_seconds": loaded - began, "seconds": seconds,
-        "inferences_per_second": len(x) / seconds, "retries": retries,
+        "inferences_per_second": len(inferences) / seconds, "retries": retries,
         "answers": answers.tolist(), "output_scale": image.output_numbers.scale,
+        "output_zero_point": image.output_numbers.zero_point,
         "outputs": outputs.tolist(),
     }
     write_json(json_file, figures)
     mean = float(np.mean(cycles))
     rows = [
-        ("inferences", f"{len(x):,}"),
+        ("inferences", f"{len(inferences):,}"),
         ("cycles", f"{mean:,.1f} ({min(cycles):,} to {max(cycles):,})"),
         ("inferences/s, line included", f"{figures['inferences_per_second']:,.2f}"),
         ("seconds to load the image", f"{figures['load_seconds']:.2f}"),

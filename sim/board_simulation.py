@@ -25,11 +25,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.sparse.config import SparseConfig
+from eieio.model.registers import engine_kind
+from eieio.rtl.boards.system import make_engine
 from eieio.rtl.bus.uart_board import UartSystem
 from eieio.rtl.emit import emit, write
-from eieio.rtl.sparse.engine import SparseEngine
 from eieio.sim.runner import BuildError, verilator_environment
 
 __all__ = ["BoardBuild", "BoardFigures", "Noise", "SimulatedBoard", "build_board"]
@@ -100,13 +101,13 @@ class BoardFigures:
     inserts: int
 
 
-def build_board(config: SparseConfig, *, divisor: int = 4, cache: Path | None = None
+def build_board(config: EngineConfig, *, divisor: int = 4, cache: Path | None = None
                 ) -> BoardBuild:
     """Build the simulation of a board, or find it in the cache.
 
     Parameters
     ----------
-    config : SparseConfig
+    config : EngineConfig
         Configuration of the engine.
     divisor : :class:`int`
         Clocks of a bit on its serial line, at least 4.
@@ -121,8 +122,9 @@ def build_board(config: SparseConfig, *, divisor: int = 4, cache: Path | None = 
         If Verilator or the C++ compiler refuses the design.
     """
     environment = os.environ | verilator_environment()
-    files = emit(UartSystem(SparseEngine(config), divisor), TOP,
-                 header=f"Sparse engine on a serial line: {config.label}")
+    files = emit(UartSystem(make_engine(config), divisor), TOP,
+                 header=f"{engine_kind(config).capitalize()} engine on a serial line: "
+                        f"{config.label}")
     cache = (cache or Path(os.environ.get("EIEIO_CACHE", "build/cache"))).absolute()
     if any(character.isspace() for character in str(cache)):
         raise InputError(f"Cache folder must have a path without spaces, not {str(cache)!r}; set "

@@ -1,4 +1,4 @@
-"""Drives a shell with a sparse engine in simulation: steps, and what each must show."""
+"""Drives an engine in its shell in simulation: steps, and what each must show."""
 
 import json
 import tempfile
@@ -11,23 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model import registers
+from eieio.model.engine_config import EngineConfig
 from eieio.model.image_frame import fingerprint, frame_image
-from eieio.model.registers import Control, Interrupt, Register, Status
-from eieio.model.sparse.config import SparseConfig
+from eieio.model.registers import Control, Interrupt, Register, Status, engine_kind
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import NetworkTimer
+from eieio.model.systolic.config import ACTIVATION_BITS
+from eieio.model.systolic.golden import run_graph
+from eieio.model.systolic.mapping import CompiledGraph
+from eieio.model.systolic.timing import time_graph
+from eieio.rtl.boards.system import make_engine
 from eieio.rtl.bus.axi_stream import axi_stream_width
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.emit import emit, write
-from eieio.rtl.sparse.engine import SparseEngine
 from eieio.sim.bench_sparse_engine import pack
+from eieio.sim.bench_systolic_engine import pack_beats
 from eieio.sim.case import case_environment, save_case
 from eieio.sim.runner import Build, build, run
 
-__all__ = ["DECERR", "OKAY", "SLVERR", "Counters", "ShellSession", "build_shell"]
-
-TOP = "sparse_shell"
+__all__ = ["DECERR", "OKAY", "SLVERR", "Counters", "ShellSession", "Traffic", "build_shell",
+           "sparse_traffic", "systolic_traffic"]
 
 #: Responses of AXI4-Lite.
 OKAY, SLVERR, DECERR = 0, 2, 3
@@ -37,12 +41,12 @@ _LAST_ERROR_CYCLES = 4000
 Step = list[Any]
 
 
-def build_shell(config: SparseConfig, *, simulator: str = "verilator", quick: bool = True) -> Build:
-    """Emit a sparse engine with its shell and build its simulation, or find it in the cache.
+def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bool = True) -> Build:
+    """Emit an engine with its shell and build its simulation, or find it in the cache.
 
     Parameters
     ----------
-    config : SparseConfig
+    config : EngineConfig
         Configuration of the engine.
     simulator :
         As in :func:`eieio.sim.runner.build`.
@@ -50,10 +54,13 @@ def build_shell(config: SparseConfig, *, simulator: str = "verilator", quick: bo
         Whether Verilator's code is compiled without optimization; for short simulations.
     """
     arguments = ["-CFLAGS", "-O0"] if quick and simulator == "verilator" else []
-    shell = Shell(SparseEngine(config), version="1.2.3", clock_frequency=50_000_000)
+    shell = Shell(make_engine(config), version="1.2.3", clock_frequency=50_000_000)
+    kind = engine_kind(config)
+    top = f"{kind}_shell"
     with tempfile.TemporaryDirectory() as folder:
-        sources = write(emit(shell, TOP, header=f"Sparse engine: {config.label}"), Path(folder))
-        return build(sources, TOP, simulator=simulator, arguments=arguments)
+        sources = write(emit(shell, top, header=f"{kind.capitalize()} engine: {config.label}"),
+                        Path(folder))
+        return build(sources, top, simulator=simulator, arguments=arguments)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,74 @@ class Counters:
 
     cycles: int
     macs: int
-    blocked_cycles: int
+    stalls: tuple[int, ...]
+    """In the order of :data:`eieio.model.registers.STALL_COUNTERS`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """What the ports of an engine must carry for a network.
+
+    Attributes
+    ----------
+    image : uint32 array of shape (words,)
+        Image.
+    inputs, outputs : lists of lists of :class:`int`
+        Beats of each sample.
+    counters : list of Counters
+        What the engine must count for each.
+    """
+
+    image: NDArray[np.uint32]
+    inputs: list[list[int]]
+    outputs: list[list[int]]
+    counters: list[Counters]
+
+
+def sparse_traffic(compiled: CompiledNetwork, x: NDArray[np.integer]) -> Traffic:
+    """Find out by the models what inputs of shape (samples, inputs) make of a network."""
+    config = compiled.config
+    width = config.io_lanes * config.activation_width
+
+    def beats(values: NDArray[np.integer]) -> list[int]:
+        return [beat % (1 << width)
+                for beat in pack(values, config.io_lanes, config.activation_width)]
+
+    golden = run_network(compiled.network, x)
+    timer = NetworkTimer(compiled)
+    timings = [timer(sample, [layer[number] for layer in golden])
+               for number, sample in enumerate(x)]
+    return Traffic(
+        compiled.image(), [beats(values) for values in compiled.to_engine(x)],
+        [beats(values) for values in golden[-1]],
+        [Counters(sum(layer.cycles for layer in sample),
+                  sum(int(layer.products.sum()) for layer in sample),
+                  (sum(layer.blocked_cycles for layer in sample),)) for sample in timings])
+
+
+def systolic_traffic(compiled: CompiledGraph, x: NDArray[np.int8]) -> Traffic:
+    """Find out by the models what inputs make of a graph.
+
+    Parameters
+    ----------
+    compiled : CompiledGraph
+        Graph whose output fills its beats: what else is in them is not known. Its batch is 1.
+    x : int8 array of shape (samples, and the shape of the input)
+        Inputs.
+    """
+    lanes, output = compiled.config.lanes, compiled.output
+    if output.channels % lanes or compiled.batch > 1:
+        raise ValueError("Outputs must fill their beats, and the batch must be 1")
+
+    def beats(values: NDArray[np.int8]) -> list[int]:
+        return [beat % (1 << lanes * ACTIVATION_BITS) for beat in pack_beats(values)]
+
+    golden = run_graph(compiled.graph, x)[compiled.result.name]
+    timing = time_graph(compiled.config, [layer.work for layer in compiled.layers])
+    counters = Counters(timing.cycles, timing.macs,
+                        (timing.accumulator_stalls, timing.transform_stalls))
+    return Traffic(compiled.image(), [beats(compiled.pack(values)) for values in x],
+                   [beats(values.reshape(-1, lanes)) for values in golden], [counters] * len(x))
 
 
 class ShellSession:
@@ -70,13 +144,17 @@ class ShellSession:
 
     Parameters
     ----------
-    networks : sequence of CompiledNetwork
-        Networks for the same engine.
-    inputs : sequence of integer arrays of shape (samples, inputs)
-        Inputs of each.
+    config : EngineConfig
+        Configuration of the engine.
+    beat_width : :class:`int`
+        Bits of a beat that it uses.
+    networks : sequence of Traffic
+        Networks for it.
 
     Attributes
     ----------
+    kind : :class:`str`
+        Kind of the engine.
     frames : list of lists of :class:`int`
         Frame of each network's image, in words.
     inputs : list of lists of lists of :class:`int`
@@ -85,39 +163,20 @@ class ShellSession:
         Bytes of each output that must come of them, in hexadecimal.
     """
 
-    def __init__(self, networks: Sequence[CompiledNetwork],
-                 inputs: Sequence[NDArray[np.integer]]) -> None:
-        self.config = config = networks[0].config
-        self.fingerprint = fingerprint("sparse", config)
-        self.frames = [frame_image(compiled.image(), self.fingerprint).tolist()
-                       for compiled in networks]
-        self.beat_width = config.io_lanes * config.activation_width
+    def __init__(self, config: EngineConfig, beat_width: int, networks: Sequence[Traffic]) -> None:
+        self.config = config
+        self.kind = engine_kind(config)
+        self.fingerprint = fingerprint(self.kind, config)
+        self.frames = [frame_image(network.image, self.fingerprint).tolist()
+                       for network in networks]
+        octets = axi_stream_width(beat_width) // 8
+        self.inputs = [network.inputs for network in networks]
+        self.outputs = [[b"".join(beat.to_bytes(octets, "little") for beat in output).hex()
+                         for output in network.outputs] for network in networks]
+        self._counters = [network.counters for network in networks]
         self.script: list[Step] = []
         self.streams: dict[str, list[int]] = {}
         self.expected: list[tuple[Any, str]] = []
-        self.inputs: list[list[list[int]]] = []
-        self.outputs: list[list[str]] = []
-        self._counters: list[list[Counters]] = []
-        octets = axi_stream_width(self.beat_width) // 8
-        for compiled, x in zip(networks, inputs, strict=True):
-            golden = run_network(compiled.network, x)
-            timer = NetworkTimer(compiled)
-            self.inputs.append([self.beats(values) for values in compiled.to_engine(x)])
-            self.outputs.append([
-                b"".join(beat.to_bytes(octets, "little") for beat in self.beats(values)).hex()
-                for values in golden[-1]])
-            timings = [timer(sample, [layer[number] for layer in golden])
-                       for number, sample in enumerate(x)]
-            self._counters.append([Counters(
-                sum(layer.cycles for layer in sample),
-                sum(int(layer.products.sum()) for layer in sample),
-                sum(layer.blocked_cycles for layer in sample)) for sample in timings])
-
-    def beats(self, values: NDArray[np.integer]) -> list[int]:
-        """Pack activations into beats, without the flag that ends them."""
-        packed = pack(values, self.config.io_lanes, self.config.activation_width)
-        packed[-1] %= 1 << self.beat_width
-        return packed
 
     # Steps.
 
@@ -176,7 +235,9 @@ class ShellSession:
         self.read(registers.CYCLES, counters.cycles)
         self.read(registers.MACS_LOW, counters.macs)
         self.read(registers.MACS_HIGH, 0)
-        self.read(registers.STALL_COUNTERS["sparse"][0], counters.blocked_cycles)
+        for register, stalls in zip(registers.STALL_COUNTERS[self.kind], counters.stalls,
+                                    strict=True):
+            self.read(register, stalls)
 
     def error(self, code: int, *, loaded: bool) -> None:
         """Expect an error, with its interrupt, and clear it."""

@@ -202,10 +202,18 @@ class Device:
         self._image = image
 
     def infer(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Run inputs of shape (samples, inputs), and return outputs of shape (samples, outputs).
+        """Run samples.
 
-        Inputs are real numbers; they are rounded to the engine's integers, and those beyond its
-        range saturate. Outputs are the engine's integers times their scale.
+        Parameters
+        ----------
+        x : float array of shape (samples, and the shape of the network's input)
+            Real numbers, or what :func:`eieio.model.systolic.load_graph.arrange` makes them of.
+            They are rounded to the engine's integers, and those beyond its range saturate.
+
+        Returns
+        -------
+        float32 array of shape (samples, and the shape of the network's output)
+            Real numbers that the integers of the outputs stand for.
 
         Raises
         ------
@@ -219,14 +227,25 @@ class Device:
             If no image is loaded.
         """
         image = self._loaded()
-        integers = image.quantize(x)
-        outputs = np.zeros((len(x), image.outputs.positions.size), np.int32)
-        for sample, output in zip(integers, outputs, strict=True):
-            output[:] = self.infer_integers(sample)
-        return image.output_numbers.dequantize(outputs)
+        inferences = image.group(image.quantize(x))
+        outputs = np.zeros((len(inferences), image.outputs.positions.size), np.int32)
+        for inputs, output in zip(inferences, outputs, strict=True):
+            output[:] = self.infer_integers(inputs)
+        results = outputs.reshape(-1, *image.output_shape)[:len(x)]
+        return image.output_numbers.dequantize(results)
 
-    def infer_integers(self, sample: NDArray[np.integer]) -> NDArray[np.int32]:
-        """Run one input, integers of shape (inputs,), and return its output, shape (outputs,).
+    def infer_integers(self, inputs: NDArray[np.integer]) -> NDArray[np.int32]:
+        """Run one inference.
+
+        Parameters
+        ----------
+        inputs : integer array of shape (batch * inputs,)
+            Integers of its samples; most engines have a batch of 1.
+
+        Returns
+        -------
+        int32 array of shape (batch * outputs,)
+            Integers of the network's outputs.
 
         Raises
         ------
@@ -235,14 +254,14 @@ class Device:
         """
         image = self._loaded()
         self._image = None  # In case of an error.
-        self._link.send(Kind.INPUT, image.inputs.pack(sample), patience=self._patience,
+        self._link.send(Kind.INPUT, image.inputs.pack(inputs), patience=self._patience,
                         check=self._check)
         octets = self._link.receive(patience=self._patience, check=self._check)
         if len(octets) != image.outputs.size_bytes:
             raise LinkError(f"{self._line.name}: an output must have {image.outputs.size_bytes} "
                             f"bytes, not {len(octets)}")
         self._image = image
-        return image.outputs.unpack(octets)
+        return image.finish(image.outputs.unpack(octets))
 
     def _loaded(self) -> HostImage:
         if self._image is None:

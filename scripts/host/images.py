@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 from eieio.model.errors import InputError
-from eieio.model.formats import image
+from eieio.model.formats import image, image_file, systolic_image
 from eieio.model.formats.design_folder import IMAGE, read_manifest
-from eieio.model.host_image import HostImage, sparse_host_image
+from eieio.model.formats.input_file import read_bytes
+from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
 
 __all__ = ["read_host_image"]
 
@@ -31,4 +32,11 @@ def read_host_image(path: str | os.PathLike[str]) -> HostImage:
         if not path.is_file():
             raise InputError(f"{path.parent} must hold an image: generate the design from a "
                              "network")
-    return sparse_host_image(image.read(path))
+    data = read_bytes(path)
+    try:
+        description, _ = image_file.unpack(data)
+        if description.get("engine") == "systolic":
+            return systolic_host_image(systolic_image.load(data))
+        return sparse_host_image(image.load(data))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

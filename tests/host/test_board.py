@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eieio.host.device import Device
+from eieio.host.device import Counters, Device
 from eieio.host.errors import EngineError
 from eieio.host.protocol import Link
 from eieio.host.serial_link import SerialLine
 from eieio.model import registers
 from eieio.model.registers import ShellError, Status
+from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.systolic.timing import time_graph
 from eieio.model.uart_frame import Kind
 from eieio.sim.board_simulation import BoardBuild, Noise, SimulatedBoard, build_board
 
@@ -33,6 +35,32 @@ def test_every_answer_is_the_golden_model_s(built: BoardBuild, example: Any) -> 
     assert counters.cycles > 0
     assert board.figures is not None
     assert board.figures.bytes_to_board > len(example.image.frame())
+
+
+def test_a_systolic_engine(systolic_example: Any) -> None:
+    """Its answers are the golden model's, and its counters the cycle model's, after errors, too."""
+    example = systolic_example
+    timing = time_graph(example.config, example.work)
+    board = SimulatedBoard(build_board(example.config), noise=Noise(flip=0.0003), seed=5)
+    with board, Device.open(board.port) as device:
+        assert device.info().engine == "systolic"
+        device.load(example.image)
+        outputs = [device.infer_integers(sample) for sample in example.x]
+        counters = device.counters()
+        link = device._link
+        for data, error in ((example.image.inputs.pack(example.x[0])[:-2], ErrorCode.INPUT_SHORT),
+                            (example.image.inputs.pack(example.x[0]) + bytes(2),
+                             ErrorCode.INPUT_LONG)):
+            link.send(Kind.INPUT, data)
+            with pytest.raises(EngineError) as caught:
+                link.receive(check=device._check)
+            assert caught.value.code == error
+            device.load(example.image)
+            assert np.array_equal(device.infer_integers(example.x[1]), example.golden[1])
+    assert np.array_equal(outputs, example.golden)
+    assert counters == Counters(timing.cycles, timing.macs, len(example.x), {
+        "accumulator_stalls": timing.accumulator_stalls,
+        "transform_stalls": timing.transform_stalls})
 
 
 @pytest.mark.parametrize("noise", [

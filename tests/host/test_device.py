@@ -126,9 +126,9 @@ def test_an_error_during_an_inference_is_named(board: BoardModel, example: Any) 
 
 
 @pytest.mark.parametrize(("x", "message"), [
-    (np.zeros(20), r"^Input must have shape \(samples, 20\), not \(20,\)$"),
-    (np.zeros((1, 19)), r"^Input must have shape \(samples, 20\), not \(1, 19\)$"),
-    (np.full((1, 20), np.nan), r"^Input must be finite$"),
+    (np.zeros(20), r"^Samples must have shape \(samples, 20\), not \(20,\)$"),
+    (np.zeros((1, 19)), r"^Samples must have shape \(samples, 20\), not \(1, 19\)$"),
+    (np.full((1, 20), np.nan), r"^Samples must be finite$"),
 ])
 def test_bad_inputs(board: BoardModel, example: Any, x: Any, message: str) -> None:
     device = device_on(board)
