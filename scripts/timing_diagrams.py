@@ -109,7 +109,7 @@ def _shell_diagrams(vectors: Vectors) -> dict[str, dict[str, Any]]:
         "axil_read": ("Reads: ID (OKAY), no register (DECERR = 3)", axil_read,
                       [times["axil_read"], times["axil_read_nowhere"]]),
         "image": ("Image frame: magic, CONFIG, length, image ... CRC with TLAST",
-                  stream("s_axis_image"), _ends(times["image"], record["s_axis_image_tlast"], 9)),
+                  stream("s_axis_image"), _ends(times["image"], record["s_axis_image_tlast"], 12)),
         "input": ("Input of three beats", stream("s_axis_input"), [times["input"]]),
         "output": ("Output of two beats; the receiver is slow", stream("m_axis_output"),
                    [times["output"]]),

@@ -8,19 +8,29 @@
     input.hex       the same, a beat of s_axis_input a line
     output.hex      outputs, a beat of m_axis_output a line; bytes that mean nothing are xx
     parameters.vh   how many words, beats and bits there are, as Verilog's localparam
+    network.json    what the integers of inputs and outputs mean, and where they lie
 
 Files .hex are for ``$readmemh``.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.formats import systolic_image
 from eieio.model.formats.design_folder import Design
-from eieio.model.host_image import sparse_host_image
-from eieio.model.image_frame import fingerprint, frame_image
+from eieio.model.host_image import (
+    HostImage,
+    Packing,
+    Quantization,
+    sparse_host_image,
+    systolic_host_image,
+)
+from eieio.model.image_frame import frame_image
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.systolic.golden import run_graph
@@ -36,6 +46,8 @@ class Vectors:
 
     Attributes
     ----------
+    host : HostImage
+        The network, for a host.
     frame : uint32 array of shape (words,)
         Framed image.
     inputs : uint8 array of shape (samples, beats, bytes)
@@ -46,6 +58,7 @@ class Vectors:
         Bytes of an output that mean something.
     """
 
+    host: HostImage
     frame: NDArray[np.uint32]
     inputs: NDArray[np.uint8]
     outputs: NDArray[np.uint8]
@@ -90,7 +103,7 @@ def sparse_vectors(compiled: CompiledNetwork, x: NDArray[np.integer]) -> Vectors
 
     outputs = beats([host.outputs.pack(y) for y in run_network(compiled.network, x)[-1]],
                     host.outputs.beats)
-    return Vectors(frame_image(host.words, host.fingerprint),
+    return Vectors(host, frame_image(host.words, host.fingerprint),
                    beats([host.inputs.pack(values) for values in x], host.inputs.beats),
                    outputs, np.ones(outputs.shape[1:], np.bool_))
 
@@ -105,9 +118,10 @@ def systolic_vectors(compiled: CompiledGraph, x: NDArray[np.int8]) -> Vectors:
         results[number, :, :output.channels] = run_graph(compiled.graph, batch)[
             compiled.result.name].reshape(output.pixels, output.channels)
     inputs = np.stack([compiled.pack(batch) for batch in x])
+    host = systolic_host_image(systolic_image.describe(compiled))
     return Vectors(
-        frame_image(compiled.image(), fingerprint("systolic", compiled.config)),
-        inputs.view(np.uint8), results.view(np.uint8).reshape(len(x), -1, lanes),
+        host, frame_image(host.words, host.fingerprint), inputs.view(np.uint8),
+        results.view(np.uint8).reshape(len(x), -1, lanes),
         np.tile(known, output.pixels).reshape(-1, lanes))
 
 
@@ -133,6 +147,20 @@ def write_vectors(folder: Path, vectors: Vectors) -> None:
     }
     for name, lines in texts.items():
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    host = vectors.host
+    (folder / "network.json").write_text(json.dumps({
+        "network": host.name, "batch": host.batch, "softmax_on_host": bool(host.softmax),
+        "input": _describe(host.inputs, host.input_numbers),
+        "output": _describe(host.outputs, host.output_numbers)}, indent=2) + "\n",
+        encoding="utf-8")
+
+
+def _describe(packing: Packing, numbers: Quantization) -> dict[str, Any]:
+    """Describe a stream's vectors; positions are null if the values follow one another."""
+    positions = packing.positions.tolist()
+    return {"values": len(positions), "width": packing.width, "lanes": packing.lanes,
+            "beats": packing.beats, "bytes": packing.size_bytes, **asdict(numbers),
+            "positions": None if positions == [*range(len(positions))] else positions}
 
 
 def _known_hex(beat: NDArray[np.uint8], known: NDArray[np.bool_]) -> str:
