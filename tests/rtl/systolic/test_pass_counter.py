@@ -1,0 +1,45 @@
+"""Pass counter: windows of each pass, and which pass is the last one."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from eieio.model.systolic.program import Field
+from eieio.model.systolic.work import ComputeWork
+from eieio.rtl.systolic.pass_counter import PassCounter
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    dut = PassCounter()
+
+    async def bench(ctx: Any) -> None:
+        for _ in range(12):
+            windows = int(rng.choice([1, 2, 7, 100, 70000]))
+            chunk = int(rng.integers(max(1, windows // 9), min(windows, 65535) + 1))
+            outputs = int(rng.integers(1, 5))
+            work = ComputeWork(windows=windows, chunk=chunk, outputs=outputs, slots=1, groups=1,
+                               last_groups=1)
+            ctx.set(dut.descriptor[Field.BLOCKS], outputs << 16 | 3)
+            ctx.set(dut.descriptor[Field.ROW_WINDOWS], chunk << 16 | 5)
+            ctx.set(dut.descriptor[Field.WINDOWS], windows)
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            passes = [(count, output == outputs - 1) for count in work.chunks
+                      for output in range(outputs)]
+            for number, expected in enumerate(passes):
+                await ctx.tick().repeat(int(rng.integers(1, 4)))
+                assert (ctx.get(dut.windows), bool(ctx.get(dut.output_last))) == expected
+                assert bool(ctx.get(dut.last)) == (number == len(passes) - 1)
+                ctx.set(dut.step, 1)
+                await ctx.tick()
+                ctx.set(dut.step, 0)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
