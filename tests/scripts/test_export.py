@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 from amaranth.sim import Simulator
-from click.testing import Result
+from click.testing import CliRunner, Result
 
 from eieio.model import registers
 from eieio.model.image_frame import fingerprint
@@ -27,8 +27,11 @@ from eieio.rtl.interface import instance, module_ports
 from eieio.rtl.sparse.engine import SparseEngine
 from eieio.rtl.systolic.engine import SystolicEngine
 from eieio.scripts import packaging
+from eieio.scripts.main import main
 from eieio.scripts.packaging import Package, verilog_header, write_package
+from eieio.scripts.vectors import systolic_vectors, write_vectors
 from eieio.sim.axi_ports import AxiPorts
+from eieio.sim.random_graph import random_graph, random_inputs
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "integration"
 
@@ -39,10 +42,6 @@ SMALL = SystolicConfig(rows=2, columns=2, activation_depth=16, weight_depth=16, 
 @pytest.fixture(scope="module")
 def package(made_design: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Export the small design, once."""
-    from click.testing import CliRunner
-
-    from eieio.scripts.main import main
-
     out = tmp_path_factory.mktemp("export") / "package"
     result = CliRunner(catch_exceptions=False).invoke(main, [
         "export", str(made_design), "--name", "accelerator", "--clock", "50000000", "--out",
@@ -165,23 +164,41 @@ def test_config(eieio: Callable[..., Result], tmp_path: Path, monkeypatch: pytes
     assert json.loads((tmp_path / "p" / "design.json").read_text())["config"]["columns"] == 8
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
-def test_axi_system(package: Path, tmp_path: Path) -> None:
-    """The testbench in plain Verilog passes, and fails if an output is another."""
-    vectors = shutil.copytree(package / "vectors", tmp_path / "vectors")
-    subprocess.run(["iverilog", "-g2012", "-I", package, "-I", vectors, "-o", tmp_path / "system",
+needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
+
+
+def run_system(package: Path, vectors: Path) -> str:
+    """Run the testbench in plain Verilog on a package, and return what it prints."""
+    subprocess.run(["iverilog", "-g2012", "-I", package, "-I", vectors, "-o", vectors / "system",
                     EXAMPLES / "axi_system" / "axi_system_tb.v",
                     *sorted((package / "rtl").glob("*.v"))], check=True)
+    return subprocess.run(["vvp", "-n", vectors / "system"], cwd=vectors, capture_output=True,
+                          text=True, check=False, timeout=600).stdout
 
-    def run() -> str:
-        return subprocess.run(["vvp", "-n", tmp_path / "system"], cwd=vectors, capture_output=True,
-                              text=True, check=False, timeout=300).stdout
 
-    assert "PASSED" in run()
+@needs_icarus
+def test_axi_system(package: Path, tmp_path: Path) -> None:
+    """The testbench passes, and fails if an output is another."""
+    vectors = shutil.copytree(package / "vectors", tmp_path / "vectors")
+    assert "PASSED" in run_system(package, vectors)
     output = (vectors / "output.hex").read_text().splitlines()
     output[-1] = f"{int(output[-1], 16) ^ 1:0{len(output[-1])}x}"
     (vectors / "output.hex").write_text("\n".join(output))
-    assert "FAILED: output" in run()
+    assert "FAILED: output" in run_system(package, vectors)
+
+
+@needs_icarus
+def test_axi_system_systolic(tmp_path: Path) -> None:
+    """It passes with the systolic engine, too, and does not mind bytes that mean nothing."""
+    rng = np.random.default_rng(1)
+    config = SystolicConfig(rows=4, columns=4, lanes=4, activation_depth=512, weight_depth=512,
+                            parameter_depth=32, program_depth=16)
+    compiled = random_graph(config, rng, operators=2)
+    vectors = systolic_vectors(compiled, random_inputs(compiled, 2, rng))
+    assert not vectors.known.all()
+    write_package(tmp_path, Package(compiled.config, name="accelerator"))
+    write_vectors(tmp_path / "vectors", vectors)
+    assert "PASSED" in run_system(tmp_path, tmp_path / "vectors")
 
 
 class Device(ctypes.Structure):
