@@ -50,7 +50,8 @@ def network() -> QuantizedGraph:
     y = Tensor("y", (3,), 1 / 256, -128)
     return QuantizedGraph("net", x, y, (
         Conv2D("conv", (x,), t["a"], weight(4, 3, 3, 2), *parameters(4), window=same),
-        DepthwiseConv2D("depthwise", (t["a"],), t["b"], weight(3, 3, 4), *parameters(4), window=same),
+        DepthwiseConv2D("depthwise", (t["a"],), t["b"], weight(3, 3, 4), *parameters(4),
+                        window=same),
         Add("add", (t["a"], t["b"]), t["c"], (1 << 30, 1 << 30, 1 << 30), (1, 2, 3), -100, 100),
         Pad("pad", (t["c"],), t["d"], ((1, 0), (0, 1), (0, 0))),
         MaxPool("maximum", (t["d"],), t["e"], Window((3, 2), (2, 2)), -128, 127),
