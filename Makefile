@@ -4,12 +4,15 @@
 #   make test    run the tests
 #   make lint    check the sources, and the Verilog of example engines
 #   make clean   delete all that was built, but not .venv
+#   make bitstream-sparse     the demo's network for a board, sparse engine with 16 PEs
+#   make bitstream-systolic   LeNet-5 for a board, systolic engine with 12 x 12 PEs
 #
 # Variables:
 #   PYTHON=python3.12      Python 3.11 or later, from which .venv is made (default: python3)
 #   JOBS=4                 tests to run at a time (default: 2)
 #   PYTEST_ARGS="-k emit"  more arguments for pytest
 #   DEMO_ARGS="--pes 64"   more arguments for the demo's `eieio build`
+#   BOARD=ecpix5-85f       board of the bitstreams (default: ulx3s-85f)
 #
 # All that Python needs is installed into .venv, in the versions of constraints.txt.
 
@@ -17,6 +20,7 @@ PYTHON ?= python3
 JOBS ?= 2
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+BOARD ?= ulx3s-85f
 
 EXAMPLE := examples/lenet_300_100
 BIN := .venv/bin
@@ -28,10 +32,10 @@ COMPILER := $(if $(filter default,$(origin CXX)),c++,$(firstword $(CXX)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint clean programs FORCE
+.PHONY: help demo test lint bitstream-sparse bitstream-systolic clean programs FORCE
 
 help:
-	@sed -n '3,14s/^#  *//p' Makefile
+	@sed -n '3,/^# All that/{/^# All that/d;s/^#  *//p;}' Makefile
 
 demo: programs build/installed/run
 	$(BIN)/eieio build $(EXAMPLE)/lenet_300_100.npz --samples $(EXAMPLE)/mnist_test_1000.npz \
@@ -52,6 +56,18 @@ lint: programs build/installed/lint
 	$(BIN)/eieio generate build/lint/systolic.json --engine systolic --out build/lint/systolic \
 		> build/lint/log
 	$(BIN)/python -m eieio.sim.lint systolic_engine build/lint/systolic/rtl/*.v
+
+bitstream-sparse: programs build/installed/boards
+	$(BIN)/eieio synthesize $(EXAMPLE)/lenet_300_100.npz --samples $(EXAMPLE)/mnist_test_1000.npz \
+		--engine sparse --pes 16 --board $(BOARD) --out build/$(BOARD)-sparse \
+		--json build/$(BOARD)-sparse.json
+
+bitstream-systolic: programs build/installed/boards
+	$(BIN)/eieio generate examples/lenet_5/lenet_5.onnx \
+		--samples examples/lenet_5/mnist_train_256.npz --engine systolic --rows 12 --columns 12 \
+		--lanes 2 --product-stages 3 --out build/$(BOARD)-systolic
+	$(BIN)/eieio synthesize build/$(BOARD)-systolic --board $(BOARD) --clock 125 \
+		--json build/$(BOARD)-systolic.json
 
 clean:
 	rm -rf build
@@ -86,12 +102,13 @@ build/installed/run: .venv/pyvenv.cfg constraints.txt pyproject.toml build/files
 	$(PIP) --editable .
 	@touch $@
 
-build/installed/test build/installed/lint: build/installed/%: \
+EXTRAS_test := test
+EXTRAS_lint := test,lint
+EXTRAS_boards := boards
+build/installed/test build/installed/lint build/installed/boards: build/installed/%: \
 		.venv/pyvenv.cfg constraints.txt pyproject.toml | build/installed/run
-	$(PIP) --editable '.[test$(if $(filter lint,$*),$(comma)lint)]'
+	$(PIP) --editable '.[$(EXTRAS_$*)]'
 	@touch $@
-
-comma := ,
 
 build/files: FORCE
 	@mkdir -p $(@D)
