@@ -69,7 +69,7 @@ BUGS = [
     systolic("pass_counter", "the last chunk counts as a whole one",
              "self.windows.eq(following)", "self.windows.eq(limit)"),
     systolic("output_lanes", "the zero point has no sign",
-             "quantization[8:16].as_signed()", "quantization[8:16]"),
+             "quantization[8:16].as_signed()", "quantization[8:15]"),
     systolic("output_lanes", "nothing is shifted to the left",
              "total << factor[MULTIPLIER_WIDTH + _SHIFT_WIDTH:]", "total"),
     systolic("output_lanes", "the minimum is always -128",
