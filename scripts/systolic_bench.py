@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.table import Table
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.scripts import steps
@@ -95,16 +96,23 @@ def systolic(ctx: click.Context, rows: int, columns: int, quick: bool, model_onl
     if document is not None:
         write_part(document, "systolic", _document(rows, columns, cases, results, figures))
     write_json(json_file, figures)
-    show(f"{rows} x {columns} processing elements", table(_COLUMNS, _rows(results)),
+    show(f"{rows} x {columns} processing elements", _table(results),
          *([f"Written: {document}"] if document else []))
     steps.mismatch(ctx, sum(result.mismatches or 0 for result in results),
                    sum(result.cycle_mismatches or 0 for result in results))
 
 
+def _table(results: Sequence[Result]) -> Table:
+    """Show the results; of layers that did not run in RTL the cycle model's cycles."""
+    rows = [(name, mode, cycles or model, *rest)
+            for name, mode, cycles, model, *rest in _rows(results)]
+    return table(("layer", "mode", "cycles", "MACs", "used", "saved", "differ"), rows)
+
+
 def _rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
     rows = []
     for result in results:
-        differ = ("model only" if result.mismatches is None or result.cycle_mismatches is None
+        differ = ("not run" if result.mismatches is None or result.cycle_mismatches is None
                   else f"{result.mismatches + result.cycle_mismatches}")
         rows.append((
             result.name, result.mode, "" if result.cycles is None else f"{result.cycles:,}",
@@ -154,7 +162,7 @@ eieio bench systolic{size} --docs docs --json systolic.json
   directly. Where the images are no multiple of the tiles, tiles reach beyond them.
 - **Faster** are the cycles of the direct computation, by the mode's own.
 - **Differ** counts integers that differ from the golden model's, and cycle and stall counts that
-  differ from the cycle model's. *Model only* layers did not run in RTL, for want of time.
+  differ from the cycle model's. Layers that were *not run* in RTL would take too long.
 
 ## Matrix products
 
