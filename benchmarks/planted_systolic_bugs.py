@@ -4,7 +4,8 @@
 
 Each bug is planted in a temporary copy of the sources. Two tests of the whole engine are run
 against it, until the first of them fails: one graph with all operators, and one session. Both run
-in Icarus, which builds a design in a second. Exits with status 1 if a bug survives.
+in Icarus, which builds a design in a second. The tests of the component, if it has some, follow
+where both pass. Exits with status 1 if a bug survives.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from planted_bugs import Bug, first_failure, plant
+from planted_bugs import ROOT, Bug, first_failure, plant
 
 TESTS = ("tests/sim/test_systolic_engine.py", "-k", "in_icarus")
 
@@ -127,6 +128,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as temporary:
             plant(bug, Path(temporary))
             found = first_failure(Path(temporary), *TESTS)
+            component = f"tests/rtl/systolic/test_{Path(bug.file).name}"
+            if not found and (ROOT / component).exists():
+                found = first_failure(Path(temporary), component)
         if not found:
             survivors.append(bug)
         print(f"| {Path(bug.file).name} | {bug.name} | {f'`{found}`' if found else 'none'} |",
