@@ -104,9 +104,10 @@ def systolic(ctx: click.Context, rows: int, columns: int, quick: bool, model_onl
 
 def _table(results: Sequence[Result]) -> Table:
     """Show the results; of layers that did not run in RTL the cycle model's cycles."""
-    rows = [(name, mode, cycles or model, *rest)
-            for name, mode, cycles, model, *rest in _rows(results)]
-    return table(("layer", "mode", "cycles", "MACs", "used", "saved", "differ"), rows)
+    rows = [(name, mode, cycles or model, f"{result.macs / 1e6:,.3f}", *rest)
+            for result, (name, mode, cycles, model, _, *rest)
+            in zip(results, _rows(results), strict=True)]
+    return table(("layer", "mode", "cycles", "M MACs", "used", "saved", "differ"), rows)
 
 
 def _rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
