@@ -29,9 +29,14 @@ from amaranth.lib import wiring
 
 import eieio.sim
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.systolic.config import SystolicConfig
 from eieio.rtl.emit import emit, write
 from eieio.rtl.sparse.engine import SparseEngine
+from eieio.rtl.systolic.engine import SystolicEngine
 from eieio.rtl.vendor.family import ECP5
+from eieio.sim import systolic_simulation
+from eieio.sim.random_graph import random_graph
+from eieio.sim.random_graph import random_inputs as random_inputs_of
 from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.runner import Build, SimulationError, build
 from eieio.sim.sparse_simulation import TOP, compare
@@ -43,6 +48,10 @@ SPARSE = SparseConfig(pes=2, column_groups=2, queue_depth=2, run_width=3, entry_
                       pointer_depth=128, accumulator_depth=32, activation_depth=16,
                       output_depth=64, layer_depth=4, activation_width=8, weight_width=8,
                       accumulator_width=24)
+
+SYSTOLIC = SystolicConfig(rows=2, columns=2, lanes=1, product_stages=3, accumulator_depth=8,
+                          activation_depth=512, weight_depth=512, parameter_depth=64,
+                          program_depth=16)
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,20 @@ def run_sparse(built: Build, seed: int) -> tuple[int, int]:
             result.mismatches + result.cycle_mismatches)
 
 
-ENGINES = {"sparse": Engine(TOP, lambda: SparseEngine(SPARSE), run_sparse)}
+def run_systolic(built: Build, seed: int) -> tuple[int, int]:
+    """Run a graph of some operators on three inputs."""
+    rng = np.random.default_rng(seed)
+    compiled = random_graph(SYSTOLIC, rng, operators=5, max_cycles=3000)
+    result = systolic_simulation.compare(compiled, random_inputs_of(compiled, 3, rng), built,
+                                         stall=0.2)
+    return (sum(layer.size for layer in result.golden) + result.rtl.layer_cycles.size,
+            result.mismatches + result.cycle_mismatches)
+
+
+ENGINES = {
+    "sparse": Engine(TOP, lambda: SparseEngine(SPARSE), run_sparse),
+    "systolic": Engine(systolic_simulation.TOP, lambda: SystolicEngine(SYSTOLIC), run_systolic),
+}
 
 
 def gate_models() -> str:

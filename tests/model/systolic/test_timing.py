@@ -30,16 +30,18 @@ def walk(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
     passes = [(windows, work.last_groups if output == work.outputs - 1 else work.groups)
               for windows in work.chunks for output in range(work.outputs)]
     number = slot = banks = period_left = reads_left = drained = stalls = vectors = 0
+    settled = 0
     waiting = True
     readable: list[tuple[int, int]] = []
     for cycle in itertools.count(START + config.rows + 1):
-        # The drain reads a group of columns of a window a cycle.
+        # The drain reads a group of columns of a window a cycle, and takes two between passes.
         freed = False
-        if not reads_left and readable and readable[0][0] <= cycle:
+        if not reads_left and readable and max(readable[0][0], settled) <= cycle:
             reads_left = readable.pop(0)[1]
         if reads_left:
             reads_left -= 1
             freed = not reads_left
+            settled = cycle + 3
         # The array is in a slot, or waits for the next one.
         period_left -= period_left > 0
         if not period_left and number < len(passes):
