@@ -22,7 +22,7 @@ from dataclasses import asdict
 from eieio.model.errors import InputError
 from eieio.model.formats import image_file
 from eieio.model.formats.atomic import write_bytes
-from eieio.model.formats.input_file import read_bytes
+from eieio.model.formats.input_file import read_parsed
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.disassembly import LayerLabel, disassemble, labels
 from eieio.model.sparse.mapping import CompiledNetwork
@@ -86,8 +86,4 @@ def read(path: str | os.PathLike[str]) -> CompiledNetwork:
     InputError
         If the file cannot be read, is of another kind, truncated or damaged.
     """
-    data = read_bytes(path)
-    try:
-        return load(data)
-    except InputError as error:
-        raise InputError(f"{os.fspath(path)}: {error}") from error
+    return read_parsed(path, load)

@@ -1,11 +1,15 @@
 """Reading a whole input file."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from eieio.model.errors import InputError
 
-__all__ = ["read_bytes"]
+__all__ = ["read_bytes", "read_parsed"]
+
+_Parsed = TypeVar("_Parsed")
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -35,3 +39,18 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise InputError(f"{path} must be a file, not a folder") from None
     except OSError as error:
         raise InputError(f"{path} must be readable: {error.strerror or error}") from error
+
+
+def read_parsed(path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]) -> _Parsed:
+    """Return what a file's content says, with the file's name in front of what is wrong with it.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or `parse` refuses its content.
+    """
+    data = read_bytes(path)
+    try:
+        return parse(data)
+    except InputError as error:
+        raise InputError(f"{os.fspath(path)}: {error}") from error

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from eieio.model.errors import InputError
 from eieio.model.formats import image_file
 from eieio.model.formats.atomic import write_bytes
-from eieio.model.formats.input_file import read_bytes
+from eieio.model.formats.input_file import read_parsed
 from eieio.model.image_frame import fingerprint
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, Placement
@@ -190,8 +190,4 @@ def read(path: str | os.PathLike[str]) -> SystolicImage:
     InputError
         If the file cannot be read, is of another kind, truncated or damaged.
     """
-    data = read_bytes(path)
-    try:
-        return load(data)
-    except InputError as error:
-        raise InputError(f"{os.fspath(path)}: {error}") from error
+    return read_parsed(path, load)
