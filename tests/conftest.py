@@ -1,8 +1,14 @@
-"""Fixtures for all tests."""
+"""Fixtures and settings for all tests."""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run: a change is judged by what it changes. For new examples:
+# pytest --hypothesis-profile=default
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
