@@ -68,6 +68,7 @@ def test_plan(board: Board, files: dict[str, str]) -> None:
     assert tools[2].endswith("pack")
     route = plan.commands[1]
     assert route[route.index("--seed") + 1] == "5"
+    assert ("--placer" in route) == ("--router" in route) == (board.family == "ecp5")
     assert float(route[route.index("--freq") + 1]) == board.clock_hz / 1e6
     assert "--timing-allow-fail" in route
     # The same plan again, byte for byte.
