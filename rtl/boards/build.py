@@ -60,8 +60,8 @@ _SYNTHESIS: dict[Family, str] = {"ecp5": "", "ice40": "-dsp", "gowin": ""}
 _PREPARATION: dict[Family, str] = {"ecp5": "", "ice40": "setattr -unset ram_style */m:*",
                                    "gowin": ""}
 
-#: Options of nextpnr: on large ECP5 designs this placer finds shorter wires than the default one, and
-#: this router ends in a minute where the default one takes more than ten.
+#: Options of nextpnr: on large ECP5 designs this placer finds shorter wires than the default one,
+#: and this router ends in a minute where the default one takes more than ten.
 _PLACEMENT: dict[Family, tuple[str, ...]] = {
     "ecp5": ("--placer", "static", "--router", "router2"), "ice40": (), "gowin": ()}
 
