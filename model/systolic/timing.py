@@ -24,17 +24,23 @@ from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field
 from eieio.model.systolic.work import AddWork, ComputeWork, Work
 
-__all__ = ["VECTOR_LATENCY", "GraphTiming", "LayerTiming", "compute_cycles", "phase_lead",
-           "slot_minimum", "time_graph", "time_layer"]
+__all__ = ["PIXEL_LATENCY", "VECTOR_LATENCY", "GraphTiming", "LayerTiming", "compute_cycles",
+           "phase_lead", "slot_minimum", "time_graph", "time_layer"]
 
-#: Cycles from the step that reads a vector to its entry into the array.
-VECTOR_LATENCY = 5
+#: Cycles from the step that reads a word to the register behind its padding: two for the address,
+#: two for the memory, and that register.
+PIXEL_LATENCY = 5
+#: Cycles from a vector's turn to its entry into the array: the reader steps one later.
+VECTOR_LATENCY = 1 + PIXEL_LATENCY
 #: Cycles from a sum that leaves the array to its accumulator.
 ACCUMULATE = 4
-#: Fewest cycles from one use of an accumulator to the next.
-ACCUMULATOR_PERIOD = 4
-#: Cycle in which a layer begins, when its descriptor has been fetched.
-START = max(Field) + 4
+#: Fewest cycles from one use of an accumulator to the next: two to read it, one to choose the bank,
+#: one to add and one to write.
+ACCUMULATOR_PERIOD = 5
+#: Cycle in which a layer begins, one after its descriptor has been fetched.
+START = max(Field) + 5
+#: Cycles from there to the first slot, besides one for each row of its tile.
+PRELOAD = 2
 #: Cycles of the requantization unit, for 32-bit accumulators and for operands of an addition.
 REQUANTIZE = 13
 #: Cycles from a step of the drain to the write of its activations: two reads, choice of the group,
@@ -109,7 +115,7 @@ def phase_lead(config: SystolicConfig) -> int:
 
     The first of them is written so many cycles later: a whole tile must come and be transformed.
     """
-    return config.transform.n ** 2 + config.transform.input_latency - 2 + VECTOR_LATENCY + 1
+    return config.transform.n ** 2 + config.transform.input_latency - 2 + PIXEL_LATENCY + 1
 
 
 def time_graph(config: SystolicConfig, works: list[Work]) -> GraphTiming:
@@ -150,7 +156,7 @@ def _compute(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
     reader = _Reader(config, [entry.windows for entry in passes
                               for _ in range(work.slots // elements)]) if work.winograd else None
     # Cycle in which the next phase could begin, and whether the array waits in it already.
-    free, waits = START + config.rows + 1, 0
+    free, waits = START + config.rows + PRELOAD, 0
     released: list[int] = []
     bank_stalls = phase_stalls = vectors = phase = 0
     for number, entry in enumerate(passes):
@@ -236,7 +242,7 @@ class _Reader:
         room = self._released[phase - 2] + 1 if phase >= 2 else START + 1
         first = max(self._last[-1], room) + 1
         self._last.append(first + self._tiles[phase] * self._elements - 1)
-        return self._last[-1] + VECTOR_LATENCY + self._config.transform.input_latency
+        return self._last[-1] + PIXEL_LATENCY + self._config.transform.input_latency
 
     def compute(self, first: int, period: int, windows: int) -> None:
         """Note when the room of the next phase becomes free, of its first vector."""

@@ -128,48 +128,41 @@ class Drain(wiring.Component):
             groups.eq(Mux(passes.output_last, last_groups, all_groups)),
         ]
 
+        # Group of columns, window, pass.
         pending = Signal(2)
         running = Signal()
-        pass_last = Signal()
-        m.d.sync += pending.eq(pending + (self.pass_done & self.enable) - pass_last)
-
-        # Group of columns, window, pass.
+        starts = Signal()
         column_group, window = Signal.like(self.read_group), Signal.like(self.read_addr)
         group_left = Countdown(len(groups), "group")
         window_left = Countdown(bits_for(config.accumulator_depth), "window")
+        windows = passes.windows[:len(window_left.left)]
         group_last = group_left.last
+        pass_last = Signal()
         idle = Signal()  # For a second cycle, in which it is known what the next pass is.
         m.d.comb += [
-            pass_last.eq(running & group_last & window_left.last),
+            starts.eq(~running & idle & (pending != 0)),
             passes.step.eq(pass_last),
             self.bank_released.eq(pass_last),
             self.read_addr.eq(window),
         ]
-
-        # Where it goes: the pixel, the word and the group of it; and where the pass began.
-        pixel, first_pixel = Signal(addr_width), Signal(addr_width)
-        word, first_word = Signal(addr_width), Signal(addr_width)
-        place, first_place = Signal.like(self.o.group), Signal.like(self.o.group)
-        parameter = Signal.like(self.o.parameter_addr)
-        first_parameter = Signal.like(parameter)
-        next_word, next_place = Signal.like(word), Signal.like(place)
-        m.d.comb += [next_word.eq(word), next_place.eq(place + 1)]
-        with m.If(place == config.word_groups - 1):
-            m.d.comb += [next_word.eq(word + 1), next_place.eq(0)]
-        m.d.sync += idle.eq(~running)
+        m.d.sync += [
+            pending.eq(pending + (self.pass_done & self.enable) - pass_last),
+            idle.eq(~running),
+        ]
         with m.If(~running):
             m.d.sync += [
-                running.eq(idle & (pending != 0)),
+                running.eq(starts),
+                pass_last.eq(starts & (groups == 1) & (windows == 1)),
                 *group_left.load(groups),
-                *window_left.load(passes.windows),
+                *window_left.load(windows),
             ]
         with m.Else():
             m.d.sync += [
+                running.eq(~pass_last),
+                pass_last.eq(Mux(group_last, (groups == 1) & (window_left.left == 2),
+                                 (group_left.left == 2) & window_left.last)),
                 *group_left.step(),
                 column_group.eq(column_group + 1),
-                word.eq(next_word),
-                place.eq(next_place),
-                parameter.eq(parameter + 1),
             ]
             with m.If(group_last):
                 m.d.sync += [
@@ -177,27 +170,36 @@ class Drain(wiring.Component):
                     *window_left.step(),
                     column_group.eq(0),
                     window.eq(window + 1),
-                    pixel.eq(pixel + step),
-                    word.eq(first_word),
-                    place.eq(first_place),
-                    parameter.eq(first_parameter),
                 ]
             with m.If(pass_last):
+                m.d.sync += [window.eq(0), self.read_bank.eq(~self.read_bank)]
+
+        # Where it goes: the pixel, the word and the group of it; and where the pass began.
+        pixel, first_pixel = Signal(addr_width), Signal(addr_width)
+        word, first_word = Signal(addr_width), Signal(addr_width)
+        place, first_place = Signal.like(self.o.group), Signal.like(self.o.group)
+        parameter = Signal.like(self.o.parameter_addr)
+        first_parameter = Signal.like(parameter)
+        ended, output_ended = Signal(), Signal()  # In the cycle before.
+        m.d.sync += [ended.eq(pass_last), output_ended.eq(passes.output_last)]
+        with m.If(running):
+            m.d.sync += [place.eq(place + 1), parameter.eq(parameter + 1)]
+            with m.If(place == config.word_groups - 1):
+                m.d.sync += [word.eq(word + 1), place.eq(0)]
+            with m.If(group_last):
+                m.d.sync += pixel.eq(pixel + step)
+                with m.If(~pass_last):
+                    m.d.sync += [word.eq(first_word), place.eq(first_place),
+                                 parameter.eq(first_parameter)]
+        with m.If(ended):
+            m.d.sync += [pixel.eq(first_pixel), first_word.eq(word), first_place.eq(place),
+                         first_parameter.eq(parameter)]
+            with m.If(output_ended):
                 m.d.sync += [
-                    running.eq(0),
-                    window.eq(0),
-                    pixel.eq(first_pixel),
-                    *(signal.eq(next_word) for signal in (word, first_word)),
-                    *(signal.eq(next_place) for signal in (place, first_place)),
-                    *(signal.eq(parameter + 1) for signal in (parameter, first_parameter)),
-                    self.read_bank.eq(~self.read_bank),
+                    *(signal.eq(pixel) for signal in (pixel, first_pixel)),
+                    *(signal.eq(0) for signal in (word, first_word, place, first_place)),
+                    *(signal.eq(parameters) for signal in (parameter, first_parameter)),
                 ]
-                with m.If(passes.output_last):
-                    m.d.sync += [
-                        *(signal.eq(pixel + step) for signal in (pixel, first_pixel)),
-                        *(signal.eq(0) for signal in (word, first_word, place, first_place)),
-                        *(signal.eq(parameters) for signal in (parameter, first_parameter)),
-                    ]
         with m.If(self.start):
             m.d.sync += [
                 self.read_bank.eq(0),

@@ -8,7 +8,7 @@ from amaranth.utils import ceil_log2
 from eieio.model.sparse.image_layout import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Flag, Operation, Target
-from eieio.model.systolic.timing import VECTOR_LATENCY
+from eieio.model.systolic.timing import PIXEL_LATENCY, VECTOR_LATENCY
 from eieio.rtl.image_loader import ImageLoader
 from eieio.rtl.systolic.accumulators import Accumulators
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
@@ -138,17 +138,17 @@ class SystolicEngine(wiring.Component):
         for component in (input_port, output_port, reader, tiles, accumulators, drain, lanes):
             m.d.comb += component.descriptor.eq(descriptor)
         operation = Signal(4)
-        winograd = Signal()
-        compute = Signal()
-        m.d.comb += [
-            operation.eq(descriptor[Field.OPERATION]),
-            compute.eq(sequencer.start & (operation == Operation.COMPUTE)),
-            reader.start.eq(compute),
-            tiles.start.eq(compute),
-            accumulators.start.eq(compute),
-            drain.start.eq(compute),
-            input_port.start.eq(sequencer.start & (operation == Operation.INPUT)),
-            output_port.start.eq(sequencer.start & (operation == Operation.OUTPUT)),
+        m.d.comb += operation.eq(descriptor[Field.OPERATION])
+        # A component's own start: a register each.
+        for component in (reader, tiles, accumulators, drain):
+            m.d.sync += component.start.eq(
+                sequencer.fetched & (operation == Operation.COMPUTE))
+        sending, adding, winograd = Signal(), Signal(), Signal()
+        m.d.sync += [
+            input_port.start.eq(sequencer.fetched & (operation == Operation.INPUT)),
+            output_port.start.eq(sequencer.fetched & (operation == Operation.OUTPUT)),
+            sending.eq(operation == Operation.OUTPUT),
+            adding.eq(operation == Operation.ADD),
         ]
         if config.winograd:
             m.d.sync += winograd.eq((descriptor[Field.OPERATION] & Flag.WINOGRAD).any())
@@ -156,6 +156,9 @@ class SystolicEngine(wiring.Component):
         self._connect_streams(m, sequencer, input_port, output_port, weights, lanes)
 
         # Words on their way to the array: of the image, or what padding is.
+        stepped = Signal()
+        m.d.sync += stepped.eq(tiles.vector_valid)
+        m.d.comb += reader.step.eq(stepped)
         inside = delayed(m, reader.o_inside, 2, "inside")
         padding = descriptor[Field.QUANTIZATION][:ACTIVATION_BITS]
         pixels = [Mux(inside, buffer.word.word_select(row, ACTIVATION_BITS), padding).as_signed()
@@ -165,7 +168,6 @@ class SystolicEngine(wiring.Component):
         for row in range(config.rows):
             m.d.sync += vector[row].eq(pixels[row])
         m.d.comb += [
-            reader.step.eq(tiles.vector_valid),
             array.i_activations.eq(vector),
             array.i_valid.eq(delayed(m, tiles.vector_valid, VECTOR_LATENCY, "vector_valid")),
             array.i_swap.eq(delayed(m, tiles.vector_swap, VECTOR_LATENCY, "vector_swap")),
@@ -196,21 +198,18 @@ class SystolicEngine(wiring.Component):
         groups = [(group, chosen.as_value())]
         if config.winograd:
             groups.append(self._connect_winograd(m, winograd, reader, tiles, vector, pixels,
-                                                 accumulators, descriptor, compute))
-        read_addr: Value = Mux(operation == Operation.OUTPUT, output_port.read_addr, reader.o_addr)
+                                                 drain, accumulators, descriptor))
+        read_addr: Value = Mux(sending, output_port.read_addr, reader.o_addr)
         if config.residual:
             m.submodules.residual = residual = Residual(config)
-            m.d.comb += [
-                residual.descriptor.eq(descriptor),
-                residual.start.eq(sequencer.start & (operation == Operation.ADD)),
-                residual.word.eq(buffer.word),
-            ]
+            m.d.sync += residual.start.eq(sequencer.fetched & (operation == Operation.ADD))
+            m.d.comb += [residual.descriptor.eq(descriptor), residual.word.eq(buffer.word)]
             groups.append((residual.o, residual.o_sums.as_value()))
-            read_addr = Mux(operation == Operation.ADD, residual.read_addr, read_addr)
+            read_addr = Mux(adding, residual.read_addr, read_addr)
         m.d.comb += [buffer.read_addr.eq(read_addr), output_port.word.eq(buffer.word)]
 
         source = Signal(range(len(groups)))
-        m.d.sync += source.eq(Mux(operation == Operation.ADD, len(groups) - 1, winograd))
+        m.d.sync += source.eq(Mux(adding, len(groups) - 1, winograd))
         valid, last = Signal(), Signal()
         addr, place = Signal.like(self.word_addr), Signal.like(self.word_group)
         with m.Switch(source):
@@ -247,11 +246,15 @@ class SystolicEngine(wiring.Component):
         m.d.sync += elapsed.eq(elapsed + 1)
         with m.If(self.layer_done):
             m.d.sync += self.cycles.eq(elapsed + 1)
+        bank_stall, phase_stall = Signal(), Signal()
         m.d.sync += [
-            self.macs.eq(self.macs + Mux(tiles.vector_valid, config.pes, 0)),
-            self.accumulator_stalls.eq(self.accumulator_stalls + tiles.bank_stall),
-            self.transform_stalls.eq(self.transform_stalls + tiles.phase_stall),
+            bank_stall.eq(tiles.bank_stall),
+            phase_stall.eq(tiles.phase_stall),
+            self.accumulator_stalls.eq(self.accumulator_stalls + bank_stall),
+            self.transform_stalls.eq(self.transform_stalls + phase_stall),
         ]
+        with m.If(stepped):
+            m.d.sync += self.macs.eq(self.macs + config.pes)
         with m.If(sequencer.begin):
             m.d.sync += [elapsed.eq(0), self.macs.eq(0), self.accumulator_stalls.eq(0),
                          self.transform_stalls.eq(0)]
@@ -277,17 +280,25 @@ class SystolicEngine(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), input_port.i)
         wiring.connect(m, output_port.o, wiring.flipped(self.o))
 
-        # Between two inputs or images, an image that waits goes first.
-        image_first = Signal()
-        idle = Signal()
-        m.d.comb += idle.eq((sequencer.receiving & ~input_port.done) | sequencer.unloaded)
-        with m.If(~(input_port.busy | loader.busy | (self.i.valid & self.i.ready)
-                    | (self.image.valid & self.image.ready))):
-            m.d.sync += image_first.eq(self.image.valid)
+        # Between two inputs or images, an image that waits goes first. Of both streams at most one
+        # is open, which none has been for a cycle before the other one is. An image's stream is
+        # closed until its end has had its effect.
+        receiving, idle = Signal(), Signal()
+        input_under_way, image_ends, image_ended = Signal(), Signal(), Signal()
         m.d.comb += [
-            loader.enable.eq(idle & image_first),
-            input_port.enable.eq(sequencer.receiving & ~input_port.done & ~image_first
-                                 & ~loader.begun),
+            receiving.eq(sequencer.receiving & ~input_port.done),
+            idle.eq(receiving | sequencer.unloaded),
+            input_under_way.eq(input_port.busy | (self.i.valid & self.i.ready)),
+            image_ends.eq(self.image.valid & self.image.ready & self.image.payload.last),
+        ]
+        m.d.sync += [
+            image_ended.eq(image_ends),
+            loader.enable.eq(idle & (loader.busy | self.image.valid) & ~input_port.enable
+                             & ~input_port.busy & ~image_ends & ~image_ended),
+            input_port.enable.eq(receiving & (input_under_way | ~self.image.valid)
+                                 & ~loader.enable & ~loader.busy & ~loader.begun),
+        ]
+        m.d.comb += [
             sequencer.received.eq(input_port.done),
             sequencer.run.eq(self.run),
             sequencer.sent.eq(~output_port.busy),
@@ -326,8 +337,8 @@ class SystolicEngine(wiring.Component):
 
     def _connect_winograd(self, m: Module, winograd: Signal, reader: WindowReader,
                           tiles: TileSequencer, vector: data.View, pixels: list[Value],
-                          accumulators: Accumulators, descriptor: data.View,
-                          compute: Signal) -> tuple[GroupInterface, Value]:
+                          drain: Drain, accumulators: Accumulators,
+                          descriptor: data.View) -> tuple[GroupInterface, Value]:
         """Put Winograd's transforms in front of the array, and behind its accumulators."""
         config = self.config
         m.submodules.transform = transform = WinogradInput(
@@ -350,26 +361,28 @@ class SystolicEngine(wiring.Component):
                 m.d.sync += active.eq(0)
         with m.If(taken):
             m.d.sync += reading.eq(1)
-        with m.If(compute):
+        with m.If(tiles.start):
             m.d.sync += [active.eq((descriptor[Field.OPERATION] & Flag.WINOGRAD).any()),
                          room.eq(2)]
         pixel = Signal(config.rows * ACTIVATION_BITS, reset_less=True)
         m.d.sync += pixel.eq(Cat(pixels))
         phase = Signal()
-        m.d.sync += phase.eq(phase ^ tiles.vector_phase)
+        m.d.sync += [
+            phase.eq(phase ^ transform.read_begin),
+            transform.read_valid.eq(tiles.vector_valid & winograd),
+            transform.read_first.eq(tiles.vector_element),
+            transform.read_begin.eq(tiles.vector_phase),
+        ]
         with m.If(winograd):
             m.d.comb += reader.step.eq(step)
             for row in range(config.rows):
                 m.d.sync += vector[row].eq(
                     transform.o_word.word_select(row, transform.data_width).as_signed())
         m.d.comb += [
-            transform.i_valid.eq(delayed(m, step, VECTOR_LATENCY, "pixel_valid")),
+            transform.i_valid.eq(delayed(m, step, PIXEL_LATENCY, "pixel_valid")),
             transform.i_last.eq(
-                delayed(m, step & reader.phase_last, VECTOR_LATENCY, "pixel_last")),
+                delayed(m, step & reader.phase_last, PIXEL_LATENCY, "pixel_last")),
             transform.i_word.eq(pixel),
-            transform.read_valid.eq(tiles.vector_valid & winograd),
-            transform.read_first.eq(tiles.vector_element),
-            transform.read_begin.eq(tiles.vector_phase),
             transform.read_phase.eq(phase),
             tiles.phase_ready.eq(transform.phase_done),
         ]
@@ -377,7 +390,7 @@ class SystolicEngine(wiring.Component):
         m.submodules.winograd_drain = winograd_drain = WinogradDrain(config)
         m.d.comb += [
             winograd_drain.descriptor.eq(descriptor),
-            winograd_drain.start.eq(compute),
+            winograd_drain.start.eq(drain.start),
             winograd_drain.enable.eq(winograd),
             winograd_drain.pass_done.eq(accumulators.pass_done),
             winograd_drain.i_accumulators.eq(accumulators.o_accumulators),

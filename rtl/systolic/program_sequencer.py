@@ -23,10 +23,12 @@ class ProgramSequencer(wiring.Component):
 
     Members
     -------
-    load_descriptor, load_layers : ``In(1)``
-        Write a word of a descriptor, or the number of descriptors.
+    load_descriptor : ``In(1)``
+        Write a word of a descriptor.
     load_addr, load_data : ``In``
         Where and what.
+    load_layers : ``In(1)``
+        All descriptors have been written.
     unload : ``In(1)``
         Forget the program.
     loading : ``In(1)``
@@ -39,8 +41,8 @@ class ProgramSequencer(wiring.Component):
         Descriptor that is run.
     layer : ``Out``
         Its number.
-    start : ``Out(1)``
-        A descriptor has been fetched: begin. Comes once for each.
+    fetched : ``Out(1)``
+        A descriptor has been fetched: begin in the next cycle. Comes once for each.
     receiving : ``Out(1)``
         An input may come.
     received : ``In(1)``
@@ -67,7 +69,7 @@ class ProgramSequencer(wiring.Component):
     unloaded: Signal
     descriptor: data.View
     layer: Signal
-    start: Signal
+    fetched: Signal
     receiving: Signal
     received: Signal
     run: Signal
@@ -89,7 +91,7 @@ class ProgramSequencer(wiring.Component):
             "unloaded": Out(1),
             "descriptor": Out(DESCRIPTOR),
             "layer": Out(unsigned(ceil_log2(config.program_depth))),
-            "start": Out(1),
+            "fetched": Out(1),
             "receiving": Out(1),
             "received": In(1),
             "run": In(1),
@@ -104,11 +106,10 @@ class ProgramSequencer(wiring.Component):
         config = self.config
         descriptors = add_block_ram(m, "descriptors", platform, width=32,
                                     depth=config.program_depth * DESCRIPTOR_WORDS)
-        layers = Signal(range(config.program_depth + 1))
         with m.If(self.load_layers):
-            m.d.sync += layers.eq(self.load_data)
+            m.d.sync += self.loaded.eq(1)
         with m.If(self.unload):
-            m.d.sync += layers.eq(0)
+            m.d.sync += self.loaded.eq(0)
 
         # A word a cycle; each moves through all fields until the first one is at its place.
         word = Signal(range(FETCHED + 2))
@@ -118,7 +119,6 @@ class ProgramSequencer(wiring.Component):
             descriptors.write_addr.eq(self.load_addr),
             descriptors.write_data.eq(self.load_data),
             descriptors.read_addr.eq((self.layer << (DESCRIPTOR_WORDS.bit_length() - 1)) | word),
-            self.loaded.eq(layers != 0),
         ]
         with m.If(fetching):
             m.d.sync += word.eq(word + 1)
@@ -140,9 +140,11 @@ class ProgramSequencer(wiring.Component):
                     m.next = "FETCH"
             with m.State("FETCH"):
                 with m.If(word == FETCHED + 1):
-                    m.next = "START"
+                    m.next = "FETCHED"
+            with m.State("FETCHED"):
+                m.d.comb += self.fetched.eq(1)
+                m.next = "START"
             with m.State("START"):
-                m.d.comb += self.start.eq(1)
                 m.next = "COMPUTE"
                 with m.If(operation == Operation.INPUT):
                     m.next = "RECEIVE"

@@ -1,6 +1,6 @@
 """Stream ports: input beats to the activation buffer, and the activation buffer to output beats."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 from eieio.model.sparse.image_layout import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import Field
+from eieio.rtl.systolic.countdown import Countdown
 from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
 
 __all__ = ["InputPort", "OutputPort", "beat_signature"]
@@ -46,21 +47,17 @@ class _Walk(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         words, groups = pair(self.descriptor, Field.DESTINATION_STEP)
-        pixels_left, groups_left = Signal(32), Signal(16)
+        pixels_left, groups_left = Countdown(32, "pixels"), Countdown(16, "groups")
         pixel = Signal.like(self.addr)
-        group_last = Signal()
-        m.d.comb += [
-            group_last.eq(groups_left == 1),
-            self.last.eq(group_last & (pixels_left == 1)),
-        ]
+        m.d.comb += self.last.eq(groups_left.last & pixels_left.last)
         with m.If(self.step):
-            m.d.sync += [groups_left.eq(groups_left - 1), self.group.eq(self.group + 1)]
+            m.d.sync += [*groups_left.step(), self.group.eq(self.group + 1)]
             with m.If(self.group == self.config.word_groups - 1):
                 m.d.sync += [self.group.eq(0), self.addr.eq(self.addr + 1)]
-            with m.If(group_last):
+            with m.If(groups_left.last):
                 m.d.sync += [
-                    groups_left.eq(groups),
-                    pixels_left.eq(pixels_left - 1),
+                    *groups_left.load(groups),
+                    *pixels_left.step(),
                     self.group.eq(0),
                     self.addr.eq(pixel + words),
                     pixel.eq(pixel + words),
@@ -68,8 +65,8 @@ class _Walk(wiring.Component):
         with m.If(self.start):
             base = bits(self.descriptor, self.base, len(self.addr))
             m.d.sync += [
-                pixels_left.eq(bits(self.descriptor, Field.WINDOWS)),
-                groups_left.eq(groups),
+                *pixels_left.load(bits(self.descriptor, Field.WINDOWS)),
+                *groups_left.load(groups),
                 self.group.eq(0),
                 *(signal.eq(base) for signal in (self.addr, pixel)),
             ]
@@ -101,7 +98,8 @@ class InputPort(wiring.Component):
     write_valid, write_addr, write_group, write_data : ``Out``
         Group to write.
     done : ``Out(1)``
-        A whole input has been written, or is being written in this cycle.
+        A whole input has been written, or is being written in this cycle: two cycles after its
+        last beat, and no other is accepted until then.
     error : ``Out(ErrorCode)``
         Not ``NONE`` for one cycle when an input is refused.
     """
@@ -137,26 +135,35 @@ class InputPort(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.walk = walk = _Walk(self.config, Field.DESTINATION)
-        last = self.i.payload.last
-        dropping, accepted, restart = Signal(), Signal(), Signal()
+        accepted = Signal()
+        # After the last beat, until it is known what has come.
+        ended = Signal(2)
+        beat_valid = Signal()
+        beat = Signal.like(self.i.payload, reset_less=True)
+        last = beat.last
+        dropping, restart = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(self.enable & ~restart),
+            self.i.ready.eq(self.enable & ~ended.any()),
             accepted.eq(self.i.valid & self.i.ready),
             walk.descriptor.eq(self.descriptor),
             walk.start.eq(self.start | restart),
-            walk.step.eq(accepted & ~dropping),
+            walk.step.eq(beat_valid & ~dropping),
         ]
+        with m.If(accepted):
+            m.d.sync += self.busy.eq(~self.i.payload.last)
         m.d.sync += [
-            self.write_valid.eq(accepted & ~dropping),
+            ended.eq(Cat(accepted & self.i.payload.last, ended)),
+            beat_valid.eq(accepted),
+            beat.eq(self.i.payload),
+            self.write_valid.eq(beat_valid & ~dropping),
             self.write_addr.eq(walk.addr),
             self.write_group.eq(walk.group),
-            self.write_data.eq(self.i.payload.data),
+            self.write_data.eq(beat.data),
             self.done.eq(0),
             self.error.eq(ErrorCode.NONE),
             restart.eq(0),
         ]
-        with m.If(accepted):
-            m.d.sync += self.busy.eq(~last)
+        with m.If(beat_valid):
             with m.If(last):
                 m.d.sync += [
                     dropping.eq(0),

@@ -23,6 +23,9 @@ class TileSequencer(wiring.Component):
     the slots of a pass form phases, one for each block of channels, with a slot for each element of
     a transformed tile.
 
+    While a slot is computed, registers find out all about the next one, for which even the shortest
+    slot leaves time. All that is left to its beginning is whether there is a bank and a phase.
+
     Parameters
     ----------
     config : :class:`SystolicConfig`
@@ -106,176 +109,161 @@ class TileSequencer(wiring.Component):
         if config.winograd:
             m.d.comb += winograd.eq((descriptor[Field.OPERATION] & Flag.WINOGRAD).any())
 
-        # Compute: the slot at hand.
+        # What the next slot is, from the second cycle of this one on: its chunk ...
         width = bits_for(max(config.accumulator_depth, loading))
         vectors, following = Signal(width), Signal(width)
-        rest, rest_none, following_last = Signal(WINDOWS_WIDTH), Signal(), Signal()
+        vectors_one = Signal()
+        rest, rest_none = Signal(WINDOWS_WIDTH), Signal()
         # Cycles of a slot in which a tile is loaded, and in which none is.
         periods = [Signal(width, name=f"period_{kind}") for kind in ("kept", "loading")]
         next_periods = [Signal.like(signal, name=f"next_{signal.name}") for signal in periods]
-        vectors_left, slot = Signal(width), Countdown(width, "period")
-        slots, outputs = Countdown(16, "slots"), Countdown(16, "outputs")
-        element = Countdown(bits_for(elements), "elements")
-        chunk_last, finished = Signal(), Signal()
-        preload, waiting, running = Signal(), Signal(), Signal()
-        pass_first, phase_first = Signal(), Signal()
         m.d.sync += [
             following.eq(Mux(rest < chunk_limit, rest, chunk_limit)),
-            following_last.eq(rest <= chunk_limit),
             rest_none.eq(rest == 0),
+            vectors_one.eq(vectors == 1),
             *(period.eq(_maximum(following, least)) for period, least
               in zip(next_periods, (shortest, loading), strict=True)),
         ]
-        m.d.comb += [
-            chunk_last.eq(slots.last & outputs.last),
-            finished.eq(chunk_last & rest_none),
-        ]
-
-        # Load: the slot after it. A tile is loaded from the start of a slot on.
-        rows_left = Signal(range(config.rows + 1))
-        row_last = Signal()
-        tile, row = Signal.like(self.weight_addr), Signal.like(self.weight_addr)
-        kept, load_slots, load_outputs = (
-            Countdown(16, name) for name in ("reuse", "load_slots", "load_outputs"))
-        next_tile = Signal.like(tile)
-        m.d.comb += next_tile.eq(tile)
-        load_chunk_last = load_slots.last & load_outputs.last
-        with m.If(load_chunk_last):
-            m.d.comb += next_tile.eq(weights)
-        with m.Elif(kept.last):
-            m.d.comb += next_tile.eq(tile + config.rows)
-        m.d.comb += [self.weight_valid.eq(rows_left != 0), self.weight_addr.eq(row)]
-        with m.If(self.weight_valid):
-            m.d.sync += [row.eq(row + 1), rows_left.eq(rows_left - 1), row_last.eq(rows_left == 2)]
-
-        # A pass needs a bank that has been read, and a phase its tiles.
-        banks_used = Signal(2)
-        phases = Signal(2)
-        pass_begins, phase_begins, begins, admitted = (Signal() for _ in range(4))
-        no_bank, no_phase = Signal(), Signal()
-        m.d.comb += [
-            no_bank.eq(pass_first & (banks_used == 2)),
-            no_phase.eq(winograd & phase_first & (phases == 0)),
-            self.bank_stall.eq(waiting & no_bank),
-            self.phase_stall.eq(waiting & no_phase & ~no_bank),
-            admitted.eq(~no_bank & ~no_phase),
-            begins.eq(admitted & (waiting | (running & slot.last & ~finished))),
-            pass_begins.eq(begins & pass_first),
-            phase_begins.eq(begins & phase_first & winograd),
-        ]
-        m.d.sync += [
-            banks_used.eq(banks_used + pass_begins - self.bank_released),
-            phases.eq(phases + self.phase_ready - phase_begins),
-        ]
-        # What the next slot is: of the state at hand when one ends, and held while one waits.
-        held_pass, held_phase = Signal(), Signal()
-        with m.If(waiting):
-            m.d.comb += [pass_first.eq(held_pass), phase_first.eq(held_phase)]
-        with m.Else():
-            m.d.comb += [pass_first.eq(slots.last), phase_first.eq(element.last)]
-
-        # A tile that stays is not loaded again. Neither is one behind the last slot, which would be
-        # taken for the next layer's.
-        load, loaded, swap = Signal(), Signal(), Signal()
-        m.d.comb += load.eq(Mux(
-            load_chunk_last, ~Mux(running & chunk_last, following_last, rest_none), kept.last))
-
-        # The slot itself.
-        first = Signal()  # Vector of the slot.
-        vectors_last = Signal()
-        current_phase_first = Signal()
-        m.d.comb += [
-            self.vector_valid.eq(running & (vectors_left != 0)),
-            self.vector_swap.eq(first & swap),
-            self.vector_element.eq(first),
-            self.vector_phase.eq(first & current_phase_first),
-            self.vector_last.eq(vectors_last & (element.last | ~winograd)),
-        ]
-        with m.If(running):
-            m.d.sync += [first.eq(0), *slot.step(), vectors_last.eq(vectors_left == 2)]
-            with m.If(vectors_left != 0):
-                m.d.sync += vectors_left.eq(vectors_left - 1)
-        if config.winograd:
-            # A word that is read now is written so much later that the reads left come first.
-            lead = phase_lead(config)
-            released = Signal()
-            m.d.comb += self.phase_released.eq(
-                running & winograd & ~released
-                & (((element.left == 2) & (slot.left + vectors <= lead))
-                   | (element.last & (vectors_left <= lead))))
-            with m.If(phase_begins):
-                m.d.sync += released.eq(0)
-            with m.Elif(self.phase_released):
-                m.d.sync += released.eq(1)
-        changes = Signal()  # To another chunk.
-        m.d.comb += changes.eq(running & chunk_last)
-        with m.If(running & slot.last):
-            # Another slot, though it may have to wait.
-            m.d.sync += [*slots.step(), *element.step()]
+        # ... and its place in the loops.
+        slots, outputs, kept = (Countdown(16, name) for name in ("slots", "outputs", "reuse"))
+        element = Countdown(bits_for(elements), "elements")
+        pass_first, phase_first, exists = Signal(), Signal(), Signal()
+        begun = Signal()  # A slot began in the cycle before.
+        with m.If(begun):
             m.d.sync += [
-                held_pass.eq(slots.last),
-                held_phase.eq(element.last),
-                running.eq(0),
-                waiting.eq(~finished),
+                pass_first.eq(slots.last),
+                phase_first.eq(element.last),
+                *slots.step(),
+                *element.step(),
+                *kept.step(),
             ]
+            with m.If(kept.last):
+                m.d.sync += kept.load(reuse)
             with m.If(element.last):
                 m.d.sync += element.load(elements)
             with m.If(slots.last):
                 m.d.sync += [*slots.load(all_slots), *outputs.step()]
-            with m.If(chunk_last):
+            with m.If(slots.last & outputs.last):
                 m.d.sync += [
                     *outputs.load(all_outputs),
+                    exists.eq(~rest_none),
                     vectors.eq(following),
                     rest.eq(rest - following),
                     *(now.eq(then) for now, then in zip(periods, next_periods, strict=True)),
                 ]
-        with m.If(preload & row_last):
-            m.d.sync += [preload.eq(0), waiting.eq(1)]
+
+        # The tile behind the next slot's, which is loaded from the start of that slot on. A tile
+        # that stays is not loaded again. Neither is one behind the last slot, which would be taken
+        # for the next layer's.
+        load = Signal()
+        tile, next_tile = Signal.like(self.weight_addr), Signal.like(self.weight_addr)
+        m.d.sync += [load.eq(kept.last), next_tile.eq(tile)]
+        with m.If(kept.last):
+            m.d.sync += next_tile.eq(tile + config.rows)
+        with m.If(slots.last & outputs.last):
+            m.d.sync += [load.eq(~rest_none), next_tile.eq(weights)]
+
+        # A pass needs a bank that has been read, and a phase its tiles.
+        banks_used = Signal(2)  # At most two.
+        phases = Signal(2)
+        preload, due, running = Signal(), Signal(), Signal()
+        begins, no_bank, no_phase = Signal(), Signal(), Signal()
+        slot = Countdown(width, "period")
+        m.d.comb += [
+            no_bank.eq(pass_first & banks_used[1]),
+            no_phase.eq(winograd & phase_first & (phases == 0)),
+            begins.eq(due & ~no_bank & ~no_phase),
+            self.bank_stall.eq(due & ~running & no_bank),
+            self.phase_stall.eq(due & ~running & no_phase & ~no_bank),
+        ]
+        m.d.sync += [
+            begun.eq(begins),
+            banks_used.eq(banks_used + (begins & pass_first) - self.bank_released),
+            phases.eq(phases + self.phase_ready - (begins & phase_first & winograd)),
+        ]
+
+        # The slot itself.
+        valid, first, swap, loaded = Signal(), Signal(), Signal(), Signal()
+        vectors_left = Countdown(width, "vectors")
+        current_phase_first, sweep_last = Signal(), Signal()
+        m.d.comb += [
+            self.vector_valid.eq(valid),
+            self.vector_swap.eq(first & swap),
+            self.vector_element.eq(first),
+            self.vector_phase.eq(first & current_phase_first),
+            self.vector_last.eq(vectors_left.last & sweep_last),
+        ]
+        m.d.sync += first.eq(begins)
+        with m.If(valid):
+            m.d.sync += [*vectors_left.step(), valid.eq(~vectors_left.last)]
+        with m.If(running):
+            m.d.sync += slot.step()
+        with m.If(slot.last):
+            m.d.sync += running.eq(0)
+        with m.If(running & exists & (slot.left == 2)):
+            m.d.sync += due.eq(1)
+
+        # Its weights.
+        rows_left = Countdown(bits_for(config.rows), "rows")
+        row = Signal.like(self.weight_addr)
+        fetching = Signal()
+        m.d.comb += [self.weight_valid.eq(fetching), self.weight_addr.eq(row)]
+        with m.If(fetching):
+            m.d.sync += [row.eq(row + 1), *rows_left.step(), fetching.eq(~rows_left.last)]
+        with m.If(preload & ~fetching):
+            m.d.sync += [preload.eq(0), due.eq(1)]
         with m.If(begins):
             m.d.sync += [
+                due.eq(0),
                 running.eq(1),
-                waiting.eq(0),
-                first.eq(1),
+                valid.eq(1),
                 current_phase_first.eq(phase_first & winograd),
-                vectors_left.eq(Mux(changes, following, vectors)),
-                vectors_last.eq(Mux(changes, following, vectors) == 1),
-                *slot.load(Mux(load, Mux(changes, next_periods[1], periods[1]),
-                               Mux(changes, next_periods[0], periods[0]))),
+                sweep_last.eq(element.last | ~winograd),
+                vectors_left.left.eq(vectors),
+                vectors_left.last.eq(vectors_one),
+                slot.left.eq(Mux(load, periods[1], periods[0])),
                 swap.eq(loaded),
                 loaded.eq(load),
-                rows_left.eq(Mux(load, config.rows, 0)),
-                row_last.eq(config.rows == 1),
+                fetching.eq(load),
+                *rows_left.load(config.rows),
                 tile.eq(next_tile),
                 row.eq(next_tile),
-                *kept.step(),
-                *load_slots.step(),
             ]
-            with m.If(kept.last):
-                m.d.sync += kept.load(reuse)
-            with m.If(load_slots.last):
-                m.d.sync += [*load_slots.load(all_slots), *load_outputs.step()]
-                with m.If(load_outputs.last):
-                    m.d.sync += load_outputs.load(all_outputs)
+        if config.winograd:
+            # A word that is read now is written so much later that the reads left come first.
+            lead = phase_lead(config)
+            released, element_before_last, element_last = Signal(), Signal(), Signal()
+            with m.If(begins):
+                m.d.sync += [element_before_last.eq(element.left == 2),
+                             element_last.eq(element.last)]
+            m.d.comb += self.phase_released.eq(
+                running & winograd & ~released
+                & ((element_before_last & (slot.left + vectors <= lead))
+                   | (element_last & (vectors_left.left <= lead))))
+            with m.If(begins & phase_first):
+                m.d.sync += released.eq(0)
+            with m.Elif(self.phase_released):
+                m.d.sync += released.eq(1)
+
         with m.If(self.start):
             m.d.sync += [
                 preload.eq(1),
                 loaded.eq(1),
-                rows_left.eq(config.rows),
+                fetching.eq(1),
+                *rows_left.load(config.rows),
                 tile.eq(weights),
                 row.eq(weights),
-                row_last.eq(config.rows == 1),
-                *kept.load(reuse),
-                *load_slots.load(all_slots),
-                *load_outputs.load(all_outputs),
                 vectors.eq(chunk_limit),
                 *(period.eq(_maximum(chunk_limit, least)) for period, least
                   in zip(periods, (shortest, loading), strict=True)),
                 rest.eq(bits(descriptor, Field.WINDOWS, WINDOWS_WIDTH) - chunk_limit),
                 *slots.load(all_slots),
                 *outputs.load(all_outputs),
+                *kept.load(reuse),
                 *element.load(elements),
-                held_pass.eq(1),
-                held_phase.eq(1),
+                pass_first.eq(1),
+                phase_first.eq(1),
+                exists.eq(1),
             ]
         return m
 

@@ -32,7 +32,9 @@ class WindowReader(wiring.Component):
     start : ``In(1)``
         Begin a layer.
     step : ``In(1)``
-        Read a word, and go on to the next.
+        Read a word, and go on to the next; the first one two cycles after ``start`` at the soonest.
+        Without Winograd's transforms, three cycles at least lie before a chunk of windows begins
+        again or another one does.
     phase_last : ``Out(1)``
         The word at hand is the last one of a chunk and block of channels.
     last : ``Out(1)``
@@ -86,13 +88,14 @@ class WindowReader(wiring.Component):
         windows = Countdown(bits_for(config.accumulator_depth), "windows")
         blocks, outputs = Countdown(16, "blocks"), Countdown(16, "outputs")
         chunk, rest = Signal.like(windows.left), Signal(WINDOWS_WIDTH)
-        tap_last, chunk_last = Signal(), Signal()
+        tap_last, chunk_last, rest_none = Signal(), Signal(), Signal()
         next_window, next_tap, next_block, next_output, next_chunk = (Signal() for _ in range(5))
+        # What outer loops are at is known well before they go on: an element of the windows takes
+        # some cycles, and with Winograd's transforms a block of channels does.
+        m.d.sync += [chunk_last.eq(blocks.last & outputs.last), rest_none.eq(rest == 0)]
         m.d.comb += [
-            tap_last.eq(tap_columns.last & tap_rows.last),
-            chunk_last.eq(blocks.last & outputs.last),
             self.phase_last.eq(windows.last & tap_last),
-            self.last.eq(self.phase_last & chunk_last & (rest == 0)),
+            self.last.eq(self.phase_last & chunk_last & rest_none),
             next_window.eq(self.step & (tap_last | ~winograd)),
             next_tap.eq(self.step & (windows.last | winograd)),
             next_block.eq(self.step & self.phase_last),
@@ -131,30 +134,40 @@ class WindowReader(wiring.Component):
                 after[4].eq(row_windows.left - 1),
                 after[5].eq(row_windows.left == 2),
             ]
-        with m.If(next_window):
+        starting, again, chunk_ends = Signal(), Signal(), Signal()
+        m.d.sync += starting.eq(self.start)
+        m.d.comb += [
+            chunk_ends.eq(windows.last & tap_last & chunk_last),
+            again.eq(starting | (windows.last & ~(tap_last & chunk_last))),
+        ]
+        with m.If(next_window | starting):
+            m.d.sync += [now.eq(Mux(again, first, then))
+                         for now, first, then in zip(position, begin, after, strict=True)]
             m.d.sync += windows.step()
-            with m.If(~windows.last):
-                m.d.sync += [now.eq(then) for now, then in zip(position, after, strict=True)]
-            with m.Elif(next_chunk):
-                m.d.sync += [*windows.load(following), chunk.eq(following),
-                             rest.eq(rest - following)]
-                m.d.sync += [now.eq(then) for now, then in zip(position, after, strict=True)]
-                m.d.sync += [first.eq(then) for first, then in zip(begin, after, strict=True)]
-            with m.Else():
+            with m.If(again):
                 m.d.sync += windows.load(chunk)
-                m.d.sync += [now.eq(first) for now, first in zip(position, begin, strict=True)]
+            with m.Elif(chunk_ends):
+                m.d.sync += windows.load(following)
+        with m.If(next_chunk):
+            m.d.sync += [chunk.eq(following), rest.eq(rest - following)]
+            m.d.sync += [first.eq(then) for first, then in zip(begin, after, strict=True)]
 
         # Element of the window, relative to it.
         tap_row, tap_column = Signal(16), Signal(16)
         tap_addr, tap_row_addr = Signal(addr_width), Signal(addr_width)
         tap_row_step = bits(descriptor, Field.TAP_ROW_STEP, addr_width)
-        first_tap = [tap_row.eq(0), tap_column.eq(0), tap_addr.eq(0), tap_row_addr.eq(0),
-                     *tap_columns.load(kernel_columns), *tap_rows.load(kernel_rows)]
+        one_column, one_tap = Signal(), Signal()
+        m.d.sync += [one_column.eq(kernel_columns == 1),
+                     one_tap.eq((kernel_columns == 1) & (kernel_rows == 1))]
+        first_tap = [tap_last.eq(one_tap), tap_row.eq(0), tap_column.eq(0),
+                     tap_addr.eq(0), tap_row_addr.eq(0), *tap_columns.load(kernel_columns),
+                     *tap_rows.load(kernel_rows)]
         with m.If(next_tap):
             with m.If(tap_last):
                 m.d.sync += first_tap
             with m.Elif(tap_columns.last):
                 m.d.sync += [
+                    tap_last.eq(one_column & (tap_rows.left == 2)),
                     tap_row.eq(tap_row + row_dilation),
                     tap_column.eq(0),
                     tap_addr.eq(tap_row_addr + tap_row_step),
@@ -164,6 +177,7 @@ class WindowReader(wiring.Component):
                 ]
             with m.Else():
                 m.d.sync += [
+                    tap_last.eq((tap_columns.left == 2) & tap_rows.last),
                     tap_column.eq(tap_column + column_dilation),
                     tap_addr.eq(tap_addr + bits(descriptor, Field.TAP_COLUMN_STEP, addr_width)),
                     *tap_columns.step(),
@@ -188,10 +202,8 @@ class WindowReader(wiring.Component):
         first = (start_row, start_column, source, source, all_row_windows, all_row_windows == 1)
         with m.If(self.start):
             m.d.sync += first_tap
-            m.d.sync += [now.eq(value) for now, value in zip(position, first, strict=True)]
             m.d.sync += [now.eq(value) for now, value in zip(begin, first, strict=True)]
             m.d.sync += [
-                *windows.load(chunk_limit),
                 chunk.eq(chunk_limit),
                 rest.eq(bits(descriptor, Field.WINDOWS, WINDOWS_WIDTH) - chunk_limit),
                 block.eq(0),

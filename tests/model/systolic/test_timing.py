@@ -33,7 +33,7 @@ def walk(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
     settled = 0
     waiting = True
     readable: list[tuple[int, int]] = []
-    for cycle in itertools.count(START + config.rows + 1):
+    for cycle in itertools.count(START + config.rows + 2):
         # The drain reads a group of columns of a window a cycle, and takes two between passes.
         freed = False
         if not reads_left and readable and max(readable[0][0], settled) <= cycle:
@@ -54,7 +54,7 @@ def walk(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
                 waiting = False
                 # The next slot's weights come meanwhile, unless it has the same.
                 same = (slot + 1) % work.reuse != 0
-                period_left = max(windows, 4 if same else max(4, config.rows))
+                period_left = max(windows, 5 if same else max(5, config.rows))
                 vectors += windows
                 slot += 1
                 if slot == work.slots:
@@ -97,7 +97,7 @@ def test_one_vector() -> None:
     """A layer of one slot takes the sum of what its only vector goes through."""
     config = SystolicConfig(rows=4, columns=4)
     work = ComputeWork(windows=1, chunk=1, outputs=1, slots=1, groups=1, last_groups=1)
-    preload = config.rows + 2
+    preload = config.rows + 3
     assert time_layer(config, work).cycles == (
         START + preload + VECTOR_LATENCY + latency(config) + ACCUMULATE + 2 + WRITE)
 
