@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 
 from eieio.model.area import Family, estimate, terms
+from eieio.model.engine_config import EngineConfig
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.systolic.config import SystolicConfig
 from eieio.rtl.boards import build
 from eieio.rtl.boards.find import find_board
 from eieio.rtl.boards.system import emit_system
@@ -29,40 +31,64 @@ _RECORDS = Path(__file__).with_suffix(".json")
 _BUILDS = Path(__file__).parent.parent / "build"
 _WEIGHTS = Path(__file__).parent.parent / "model" / "area_weights.py"
 
+_CONFIGS: dict[str, type[EngineConfig]] = {"sparse": SparseConfig, "systolic": SystolicConfig}
+
 #: What the weights might be, from reading reports by module: where measurements leave a weight
 #: open, it stays near this.
-_GUESSES: dict[Family, dict[str, tuple[float, ...]]] = {
-    "ecp5": {"lut": (3900, 250, 12, 6, 15, 5, 8), "ff": (2080, 100, 9, 5, 13, 4, 0)},
-    "gowin": {"lut": (3900, 250, 12, 6, 15, 5, 8), "ff": (2080, 100, 9, 5, 13, 4, 0)},
-    "ice40": {"lut": (2800, 800, 25, 30, 40, 10, 1.1), "ff": (1500, 300, 12, 10, 20, 4, 1)},
+_GUESSES: dict[str, dict[Family, dict[str, tuple[float, ...]]]] = {
+    "sparse": {
+        "ecp5": {"lut": (3900, 250, 12, 6, 15, 5, 8), "ff": (2080, 100, 9, 5, 13, 4, 0)},
+        "gowin": {"lut": (3900, 250, 12, 6, 15, 5, 8), "ff": (2080, 100, 9, 5, 13, 4, 0)},
+        "ice40": {"lut": (2800, 800, 25, 30, 40, 10, 1.1), "ff": (1500, 300, 12, 10, 20, 4, 1)},
+    },
+    "systolic": {
+        "ecp5": {"lut": (5800, 4, 1.2, 0, 9, 10, 450, 1300, 4),
+                 "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0)},
+        "gowin": {"lut": (5800, 4, 1.2, 0, 9, 10, 450, 1300, 4),
+                  "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0)},
+        "ice40": {"lut": (7000, 4, 1.2, 1, 14, 10, 800, 1300, 1.1),
+                  "ff": (4600, 26, 1, 1, 9, 3, 800, 1000, 1)},
+    },
 }
 _PULL = 0.1
 
 #: Options of the engines that are measured, by board.
 _SMALL = {"entry_depth": 1024, "pointer_depth": 256, "accumulator_depth": 32,
           "activation_depth": 64, "output_depth": 64, "layer_depth": 2}
-_ENGINES: dict[str, list[dict[str, Any]]] = {
+_NARROW = {"activation_width": 8, "weight_width": 8, "accumulator_width": 24}
+_ARRAY = {"activation_depth": 1024, "weight_depth": 2048, "parameter_depth": 64,
+          "program_depth": 8, "residual": False}
+_ENGINES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "ulx3s-85f": [
-        {"pes": 1},
-        {"pes": 2},
-        {"pes": 4},
-        {"pes": 2, "activation_width": 8, "weight_width": 8, "accumulator_width": 24},
-        {"pes": 2, "accumulator_width": 40, "entry_depth": 65536},
-        {"pes": 4, "column_groups": 4},
-        {"pes": 8, "queue_depth": 32, **_SMALL},
+        ("sparse", {"pes": 1}),
+        ("sparse", {"pes": 2}),
+        ("sparse", {"pes": 4}),
+        ("sparse", {"pes": 2, **_NARROW}),
+        ("sparse", {"pes": 2, "accumulator_width": 40, "entry_depth": 65536}),
+        ("sparse", {"pes": 4, "column_groups": 4}),
+        ("sparse", {"pes": 8, "queue_depth": 32, **_SMALL}),
+        ("systolic", {"rows": 2, "columns": 2, "lanes": 1, "product_stages": 3, **_ARRAY}),
+        ("systolic", {"rows": 8, "columns": 8, "lanes": 2, "product_stages": 3, **_ARRAY}),
+        ("systolic", {"rows": 8, "columns": 8, "lanes": 4, **_ARRAY}),
+        ("systolic", {"rows": 4, "columns": 8, "lanes": 4, "product_stages": 3, **_ARRAY,
+                      "residual": True}),
+        ("systolic", {"rows": 12, "columns": 4, "lanes": 1, "product_stages": 3, **_ARRAY,
+                      "accumulator_depth": 512}),
     ],
     "icebreaker": [
-        {"pes": 1, **_SMALL, "activation_width": 8, "weight_width": 8, "accumulator_width": 24},
-        {"pes": 1, **_SMALL, "activation_width": 8, "weight_width": 8, "accumulator_width": 16,
-         "queue_depth": 2},
-        {"pes": 2, **_SMALL, "activation_width": 8, "weight_width": 8, "accumulator_width": 16},
-        {"pes": 1, **_SMALL},
+        ("sparse", {"pes": 1, **_SMALL, **_NARROW}),
+        ("sparse", {"pes": 1, **_SMALL, **_NARROW, "accumulator_width": 16, "queue_depth": 2}),
+        ("sparse", {"pes": 2, **_SMALL, **_NARROW, "accumulator_width": 16}),
+        ("sparse", {"pes": 1, **_SMALL}),
+        ("systolic", {"rows": 2, "columns": 2, "lanes": 1, **_ARRAY}),
     ],
     "tang-nano-9k": [
-        {"pes": 1, **_SMALL, "activation_width": 8, "weight_width": 8, "accumulator_width": 24},
-        {"pes": 1, **_SMALL},
-        {"pes": 2, **_SMALL, "activation_width": 8, "weight_width": 8, "accumulator_width": 24},
-        {"pes": 2},
+        ("sparse", {"pes": 1, **_SMALL, **_NARROW}),
+        ("sparse", {"pes": 1, **_SMALL}),
+        ("sparse", {"pes": 2, **_SMALL, **_NARROW}),
+        ("sparse", {"pes": 2}),
+        ("systolic", {"rows": 2, "columns": 2, "lanes": 1, **_ARRAY}),
+        ("systolic", {"rows": 4, "columns": 4, "lanes": 1, **_ARRAY}),
     ],
 }
 
@@ -73,19 +99,22 @@ def measure(boards: list[str]) -> None:
     for name in boards or _ENGINES:
         board = find_board(name)
         setting = build.clock_setting(board)
-        for options in _ENGINES[name]:
-            config = SparseConfig(**options)
-            if any(record["board"] == name and record["config"] == config.to_dict()
-                   for record in records):
+        for engine, options in _ENGINES[name]:
+            config = _CONFIGS[engine].from_dict(options)
+            if any(record["board"] == name and _config(record) == config for record in records):
                 continue
             plan = build.make_plan(board, setting, emit_system(config, board, setting))
             _BUILDS.mkdir(exist_ok=True)
             with tempfile.TemporaryDirectory(dir=_BUILDS) as folder:
                 counts = _pack(board.family, plan, Path(folder))
-            print(name, options, counts, flush=True)
-            records.append({"board": name, "family": board.family, **counts,
+            print(name, engine, options, counts, flush=True)
+            records.append({"board": name, "family": board.family, "engine": engine, **counts,
                             "config": config.to_dict()})
             _RECORDS.write_text(json.dumps(records, indent=1) + "\n")
+
+
+def _config(record: dict[str, Any]) -> EngineConfig:
+    return _CONFIGS[record["engine"]].from_dict(record["config"])
 
 
 def _pack(family: Family, plan: build.Plan, folder: Path) -> dict[str, int]:
@@ -99,34 +128,50 @@ def _pack(family: Family, plan: build.Plan, folder: Path) -> dict[str, int]:
                        capture_output=True)
     log = (folder / "top.tim").read_text()
     used = {cell: int(count) for cell, count in re.findall(r"(\w+): +(\d+)/ *\d+", log)}
-    return build.count_cells(family, used, folder)
+    counts = build.count_cells(family, used, folder)
+    if family == "gowin":
+        # Routing puts a lookup table in front of each flip-flop that has none.
+        pairs = re.search(r"Constrained (\d+) LUTFF pairs", log)
+        counts["lut"] += counts["ff"] - (int(pairs[1]) if pairs else 0)
+    return counts
 
 
 def fit() -> None:
     """Fit the weights to the records; a family without any gets those of the ECP5."""
     records = json.loads(_RECORDS.read_text())
-    weights: dict[str, dict[str, list[float]]] = {}
-    for family in _GUESSES:
-        chosen = [record for record in records if record["family"] == family]
-        weights[family] = {}
-        for kind, guess in _GUESSES[family].items():
-            x = np.array([terms(SparseConfig(**record["config"]), family) for record in chosen])
-            y = np.array([record[kind] for record in chosen], float)
-            best = _fit(x, y, np.array(guess)) if chosen else weights["ecp5"][kind]
-            weights[family][kind] = [round(float(value), 2) for value in best]
-    lines = [f'    "{family}": {{\n' + "".join(
-        f'        "{kind}": ({", ".join(f"{value:g}" for value in values)}),\n'
-        for kind, values in kinds.items()) + "    },\n" for family, kinds in weights.items()]
+    lines: list[str] = []
+    for engine, families in _GUESSES.items():
+        lines.append(f'    "{engine}": {{\n')
+        chosen = [record for record in records if record["engine"] == engine]
+        weights: dict[str, dict[str, list[float]]] = {}
+        for family, guesses in families.items():
+            weights[family] = {}
+            own = [record for record in chosen if record["family"] == family]
+            lines.append(f'        "{family}": {{\n')
+            for kind, guess in guesses.items():
+                x = np.array([terms(_config(record), family) for record in own])
+                y = np.array([record[kind] for record in own], float)
+                best = _fit(x, y, np.array(guess)) if own else weights["ecp5"][kind]
+                weights[family][kind] = [round(float(value), 2) for value in best]
+                numbers = ", ".join(f"{value:g}" for value in weights[family][kind])
+                lines.append(f'            "{kind}": ({numbers}),\n')
+            lines.append("        },\n")
+        lines.append("    },\n")
+        _compare(chosen, weights)
     text = _WEIGHTS.read_text()
     start = text.index("= {\n") + 4
     _WEIGHTS.write_text(text[:start] + "".join(lines) + "}\n")
+
+
+def _compare(records: list[dict[str, Any]], weights: dict[str, dict[str, list[float]]]) -> None:
+    """Print how far off the records the model is."""
     for record in records:
-        config, family = SparseConfig(**record["config"]), record["family"]
+        config, family = _config(record), record["family"]
         expected = {kind: float(np.dot(terms(config, family), values))
                     for kind, values in weights[family].items()}
         area = estimate(config, family)
         expected |= {"dsp": area.dsp, "bram": area.bram}
-        print(record["board"], f"{config.pes} PEs", *(
+        print(record["board"], config.label, *(
             f"{kind} {record[kind]} {value:.0f} ({value / max(record[kind], 1) - 1:+.0%})"
             for kind, value in expected.items()), sep="  ")
 

@@ -5,37 +5,25 @@ terms whose weights were fitted to syntheses; ``benchmarks/area.py`` has these a
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model import area_sparse, area_systolic
+from eieio.model.area_memory import Family, Memory, block_rams, multipliers
 from eieio.model.area_weights import WEIGHTS
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.systolic.config import SystolicConfig
 
-__all__ = ["FILL", "Family", "Memory", "Resources", "block_rams", "estimate", "memories", "terms"]
-
-#: Families of FPGAs.
-Family = Literal["ecp5", "ice40", "gowin"]
+__all__ = ["FILL", "Family", "Resources", "engine_of", "estimate", "terms"]
 
 #: Share of the lookup tables up to which a design can be placed and routed in reasonable time.
 FILL = 0.85
 
-#: Words and bits of a block RAM; shapes without parity bits last.
-_SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
-    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
-    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
-    "gowin": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
-}
-#: Yosys's cost of a block RAM and of 16 words of 4 bits in lookup tables.
-_BLOCK_COST, _CELL_COST = 64, 4
-#: Fewest bits for which Yosys takes a block RAM of an iCE40.
-_SMALLEST_BLOCK = 32
-#: Bits of a factor that one multiplier takes.
-_FACTOR: dict[Family, int] = {"ecp5": 18, "ice40": 16, "gowin": 18}
-_MULTIPLIER_WIDTH = 32
+#: The serial port's queues.
+_SERIAL_PORT = Memory(3, 9, 512, "block")
 
 
 @dataclass(frozen=True)
@@ -70,97 +58,37 @@ class Resources:
         return said
 
 
-class Memory(NamedTuple):
-    """Memories of one shape in an engine.
+def engine_of(config: EngineConfig) -> str:
+    """Name the engine of a configuration.
 
-    Attributes
-    ----------
-    copies : :class:`int`
-        How many there are.
-    width, depth : :class:`int`
-        Bits of a word, and words.
-    place : :class:`str`
-        ``"block"`` for block RAM, ``"lut"`` for lookup tables where they can be memory,
-        ``"async"`` for what is read without a clock, which block RAM cannot, or ``"any"`` for the
-        cheaper of block RAM and lookup tables.
+    Raises
+    ------
+    InputError
+        If there is no model of its area.
     """
-
-    copies: int
-    width: int
-    depth: int
-    place: Literal["block", "lut", "async", "any"]
-
-
-def memories(config: SparseConfig) -> list[Memory]:
-    """List the memories of a sparse engine and of its serial port."""
-    pes, groups = config.pes, config.column_groups
-    pointer = config.entry_depth.bit_length()
-    sums = config.accumulator_depth // groups
-    queued = 1 << (config.queue_depth - 1).bit_length()
-    return [
-        Memory(2 * pes, config.code_width + config.run_width, config.entry_depth // 2, "block"),
-        Memory(2 * pes, pointer, config.pointer_depth // 2, "block"),
-        Memory(groups, pes // groups * config.activation_width, 2 * config.activation_depth,
-               "any"),
-        Memory(pes * groups, config.accumulator_width, sums,
-               "lut" if config.accumulator_depth <= 64 else "any"),
-        Memory(pes, config.accumulator_width, config.output_depth, "block"),
-        Memory(pes, config.weight_width, config.layer_depth << config.code_width, "block"),
-        # Queues, and the descriptors of the layers.
-        Memory(pes, 2 * pointer, queued, "async"),
-        Memory(pes, config.activation_width, queued, "lut"),
-        Memory(pes, 2 * pointer + 1, 8, "async"),
-        Memory(groups, config.activation_width, 8, "async"),
-        Memory(1, 256, config.layer_depth, "async"),
-        # The serial port's queues.
-        Memory(3, 9, 512, "block"),
-    ]
+    if isinstance(config, SparseConfig):
+        return "sparse"
+    if isinstance(config, SystolicConfig):
+        if config.winograd:
+            raise InputError("Area of a systolic engine must be asked for without winograd, whose "
+                             "transforms the model does not know")
+        return "systolic"
+    raise InputError(f"Area of {type(config).__name__} must be modelled before it is asked for")
 
 
-def block_rams(memory: Memory, family: Family) -> int:
-    """Count the block RAMs of the memories of one shape."""
-    if memory.place == "async":
-        return 0
-    if memory.place == "lut" and (family != "ice40"
-                                  or memory.width * memory.depth < _SMALLEST_BLOCK):
-        return 0
-    blocks = min(-(-memory.width // width) * -(-memory.depth // depth)
-                 for depth, width in _SHAPES[family])
-    if memory.place == "any" and family != "ice40" \
-            and _lut_cells(memory) * _CELL_COST <= blocks * _BLOCK_COST:
-        return 0
-    return memory.copies * blocks
+def terms(config: EngineConfig, family: Family) -> NDArray[np.float64]:
+    """Return the terms whose weighted sums are the lookup tables and the flip-flops.
 
-
-def _lut_cells(memory: Memory) -> int:
-    """Cells of 16 words of 4 bits."""
-    return -(-memory.width // 4) * -(-memory.depth // 16)
-
-
-def _multipliers(config: SparseConfig, family: Family) -> int:
-    factor = _FACTOR[family]
-    product = -(-config.activation_width // factor) * -(-config.weight_width // factor)
-    requantize = -(-config.accumulator_width // factor) * -(-_MULTIPLIER_WIDTH // factor)
-    return config.pes * (product + requantize)
-
-
-def terms(config: SparseConfig, family: Family) -> NDArray[np.float64]:
-    """Return the terms whose weighted sums are the lookup tables and the flip-flops."""
-    pes = config.pes
-    levels = config.column_groups.bit_length() - 1
-    stored = [memory for memory in memories(config)
-              if not block_rams(memory, family)]
-    bits = sum(memory.copies * memory.width * memory.depth for memory in stored)
-    cells = sum(memory.copies * _lut_cells(memory) for memory in stored)
-    return np.array([
-        1,
-        pes,
-        pes * config.accumulator_width,
-        pes * (config.activation_width + config.weight_width),
-        pes * config.entry_depth.bit_length(),
-        pes * levels * config.accumulator_width,
-        bits if family == "ice40" else cells,
-    ], np.float64)
+    Raises
+    ------
+    InputError
+        If there is no model of the engine's area.
+    """
+    engine_of(config)
+    if isinstance(config, SystolicConfig):
+        return area_systolic.terms(config, family)
+    assert isinstance(config, SparseConfig)
+    return area_sparse.terms(config, family)
 
 
 def estimate(config: EngineConfig, family: Family) -> Resources:
@@ -178,10 +106,13 @@ def estimate(config: EngineConfig, family: Family) -> Resources:
     InputError
         If there is no model of the engine's area.
     """
-    if not isinstance(config, SparseConfig):
-        raise InputError(f"Area of {type(config).__name__} must be modelled before it is asked for")
     values = terms(config, family)
-    lut, ff = (max(0, round(float(np.dot(values, WEIGHTS[family][kind]))))
-               for kind in ("lut", "ff"))
-    return Resources(lut, ff, _multipliers(config, family),
-                     sum(block_rams(memory, family) for memory in memories(config)))
+    weights = WEIGHTS[engine_of(config)][family]
+    lut, ff = (max(0, round(float(np.dot(values, weights[kind])))) for kind in ("lut", "ff"))
+    if isinstance(config, SystolicConfig):
+        memories, products = area_systolic.memories(config), area_systolic.products(config, family)
+    else:
+        assert isinstance(config, SparseConfig)
+        memories, products = area_sparse.memories(config), area_sparse.products(config, family)
+    return Resources(lut, ff, multipliers(products),
+                     sum(block_rams(memory, family) for memory in [*memories, _SERIAL_PORT]))

@@ -1,13 +1,18 @@
-"""The option of commands that work for a board."""
+"""The option of commands that work for a board, and what a board makes of an engine's options."""
 
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from eieio.rtl.boards.board import Board
 from eieio.rtl.boards.find import all_boards, find_board
 
-__all__ = ["board_option"]
+__all__ = ["board_option", "options_for_board"]
+
+#: Registers behind each multiplier that cost an ECP5 the least for the clock that they give: two
+#: are its multiplier's own.
+_PRODUCT_STAGES = 3
 
 
 def board_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -15,3 +20,10 @@ def board_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--board", type=click.Choice(list(all_boards())), required=True,
         callback=lambda ctx, param, name: find_board(name), help="Board to build for.")(command)
+
+
+def options_for_board(options: dict[str, Any], engine: str, board: Board) -> dict[str, Any]:
+    """Add to an engine's options, by name, those that a board wants and nobody gave."""
+    if engine == "systolic" and board.family == "ecp5":
+        return {"product_stages": _PRODUCT_STAGES} | options
+    return options

@@ -1,6 +1,8 @@
 """``eieio synthesize``: from a network or a configuration to a bitstream for a board."""
 
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +11,63 @@ import click
 from eieio.model.area import estimate
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.formats.design_folder import Design, output_folder, read_manifest
+from eieio.model.formats.design_folder import (
+    GRAPH,
+    IMAGE,
+    Design,
+    output_folder,
+    read_manifest,
+)
+from eieio.model.formats.samples import read as read_samples
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.systolic.calibration import Method
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.fitting import make_config
 from eieio.rtl.boards.board import Board
 from eieio.rtl.boards.build import Report, clock_setting, make_plan, run_plan
 from eieio.rtl.boards.system import emit_system
-from eieio.scripts import steps
-from eieio.scripts.board_option import board_option
+from eieio.scripts import steps, systolic_steps
+from eieio.scripts.board_option import board_option, options_for_board
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
-from eieio.scripts.options import engine_options, json_option, read_config, sample_options
-from eieio.scripts.speed import inference_cycles
+from eieio.scripts.options import (
+    any_engine_options,
+    choose_engine,
+    json_option,
+    not_for_design,
+    only_for,
+    quantization_options,
+    read_config,
+    sample_options,
+)
+from eieio.scripts.speed import graph_cycles, inference_cycles
+from eieio.scripts.systolic_commands import Quantizing
 
 __all__ = ["synthesize"]
 
 #: Folder of the board's build, in the folder of the design.
 _BOARD = "board"
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is synthesized.
+
+    Attributes
+    ----------
+    config : EngineConfig
+        The engine.
+    network : :class:`str` or None
+        Name of the network, if there is one.
+    cycles : :class:`float` or None
+        Cycles of an inference, where they are known.
+    write : callable or None
+        Writes the design into a folder; None if it is there.
+    """
+
+    config: EngineConfig
+    network: str | None
+    cycles: float | None
+    write: Callable[[Path], Design] | None
 
 
 @click.command(short_help="Build a bitstream for a board.")
@@ -39,13 +82,14 @@ _BOARD = "board"
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Seed of placement; another one gives another highest clock.")
 @sample_options
-@engine_options
+@quantization_options
+@any_engine_options
 @json_option
 @click.pass_context
 def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
                clock: float | None, baud: int | None, seed: int, samples: Path | None,
-               input_scale: float | None, engine: str, options: dict[str, Any],
-               json_file: Path | None) -> None:
+               input_scale: float | None, batch: int, calibration: Method, percentile: float,
+               engine: str | None, options: dict[str, Any], json_file: Path | None) -> None:
     """Build a bitstream for a board from a network, a configuration, or a design.
 
     NETWORK_OR_CONFIG is a network, for which the engine is sized as 'eieio generate' does it, or a
@@ -53,6 +97,9 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
     added. With a serial port and a PLL around it, it is synthesized by Yosys, and placed
     and routed by nextpnr. A design that is slower than its clock gets no bitstream, and the exit
     status is 1.
+
+    On ECP5, --product-stages of the systolic engine is 3 if it is not given. An engine for a
+    network that adds no tensors has no units for it, which take multipliers.
 
     \b
     The folder --out then holds the files of 'eieio generate', and
@@ -62,6 +109,8 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
     \b
     Examples:
       eieio synthesize lenet.npz --samples mnist_test.npz --pes 16 --board ulx3s-85f
+      eieio synthesize lenet_5.onnx --engine systolic --samples mnist_test.npz \\
+          --rows 12 --columns 12 --lanes 2 --board ulx3s-85f
       eieio synthesize engine.json --board tang-primer-20k --clock 40 --out design
       eieio synthesize design --board ecpix5-85f
     """  # noqa: D301
@@ -70,30 +119,29 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
     clock_mhz = setting.output_hz / 1e6
     if clock is not None and clock_mhz < 0.99 * clock:
         note(f"the PLL makes {clock_mhz:.6g} MHz, the nearest clock below {clock:g} MHz")
-    name = network = compiled = taken = None
+    engine = choose_engine(engine, options, source)
+    only_for(ctx, engine, "systolic", "batch", "calibration", "percentile")
     if source.is_dir():
-        design, config = _open(source, out, options)
-        engine, name = design.engine, design.network
-    elif source.suffix.lower() == ".json":
-        config = SparseConfig.from_dict(read_config(source) | options)
+        if out is not None:
+            raise click.UsageError("Option --out goes with a network or a configuration, not with "
+                                   "a design")
+        not_for_design(ctx, source, "batch", "calibration", "percentile")
+        taken = _open(source, samples, input_scale)
+    elif engine == "systolic":
+        taken = _systolic(source, Quantizing(samples, input_scale, batch, calibration, percentile),
+                          options, board)
     else:
-        loaded = steps.load(source)
-        taken = steps.samples_or_random(samples, loaded, input_scale)
-        network = steps.share(loaded, options).shared
-        compiled = steps.compile_shared(network, taken, options)
-        name, config = network.name, compiled.config
-    if isinstance(config, SparseConfig):
-        for what in estimate(config, board.family).beyond(board.capacity):
-            note(f"this takes about {what}")
+        taken = _sparse(source, samples, input_scale, options)
+    config = taken.config
+    _note_area(config, board)
     with progress("Emitting the board's Verilog"):
         files = emit_system(config, board, setting, baud)
-    if source.is_dir():
+    if taken.write is None:
         out = source
     else:
         out = out or Path("build") / board.name
-        assert isinstance(config, SparseConfig)
         with output_folder(out) as folder:
-            steps.write_design(folder, config, network, compiled)
+            taken.write(folder)
     shutil.rmtree(out / _BOARD, ignore_errors=True)
     report, made = run_plan(board, make_plan(board, setting, files, seed=seed), out / _BOARD,
                             progress=progress)
@@ -102,7 +150,7 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
         bitstream = out / f"{board.name}{made.suffix}"
         shutil.copy(made, bitstream)
     figures: dict[str, Any] = {
-        "board": board.name, "engine": engine, "network": name, "seed": seed,
+        "board": board.name, "engine": engine, "network": taken.network, "seed": seed,
         "baud": baud or board.baud,
         "lut": report.lut, "ff": report.ff, "dsp": report.dsp, "bram": report.bram,
         "fmax_mhz": report.fmax_mhz, "target_mhz": report.target_mhz,
@@ -110,10 +158,9 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
         "critical_path": list(report.critical_path),
         "config": config.to_dict(), "out": str(out),
     }
-    if compiled is not None and taken is not None:
-        cycles = inference_cycles(compiled, taken)
-        figures |= {"cycles_per_inference": cycles,
-                    "inferences_per_second": setting.output_hz / cycles}
+    if taken.cycles is not None:
+        figures |= {"cycles_per_inference": taken.cycles,
+                    "inferences_per_second": setting.output_hz / taken.cycles}
     write_json(json_file, figures)
     show(*_tables(board, report, figures))
     if bitstream is None:
@@ -126,18 +173,68 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
          f"Run inputs there: eieio run {out} INPUT --port PORT --baud {figures['baud']}")
 
 
-def _open(folder: Path, out: Path | None, options: dict[str, Any]) -> tuple[Design, EngineConfig]:
+def _open(folder: Path, samples: Path | None, input_scale: float | None) -> _Source:
     """Read a design, to whose folder the bitstream goes."""
     design = read_manifest(folder)
-    if options or out is not None:
-        name = next(iter(options), "out").replace("_", "-")
-        raise click.UsageError(f"Option --{name} goes with a network or a configuration, not with "
-                               "a design")
-    kind = {"sparse": SparseConfig, "systolic": SystolicConfig}.get(design.engine)
-    if kind is None:
+    cycles = None
+    if design.engine == "sparse":
+        config: EngineConfig = SparseConfig.from_dict(design.config)
+        if samples is not None:
+            compiled = steps.open_design(folder)[1]
+            layers = compiled.network.layers
+            cycles = inference_cycles(compiled, read_samples(
+                samples, layers[0].inputs, layers[-1].outputs, input_scale))
+    elif design.engine == "systolic":
+        config = SystolicConfig.from_dict(design.config)
+        if samples is not None:
+            note("the samples are not read: every inference of the systolic engine takes as long")
+        if (folder / GRAPH).is_file() and (folder / IMAGE).is_file():
+            cycles = graph_cycles(systolic_steps.open_design(folder)[1])
+    else:
         raise InputError(f"{folder} must be a design of the sparse or the systolic engine, not "
                          f"{design.engine!r}")
-    return design, kind.from_dict(design.config)
+    return _Source(config, design.network, cycles, None)
+
+
+def _sparse(source: Path, samples: Path | None, input_scale: float | None,
+            options: dict[str, Any]) -> _Source:
+    """Size a sparse engine."""
+    if source.suffix.lower() == ".json":
+        config = SparseConfig.from_dict(read_config(source) | options)
+        return _Source(config, None, None, lambda folder: steps.write_design(folder, config))
+    loaded = steps.load(source)
+    taken = steps.samples_or_random(samples, loaded, input_scale)
+    network = steps.share(loaded, options).shared
+    compiled = steps.compile_shared(network, taken, options)
+    return _Source(compiled.config, network.name, inference_cycles(compiled, taken),
+                   lambda folder: steps.write_design(folder, compiled.config, network, compiled))
+
+
+def _systolic(source: Path, quantizing: Quantizing, options: dict[str, Any],
+              board: Board) -> _Source:
+    """Size a systolic engine."""
+    if source.suffix.lower() == ".json":
+        given = read_config(source, "systolic") | options
+        config = make_config(options_for_board(given, "systolic", board))
+        return _Source(config, None, None,
+                       lambda folder: systolic_steps.write_design(folder, config, None))
+    options = options_for_board(options, "systolic", board)
+    make_config(options)
+    compiled = systolic_steps.compile_network(quantizing.load(source).graph, options,
+                                              quantizing.batch)
+    if compiled.config.residual and "residual" not in options:
+        note("the network adds tensors: the engine gets units for it, which take multipliers")
+    return _Source(compiled.config, compiled.graph.name, graph_cycles(compiled),
+                   lambda folder: systolic_steps.write_design(folder, compiled.config, compiled))
+
+
+def _note_area(config: EngineConfig, board: Board) -> None:
+    """Say what will hardly fit, as far as the area model knows the engine."""
+    if isinstance(config, SystolicConfig) and config.winograd:
+        note("the area model does not know Winograd's transforms: the engine may not fit")
+        return
+    for what in estimate(config, board.family).beyond(board.capacity):
+        note(f"this takes about {what}")
 
 
 def _tables(board: Board, report: Report, figures: dict[str, Any]) -> list[Any]:

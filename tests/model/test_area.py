@@ -1,40 +1,71 @@
 """Area model: against what was synthesized, and against arithmetic."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eieio.model.area import Memory, Resources, block_rams, estimate
+from eieio.model.area import Resources, estimate
+from eieio.model.area_memory import (
+    Family,
+    Memory,
+    block_rams,
+    multipliers,
+    product,
+    requantize_multipliers,
+)
+from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.config import SystolicConfig
 
+CONFIGS: dict[str, type[EngineConfig]] = {"sparse": SparseConfig, "systolic": SystolicConfig}
 RECORDS = json.loads(
     (Path(__file__).parents[2] / "benchmarks" / "area.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record['board']}-{record['lut']}")
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: (
+    f"{record['board']}-{record['engine']}-{record['lut']}"))
 def test_is_near_to_synthesis(record: dict[str, Any]) -> None:
-    area = estimate(SparseConfig(**record["config"]), record["family"])
+    area = estimate(CONFIGS[record["engine"]].from_dict(record["config"]), record["family"])
     assert area.lut == pytest.approx(record["lut"], rel=0.15)
     assert area.ff == pytest.approx(record["ff"], rel=0.15)
     assert area.dsp == record["dsp"]
     assert area.bram == record["bram"]
 
 
-@pytest.mark.parametrize(("memory", "ecp5", "ice40"), [
-    (Memory(1, 9, 2048, "block"), 1, 5),
-    (Memory(2, 18, 1025, "block"), 4, 18),
-    (Memory(1, 36, 512, "block"), 1, 5),
-    (Memory(1, 32, 32, "any"), 0, 2),
-    (Memory(1, 32, 128, "any"), 1, 2),
-    (Memory(4, 32, 16, "lut"), 0, 8),
-    (Memory(4, 32, 16, "async"), 0, 0),
+@pytest.mark.parametrize(("memory", "ecp5", "ice40", "gowin"), [
+    (Memory(1, 9, 2048, "block"), 1, 5, 1),
+    (Memory(2, 18, 1025, "block"), 4, 18, 4),
+    (Memory(1, 36, 512, "block"), 1, 5, 1),
+    (Memory(1, 32, 32, "any"), 0, 2, 0),
+    (Memory(1, 32, 128, "any"), 1, 2, 1),
+    (Memory(4, 32, 16, "lut"), 0, 8, 0),
+    (Memory(4, 32, 16, "async"), 0, 0, 0),
+    # A vendor's cells are never behind one another, and are taken however little there is to store.
+    (Memory(1, 9, 4096, "cell"), 3, 10, 2),
+    (Memory(1, 32, 16, "cell"), 1, 2, 0),
+    (Memory(1, 3, 8, "cell"), 1, 0, 0),
+    (Memory(1, 9, 32768, "cell"), 16, 80, 16),
 ])
-def test_block_rams(memory: Memory, ecp5: int, ice40: int) -> None:
-    assert (block_rams(memory, "ecp5"), block_rams(memory, "ice40")) == (ecp5, ice40)
+def test_block_rams(memory: Memory, ecp5: int, ice40: int, gowin: int) -> None:
+    families: tuple[Family, ...] = ("ecp5", "ice40", "gowin")
+    assert [block_rams(memory, family) for family in families] == [ecp5, ice40, gowin]
+
+
+@pytest.mark.parametrize(("width", "ecp5", "ice40", "gowin"), [
+    (16, 2, 3, 2), (20, 4, 4, 4), (24, 4, 4, 4), (32, 4, 5, 4), (40, 6, 6, 6)])
+def test_multipliers_of_requantization(width: int, ecp5: int, ice40: int, gowin: int) -> None:
+    families: tuple[Family, ...] = ("ecp5", "ice40", "gowin")
+    assert [requantize_multipliers(width, family) for family in families] == [ecp5, ice40, gowin]
+
+
+def test_multipliers_of_products() -> None:
+    assert [product(8, 8, family) for family in ("ecp5", "ice40", "gowin")] == [1, 1, 0.5]
+    assert [product(18, 18, family) for family in ("ecp5", "ice40", "gowin")] == [1, 3, 1]
+    assert [multipliers(count) for count in (3.0, 3.5, 0.0)] == [3, 4, 0]
 
 
 def test_more_takes_more() -> None:
@@ -54,6 +85,26 @@ def test_says_what_is_beyond() -> None:
         "851 of 1,000 lookup tables", "1,001 of 1,000 flip-flops", "20 of 10 block RAMs"]
 
 
-def test_refuses_an_engine_that_it_does_not_know() -> None:
-    with pytest.raises(InputError, match=r"^Area of SystolicConfig must be modelled before"):
-        estimate(SystolicConfig(), "ecp5")
+def test_knows_the_systolic_engine_for_lenet_5() -> None:
+    config = SystolicConfig(rows=12, columns=12, lanes=2, product_stages=3, residual=False,
+                            activation_depth=2048, weight_depth=8192, parameter_depth=256,
+                            program_depth=16)
+    area = estimate(config, "ecp5")
+    assert (area.dsp, area.bram) == (152, 92)
+    residual = estimate(replace(config, residual=True), "ecp5")
+    assert residual.dsp == 152 + 2 * 8
+    assert residual.bram == 92
+
+
+class _Other(EngineConfig):
+    pass
+
+
+@pytest.mark.parametrize(("config", "message"), [
+    (_Other(), r"^Area of _Other must be modelled before it is asked for$"),
+    (SystolicConfig.for_winograd(2), (r"^Area of a systolic engine must be asked for without "
+                                     r"winograd, whose transforms the model does not know$")),
+])
+def test_refuses_an_engine_that_it_does_not_know(config: EngineConfig, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        estimate(config, "ecp5")

@@ -4,14 +4,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
+from onnx import TensorProto, helper, numpy_helper, save
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.formats import design_folder
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.config import SystolicConfig
-from eieio.scripts import steps, synthesize
+from eieio.scripts import steps, synthesize, systolic_steps
 
 RECORDED = Path(__file__).parents[1] / "rtl" / "boards" / "recorded"
 KEYS = {"lut", "ff", "dsp", "bram", "fmax_mhz", "target_mhz", "bitstream"}
@@ -30,6 +32,8 @@ def without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, str(program))
     monkeypatch.setattr(steps, "emit_engine", lambda config: {
         "sparse_engine.v": f"// {config.label}\n"})
+    monkeypatch.setattr(systolic_steps, "emit_engine", lambda config: {
+        "systolic_engine.v": f"// {config.label}\n"})
     monkeypatch.setattr(synthesize, "emit_system", lambda config, board, setting, baud: {
         "system.v": f"// {config.label}, {setting.output_hz:.0f} Hz, {baud} baud\n"})
 
@@ -53,6 +57,93 @@ def test_synthesizes_a_network(eieio: Callable[..., Result], network: Path, samp
     assert {"design.json", "network.image", "rtl"} <= {path.name for path in out.iterdir()}
     assert "Inferences a second" in result.stdout
     assert "openFPGALoader -b ulx3s" in result.stdout
+
+
+def write_graph(folder: Path, *, adds: bool = False) -> list[object]:
+    """Write a fully connected layer, and an addition behind it; return the command's arguments."""
+    rng = np.random.default_rng(1)
+    weight = numpy_helper.from_array(rng.normal(size=(12, 12)).astype(np.float32), "w")
+    nodes = [helper.make_node("Gemm", ["x", "w"], ["y" if not adds else "g"], "dense")]
+    if adds:
+        nodes.append(helper.make_node("Add", ["g", "x"], ["y"], "sum"))
+    save(helper.make_model(helper.make_graph(
+        nodes, "small", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 12])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 12])], [weight]),
+        opset_imports=[helper.make_opsetid("", 17)]), str(folder / "small.onnx"))
+    np.savez(folder / "inputs.npz", x=rng.random((20, 12), np.float32))
+    return [folder / "small.onnx", "--engine", "systolic", "--rows", 4, "--columns", 4,
+            "--samples", folder / "inputs.npz"]
+
+
+def test_synthesizes_a_network_for_the_systolic_engine(eieio: Callable[..., Result],
+                                                       tmp_path: Path) -> None:
+    out, report = tmp_path / "design", tmp_path / "report.json"
+    result = eieio("synthesize", *write_graph(tmp_path), "--board", "ulx3s-85f", "--out", out,
+                   "--json", report)
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(report.read_text())
+    assert set(figures) >= KEYS
+    assert (figures["engine"], figures["network"]) == ("systolic", "small")
+    assert figures["config"]["product_stages"] == 3
+    assert figures["config"]["residual"] is False
+    assert figures["inferences_per_second"] == pytest.approx(
+        figures["target_mhz"] * 1e6 / figures["cycles_per_inference"])
+    assert {"design.json", "network.image", "network.graph", "rtl"} <= {
+        path.name for path in out.iterdir()}
+    assert "Inferences a second" in result.stdout
+    # The design alone is as fast.
+    result = eieio("synthesize", out, "--board", "ulx3s-85f", "--json", report)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(report.read_text()) == {**figures, "out": str(out)}
+    result = eieio("synthesize", out, "--board", "ulx3s-85f", "--calibration", "minmax")
+    assert result.exit_code == 2
+    assert "Option --calibration goes with a network" in result.stderr
+
+
+@pytest.mark.parametrize(("board", "given", "stages"), [
+    ("ulx3s-85f", (), 3), ("ulx3s-85f", ("--product-stages", 2), 2)])
+def test_sizes_the_systolic_engine(eieio: Callable[..., Result], tmp_path: Path, board: str,
+                                   given: tuple[object, ...], stages: int) -> None:
+    out = tmp_path / "design"
+    result = eieio("synthesize", *write_graph(tmp_path, adds=True), *given, "--board", board,
+                   "--out", out)
+    assert result.exit_code == 0, result.stderr
+    config = json.loads((out / "design.json").read_text())["config"]
+    assert config["product_stages"] == stages
+    assert config["residual"] is True
+    assert "the network adds tensors" in result.stderr
+
+
+def test_synthesizes_a_systolic_configuration(eieio: Callable[..., Result],
+                                              tmp_path: Path) -> None:
+    config, out = tmp_path / "engine.json", tmp_path / "design"
+    for options, rows, stages in (({"rows": 4}, 4, 3), ({"rows": 4, "product_stages": 1}, 4, 1)):
+        config.write_text(json.dumps(options))
+        result = eieio("synthesize", config, "--engine", "systolic", "--columns", 4, "--board",
+                       "ulx3s-85f", "--out", out)
+        assert result.exit_code == 0, result.stderr
+        made = json.loads((out / "design.json").read_text())
+        assert made["engine"] == "systolic"
+        assert (made["config"]["rows"], made["config"]["columns"]) == (rows, 4)
+        assert made["config"]["product_stages"] == stages
+    assert "Inferences a second" not in result.stdout
+    result = eieio("synthesize", config, "--engine", "systolic", "--winograd", 2, "--board",
+                   "ulx3s-85f", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert "the area model does not know Winograd's transforms" in result.stderr
+
+
+def test_a_sparse_design_is_timed_by_samples(eieio: Callable[..., Result], network: Path,
+                                             samples: Path, tmp_path: Path) -> None:
+    out, report = tmp_path / "design", tmp_path / "report.json"
+    assert eieio("generate", network, "--samples", samples, "--pes", 2, "--out", out
+                 ).exit_code == 0
+    assert eieio("synthesize", out, "--board", "ulx3s-85f", "--json", report).exit_code == 0
+    assert "cycles_per_inference" not in json.loads(report.read_text())
+    result = eieio("synthesize", out, "--samples", samples, "--board", "ulx3s-85f", "--json",
+                   report)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(report.read_text())["cycles_per_inference"] > 10
 
 
 def test_synthesizes_a_configuration_again(eieio: Callable[..., Result], tmp_path: Path) -> None:
@@ -84,7 +175,10 @@ def test_adds_to_a_design(eieio: Callable[..., Result], tmp_path: Path, engine: 
     assert config.label in (folder / "board" / "system.v").read_text()
     result = eieio("synthesize", folder, "--board", "ulx3s-85f", "--pes", 3)
     assert result.exit_code == 2
-    assert "Option --pes goes with a network or a configuration" in result.stderr
+    assert "Option --pes goes with a network, not with a design" in result.stderr
+    result = eieio("synthesize", folder, "--board", "ulx3s-85f", "--out", tmp_path / "other")
+    assert result.exit_code == 2
+    assert "Option --out goes with a network or a configuration" in result.stderr
 
 
 def test_fails_if_timing_fails(eieio: Callable[..., Result], tmp_path: Path,
