@@ -63,10 +63,9 @@ bitstream-sparse: programs build/installed/boards
 		--json build/$(BOARD)-sparse.json
 
 bitstream-systolic: programs build/installed/boards
-	$(BIN)/eieio generate examples/lenet_5/lenet_5.onnx \
+	$(BIN)/eieio synthesize examples/lenet_5/lenet_5.onnx \
 		--samples examples/lenet_5/mnist_train_256.npz --engine systolic --rows 12 --columns 12 \
-		--lanes 2 --product-stages 3 --out build/$(BOARD)-systolic
-	$(BIN)/eieio synthesize build/$(BOARD)-systolic --board $(BOARD) --clock 125 \
+		--lanes 2 --board $(BOARD) --clock 125 --out build/$(BOARD)-systolic \
 		--json build/$(BOARD)-systolic.json
 
 clean:
