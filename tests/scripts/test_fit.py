@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
+from onnx import TensorProto, helper, numpy_helper, save
 
 from eieio.rtl.boards.find import all_boards
 
@@ -37,6 +39,63 @@ def test_knows_every_board(eieio: Callable[..., Result], board: str) -> None:
     assert result.exit_code == 0, result.stderr
 
 
+@pytest.mark.parametrize("board", all_boards())
+def test_knows_every_board_for_the_systolic_engine(eieio: Callable[..., Result], board: str,
+                                                   tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    result = eieio("fit", "--engine", "systolic", "--board", board, "--weight-depth", 512,
+                   "--activation-depth", 512, "--no-residual", "--json", report)
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(report.read_text())
+    assert figures["engine"] == "systolic"
+    found = figures["configurations"]
+    sides = [entry["config"]["rows"] for entry in found]
+    assert sides == sorted(set(sides))
+    stages = 3 if all_boards()[board].family == "ecp5" else 1
+    for entry in found:
+        assert entry["config"]["rows"] == entry["config"]["columns"]
+        assert entry["config"]["product_stages"] == stages
+        if entry["fits"]:
+            assert all(entry[name] <= figures["capacity"][name] for name in figures["capacity"])
+
+
+def test_fits_the_most_lanes(eieio: Callable[..., Result], tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    for given, lanes in (((), 3), (("--residual",), 1), (("--lanes", 2), 2)):
+        result = eieio("fit", "--engine", "systolic", "--board", "ulx3s-85f", "--rows", 12,
+                       "--columns", 12, "--no-residual", *given, "--json", report)
+        assert result.exit_code == 0, result.stderr
+        entry, = json.loads(report.read_text())["configurations"]
+        assert entry["config"]["lanes"] == lanes
+        assert entry["dsp"] == 144 + lanes * (12 if "--residual" in given else 4)
+    assert "The largest that fits has 12 x 12 processing elements" in result.stdout
+
+
+def test_fits_a_network_to_the_systolic_engine(eieio: Callable[..., Result],
+                                               tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.ones((12, 8), np.float32), "w")
+    save(helper.make_model(helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w"], ["y"], "dense")], "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 12])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8])], [weight]),
+        opset_imports=[helper.make_opsetid("", 17)]), str(tmp_path / "small.onnx"))
+    np.save(tmp_path / "x.npy", np.linspace(0, 1, 240, dtype=np.float32).reshape(20, 12))
+    report = tmp_path / "report.json"
+    result = eieio("fit", tmp_path / "small.onnx", "--engine", "systolic", "--samples",
+                   tmp_path / "x.npy", "--board", "ulx3s-85f", "--columns", 4, "--json", report)
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(report.read_text())
+    assert figures["network"] == "small"
+    found = figures["configurations"]
+    assert {entry["config"]["columns"] for entry in found} == {4}
+    assert [entry["config"]["lanes"] for entry in found[:3]] == [1, 2, 4]
+    for entry in found:
+        assert entry["config"]["residual"] is False
+        if entry["fits"]:
+            assert entry["inferences_per_second"] == pytest.approx(
+                figures["clock_mhz"] * 1e6 / entry["cycles_per_inference"])
+
+
 def test_says_if_none_fits(eieio: Callable[..., Result], tmp_path: Path) -> None:
     config = tmp_path / "engine.json"
     config.write_text(json.dumps({"pes": 8, "entry_depth": 65536}))
@@ -57,6 +116,12 @@ def test_leaves_out_what_cannot_be(eieio: Callable[..., Result], tmp_path: Path)
     (("--board", "nonesuch"), "'nonesuch' is not one of"),
     (("--board", "icebreaker", "--pes", "0"), "Option pes must be an integer from 1 to 256"),
     (("--board", "icebreaker", "--code-width", "9"), "Option code_width must be an integer"),
+    (("--board", "icebreaker", "--rows", "8"), "Option --rows goes with --engine systolic"),
+    (("--board", "icebreaker", "--engine", "systolic", "--rows", "257"),
+     "Option rows must be an integer from 1 to 256"),
+    (("--board", "icebreaker", "--engine", "systolic", "--winograd", "2"),
+     "Area of a systolic engine must be asked for without winograd"),
+    (("/", "--board", "icebreaker"), "/ must be a network or a file of options, not a folder"),
 ])
 def test_refuses(eieio: Callable[..., Result], arguments: tuple[str, ...], message: str) -> None:
     result = eieio("fit", *arguments)
