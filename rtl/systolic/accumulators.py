@@ -42,8 +42,9 @@ class Accumulators(wiring.Component):
         vector.
     read_bank, read_addr : ``In``
         Accumulators to read.
-    o_accumulators : ``Out(data.ArrayLayout(signed(accumulator_width), columns))``
-        What they hold, two cycles later.
+    o_bank, o_banks : ``Out(1)``, ``Out(data.ArrayLayout(columns * accumulator_width, 2))``
+        What they hold, two cycles later, is in this one of two vectors: whoever takes only some
+        columns chooses them first.
     """
 
     descriptor: data.View
@@ -54,7 +55,8 @@ class Accumulators(wiring.Component):
     pass_done: Signal
     read_bank: Signal
     read_addr: Signal
-    o_accumulators: data.View
+    o_bank: Signal
+    o_banks: data.View
 
     def __init__(self, config: SystolicConfig) -> None:
         self.config = self.parameters = config
@@ -67,8 +69,9 @@ class Accumulators(wiring.Component):
             "pass_done": Out(1),
             "read_bank": In(1),
             "read_addr": In(unsigned(ceil_log2(config.accumulator_depth))),
-            "o_accumulators": Out(
-                data.ArrayLayout(signed(config.accumulator_width), config.columns)),
+            "o_bank": Out(1),
+            "o_banks": Out(data.ArrayLayout(
+                unsigned(config.columns * config.accumulator_width), 2)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -128,7 +131,7 @@ class Accumulators(wiring.Component):
             ]
         read_bank = Signal(2)
         m.d.sync += read_bank.eq(Cat(self.read_bank, read_bank))
-        m.d.comb += self.o_accumulators.as_value().eq(Mux(read_bank[1], reads[1], reads[0]))
+        m.d.comb += [self.o_bank.eq(read_bank[1]), self.o_banks.as_value().eq(Cat(reads))]
         first = Signal()
         m.d.sync += first.eq(maximum & add_fresh)
         # A sum, or the old number where the maximum is wanted, which the new one may take place of.

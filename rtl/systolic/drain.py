@@ -174,39 +174,50 @@ class Drain(wiring.Component):
             with m.If(pass_last):
                 m.d.sync += [window.eq(0), self.read_bank.eq(~self.read_bank)]
 
-        # Where it goes: the pixel, the word and the group of it; and where the pass began.
+        # Where it goes: the pixel, the word and the group of it; where the pass began, and where it
+        # is at the end of a pixel.
         pixel, first_pixel = Signal(addr_width), Signal(addr_width)
         word, first_word = Signal(addr_width), Signal(addr_width)
         place, first_place = Signal.like(self.o.group), Signal.like(self.o.group)
         parameter = Signal.like(self.o.parameter_addr)
         first_parameter = Signal.like(parameter)
+        next_word, next_place = Signal.like(word), Signal.like(place)
+        end_word, end_place = Signal.like(word), Signal.like(place)
+        end_parameter = Signal.like(parameter)
+        m.d.comb += [next_word.eq(word), next_place.eq(place + 1)]
+        with m.If(place == config.word_groups - 1):
+            m.d.comb += [next_word.eq(word + 1), next_place.eq(0)]
         ended, output_ended = Signal(), Signal()  # In the cycle before.
-        m.d.sync += [ended.eq(pass_last), output_ended.eq(passes.output_last)]
+        m.d.sync += [ended.eq(pass_last | self.start),
+                     output_ended.eq(passes.output_last | self.start)]
         with m.If(running):
-            m.d.sync += [place.eq(place + 1), parameter.eq(parameter + 1)]
-            with m.If(place == config.word_groups - 1):
-                m.d.sync += [word.eq(word + 1), place.eq(0)]
+            m.d.sync += [word.eq(next_word), place.eq(next_place), parameter.eq(parameter + 1)]
             with m.If(group_last):
-                m.d.sync += pixel.eq(pixel + step)
-                with m.If(~pass_last):
-                    m.d.sync += [word.eq(first_word), place.eq(first_place),
-                                 parameter.eq(first_parameter)]
+                m.d.sync += [
+                    pixel.eq(pixel + step),
+                    word.eq(first_word),
+                    place.eq(first_place),
+                    parameter.eq(first_parameter),
+                    end_word.eq(next_word),
+                    end_place.eq(next_place),
+                    end_parameter.eq(parameter + 1),
+                ]
         with m.If(ended):
-            m.d.sync += [pixel.eq(first_pixel), first_word.eq(word), first_place.eq(place),
-                         first_parameter.eq(parameter)]
             with m.If(output_ended):
                 m.d.sync += [
-                    *(signal.eq(pixel) for signal in (pixel, first_pixel)),
+                    first_pixel.eq(pixel),
                     *(signal.eq(0) for signal in (word, first_word, place, first_place)),
                     *(signal.eq(parameters) for signal in (parameter, first_parameter)),
                 ]
+            with m.Else():
+                m.d.sync += [
+                    pixel.eq(first_pixel),
+                    *(signal.eq(end_word) for signal in (word, first_word)),
+                    *(signal.eq(end_place) for signal in (place, first_place)),
+                    *(signal.eq(end_parameter) for signal in (parameter, first_parameter)),
+                ]
         with m.If(self.start):
-            m.d.sync += [
-                self.read_bank.eq(0),
-                *(signal.eq(destination) for signal in (pixel, first_pixel)),
-                *(signal.eq(0) for signal in (word, first_word, place, first_place)),
-                *(signal.eq(parameters) for signal in (parameter, first_parameter)),
-            ]
+            m.d.sync += [self.read_bank.eq(0), pixel.eq(destination)]
         m.d.sync += [
             self.o.valid.eq(running),
             self.o.last.eq(pass_last & passes.last),

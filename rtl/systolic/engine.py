@@ -139,10 +139,12 @@ class SystolicEngine(wiring.Component):
             m.d.comb += component.descriptor.eq(descriptor)
         operation = Signal(4)
         m.d.comb += operation.eq(descriptor[Field.OPERATION])
-        # A component's own start: a register each.
-        for component in (reader, tiles, accumulators, drain):
-            m.d.sync += component.start.eq(
-                sequencer.fetched & (operation == Operation.COMPUTE))
+        compute = Signal()
+        m.d.sync += compute.eq(sequencer.fetched & (operation == Operation.COMPUTE))
+        m.d.comb += [reader.start.eq(compute), tiles.start.eq(compute)]
+        # What comes behind the array may start later.
+        m.d.sync += accumulators.start.eq(compute)
+        m.d.comb += drain.start.eq(accumulators.start)
         sending, adding, winograd = Signal(), Signal(), Signal()
         m.d.sync += [
             input_port.start.eq(sequencer.fetched & (operation == Operation.INPUT)),
@@ -191,7 +193,8 @@ class SystolicEngine(wiring.Component):
         chosen = Signal(data.ArrayLayout(signed(ACCUMULATOR_WIDTH), config.lanes), reset_less=True)
         column_group = delayed(m, drain.read_group, 1, "column_group")
         group_width = config.lanes * config.accumulator_width
-        drained = accumulators.o_accumulators.as_value().word_select(column_group, group_width)
+        banks = [bank.word_select(column_group, group_width) for bank in accumulators.o_banks]
+        drained = Mux(accumulators.o_bank, banks[1], banks[0])
         for lane in range(config.lanes):
             m.d.sync += chosen[lane].eq(
                 drained.word_select(lane, config.accumulator_width).as_signed())
@@ -313,21 +316,23 @@ class SystolicEngine(wiring.Component):
             self.loaded.eq(sequencer.loaded & ~loader.busy),
         ]
 
-        # A register between the loader and the memories.
-        addr, word = Signal(32), Signal(32)
-        m.d.sync += [addr.eq(loader.addr), word.eq(loader.data)]
+        # Two registers between the loader and the memories: one finds the target, one the unit.
+        unit, addr, word = Signal(8), Signal(32), Signal(32)
+        m.d.sync += [unit.eq(loader.unit), addr.eq(loader.addr), word.eq(loader.data)]
+        late_addr, late_word = Signal.like(addr), Signal.like(word)
+        m.d.sync += [late_addr.eq(addr), late_word.eq(word)]
         for target, load in ((Target.WEIGHTS, weights.load_valid),
                              (Target.BIASES, lanes.load_biases),
                              (Target.MULTIPLIERS, lanes.load_multipliers),
                              (Target.SHIFTS, lanes.load_shifts)):
-            chosen = Signal.like(load, name=f"load_{target.name.lower()}")
-            m.d.sync += chosen.eq((loader.valid & (loader.target == target)) << loader.unit[:8])
-            m.d.comb += load.eq(chosen)
+            chosen = Signal(name=f"load_{target.name.lower()}")
+            m.d.sync += [chosen.eq(loader.valid & (loader.target == target)),
+                         load.eq(chosen << unit)]
         m.d.comb += [
-            weights.load_addr.eq(addr),
-            weights.load_data.eq(word),
-            lanes.load_addr.eq(addr),
-            lanes.load_data.eq(word),
+            weights.load_addr.eq(late_addr),
+            weights.load_data.eq(late_word),
+            lanes.load_addr.eq(late_addr),
+            lanes.load_data.eq(late_word),
         ]
 
         with m.If(self.clear_error):
@@ -393,7 +398,8 @@ class SystolicEngine(wiring.Component):
             winograd_drain.start.eq(drain.start),
             winograd_drain.enable.eq(winograd),
             winograd_drain.pass_done.eq(accumulators.pass_done),
-            winograd_drain.i_accumulators.eq(accumulators.o_accumulators),
+            winograd_drain.i_accumulators.as_value().eq(
+                Mux(accumulators.o_bank, accumulators.o_banks[1], accumulators.o_banks[0])),
         ]
         with m.If(winograd):
             m.d.comb += [

@@ -113,15 +113,18 @@ class ProgramSequencer(wiring.Component):
 
         # A word a cycle; each moves through all fields until the first one is at its place.
         word = Signal(range(FETCHED + 2))
-        fetching = Signal()
+        fetch, fetching, word_last = Signal(), Signal(), Signal()
+        m.d.comb += word_last.eq(word == FETCHED + 1)
         m.d.comb += [
             descriptors.write_en.eq(self.load_descriptor),
             descriptors.write_addr.eq(self.load_addr),
             descriptors.write_data.eq(self.load_data),
             descriptors.read_addr.eq((self.layer << (DESCRIPTOR_WORDS.bit_length() - 1)) | word),
         ]
+        with m.If(fetch):
+            m.d.sync += [word.eq(0), fetching.eq(1)]
         with m.If(fetching):
-            m.d.sync += word.eq(word + 1)
+            m.d.sync += [word.eq(word + 1), fetching.eq(~word_last)]
             for field in range(FETCHED - 1):
                 m.d.sync += self.descriptor[field].eq(self.descriptor[field + 1])
             m.d.sync += self.descriptor[FETCHED - 1].eq(descriptors.read_data)
@@ -129,17 +132,17 @@ class ProgramSequencer(wiring.Component):
         operation = self.descriptor[Field.OPERATION][:4]
         with m.FSM() as fsm:
             m.d.comb += [
-                fetching.eq(fsm.ongoing("FETCH")),
                 self.receiving.eq(fsm.ongoing("RECEIVE")),
                 self.unloaded.eq(fsm.ongoing("IDLE") & (self.loading | ~self.loaded)),
                 self.busy.eq(self.layer != 0),
             ]
             with m.State("IDLE"):
-                m.d.sync += [self.layer.eq(0), word.eq(0)]
+                m.d.sync += self.layer.eq(0)
                 with m.If(self.loaded & ~self.unload & ~self.loading):
+                    m.d.comb += fetch.eq(1)
                     m.next = "FETCH"
             with m.State("FETCH"):
-                with m.If(word == FETCHED + 1):
+                with m.If(word_last):
                     m.next = "FETCHED"
             with m.State("FETCHED"):
                 m.d.comb += self.fetched.eq(1)
@@ -157,12 +160,13 @@ class ProgramSequencer(wiring.Component):
                     m.next = "WAIT"
             with m.State("WAIT"):
                 with m.If(self.run):
-                    m.d.comb += self.begin.eq(1)
-                    m.d.sync += [self.layer.eq(1), word.eq(0)]
+                    m.d.comb += [self.begin.eq(1), fetch.eq(1)]
+                    m.d.sync += self.layer.eq(1)
                     m.next = "FETCH"
             with m.State("COMPUTE"):
                 with m.If(self.computed):
-                    m.d.sync += [self.layer.eq(self.layer + 1), word.eq(0)]
+                    m.d.comb += fetch.eq(1)
+                    m.d.sync += self.layer.eq(self.layer + 1)
                     m.next = "FETCH"
             with m.State("SEND"):
                 with m.If(self.sent):

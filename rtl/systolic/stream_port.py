@@ -229,6 +229,7 @@ class OutputPort(wiring.Component):
         # Reads never stall: a beat is read only if the queue will have room for it.
         reading, started = Signal(), Signal()
         room = Signal(range(depth + 1), init=depth)
+        has_room = Signal()  # Even after a read in the cycle before.
         read, sent = Signal(), Signal()
         arriving, lasts = Signal(2), Signal(2)
         groups = [walk.group]
@@ -238,7 +239,7 @@ class OutputPort(wiring.Component):
         m.d.comb += [
             walk.descriptor.eq(self.descriptor),
             walk.start.eq(self.start),
-            read.eq(reading & (room != 0)),
+            read.eq(reading & has_room),
             walk.step.eq(read),
             self.read_addr.eq(walk.addr),
             queue.w_en.eq(arriving[1]),
@@ -256,6 +257,7 @@ class OutputPort(wiring.Component):
             reading.eq(self.start | (reading & ~(read & walk.last))),
             arriving.eq((arriving << 1) | read),
             lasts.eq((lasts << 1) | walk.last),
+            has_room.eq(room > 1),
             room.eq(Mux(read == sent, room, Mux(read, room - 1, room + 1))),
         ]
         return m

@@ -33,8 +33,8 @@ class WindowReader(wiring.Component):
         Begin a layer.
     step : ``In(1)``
         Read a word, and go on to the next; the first one two cycles after ``start`` at the soonest.
-        Without Winograd's transforms, three cycles at least lie before a chunk of windows begins
-        again or another one does.
+        Without Winograd's transforms, an element of the windows begins four cycles after the one
+        before at the soonest.
     phase_last : ``Out(1)``
         The word at hand is the last one of a chunk and block of channels.
     last : ``Out(1)``
@@ -98,10 +98,11 @@ class WindowReader(wiring.Component):
             self.last.eq(self.phase_last & chunk_last & rest_none),
             next_window.eq(self.step & (tap_last | ~winograd)),
             next_tap.eq(self.step & (windows.last | winograd)),
-            next_block.eq(self.step & self.phase_last),
             next_output.eq(next_block & blocks.last),
-            next_chunk.eq(next_block & chunk_last),
+            next_chunk.eq(next_block & blocks.last & outputs.last),
         ]
+        # The outer loops follow a cycle later.
+        m.d.sync += next_block.eq(self.step & self.phase_last)
 
         # The next chunk, known long before it is needed.
         following = Signal.like(windows.left)
@@ -116,6 +117,8 @@ class WindowReader(wiring.Component):
         begin = [Signal.like(signal, name=f"begin_{signal.name}") for signal in position]
         after = [Signal.like(signal, name=f"next_{signal.name}") for signal in position]
         row_step = bits(descriptor, Field.ROW_STEP, addr_width)
+        one_window = Signal()
+        m.d.sync += one_window.eq(all_row_windows == 1)
         with m.If(row_windows.last):
             m.d.comb += [
                 after[0].eq(row + row_stride),
@@ -123,7 +126,7 @@ class WindowReader(wiring.Component):
                 after[2].eq(row_addr + row_step),
                 after[3].eq(row_addr + row_step),
                 after[4].eq(all_row_windows),
-                after[5].eq(all_row_windows == 1),
+                after[5].eq(one_window),
             ]
         with m.Else():
             m.d.comb += [
@@ -150,7 +153,7 @@ class WindowReader(wiring.Component):
                 m.d.sync += windows.load(following)
         with m.If(next_chunk):
             m.d.sync += [chunk.eq(following), rest.eq(rest - following)]
-            m.d.sync += [first.eq(then) for first, then in zip(begin, after, strict=True)]
+            m.d.sync += [first.eq(now) for first, now in zip(begin, position, strict=True)]
 
         # Element of the window, relative to it.
         tap_row, tap_column = Signal(16), Signal(16)
@@ -199,7 +202,7 @@ class WindowReader(wiring.Component):
             m.d.sync += [block.eq(0), share.eq(0), *outputs.load(all_outputs)]
 
         source = bits(descriptor, Field.SOURCE, addr_width)
-        first = (start_row, start_column, source, source, all_row_windows, all_row_windows == 1)
+        first = (start_row, start_column, source, source, all_row_windows, one_window)
         with m.If(self.start):
             m.d.sync += first_tap
             m.d.sync += [now.eq(value) for now, value in zip(begin, first, strict=True)]
@@ -214,16 +217,15 @@ class WindowReader(wiring.Component):
 
         # Sum of all parts, and whether it is inside.
         found_row, found_column = Signal(signed(19)), Signal(signed(19))
-        partial, found_block = Signal(addr_width), Signal(addr_width)
+        partial = Signal(addr_width)
         stepped = Signal()
         m.d.sync += [
             stepped.eq(self.step),
             found_row.eq(row + tap_row),
             found_column.eq(column + tap_column),
             partial.eq(addr + tap_addr),
-            found_block.eq(block),
             self.o_valid.eq(stepped),
-            self.o_addr.eq(partial + found_block),
+            self.o_addr.eq(partial + block),
             self.o_inside.eq((found_row >= 0) & (found_row < height)
                              & (found_column >= 0) & (found_column < width)),
         ]
