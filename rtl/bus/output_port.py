@@ -89,6 +89,6 @@ class OutputPort(wiring.Component):
                 spare_valid.eq(spare_valid | (self.i.valid & ready)),
                 ready.eq(~(spare_valid | (self.i.valid & ready))),
             ]
-            with m.If(ready):
-                m.d.sync += spare.eq(self.i.payload)
+        with m.If(ready):  # `spare` is free then, and `spare_valid` tells whether it matters.
+            m.d.sync += spare.eq(self.i.payload)
         return m

@@ -1,7 +1,7 @@
 """UART bridge: a host's requests over a serial line become AXI transactions."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, unsigned
-from amaranth.lib import wiring
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from eieio.model.uart_frame import LAST, MAX_PAYLOAD, REPLY, VERSION, Kind, Status
@@ -27,7 +27,7 @@ class UartBridge(wiring.Component):
     A request is done when its frame has ended and its CRC was right, and then at once: data of
     images and inputs waits in queues of the bridge, so that registers can be accessed whatever the
     engine is doing. There is room for one request; one that comes while another is being answered
-    is lost, as if the line had lost it.
+    is lost, as if the line had lost it. A value that was read leaves the bus when it has been sent.
 
     Parameters
     ----------
@@ -125,174 +125,176 @@ class UartBridge(wiring.Component):
         connect_source(m, self, "m_axis_input", inputs.o)
         connect_sink(m, self, "s_axis_output", output.i)
 
-        # What a good frame asks for, and whether it is its turn.
+        # What a frame asks for. Bytes are slow: all of this has settled when the frame ends.
         tail, size = deframer.tail, deframer.size
-        last = deframer.kind & LAST != 0
-        kind = Signal(8)
         expected = Signal(8)
         output_number = Signal(8)
-        damaged = Signal(8)
+        last = Signal()
+        is_kind = {kind: Signal(name=f"is_{kind.name.lower()}") for kind in Kind}
+        asks = {kind: Signal(name=f"asks_{kind.name.lower()}") for kind in Kind}
+        has_size = {length: Signal(name=f"size_{length}") for length in (0, 2, 6)}
+        sizes = {Kind.READ: has_size[2], Kind.WRITE: has_size[6], Kind.IMAGE: ~has_size[0],
+                 Kind.INPUT: ~has_size[0], Kind.OUTPUT: has_size[0], Kind.LINK: has_size[0],
+                 Kind.FLUSH: has_size[0]}
         ahead = Signal(8)
         fresh = Signal()
-        repeated = Signal()
-        m.d.comb += [
-            kind.eq(deframer.kind & ~LAST),
-            ahead.eq(deframer.number - expected),
+        follows = Signal()
+        repeated = ahead[7]
+        m.d.sync += [
+            last.eq(deframer.kind & LAST != 0),
+            *(has_size[length].eq(size == length) for length in has_size),
+            *(is_kind[kind].eq(deframer.kind & ~mask == kind) for kind, mask in (
+                (kind, LAST if kind in {Kind.IMAGE, Kind.INPUT} else 0) for kind in Kind)),
+            *(asks[kind].eq(is_kind[kind] & sizes[kind]) for kind in Kind),
+            ahead.eq(deframer.number - Mux(is_kind[Kind.OUTPUT], output_number, expected)),
             fresh.eq(ahead == 0),
-            repeated.eq(ahead[7]),
+            follows.eq(ahead == 1),
         ]
+
+        # Bytes of images and inputs.
+        damaged = Signal(8)
+        m.d.sync += damaged.eq(damaged + deframer.damaged)
+        ended = Signal(4)  # Time for a request to commit what it brought.
+        flush = Signal()
+        m.d.sync += [ended.eq(Cat(deframer.ended, ended)), flush.eq(0)]
+        commit = {kind: Signal(name=f"commit_{kind.name.lower()}")
+                  for kind in (Kind.IMAGE, Kind.INPUT)}
+        queues = ((image, Kind.IMAGE), (inputs, Kind.INPUT))
+        for queue, of_kind in queues:
+            m.d.comb += [
+                queue.write.eq(deframer.payload_valid & is_kind[of_kind]),
+                queue.data.eq(deframer.payload),
+                queue.last.eq(last & commit[of_kind]),
+                queue.commit.eq(commit[of_kind]),
+                queue.drop.eq(ended[-1]),
+                queue.flush.eq(flush),
+            ]
+            m.d.sync += commit[of_kind].eq(0)
 
         # The request that is being answered.
-        busy = Signal()
-        read, write, output_start, has_value, has_output = (
-            Signal(name=name) for name in (
-                "read", "write", "output_start", "has_value", "has_output"))
-        reply_kind, number, status = Signal(8), Signal(8), Signal(8)
-        address = Signal.like(self.m_axil_awaddr)
-        value = Signal(32)
-        write_status = Signal(8)  # What a repeated WRITE is answered by.
-
-        m.d.sync += output_start.eq(0)
-        with m.If(deframer.damaged):
-            m.d.sync += damaged.eq(damaged + 1)
-        with m.If(deframer.good | deframer.damaged):
-            m.d.comb += [image.drop.eq(1), inputs.drop.eq(1)]
-        for queue, of_kind in ((image, Kind.IMAGE), (inputs, Kind.INPUT)):
-            m.d.comb += [
-                queue.write.eq(deframer.payload_valid & (kind == of_kind)),
-                queue.data.eq(deframer.payload),
-                queue.last.eq(last & queue.commit),
-            ]
-        with m.If((deframer.good | deframer.damaged) & ~busy):
-            m.d.sync += [
-                busy.eq(1),
-                reply_kind.eq(deframer.kind | REPLY),
-                number.eq(deframer.number),
-                status.eq(Status.REFUSED),
-                has_value.eq(0),
-                has_output.eq(0),
-            ]
-            with m.If(deframer.damaged):
-                m.d.sync += [reply_kind.eq(REPLY), number.eq(expected), status.eq(Status.DAMAGED)]
-            with m.Else():
-                with m.Switch(deframer.kind):
-                    with m.Case(Kind.READ):
-                        with m.If(size == 2):
-                            m.d.sync += [read.eq(1), has_value.eq(1),
-                                         address.eq(Cat(tail.word_select(5, 8),
-                                                        tail.word_select(4, 8)))]
-                    with m.Case(Kind.WRITE):
-                        with m.If(size == 6):
-                            m.d.sync += status.eq(Status.ORDER)
-                            with m.If(fresh):
-                                m.d.sync += [
-                                    write.eq(1),
-                                    expected.eq(expected + 1),
-                                    address.eq(Cat(tail.word_select(9, 8),
-                                                   tail.word_select(8, 8))),
-                                    value.eq(Cat(tail.word_select(place, 8)
-                                                 for place in (7, 6, 5, 4))),
-                                ]
-                            with m.Elif(repeated):
-                                m.d.sync += status.eq(write_status)
-                    for queue, of_kind in ((image, Kind.IMAGE), (inputs, Kind.INPUT)):
-                        with m.Case(of_kind, of_kind | LAST):
-                            with m.If((size != 0) & (size <= MAX_PAYLOAD)):
-                                m.d.sync += status.eq(Status.ORDER)
-                                with m.If(fresh & queue.full):
-                                    m.d.sync += status.eq(Status.BUSY)
-                                with m.Elif(fresh):
-                                    m.d.comb += [queue.commit.eq(1), queue.drop.eq(0)]
-                                    m.d.sync += [status.eq(Status.OK), expected.eq(expected + 1)]
-                                with m.Elif(repeated):
-                                    m.d.sync += status.eq(Status.OK)
-                    with m.Case(Kind.OUTPUT):
-                        with m.If(size == 0):
-                            m.d.sync += status.eq(Status.ORDER)
-                            with m.If(deframer.number == output_number):
-                                m.d.sync += output_start.eq(1)
-                            with m.Elif((deframer.number == (output_number + 1)[:8])
-                                        & output.sent):
-                                m.d.comb += output.received.eq(1)
-                                m.d.sync += [output_number.eq(output_number + 1),
-                                             output_start.eq(1)]
-                    with m.Case(Kind.LINK, Kind.FLUSH):
-                        with m.If(size == 0):
-                            m.d.comb += [image.flush.eq(deframer.kind == Kind.FLUSH),
-                                         inputs.flush.eq(deframer.kind == Kind.FLUSH)]
-                            m.d.sync += [
-                                status.eq(Status.OK),
-                                has_value.eq(1),
-                                value.eq(Cat(Const(VERSION, 8), expected, output_number, damaged)),
-                            ]
-
-        # Registers.
-        m.d.comb += [
-            self.m_axil_awaddr.eq(address),
-            self.m_axil_wdata.eq(value),
-            self.m_axil_wstrb.eq(0b1111),
-            self.m_axil_araddr.eq(address),
+        has_value, is_read, has_output = (
+            Signal(name=name) for name in ("has_value", "is_read", "has_output"))
+        reply_kind, number = Signal(8), Signal(8)
+        status = Signal(range(len(Status)))
+        write_failed = Signal()  # The last WRITE, which may be repeated, was answered by an error.
+        place = Signal(range(4))
+        advance = Signal()
+        link = (Const(VERSION, 8), expected, output_number, damaged)
+        # A byte of the reply, and from the next cycle on a register's.
+        offers = Signal()
+        item = Signal(data.StructLayout({"data": 8, "last": 1}))
+        start, received = Signal(), Signal()
+        m.d.comb += [output.start.eq(start), output.received.eq(received)]
+        m.d.sync += [
+            framer.i.valid.eq(offers & ~framer.i.ready),
+            framer.i.payload.eq(item),
+            start.eq(0),
+            received.eq(0),
         ]
-        waiting = Signal()
-        m.d.comb += waiting.eq(read | write | output_start)
+        # A WRITE takes address and value from where they arrived, a READ the address; the value
+        # that was read stays on the bus until it is sent.
+        m.d.comb += [
+            self.m_axil_awaddr.eq(Cat(tail.word_select(9, 8), tail.word_select(8, 8))),
+            self.m_axil_wdata.eq(Cat(tail.word_select(part, 8) for part in (7, 6, 5, 4))),
+            self.m_axil_wstrb.eq(0b1111),
+            self.m_axil_araddr.eq(Cat(tail.word_select(5, 8), tail.word_select(4, 8))),
+        ]
+        m.d.sync += advance.eq(0)
+        with m.If(advance):
+            m.d.sync += expected.eq(expected + 1)
         with m.If(self.m_axil_awready):
             m.d.sync += self.m_axil_awvalid.eq(0)
         with m.If(self.m_axil_wready):
             m.d.sync += self.m_axil_wvalid.eq(0)
         with m.If(self.m_axil_arready):
             m.d.sync += self.m_axil_arvalid.eq(0)
-        with m.FSM(name="registers"):
+        with m.FSM():
             with m.State("IDLE"):
-                with m.If(read):
-                    m.d.sync += self.m_axil_arvalid.eq(1)
+                m.d.sync += [
+                    reply_kind.eq(deframer.kind | REPLY),
+                    number.eq(deframer.number),
+                    status.eq(Status.REFUSED),
+                    has_value.eq(0),
+                    is_read.eq(0),
+                    has_output.eq(0),
+                ]
+                with m.If(deframer.good):
+                    m.next = "REQUEST"
+                with m.If(deframer.damaged):
+                    m.d.sync += [reply_kind.eq(REPLY), number.eq(expected),
+                                 status.eq(Status.DAMAGED)]
+                    m.next = "KIND"
+            with m.State("REQUEST"):
+                m.next = "KIND"
+                with m.If(asks[Kind.READ]):
+                    m.d.sync += [self.m_axil_arvalid.eq(1), has_value.eq(1), is_read.eq(1)]
                     m.next = "READ"
-                with m.If(write):
-                    m.d.sync += [self.m_axil_awvalid.eq(1), self.m_axil_wvalid.eq(1)]
-                    m.next = "WRITE"
+                with m.If(asks[Kind.WRITE]):
+                    m.d.sync += status.eq(Status.ORDER)
+                    with m.If(fresh):
+                        m.d.sync += [self.m_axil_awvalid.eq(1), self.m_axil_wvalid.eq(1),
+                                     advance.eq(1)]
+                        m.next = "WRITE"
+                    with m.Elif(repeated):
+                        m.next = "WRITTEN"
+                for queue, of_kind in queues:
+                    with m.If(asks[of_kind]):
+                        m.d.sync += status.eq(Status.ORDER)
+                        with m.If(fresh & queue.full):
+                            m.d.sync += status.eq(Status.BUSY)
+                        with m.Elif(fresh):
+                            m.d.sync += [status.eq(Status.OK), advance.eq(1),
+                                         commit[of_kind].eq(1)]
+                        with m.Elif(repeated):
+                            m.d.sync += status.eq(Status.OK)
+                with m.If(asks[Kind.OUTPUT]):
+                    m.d.sync += status.eq(Status.ORDER)
+                    with m.If(fresh):
+                        m.next = "OUTPUT_READY"
+                    with m.Elif(follows & output.sent):
+                        m.d.sync += received.eq(1)
+                        m.next = "OUTPUT_RECEIVED"
+                with m.If(asks[Kind.LINK] | asks[Kind.FLUSH]):
+                    m.d.sync += [status.eq(Status.OK), has_value.eq(1),
+                                 flush.eq(asks[Kind.FLUSH])]
             with m.State("READ"):
-                m.d.comb += self.m_axil_rready.eq(1)
+                m.d.comb += deframer.hold.eq(1)
+                m.d.sync += status.eq(Mux(self.m_axil_rresp[1], Status.BUS_ERROR, Status.OK))
                 with m.If(self.m_axil_rvalid):
-                    m.d.sync += [read.eq(0), value.eq(self.m_axil_rdata), status.eq(Status.OK)]
-                    with m.If(self.m_axil_rresp[1]):
-                        m.d.sync += status.eq(Status.BUS_ERROR)
-                    m.next = "IDLE"
+                    m.next = "KIND"
             with m.State("WRITE"):
-                m.d.comb += self.m_axil_bready.eq(1)
+                m.d.comb += [deframer.hold.eq(1), self.m_axil_bready.eq(1)]
+                m.d.sync += write_failed.eq(self.m_axil_bresp[1])
                 with m.If(self.m_axil_bvalid):
-                    m.d.sync += [write.eq(0), status.eq(Status.OK), write_status.eq(Status.OK)]
-                    with m.If(self.m_axil_bresp[1]):
-                        m.d.sync += [status.eq(Status.BUS_ERROR),
-                                     write_status.eq(Status.BUS_ERROR)]
-                    m.next = "IDLE"
-
-        # Output.
-        with m.If(output_start):
-            with m.If(output.available):
-                m.d.comb += output.start.eq(1)
-                m.d.sync += [has_output.eq(1), status.eq(Status.OK)]
-            with m.Else():
-                m.d.sync += status.eq(Status.BUSY)
-
-        # Reply.
-        place = Signal(range(4))
-        body = framer.i
-        with m.FSM(name="reply"):
+                    m.next = "WRITTEN"
+            with m.State("WRITTEN"):
+                m.d.sync += status.eq(Mux(write_failed, Status.BUS_ERROR, Status.OK))
+                m.next = "KIND"
+            with m.State("OUTPUT_RECEIVED"):
+                m.d.sync += output_number.eq(output_number + 1)
+                m.next = "OUTPUT_WAIT"
+            with m.State("OUTPUT_WAIT"):
+                m.next = "OUTPUT_READY"
+            with m.State("OUTPUT_READY"):
+                m.d.sync += [start.eq(output.available), has_output.eq(output.available),
+                             status.eq(Mux(output.available, Status.OK, Status.BUSY))]
+                m.next = "KIND"
             with m.State("KIND"):
-                m.d.comb += [body.valid.eq(busy & ~waiting), body.payload.data.eq(reply_kind)]
-                with m.If(body.valid & body.ready):
+                m.d.comb += [offers.eq(1), item.data.eq(reply_kind)]
+                with m.If(framer.i.ready):
                     m.next = "NUMBER"
             with m.State("NUMBER"):
-                m.d.comb += [body.valid.eq(1), body.payload.data.eq(number)]
-                with m.If(body.ready):
+                m.d.comb += [offers.eq(1), item.data.eq(number)]
+                with m.If(framer.i.ready):
                     m.next = "STATUS"
             with m.State("STATUS"):
                 m.d.comb += [
-                    body.valid.eq(1),
-                    body.payload.data.eq(status),
-                    body.payload.last.eq(~has_value & ~has_output),
+                    offers.eq(1),
+                    item.data.eq(status),
+                    item.last.eq(~has_value & ~has_output),
                 ]
                 m.d.sync += place.eq(0)
-                with m.If(body.ready):
+                with m.If(framer.i.ready):
                     m.next = "SEND"
                     with m.If(has_value):
                         m.next = "VALUE"
@@ -300,32 +302,37 @@ class UartBridge(wiring.Component):
                         m.next = "OUTPUT"
             with m.State("VALUE"):
                 m.d.comb += [
-                    body.valid.eq(1),
-                    body.payload.data.eq(value.word_select(place, 8)),
-                    body.payload.last.eq(place == 3),
+                    offers.eq(1),
+                    item.data.eq(Mux(is_read, self.m_axil_rdata.word_select(place, 8),
+                                             Array(link)[place])),
+                    item.last.eq(place == 3),
                 ]
-                with m.If(body.ready):
+                with m.If(framer.i.ready):
                     m.d.sync += place.eq(place + 1)
                     with m.If(place == 3):
                         m.next = "SEND"
+                        with m.If(is_read):
+                            m.next = "RELEASE"
+            with m.State("RELEASE"):
+                m.d.comb += self.m_axil_rready.eq(1)
+                m.next = "SEND"
             with m.State("OUTPUT"):
                 m.d.comb += [
-                    body.valid.eq(output.o.valid),
-                    body.payload.data.eq(output.o.payload),
-                    output.o.ready.eq(body.ready),
+                    offers.eq(output.o.valid),
+                    item.data.eq(output.o.payload),
+                    output.o.ready.eq(framer.i.ready),
                 ]
                 with m.If(output.done):
                     m.next = "ENDED"
             with m.State("ENDED"):
                 m.d.comb += [
-                    body.valid.eq(1),
-                    body.payload.data.eq(output.ended),
-                    body.payload.last.eq(1),
+                    offers.eq(1),
+                    item.data.eq(output.ended),
+                    item.last.eq(1),
                 ]
-                with m.If(body.ready):
+                with m.If(framer.i.ready):
                     m.next = "SEND"
             with m.State("SEND"):
                 with m.If(framer.idle):
-                    m.d.sync += busy.eq(0)
-                    m.next = "KIND"
+                    m.next = "IDLE"
         return m

@@ -1,21 +1,21 @@
 """Makes frames for a serial line."""
 
-from typing import Any
-
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 from eieio.model.uart_frame import ESCAPE, FLAG, TOGGLE
+from eieio.rtl.bus.serial_crc32 import SerialCrc32
 
 __all__ = ["UartFramer"]
+
+_CRC_BYTES = 4
 
 
 class UartFramer(wiring.Component):
     """Puts flags around the bytes of a frame, appends the CRC, and escapes.
 
-    For the format see :mod:`eieio.model.uart_frame`.
+    For the format see :mod:`eieio.model.uart_frame`. A byte takes 12 cycles or more.
 
     Members
     -------
@@ -24,7 +24,7 @@ class UartFramer(wiring.Component):
     o : ``Out(stream.Signature(8))``
         Bytes of the line.
     idle : ``Out(1)``
-        All frames have been handed on.
+        All frames have been handed on, and no other is offered, as of the cycle before.
     """
 
     i: stream.Interface
@@ -40,51 +40,62 @@ class UartFramer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        crc: Any = CRC32_ISO_HDLC().create()
-        m.submodules.checksum = crc
-        # A byte of the frame waits here for the line; an escape goes before it.
+        m.submodules.checksum = crc = SerialCrc32()
         byte = Signal(8)
-        full = Signal()
-        escape = Signal()
-        place = Signal(2)
-        free = Signal()
-        m.d.comb += [free.eq(~self.o.valid | self.o.ready), crc.data.eq(self.i.payload.data)]
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-
-        def fill(value: Value) -> None:
-            m.d.sync += [byte.eq(value), full.eq(1),
-                         escape.eq((value == FLAG) | (value == ESCAPE))]
-
-        with m.If(full & free):
-            m.d.sync += self.o.valid.eq(1)
-            with m.If(escape):
-                m.d.sync += [self.o.payload.eq(ESCAPE), byte.eq(byte ^ TOGGLE), escape.eq(0)]
-            with m.Else():
-                m.d.sync += [self.o.payload.eq(byte), full.eq(0)]
-
+        special = Signal()  # An escape goes before the byte.
+        body = Signal()     # The byte is one of the frame's body, and not of its CRC.
+        last = Signal()     # No byte of the body is left.
+        left = Signal(3)
+        crc_bytes = Signal(range(_CRC_BYTES + 1))
+        m.d.comb += [
+            crc.bit.eq(byte[0]),
+            crc.take.eq(body),
+            self.o.payload.eq(Mux(special, ESCAPE, byte)),
+        ]
+        m.d.sync += self.idle.eq(0)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [crc.start.eq(1), self.idle.eq(~self.i.valid & ~self.o.valid)]
-                with m.If(self.i.valid & free):
-                    m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(FLAG)]
-                    m.next = "BODY"
-            with m.State("BODY"):
-                m.d.comb += self.i.ready.eq(~full)
-                with m.If(self.i.valid & ~full):
-                    fill(self.i.payload.data)
-                    m.d.comb += crc.valid.eq(1)
-                    m.d.sync += place.eq(0)
-                    with m.If(self.i.payload.last):
-                        m.next = "CRC"
-            with m.State("CRC"):
-                with m.If(~full):
-                    fill(crc.crc.word_select(place, 8))
-                    m.d.sync += place.eq(place + 1)
-                    with m.If(place == 3):
-                        m.next = "END"
+                m.d.comb += crc.start.eq(1)
+                m.d.sync += [byte.eq(FLAG), last.eq(0), crc_bytes.eq(_CRC_BYTES),
+                             self.idle.eq(~self.i.valid)]
+                with m.If(self.i.valid):
+                    m.next = "SEND"
+            with m.State("NEXT"):
+                m.d.sync += [body.eq(~last), left.eq(7)]
+                with m.If(~last):
+                    with m.If(self.i.valid):
+                        m.next = "TAKE"
+                with m.Elif(crc_bytes == 0):
+                    m.d.sync += byte.eq(FLAG)
+                    m.next = "END"
+                with m.Else():
+                    m.d.sync += crc_bytes.eq(crc_bytes - 1)
+                    m.next = "BITS"
+            with m.State("TAKE"):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [byte.eq(self.i.payload.data), last.eq(self.i.payload.last)]
+                m.next = "BITS"
+            with m.State("BITS"):
+                m.d.comb += crc.shift.eq(1)
+                m.d.sync += [
+                    byte.eq(Cat(byte[1:], Mux(body, byte[0], ~crc.remainder[0]))),
+                    left.eq(left - 1),
+                ]
+                with m.If(left == 0):
+                    m.next = "COMPARE"
+            with m.State("COMPARE"):
+                m.d.sync += special.eq((byte == FLAG) | (byte == ESCAPE))
+                m.next = "SEND"
+            with m.State("SEND"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.d.sync += special.eq(0)
+                    with m.If(special):
+                        m.d.sync += byte.eq(byte ^ TOGGLE)
+                    with m.Else():
+                        m.next = "NEXT"
             with m.State("END"):
-                with m.If(~full & free):
-                    m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(FLAG)]
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
                     m.next = "IDLE"
         return m

@@ -1,12 +1,12 @@
 """Queue from a stream of beats to bytes for frames, which may have to be sent again."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from eieio.model.uart_frame import MAX_PAYLOAD
 from eieio.rtl.bus.uart_input_queue import beat_stream
+from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["UartOutputQueue"]
 
@@ -29,7 +29,7 @@ class UartOutputQueue(wiring.Component):
     i : ``In(beat_stream(width))``
         Beats.
     available : ``Out(1)``
-        There are bytes to send, or to send again.
+        There are bytes to send, or to send again. 0 for a cycle after ``received``.
     sent : ``Out(1)``
         Bytes have been sent, and are kept.
     received : ``In(1)``
@@ -74,9 +74,7 @@ class UartOutputQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.bytes = memory = Memory(shape=unsigned(9), depth=self.depth, init=[])
-        write_port = memory.write_port()
-        read_port = memory.read_port()
+        ram = add_block_ram(m, "bytes", platform, width=9, depth=self.depth)
 
         counter = unsigned(self.depth.bit_length())
         kept, cursor, end, written = (Signal(counter, name=name)
@@ -86,53 +84,67 @@ class UartOutputQueue(wiring.Component):
         beat_bytes = self.width // 8
         beat = Signal(self.width)
         last = Signal()
-        left = Signal(range(beat_bytes + 1))
-        room = Signal()
+        left = Signal(range(beat_bytes))
+        room = Signal(init=1)
         m.d.comb += [
-            self.i.ready.eq(left == 0),
-            room.eq(written ^ kept != self.depth),
-            write_port.addr.eq(written),
-            write_port.data.eq(beat[:8] | (last & (left == 1)) << 8),
-            write_port.en.eq((left != 0) & room),
+            ram.write_addr.eq(written),
+            ram.write_data.eq(Cat(beat[:8], last & (left == 0))),
         ]
-        with m.If(write_port.en):
-            m.d.sync += [written.eq(written + 1), left.eq(left - 1), beat.eq(beat >> 8)]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [
-                beat.eq(self.i.payload.data),
-                last.eq(self.i.payload.last),
-                left.eq(beat_bytes),
-            ]
+        m.d.sync += room.eq(written ^ kept != self.depth)
+        with m.FSM(name="write"):
+            with m.State("BEAT"):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [
+                    beat.eq(self.i.payload.data),
+                    last.eq(self.i.payload.last),
+                    left.eq(beat_bytes - 1),
+                ]
+                with m.If(self.i.valid):
+                    m.next = "CHECK"
+            with m.State("CHECK"):  # `room` takes a cycle.
+                m.next = "BYTE"
+            with m.State("BYTE"):
+                m.d.comb += ram.write_en.eq(room)
+                with m.If(room):
+                    m.d.sync += [written.eq(written + 1), left.eq(left - 1), beat.eq(beat >> 8)]
+                    m.next = "CHECK"
+                    with m.If(left == 0):
+                        m.next = "BEAT"
 
         # From the memory to a frame.
         count = Signal(range(MAX_PAYLOAD + 1))
-        stop = Signal()
-        m.d.comb += [
-            self.available.eq(self.sent | (written != kept)),
-            read_port.addr.eq(cursor),
-            self.o.payload.eq(read_port.data[:8]),
-        ]
+        at_written = Signal()
+        at_end = Signal()
         repeating = Signal()
+        m.d.comb += [
+            ram.read_addr.eq(cursor),
+            self.o.payload.eq(ram.read_data[:8]),
+        ]
+        m.d.sync += [
+            self.available.eq((self.sent | (written != kept)) & ~self.received),
+            at_written.eq(cursor == written),
+            at_end.eq(cursor == end),
+        ]
         with m.If(self.received):
             m.d.sync += [kept.eq(end), self.sent.eq(0)]
-        with m.FSM():
+        with m.FSM(name="read"):
             with m.State("IDLE"):
                 m.d.comb += self.done.eq(1)
                 with m.If(self.start):
                     m.d.sync += [cursor.eq(kept), count.eq(0), self.ended.eq(0),
                                  repeating.eq(self.sent)]
-                    m.next = "FETCH"
+                    m.next = "READ"
+            with m.State("READ"):
+                m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.comb += stop.eq(self.ended | (count == MAX_PAYLOAD) | (cursor == written)
-                                    | (repeating & (cursor == end)))
                 m.next = "SEND"
-                with m.If(stop):
+                with m.If(self.ended | count[-1] | at_written | (repeating & at_end)):
                     m.d.sync += [end.eq(cursor), self.sent.eq(1)]
                     m.next = "IDLE"
             with m.State("SEND"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.d.sync += [cursor.eq(cursor + 1), count.eq(count + 1),
-                                 self.ended.eq(read_port.data[8])]
-                    m.next = "FETCH"
+                                 self.ended.eq(ram.read_data[8])]
+                    m.next = "READ"
         return m

@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from eieio.model.uart_frame import MAX_PAYLOAD, Deframer, Frame, encode
-from eieio.rtl.bus.uart_deframer import UartDeframer
+from eieio.rtl.bus.uart_deframer import BYTE_CYCLES, UartDeframer
 from eieio.rtl.bus.uart_framer import UartFramer
 
 Simulate = Callable[..., None]
@@ -23,26 +23,33 @@ def deframe(simulate: Simulate, line: bytes, errors: frozenset[int] = frozenset(
             ctx.set(dut.valid, 1)
             ctx.set(dut.data, byte)
             ctx.set(dut.error, place in errors)
-            if ctx.get(dut.payload_valid):
-                payload.append(ctx.get(dut.payload))
-            if ctx.get(dut.good):
-                assert not ctx.get(dut.damaged)
-                size = ctx.get(dut.size)
-                if size:
+            ended = 0
+            for _ in range(BYTE_CYCLES):
+                await ctx.tick()
+                ctx.set(dut.valid, 0)
+                ctx.set(dut.data, ~byte & 0xFF)
+                ctx.set(dut.error, place not in errors)
+                if ctx.get(dut.payload_valid):
                     payload.append(ctx.get(dut.payload))
-                assert len(payload) == size
-                tail = ctx.get(dut.tail).to_bytes(10, "big")[:-4]
-                assert tail[-min(size, 6):] == payload[-6:] or not size
-                frames.append(Frame(ctx.get(dut.kind), ctx.get(dut.number), bytes(payload)))
-            if ctx.get(dut.damaged):
-                frames.append(None)
-            if byte == 0x7E and place not in errors:
+                ended += ctx.get(dut.ended)
+                if ctx.get(dut.good):
+                    assert ctx.get(dut.ended)
+                    assert not ctx.get(dut.damaged)
+                    size = ctx.get(dut.size)
+                    if size:
+                        payload.append(ctx.get(dut.payload))
+                    assert len(payload) == size
+                    tail = ctx.get(dut.tail).to_bytes(10, "big")[:-4]
+                    assert tail[-min(size, 6):] == payload[-6:] or not size
+                    frames.append(Frame(ctx.get(dut.kind), ctx.get(dut.number), bytes(payload)))
+                if ctx.get(dut.damaged):
+                    assert ctx.get(dut.ended)
+                    frames.append(None)
+            assert ended == (byte == 0x7E and place not in errors)
+            if ended:
                 payload.clear()
-            await ctx.tick()
-            ctx.set(dut.valid, 0)
-            await ctx.tick()
 
-    simulate(dut, bench, max_cycles=2 * len(line) + 10)
+    simulate(dut, bench, max_cycles=BYTE_CYCLES * len(line) + 10)
     return frames
 
 

@@ -67,6 +67,7 @@ def test_input_queue_gives_beats_of_good_frames(simulate: Simulate, size: int) -
                         ctx.set(dut.write, 1)
                         await ctx.tick()
                         ctx.set(dut.write, 0)
+                        await ctx.tick()
                     if not ctx.get(dut.full):
                         break
                     ctx.set(dut.drop, 1)
@@ -100,6 +101,7 @@ def test_input_queue_is_full_when_a_frame_does_not_fit(simulate: Simulate) -> No
                 ctx.set(dut.write, 1)
                 await ctx.tick()
                 ctx.set(dut.write, 0)
+                await ctx.tick()
             assert ctx.get(dut.full) == full, size
             ctx.set(dut.drop, 1)
             await ctx.tick()
