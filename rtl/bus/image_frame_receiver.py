@@ -93,7 +93,7 @@ class ImageFrameReceiver(wiring.Component):
         word = self.i.payload.data
         last = self.i.payload.last
         taken = Signal()
-        first = Signal()
+        first = Signal(init=1)  # The next word is a frame's first.
         m.d.comb += [
             taken.eq(self.i.valid & self.i.ready),
             checksum.valid.eq(taken),
@@ -115,6 +115,9 @@ class ImageFrameReceiver(wiring.Component):
         with m.If(moves & self.o.payload.last):
             m.d.sync += ended.eq(1)
 
+        with m.If(taken):
+            m.d.sync += first.eq(0)
+
         m.d.sync += self.busy.eq(1)
         m.d.comb += [
             buffer.i.payload.data.eq(word),
@@ -127,10 +130,7 @@ class ImageFrameReceiver(wiring.Component):
         errors = (ShellError.FRAME_MAGIC, ShellError.FRAME_CONFIGURATION, ShellError.FRAME_EMPTY)
         with m.FSM():
             with m.State("HEADER"):
-                m.d.comb += [
-                    self.i.ready.eq(1),
-                    first.eq(position == 0),
-                ]
+                m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [
                     self.busy.eq(self.i.valid | ~first),
                     good.eq(1),
@@ -152,6 +152,7 @@ class ImageFrameReceiver(wiring.Component):
                                           ShellError.FRAME_SHORT)),
                     ]
                     with m.If(was_last):
+                        m.d.sync += first.eq(1)
                         m.next = "HEADER"
                     with m.Else():
                         m.next = "DROP"
@@ -170,7 +171,7 @@ class ImageFrameReceiver(wiring.Component):
                     self.i.ready.eq(buffer.i.ready),
                     buffer.i.valid.eq(self.i.valid),
                 ]
-                with m.If(taken):
+                with m.If(self.i.valid & buffer.i.ready):
                     m.d.sync += [left.eq(left - 1), left_is_one.eq(left == 2)]
                     with m.If(last):
                         m.d.sync += [self.error.eq(ShellError.FRAME_SHORT), good.eq(0)]
@@ -191,6 +192,7 @@ class ImageFrameReceiver(wiring.Component):
                     with m.If(begun):
                         m.next = "SETTLE"
                     with m.Else():
+                        m.d.sync += first.eq(1)
                         m.next = "HEADER"
             with m.State("SETTLE"):
                 with m.If(ended):
@@ -209,6 +211,6 @@ class ImageFrameReceiver(wiring.Component):
                 m.next = "RELEASE"
             with m.State("RELEASE"):
                 # `discard` is 1 now, if at all; in the next cycle the engine's error is gone.
-                m.d.sync += begun.eq(0)
+                m.d.sync += [begun.eq(0), first.eq(1)]
                 m.next = "HEADER"
         return m
