@@ -60,7 +60,7 @@ def block_rams(memory: Memory, family: Family) -> int:
             return memory.copies * -(-memory.width // deep[0])
     blocks = min(-(-memory.width // width) * -(-memory.depth // depth) for depth, width in shapes)
     if memory.place in {"cell", "any"} and family != "ice40" \
-            and lut_cells(memory) * _CELL_COST <= blocks * _BLOCK_COST:
+            and lut_cells(memory) * _CELL_COST < blocks * _BLOCK_COST:
         return 0
     return memory.copies * blocks
 
