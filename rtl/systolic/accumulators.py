@@ -43,8 +43,7 @@ class Accumulators(wiring.Component):
     read_bank, read_addr : ``In``
         Accumulators to read.
     o_bank, o_banks : ``Out(1)``, ``Out(data.ArrayLayout(columns * accumulator_width, 2))``
-        What they hold, two cycles later, is in this one of two vectors: whoever takes only some
-        columns chooses them first.
+        What they hold, two cycles later, in one of two vectors; and which one, a cycle before.
     """
 
     descriptor: data.View
@@ -129,9 +128,8 @@ class Accumulators(wiring.Component):
                 ram.write_addr.eq(write_addr),
                 ram.write_data.eq(results),
             ]
-        read_bank = Signal(2)
-        m.d.sync += read_bank.eq(Cat(self.read_bank, read_bank))
-        m.d.comb += [self.o_bank.eq(read_bank[1]), self.o_banks.as_value().eq(Cat(reads))]
+        m.d.sync += self.o_bank.eq(self.read_bank)
+        m.d.comb += self.o_banks.as_value().eq(Cat(reads))
         first = Signal()
         m.d.sync += first.eq(maximum & add_fresh)
         # A sum, or the old number where the maximum is wanted, which the new one may take place of.

@@ -1,6 +1,6 @@
 """Systolic engine: runs the layers of an 8-bit network back to back."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -191,10 +191,16 @@ class SystolicEngine(wiring.Component):
         # Groups of activations, from what computes them to where they are written.
         group = drain.o
         chosen = Signal(data.ArrayLayout(signed(ACCUMULATOR_WIDTH), config.lanes), reset_less=True)
-        column_group = delayed(m, drain.read_group, 1, "column_group")
+        # One bit each of both banks' groups of columns selects faster than their numbers do.
         group_width = config.lanes * config.accumulator_width
-        banks = [bank.word_select(column_group, group_width) for bank in accumulators.o_banks]
-        drained = Mux(accumulators.o_bank, banks[1], banks[0])
+        drained: Value = Const(0, group_width)
+        for bank in range(2):
+            for column_group in range(config.column_groups):
+                selected = Signal(name=f"selected_{bank}_{column_group}")
+                m.d.sync += selected.eq((accumulators.o_bank == bank)
+                                        & (drain.read_group == column_group))
+                drained |= Mux(selected, accumulators.o_banks[bank].word_select(
+                    column_group, group_width), 0)
         for lane in range(config.lanes):
             m.d.sync += chosen[lane].eq(
                 drained.word_select(lane, config.accumulator_width).as_signed())
@@ -287,7 +293,7 @@ class SystolicEngine(wiring.Component):
         # is open, which none has been for a cycle before the other one is. An image's stream is
         # closed until its end has had its effect.
         receiving, idle = Signal(), Signal()
-        input_under_way, image_ends, image_ended = Signal(), Signal(), Signal()
+        input_under_way, image_ends, image_ended = Signal(), Signal(), Signal(2)
         m.d.comb += [
             receiving.eq(sequencer.receiving & ~input_port.done),
             idle.eq(receiving | sequencer.unloaded),
@@ -295,9 +301,9 @@ class SystolicEngine(wiring.Component):
             image_ends.eq(self.image.valid & self.image.ready & self.image.payload.last),
         ]
         m.d.sync += [
-            image_ended.eq(image_ends),
+            image_ended.eq(Cat(image_ends, image_ended)),
             loader.enable.eq(idle & (loader.busy | self.image.valid) & ~input_port.enable
-                             & ~input_port.busy & ~image_ends & ~image_ended),
+                             & ~input_port.busy & ~image_ends & ~image_ended.any()),
             input_port.enable.eq(receiving & (input_under_way | ~self.image.valid)
                                  & ~loader.enable & ~loader.busy & ~loader.begun),
         ]
@@ -393,13 +399,15 @@ class SystolicEngine(wiring.Component):
         ]
 
         m.submodules.winograd_drain = winograd_drain = WinogradDrain(config)
+        bank = Signal()
+        m.d.sync += bank.eq(accumulators.o_bank)
         m.d.comb += [
             winograd_drain.descriptor.eq(descriptor),
             winograd_drain.start.eq(drain.start),
             winograd_drain.enable.eq(winograd),
             winograd_drain.pass_done.eq(accumulators.pass_done),
             winograd_drain.i_accumulators.as_value().eq(
-                Mux(accumulators.o_bank, accumulators.o_banks[1], accumulators.o_banks[0])),
+                Mux(bank, accumulators.o_banks[1], accumulators.o_banks[0])),
         ]
         with m.If(winograd):
             m.d.comb += [

@@ -115,21 +115,23 @@ class ProgramSequencer(wiring.Component):
         word = Signal(range(FETCHED + 2))
         fetch, fetching, word_last = Signal(), Signal(), Signal()
         m.d.comb += word_last.eq(word == FETCHED + 1)
+        m.d.sync += [word.eq(0), fetching.eq(fetch | (fetching & ~word_last))]
         m.d.comb += [
             descriptors.write_en.eq(self.load_descriptor),
             descriptors.write_addr.eq(self.load_addr),
             descriptors.write_data.eq(self.load_data),
             descriptors.read_addr.eq((self.layer << (DESCRIPTOR_WORDS.bit_length() - 1)) | word),
         ]
-        with m.If(fetch):
-            m.d.sync += [word.eq(0), fetching.eq(1)]
         with m.If(fetching):
-            m.d.sync += [word.eq(word + 1), fetching.eq(~word_last)]
+            m.d.sync += word.eq(word + 1)
             for field in range(FETCHED - 1):
                 m.d.sync += self.descriptor[field].eq(self.descriptor[field + 1])
             m.d.sync += self.descriptor[FETCHED - 1].eq(descriptors.read_data)
 
         operation = self.descriptor[Field.OPERATION][:4]
+        # No image is accepted any more when there is one.
+        ready = Signal()
+        m.d.sync += ready.eq(self.loaded & ~self.unload & ~self.loading)
         with m.FSM() as fsm:
             m.d.comb += [
                 self.receiving.eq(fsm.ongoing("RECEIVE")),
@@ -138,7 +140,7 @@ class ProgramSequencer(wiring.Component):
             ]
             with m.State("IDLE"):
                 m.d.sync += self.layer.eq(0)
-                with m.If(self.loaded & ~self.unload & ~self.loading):
+                with m.If(ready):
                     m.d.comb += fetch.eq(1)
                     m.next = "FETCH"
             with m.State("FETCH"):

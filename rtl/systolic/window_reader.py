@@ -33,8 +33,8 @@ class WindowReader(wiring.Component):
         Begin a layer.
     step : ``In(1)``
         Read a word, and go on to the next; the first one two cycles after ``start`` at the soonest.
-        Without Winograd's transforms, an element of the windows begins four cycles after the one
-        before at the soonest.
+        Without Winograd's transforms, an element of the windows ends four cycles after the one
+        before at the soonest, but for the first one of a last, shorter chunk.
     phase_last : ``Out(1)``
         The word at hand is the last one of a chunk and block of channels.
     last : ``Out(1)``
@@ -90,9 +90,17 @@ class WindowReader(wiring.Component):
         chunk, rest = Signal.like(windows.left), Signal(WINDOWS_WIDTH)
         tap_last, chunk_last, rest_none = Signal(), Signal(), Signal()
         next_window, next_tap, next_block, next_output, next_chunk = (Signal() for _ in range(5))
-        # What outer loops are at is known well before they go on: an element of the windows takes
-        # some cycles, and with Winograd's transforms a block of channels does.
-        m.d.sync += [chunk_last.eq(blocks.last & outputs.last), rest_none.eq(rest == 0)]
+        # The ends of outer loops are found a cycle late, well before they come: an element of the
+        # windows takes some cycles, and so does a block of channels of Winograd's transforms. Only
+        # the windows of a last, short chunk may be over sooner, where it begins.
+        single = Signal()
+        m.d.sync += [
+            rest_none.eq(rest == 0),
+            single.eq((all_blocks == 1) & (all_outputs == 1)),
+            chunk_last.eq(blocks.last & outputs.last),
+        ]
+        with m.If(next_chunk):
+            m.d.sync += chunk_last.eq(single)
         m.d.comb += [
             self.phase_last.eq(windows.last & tap_last),
             self.last.eq(self.phase_last & chunk_last & rest_none),
@@ -143,7 +151,8 @@ class WindowReader(wiring.Component):
             chunk_ends.eq(windows.last & tap_last & chunk_last),
             again.eq(starting | (windows.last & ~(tap_last & chunk_last))),
         ]
-        with m.If(next_window | starting):
+        # The only window of a chunk that has begun in the cycle before stays.
+        with m.If((next_window & ~(next_chunk & windows.last)) | starting):
             m.d.sync += [now.eq(Mux(again, first, then))
                          for now, first, then in zip(position, begin, after, strict=True)]
             m.d.sync += windows.step()
@@ -159,10 +168,22 @@ class WindowReader(wiring.Component):
         tap_row, tap_column = Signal(16), Signal(16)
         tap_addr, tap_row_addr = Signal(addr_width), Signal(addr_width)
         tap_row_step = bits(descriptor, Field.TAP_ROW_STEP, addr_width)
-        one_column, one_tap = Signal(), Signal()
-        m.d.sync += [one_column.eq(kernel_columns == 1),
-                     one_tap.eq((kernel_columns == 1) & (kernel_rows == 1))]
-        first_tap = [tap_last.eq(one_tap), tap_row.eq(0), tap_column.eq(0),
+        one_tap, plain_tap_last = Signal(), Signal()
+        m.d.sync += [
+            one_tap.eq((kernel_columns == 1) & (kernel_rows == 1)),
+            plain_tap_last.eq(tap_columns.last & tap_rows.last),
+        ]
+        with m.If(next_tap & plain_tap_last):
+            m.d.sync += plain_tap_last.eq(one_tap)
+        m.d.comb += tap_last.eq(plain_tap_last)
+        if config.winograd:
+            elements = Countdown(bits_for(config.transform.n ** 2), "elements")
+            with m.If(next_tap):
+                m.d.sync += elements.step()
+            with m.If(starting | (next_tap & elements.last)):
+                m.d.sync += elements.load(config.transform.n ** 2)
+            m.d.comb += tap_last.eq(Mux(winograd, elements.last, plain_tap_last))
+        first_tap = [tap_row.eq(0), tap_column.eq(0),
                      tap_addr.eq(0), tap_row_addr.eq(0), *tap_columns.load(kernel_columns),
                      *tap_rows.load(kernel_rows)]
         with m.If(next_tap):
@@ -170,7 +191,6 @@ class WindowReader(wiring.Component):
                 m.d.sync += first_tap
             with m.Elif(tap_columns.last):
                 m.d.sync += [
-                    tap_last.eq(one_column & (tap_rows.left == 2)),
                     tap_row.eq(tap_row + row_dilation),
                     tap_column.eq(0),
                     tap_addr.eq(tap_row_addr + tap_row_step),
@@ -180,7 +200,6 @@ class WindowReader(wiring.Component):
                 ]
             with m.Else():
                 m.d.sync += [
-                    tap_last.eq((tap_columns.left == 2) & tap_rows.last),
                     tap_column.eq(tap_column + column_dilation),
                     tap_addr.eq(tap_addr + bits(descriptor, Field.TAP_COLUMN_STEP, addr_width)),
                     *tap_columns.step(),
@@ -204,11 +223,14 @@ class WindowReader(wiring.Component):
         source = bits(descriptor, Field.SOURCE, addr_width)
         first = (start_row, start_column, source, source, all_row_windows, one_window)
         with m.If(self.start):
-            m.d.sync += first_tap
             m.d.sync += [now.eq(value) for now, value in zip(begin, first, strict=True)]
             m.d.sync += [
                 chunk.eq(chunk_limit),
                 rest.eq(bits(descriptor, Field.WINDOWS, WINDOWS_WIDTH) - chunk_limit),
+            ]
+        with m.If(starting):
+            m.d.sync += first_tap
+            m.d.sync += [
                 block.eq(0),
                 share.eq(0),
                 *blocks.load(all_blocks),

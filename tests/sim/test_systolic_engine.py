@@ -126,6 +126,23 @@ def test_winograd(name: str, weight: int | None) -> None:
     check(compiled, x, built(config))
 
 
+def test_short_last_chunks() -> None:
+    """A last chunk of one to four windows follows longer ones without a gap."""
+    config = POOL["odd"]
+    rng = np.random.default_rng(0)
+    source = Tensor("input", (1, 50, 24), 1.0, -3)
+    two = Window((1, 2), padding=((0, 0), (0, 1)))
+    cases = [(Window((1, 1)), 5, 1), (Window((1, 1)), 6, 1), (two, 5, 1), (two, 6, 1),
+             (Window((1, 14)), 6, 2), (Window((1, 20)), 6, 3), (Window((1, 1), (1, 2)), 6, 4)]
+    operators = [convolution(f"conv_{number}", source, channels, window, rng)
+                 for number, (window, channels, _) in enumerate(cases)]
+    graph = QuantizedGraph("short", source, operators[-1].output, tuple(operators))
+    compiled = compile_graph(graph, config)
+    works = [layer.work for layer in compiled.layers if not isinstance(layer.work, AddWork)]
+    assert [work.chunks[-2:] for work in works] == [[7, last] for *_, last in cases]
+    check(compiled, random_inputs(compiled, 1, rng), built(config))
+
+
 @needs_icarus
 def test_operators_in_icarus() -> None:
     """Icarus has four-state logic, so that nothing may depend on what reset leaves undefined.
