@@ -62,7 +62,7 @@ class Trace:
 
 async def send(ctx: Any, dut: ImageLoader, images: list[Words], *, rng: Random | None = None,
                stall: float = 0.0, cut: int | None = None) -> Trace:
-    """Send images, each ended by ``last``, and wait for two cycles; ``cut`` ends it early."""
+    """Send images, each ended by ``last``, and wait for four cycles; ``cut`` ends it early."""
     rng = rng or Random(0)
     trace = Trace()
     beats = [(word, number == len(image) - 1) for image in images
@@ -70,7 +70,7 @@ async def send(ctx: Any, dut: ImageLoader, images: list[Words], *, rng: Random |
     cycle = 0
     valid = False
     after = 0
-    while after < 2:
+    while after < 4:
         sent = len(trace.accepted)
         valid = sent < len(beats) and (valid or rng.random() >= stall)
         enable = rng.random() >= stall
@@ -83,7 +83,7 @@ async def send(ctx: Any, dut: ImageLoader, images: list[Words], *, rng: Random |
         *_, ready, busy, written, target, unit, addr, value, error = await ctx.tick().sample(
             dut.i.ready, dut.busy, dut.valid, dut.target, dut.unit, dut.addr, dut.data, dut.error)
         assert ready == enable
-        assert busy == (sent > 0 and not beats[sent - 1][1])
+        assert busy == (sent > 0 and (not beats[sent - 1][1] or trace.accepted[-1] == cycle - 1))
         if written:
             trace.writes.append((target, unit, addr, value))
             trace.write_cycles.append(cycle)
@@ -140,7 +140,7 @@ def test_latency(simulate: Callable[..., None]) -> None:
     async def bench(ctx: Any) -> None:
         trace = await send(ctx, dut, [GOOD_WORDS])
         assert trace.accepted == list(range(11))
-        assert trace.write_cycles == [4, 5, 6, 7, 11]
+        assert trace.write_cycles == [5, 6, 7, 8, 12]
 
     simulate(dut, bench)
 
@@ -175,7 +175,8 @@ def check_refused(simulate: Callable[..., None], images: list[Words], error: Err
             trace = await send(ctx, dut, [GOOD_WORDS, bad, GOOD_WORDS], stall=0.4 * (number % 2))
             assert trace.writes == [*GOOD_WRITES, *(writes or []), *GOOD_WRITES]
             cycle = trace.accepted[len(GOOD_WORDS) + at]
-            assert trace.errors == [(cycle + 1, error)]
+            latency = 3 if error == ErrorCode.IMAGE_ADDRESS else 2
+            assert trace.errors == [(cycle + latency, error)]
 
     simulate(dut, bench)
 
@@ -227,8 +228,8 @@ def test_errors_in_consecutive_images(simulate: Callable[..., None]) -> None:
 
     async def bench(ctx: Any) -> None:
         trace = await send(ctx, dut, images)
-        assert trace.errors == [(1, ErrorCode.IMAGE_TARGET), (2, ErrorCode.IMAGE_LENGTH),
-                                (3, ErrorCode.IMAGE_TARGET), (8, ErrorCode.IMAGE_LENGTH)]
+        assert trace.errors == [(2, ErrorCode.IMAGE_TARGET), (3, ErrorCode.IMAGE_LENGTH),
+                                (4, ErrorCode.IMAGE_TARGET), (9, ErrorCode.IMAGE_LENGTH)]
         assert trace.writes == [(0, 0, 0, 1), (0, 0, 1, 2)]
 
     simulate(dut, bench)
