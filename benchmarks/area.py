@@ -124,6 +124,10 @@ def _pack(family: Family, plan: build.Plan, folder: Path) -> dict[str, int]:
         # Packing is no stage of a build: the program is found as there, and the rest is not.
         program = build._find(command[0])
         arguments = [argument for argument in command[1:] if argument != "--quiet"]
+        if "--textcfg" in arguments:
+            # Of what is not placed there is nothing to write.
+            place = arguments.index("--textcfg")
+            del arguments[place:place + 2]
         subprocess.run(["nice", program, *arguments, *options], cwd=folder, check=True,
                        capture_output=True)
     log = (folder / "top.tim").read_text()
@@ -137,7 +141,7 @@ def _pack(family: Family, plan: build.Plan, folder: Path) -> dict[str, int]:
 
 
 def fit() -> None:
-    """Fit the weights to the records; a family without any gets those of the ECP5."""
+    """Fit the weights to the records; a family without any has the guesses."""
     records = json.loads(_RECORDS.read_text())
     lines: list[str] = []
     for engine, families in _GUESSES.items():
@@ -151,7 +155,7 @@ def fit() -> None:
             for kind, guess in guesses.items():
                 x = np.array([terms(_config(record), family) for record in own])
                 y = np.array([record[kind] for record in own], float)
-                best = _fit(x, y, np.array(guess)) if own else weights["ecp5"][kind]
+                best = _fit(x, y, np.array(guess)) if own else guess
                 weights[family][kind] = [round(float(value), 2) for value in best]
                 numbers = ", ".join(f"{value:g}" for value in weights[family][kind])
                 lines.append(f'            "{kind}": ({numbers}),\n')
