@@ -4,10 +4,10 @@ The engine is described by recurrences over the columns that are broadcast, not 
 cycles. For column j of a column group, where the PEs p of the group work side by side::
 
     take[j]     = max(take[j-1] + 1 + (words without a nonzero in between),
-                      fire[j - PREFETCH_DEPTH] + 1)
+                      fire[j - PREFETCH_DEPTH] + FIRE_TO_TAKE)
     fire[j]     = max(fire[j-1] + 1, take[j] + TAKE_TO_FIRE,
-                      start[i, p] + 1 of the PEs that queue it, where column i is
-                      queue_depth + FETCH_COLUMNS places before j in PE p)
+                      start[i, p] + START_TO_FIRE of the PEs that queue it, where column i
+                      is queue_depth + FETCH_COLUMNS places before j in PE p)
     start[j, p] = max(end[j', p], fire[j] + FIRE_TO_START), where j' is the one before in PE p
     end[j, p]   = start[j, p] + (cycles to decode column j in PE p)
 
@@ -28,22 +28,27 @@ from eieio.model.sparse.mapping import CompiledNetwork
 __all__ = ["LayerTiming", "LayerWork", "NetworkTimer", "simulate_layer"]
 
 #: Columns that a group looks up ahead of the queues.
-PREFETCH_DEPTH = 8
+PREFETCH_DEPTH = 10
 #: Columns that a PE holds beside those in its queue, while their entries are fetched.
-FETCH_COLUMNS = 6
+FETCH_COLUMNS = 8
 #: Cycle of the first take, counted from the one before the layer's descriptor is read: descriptor,
-#: start, two reads of the activation buffer, and the word itself.
-FIRST_TAKE = 5
-#: From taking an activation to firing its column: three stages of address, block RAM, its output
-#: register, and the queue of prefetched columns.
-TAKE_TO_FIRE = 6
-#: From firing a column to decoding its first entry: activation queue, fetch, block RAM, its output
-#: register, and the queue of pairs.
-FIRE_TO_START = 5
+#: start, activation buffer, its output register, and the word itself.
+FIRST_TAKE = 6
+#: From taking an activation to firing its column: which one it was, three stages of address, block
+#: RAM, its output register, admission by the PEs, and that they are all ready.
+TAKE_TO_FIRE = 8
+#: From firing a column to decoding its first entry: a register, activation queue, fetch, block RAM,
+#: its output register, and the queue of pairs.
+FIRE_TO_START = 6
+#: From firing a column to taking another one by its credit.
+FIRE_TO_TAKE = 2
+#: From the start of a column, which frees its place, to firing one that takes it: admission, and
+#: that the PE is ready.
+START_TO_FIRE = 2
 #: From the cycle behind the last decode to that in which a PE can call itself idle.
 END_TO_IDLE = 2
 #: From there to the first read of an accumulator.
-IDLE_TO_DRAIN = 4
+IDLE_TO_DRAIN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,18 +226,18 @@ def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: i
     fire = 0
     blocked = 0
     for j in range(count):
-        take = max(take + 1 + empty_words[j], fires[j % PREFETCH_DEPTH] + 1)
+        take = max(take + 1 + empty_words[j], fires[j % PREFETCH_DEPTH] + FIRE_TO_TAKE)
         unblocked = max(fire + 1, take + TAKE_TO_FIRE)
         oldest = start[place, everyone]
         if all_queued[j]:
-            fire = max(unblocked, int(oldest.max()) + 1)
+            fire = max(unblocked, int(oldest.max()) + START_TO_FIRE)
             begin = np.maximum(end, fire + FIRE_TO_START)
             start[place, everyone] = begin
             end = begin + decode[j]
             place += 1
         else:
             mask = queued[j]
-            fire = max(unblocked, int(oldest.max(where=mask, initial=-1)) + 1)
+            fire = max(unblocked, int(oldest.max(where=mask, initial=0)) + START_TO_FIRE)
             begin = np.maximum(end, fire + FIRE_TO_START)
             start[place, everyone] = np.where(mask, begin, oldest)
             end = np.where(mask, begin + decode[j], end)
@@ -242,8 +247,8 @@ def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: i
         fires[j % PREFETCH_DEPTH] = fire
     scanned = take + 1 + words - 1 - int(word[-1])
     decoded = int(end.max())
-    # The broadcast is idle a cycle after its last fire.
-    finished = max(decoded + END_TO_IDLE, scanned, fire + 1) + IDLE_TO_DRAIN
+    # The broadcast is idle two cycles after its last fire.
+    finished = max(decoded + END_TO_IDLE, scanned, fire + 2) + IDLE_TO_DRAIN
     return finished, decoded, blocked
 
 

@@ -1,21 +1,26 @@
 """Activation bank: both activation buffers of some lanes, and the search for nonzeros."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["ActivationBank"]
+
+#: Lanes among which the first nonzero is found in one cycle.
+_SECTION = 4
 
 
 class ActivationBank(wiring.Component):
     """Holds the source and destination activations of every ``column_groups``-th lane.
 
-    A bank keeps one word in a register, the current word, and shows the first nonzero activation
-    that has not been taken yet. Words are stepped through in rising order from word 0. The memory's
-    own output register holds the next word, so that a step can come in every cycle.
+    A bank keeps one word in a register, the current word, and shows whether it holds a nonzero that
+    has not been taken yet, and in the cycle after which one that was. Words are stepped through in
+    rising order from word 0. The memory and its output register hold the next two words, so that a
+    step can come in every cycle. Which activations of a word are 0 is stored beside them.
 
     Parameters
     ----------
@@ -30,21 +35,21 @@ class ActivationBank(wiring.Component):
     Members
     -------
     start : ``In(1)``
-        Return to word 0. The first step after it fetches word 0, the second makes it current.
+        Return to word 0. It is current after the third step.
     step : ``In(1)``
-        Make the fetched word current, with all its nonzeros untaken, and fetch the next.
+        Make the next word current, with all its nonzeros untaken, and fetch another.
     take : ``In(1)``
         Mark the first nonzero as taken.
     read_buffer : ``In(1)``
         The buffer that is read.
     found, several : ``Out(1)``
-        The current word has at least one, at least two, untaken nonzeros.
+        The current word has at least one, at least two, untaken nonzeros. Registers.
     lane, activation : ``Out``
-        Lane in this bank and value of the first untaken nonzero.
+        Lane in this bank and value of what was the first untaken nonzero in the cycle before.
     word : ``Out(unsigned(lanes * activation_width))``
         The whole current word, lane 0 in the lowest bits.
     write_valid, write_buffer, write_addr, write_data : ``In``
-        Write a whole word into a buffer.
+        Write a whole word into a buffer. It takes a cycle more until it is there.
     """
 
     start: Signal
@@ -86,55 +91,85 @@ class ActivationBank(wiring.Component):
         m = Module()
         width = self.config.activation_width
 
-        m.submodules.activations = words = memory.Memory(
-            shape=unsigned(self.lanes * width), depth=2 << self._addr_width, init=[])
-        write = words.write_port()
-        read = words.read_port()
+        words = add_block_ram(m, "activations", platform, width=self.lanes * (width + 1),
+                              depth=2 << self._addr_width)
         addr = Signal(self._addr_width)
+        written = Signal(self.lanes * width, reset_less=True)
+        m.d.sync += [
+            words.write_en.eq(self.write_valid),
+            words.write_addr.eq(Cat(self.write_addr, self.write_buffer)),
+            written.eq(self.write_data),
+        ]
         m.d.comb += [
-            write.en.eq(self.write_valid),
-            write.addr.eq(Cat(self.write_addr, self.write_buffer)),
-            write.data.eq(self.write_data),
-            read.en.eq(self.step),
-            read.addr.eq(Cat(addr, self.read_buffer)),
+            words.write_data.eq(Cat(written, *(
+                written.word_select(lane, width).any() for lane in range(self.lanes)))),
+            words.read_en.eq(self.step),
+            words.read_addr.eq(Cat(addr, self.read_buffer)),
         ]
 
         untaken = Signal(self.lanes)
-        lanes = [self.word.word_select(lane, width) for lane in range(self.lanes)]
-        fetched = [read.data.word_select(lane, width) for lane in range(self.lanes)]
+        nonzero = words.read_data[self.lanes * width:]
         with m.If(self.start):
             m.d.sync += addr.eq(0)
         with m.Elif(self.step):
             m.d.sync += [
                 addr.eq(addr + 1),
-                self.word.eq(read.data),
-                untaken.eq(Cat(lane.any() for lane in fetched)),
+                self.word.eq(words.read_data),
+                untaken.eq(nonzero),
+                self.found.eq(nonzero.any()),
+                self.several.eq(_at_least(2, nonzero)),
             ]
         with m.Elif(self.take):
-            m.d.sync += untaken.eq(untaken & (untaken - 1))
+            m.d.sync += [
+                untaken.eq(untaken & (untaken - 1)),
+                self.found.eq(self.several),
+                self.several.eq(_at_least(3, untaken)),
+            ]
 
-        found, several, lane, activation = _first(list(zip(untaken, lanes, strict=True)))
+        # The first of every few lanes in one cycle, the first of those in the next.
+        candidates = []
+        lane_bits = ceil_log2(min(_SECTION, self.lanes))
+        for start in range(0, self.lanes, _SECTION):
+            first = _first([(untaken[lane], self.word.word_select(lane, width))
+                            for lane in range(start, min(start + _SECTION, self.lanes))])
+            found, lane, activation = (
+                Signal(bits, name=f"section_{start}_{name}") for bits, name
+                in ((1, "found"), (lane_bits, "lane"), (width, "activation")))
+            m.d.sync += [signal.eq(value) for signal, value
+                         in zip((found, lane, activation), first, strict=True)]
+            candidates.append((found, Cat(lane, activation)))
+        _, section, chosen = _first(candidates)
         m.d.comb += [
-            self.found.eq(found),
-            self.several.eq(several),
-            self.lane.eq(lane),
-            self.activation.eq(activation),
+            self.lane.eq(Cat(chosen[:lane_bits], section)),
+            self.activation.eq(chosen[lane_bits:]),
         ]
         return m
 
 
-def _first(lanes: list[tuple[Value, Value]]) -> tuple[Value, Value, Value, Value]:
-    """Leading-nonzero detection as a binary tree: (found, several, lane, activation)."""
+def _first(lanes: list[tuple[Value, Value]]) -> tuple[Value, Value, Value]:
+    """Leading-nonzero detection as a binary tree: whether there is one, which, and its value."""
     if len(lanes) == 1:
-        (found, activation), = lanes
-        return found, Const(0), Const(0, 0), activation
-    # A full lower half keeps the upper bit of the lane equal to the choice made here.
+        (found, value), = lanes
+        return found, Const(0, 0), value
+    # A full lower half keeps the upper bit of the number equal to the choice made here.
     half = 1 << (ceil_log2(len(lanes)) - 1)
-    low_found, low_several, low_lane, low = _first(lanes[:half])
-    high_found, high_several, high_lane, high = _first(lanes[half:])
+    low_found, low_number, low = _first(lanes[:half])
+    high_found, high_number, high = _first(lanes[half:])
     return (
         low_found | high_found,
-        low_several | high_several | (low_found & high_found),
-        Cat(Mux(low_found, low_lane, high_lane)[:ceil_log2(half)], ~low_found),
+        Cat(Mux(low_found, low_number, high_number)[:ceil_log2(half)], ~low_found),
         Mux(low_found, low, high),
     )
+
+
+def _at_least(count: int, bits: Value) -> Value:
+    """Whether at least ``count`` of some bits are 1, as a binary tree."""
+    if count == 0:
+        return Const(1)
+    if count > len(bits):
+        return Const(0)
+    if len(bits) == 1:
+        return bits
+    low, high = bits[:len(bits) // 2], bits[len(bits) // 2:]
+    return Cat(_at_least(of_low, low) & _at_least(count - of_low, high)
+               for of_low in range(count + 1)).any()

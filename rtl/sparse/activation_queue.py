@@ -10,16 +10,17 @@ from eieio.model.sparse.config import SparseConfig
 __all__ = ["FETCH_COLUMNS", "ActivationQueue"]
 
 #: Columns that a PE holds beside those in its queue: their entries are on the way from the block
-#: RAM to decode. It covers the 6 cycles from starting a column to starting the one that takes the
+#: RAM to decode. It covers the 8 cycles from starting a column to starting the one that takes the
 #: freed place, so that a PE decodes a column a cycle.
-FETCH_COLUMNS = 6
+FETCH_COLUMNS = 8
 
 
 class ActivationQueue(wiring.Component):
     """A queue with two readers: entry fetch runs ahead of entry decode.
 
-    It has ``queue_depth + FETCH_COLUMNS`` places. One is occupied from the push until decode starts
-    the column, however early fetch has been. A push shows at the readers in the next cycle.
+    It has ``queue_depth + FETCH_COLUMNS`` places. One is occupied from its reservation, before the
+    push, until decode starts the column, however early fetch has been. A push shows at the readers
+    in the next cycle.
 
     Parameters
     ----------
@@ -28,10 +29,14 @@ class ActivationQueue(wiring.Component):
 
     Members
     -------
+    reserve : ``In(1)``
+        Occupy a place. Allowed while ``room``.
     push : ``In(1)``
-        Append a column. Allowed while ``room``.
-    push_start, push_count, push_activation : ``In``
-        The column's first entry, its number of entries, and the activation that it meets.
+        Append a column, in a place that was reserved in an earlier cycle.
+    push_start, push_count : ``In``
+        The column's first entry, and its number of entries.
+    push_activation : ``In(signed(activation_width))``
+        In the cycle after ``push``: the activation that the column meets.
     room : ``Out(1)``
         The queue has a free place. A place freed in this cycle counts in the next.
     fetch_valid, fetch_start, fetch_count : ``Out``
@@ -39,13 +44,14 @@ class ActivationQueue(wiring.Component):
     fetch_pop : ``In(1)``
         Fetch takes it. Allowed while ``fetch_valid``.
     decode_activation : ``Out(signed(activation_width))``
-        Activation of the oldest column that decode has not popped.
+        Activation of the oldest column that decode has not popped, from 2 cycles after its push on.
     decode_pop : ``In(1)``
         Decode starts it. Allowed after fetch has popped it.
     occupied : ``Out(1)``
-        Decode has not started every column.
+        Decode has not started every column for which a place was reserved.
     """
 
+    reserve: Signal
     push: Signal
     push_start: Signal
     push_count: Signal
@@ -63,6 +69,7 @@ class ActivationQueue(wiring.Component):
         self.config = config
         self._entry_width = ceil_log2(config.entry_depth + 1)
         super().__init__({
+            "reserve": In(1),
             "push": In(1),
             "push_start": In(unsigned(self._entry_width)),
             "push_count": In(unsigned(self._entry_width)),
@@ -98,13 +105,13 @@ class ActivationQueue(wiring.Component):
             column_write.data[width:].eq(self.push_count),
             self.fetch_start.eq(column_read.data[:width]),
             self.fetch_count.eq(column_read.data[width:]),
-            activation_write.en.eq(self.push),
-            activation_write.addr.eq(column_write.addr),
             activation_write.data.eq(self.push_activation),
             self.decode_activation.eq(activation_read.data),
         ]
         m.d.sync += [
             column_write.addr.eq(column_write.addr + self.push),
+            activation_write.en.eq(self.push),
+            activation_write.addr.eq(column_write.addr),
             column_read.addr.eq(column_read.addr + self.fetch_pop),
             activation_read.addr.eq(activation_read.addr + self.decode_pop),
         ]
@@ -114,7 +121,7 @@ class ActivationQueue(wiring.Component):
         full = Signal()
         unfetched = Signal(range(depth + 1))
         m.d.comb += [
-            next_occupancy.eq(occupancy + self.push - self.decode_pop),
+            next_occupancy.eq(occupancy + self.reserve - self.decode_pop),
             self.fetch_valid.eq(unfetched != 0),
             self.room.eq(~full),
             self.occupied.eq(occupancy != 0),

@@ -1,6 +1,6 @@
 """Broadcast: turns the nonzero activations of one column group into columns for its PEs."""
 
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -18,8 +18,8 @@ class Broadcast(wiring.Component):
     fired, that is pushed into the queues, once every PE of the group either has room for it or
     finds it empty.
 
-    The first column is taken at the earliest 3 cycles after ``start``; a column can be fired 6
-    cycles after it was taken.
+    The first column is taken at the earliest 4 cycles after ``start``; the PEs are ready for it 8
+    cycles after it was taken, see it fired in the next cycle, and its activation in the one after.
 
     Parameters
     ----------
@@ -37,21 +37,21 @@ class Broadcast(wiring.Component):
         A layer has begun, and not all its columns have been fired.
     found, several, offset, activation : ``In``
         What the current word of source activations still holds: at least one nonzero, at least
-        two, and the first one's column (counted from the word's first column of this group) and
-        value.
+        two, and, in the cycle after, the first one's column (counted from the word's first column
+        of this group) and value.
     take, step : ``Out(1)``
         To the activation banks.
     column_valid, column_even_addr, column_odd_addr, column_odd : ``Out``
         Pointers to look up: the even bank's address, the odd bank's, and whether the column's
         start is in the odd bank.
-    ready : ``In(1)``
-        Every PE of the group can take the column at the head of its prefetched ones.
-    waiting : ``Out(1)``
-        There is such a column.
+    ready, more_ready : ``In(1)``
+        Every PE of the group has admitted the first of its prefetched columns, or the first two.
     fire : ``Out(1)``
-        It is fired; ``waiting & ready``.
+        It is fired: in the cycle before they were ready. A register.
     fire_activation : ``Out(signed(activation_width))``
-        Its activation.
+        Activation of the column that was fired in the cycle before. A register.
+    blocked : ``Out(1)``
+        Two cycles ago a column had been looked up, and could not be fired. A register.
     """
 
     start: Signal
@@ -70,9 +70,10 @@ class Broadcast(wiring.Component):
     column_odd_addr: Signal
     column_odd: Signal
     ready: Signal
-    waiting: Signal
+    more_ready: Signal
     fire: Signal
     fire_activation: Signal
+    blocked: Signal
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
@@ -97,9 +98,10 @@ class Broadcast(wiring.Component):
             "column_odd_addr": Out(unsigned(self._bank_addr_width)),
             "column_odd": Out(1),
             "ready": In(1),
-            "waiting": Out(1),
+            "more_ready": In(1),
             "fire": Out(1),
             "fire_activation": Out(signed(width)),
+            "blocked": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -107,83 +109,89 @@ class Broadcast(wiring.Component):
         width = self.config.activation_width
 
         # Words: fetched in rising order; each becomes current when the one before is used up.
-        priming = Signal()
+        priming = Signal(2)
         loading = Signal()  # The first word has been fetched.
         left = Signal(self._word_width)
+        none_left = Signal()
         current = Signal()
         base = Signal.like(self.pointer_base)
         next_base = Signal.like(base)
         used_up = Signal()
-        m.d.sync += priming.eq(self.start)
+        m.d.sync += priming.eq(Cat(self.start, priming))
         with m.If(self.start):
             m.d.sync += [
                 left.eq(self.words),
+                none_left.eq(self.words == 0),
                 next_base.eq(self.pointer_base),
                 loading.eq(0),
                 current.eq(0),
             ]
-        with m.Elif(priming):
+        with m.Elif(priming[1]):
             m.d.sync += loading.eq(1)
         with m.Elif(loading & used_up):
-            m.d.sync += [current.eq(left != 0), loading.eq(left != 0)]
-            with m.If(left != 0):
-                m.d.sync += [
-                    left.eq(left - 1),
-                    base.eq(next_base),
-                    next_base.eq(next_base + self.word_columns),
-                ]
-        m.d.comb += [
-            used_up.eq(~current | ~self.found | (self.take & ~self.several)),
-            self.step.eq(priming | (loading & used_up)),
-        ]
+            m.d.sync += [
+                current.eq(~none_left),
+                loading.eq(~none_left),
+                left.eq(left - 1),
+                none_left.eq(left == 1),
+                base.eq(next_base),
+                next_base.eq(next_base + self.word_columns),
+            ]
 
         # Credits: columns taken and not yet fired never exceed what the PEs can hold.
-        taken = Signal(range(PREFETCH_DEPTH + 1))
-        m.d.comb += self.take.eq(current & self.found & (taken != PREFETCH_DEPTH))
-        m.d.sync += taken.eq(taken + self.take - self.fire)
+        taken, next_taken = (Signal(range(PREFETCH_DEPTH + 1)) for _ in range(2))
+        credit = Signal(init=1)
+        m.d.comb += [
+            self.take.eq(current & self.found & credit),
+            used_up.eq(~current | ~self.found | (credit & ~self.several)),
+            self.step.eq(priming.any() | (loading & used_up)),
+            next_taken.eq(taken + self.take - self.fire),
+        ]
+        m.d.sync += [taken.eq(next_taken), credit.eq(next_taken != PREFETCH_DEPTH)]
 
         # Column address, in three stages, one adder each.
-        stages = [Signal(signed(width), name=f"activation_{i}") for i in range(5)]
-        valids = [Signal(name=f"valid_{i}") for i in range(5)]
-        m.d.sync += [valids[0].eq(self.take), stages[0].eq(self.activation)]
-        for i in range(1, 5):
-            m.d.sync += [valids[i].eq(valids[i - 1]), stages[i].eq(stages[i - 1])]
+        took = Signal(8)  # in the cycles before
         offset = Signal.like(self.offset)
-        taken_base = Signal.like(base)
+        offset_base, taken_base = Signal.like(base), Signal.like(base)
         index = Signal.like(base)
         m.d.sync += [
+            took.eq(Cat(self.take, took)),
+            offset_base.eq(base),
             offset.eq(self.offset),
-            taken_base.eq(base),
+            taken_base.eq(offset_base),
             index.eq(taken_base + offset),
             self.column_even_addr.eq((index + 1) >> 1),
             self.column_odd_addr.eq(index >> 1),
             self.column_odd.eq(index[0]),
         ]
-        m.d.comb += self.column_valid.eq(valids[2])
+        m.d.comb += self.column_valid.eq(took[3])
 
         # The activation waits here while the pointers wait, in the same order, in the PEs.
         m.submodules.waiting_activations = queue = memory.Memory(
-            shape=signed(width), depth=PREFETCH_DEPTH, init=[])
+            shape=signed(width), depth=1 << ceil_log2(PREFETCH_DEPTH), init=[])
         write = queue.write_port()
         read = queue.read_port(domain="comb")
         m.d.comb += [
-            write.en.eq(valids[4]),
-            write.data.eq(stages[4]),
-            self.fire_activation.eq(read.data),
+            write.en.eq(took[0]),
+            write.data.eq(self.activation),
         ]
         m.d.sync += [
-            write.addr.eq(write.addr + valids[4]),
+            write.addr.eq(write.addr + took[0]),
             read.addr.eq(read.addr + self.fire),
+            self.fire_activation.eq(read.data),
         ]
-        arrived = Signal(range(PREFETCH_DEPTH + 1))
-        m.d.sync += arrived.eq(arrived + valids[4] - self.fire)
-        m.d.comb += [
-            self.waiting.eq(arrived != 0),
-            self.fire.eq(self.waiting & self.ready),
+
+        # The PEs have not seen yet what is fired in this cycle. Without a descriptor `ready` would
+        # be undefined in a four-state simulation, and so would all that follows.
+        m.d.sync += self.fire.eq(self.busy & Mux(self.fire, self.more_ready, self.ready))
+        waiting = Signal(range(PREFETCH_DEPTH + 1))  # in the cycle before
+        m.d.sync += [
+            waiting.eq(waiting + took[7] - self.fire),
+            self.blocked.eq((waiting != 0) & ~self.fire),
         ]
 
         with m.If(self.start):
             m.d.sync += self.busy.eq(1)
-        with m.Elif(~(priming | loading | current) & (taken == 0)):
+        with m.Elif(~(priming.any() | loading | current) & (taken == 0)):
             m.d.sync += self.busy.eq(0)
         return m

@@ -1,6 +1,6 @@
 """Sparse engine: runs the layers of a compressed network back to back."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -20,6 +20,9 @@ from eieio.rtl.sparse.sequencer import Sequencer
 from eieio.rtl.sparse.stream_adapter import InputPacker, OutputUnpacker, beat_signature
 
 __all__ = ["SparseEngine", "engine_signature"]
+
+#: PEs that are loaded from one register.
+_LOAD_PES = 4
 
 
 def engine_signature(config: SparseConfig) -> wiring.Signature:
@@ -147,56 +150,70 @@ class SparseEngine(wiring.Component):
         # Between two vectors or images, an image that waits goes first.
         receiving = Signal()
         image_first = Signal()
-        loading = Signal(4)  # A new image needs some cycles until its descriptors can be read.
-        m.d.sync += loading.eq(Cat(loader.busy | loader.valid, loading))
-        with m.If(~(packer.busy | loader.busy | (self.i.valid & self.i.ready)
+        # A new image needs some cycles until it has arrived everywhere, and its descriptors can be
+        # read.
+        loading = Signal(6 + -(-config.pes // _LOAD_PES))
+        m.d.sync += loading.eq(Cat(loader.begun | loader.busy | loader.valid, loading))
+        with m.If(~(packer.busy | loader.begun | loader.busy | (self.i.valid & self.i.ready)
                     | (self.image.valid & self.image.ready))):
             m.d.sync += image_first.eq(self.image.valid)
-        m.d.comb += [
+        usable = Signal()
+        m.d.sync += [
             receiving.eq(sequencer.free & ~waiting & ~packer.done),
+            usable.eq(sequencer.loaded & ~loading.any()),
+        ]
+        m.d.comb += [
             loader.enable.eq(receiving & image_first),
-            packer.enable.eq(receiving & ~image_first & ~loading.any() & sequencer.loaded),
+            packer.enable.eq(receiving & ~image_first & usable),
             packer.beats.eq(sequencer.input_beats),
             sequencer.begin.eq(waiting & self.run),
-            unpacker.start.eq(sequencer.done),
             unpacker.beats.eq(sequencer.output_beats),
-            sequencer.sent.eq(~unpacker.busy),
+            sequencer.sent.eq(~(unpacker.start | unpacker.busy)),
             self.busy.eq(~sequencer.free),
             self.cycles.eq(sequencer.cycles),
-            self.loaded.eq(sequencer.loaded & ~loading.any()),
+            self.loaded.eq(usable),
         ]
 
-        # Loading.
-        def loads(target: Target, unit: int = 0) -> Value:
-            return loader.valid & (loader.target == target) & (loader.unit == unit)
+        m.d.sync += unpacker.start.eq(sequencer.done)
 
-        load_addr = Signal(32)
-        load_data = Signal(32)
-        m.d.sync += [load_addr.eq(loader.addr), load_data.eq(loader.data)]
-        for number, (pe, lane) in enumerate(zip(pes, lanes, strict=True)):
-            m.d.comb += [
-                pe.load_addr.eq(load_addr),
-                pe.load_data.eq(load_data),
-                lane.load_addr.eq(load_addr),
-                lane.load_data.eq(load_data),
-            ]
-            m.d.sync += [
-                pe.load_entries.eq(loads(Target.ENTRIES, number)),
-                pe.load_pointers.eq(loads(Target.POINTERS, number)),
-                pe.load_codebook.eq(loads(Target.CODEBOOK)),
-                lane.load_valid.eq(loads(Target.BIASES, number)),
-            ]
-        m.d.comb += [
-            sequencer.load_descriptor.eq(loads(Target.DESCRIPTORS)),
-            sequencer.load_layers.eq(loads(Target.LAYERS)),
+        # Loading. From a few PEs to the next few an image goes through registers: a net to all of
+        # them would be the longest of the engine.
+        load = data.View(_load_layout(config), Cat(
+            loader.valid, loader.target, loader.unit[:ceil_log2(config.pes)], loader.addr,
+            loader.data))
+        for first in range(0, config.pes, _LOAD_PES):
+            following = Signal(_load_layout(config), name=f"load_{first}")
+            m.d.sync += following.eq(load)
+            for number in range(first, min(first + _LOAD_PES, config.pes)):
+                pe, lane = pes[number], lanes[number]
+                # The loader has seen to it that there is such a unit.
+                mine = load.valid & (load.unit == number)
+                m.d.comb += [
+                    pe.load_addr.eq(following.addr),
+                    pe.load_data.eq(following.data),
+                    lane.load_addr.eq(following.addr),
+                    lane.load_data.eq(following.data),
+                ]
+                m.d.sync += [
+                    pe.load_entries.eq(mine & (load.target == Target.ENTRIES)),
+                    pe.load_pointers.eq(mine & (load.target == Target.POINTERS)),
+                    pe.load_codebook.eq(load.valid & (load.target == Target.CODEBOOK)),
+                    lane.load_valid.eq(mine & (load.target == Target.BIASES)),
+                ]
+            if first == 0:
+                m.d.comb += [
+                    sequencer.load_addr.eq(following.addr),
+                    sequencer.load_data.eq(following.data),
+                ]
+            load = following
+        m.d.sync += [
+            sequencer.load_descriptor.eq(loader.valid & (loader.target == Target.DESCRIPTORS)),
+            sequencer.load_layers.eq(loader.valid & (loader.target == Target.LAYERS)),
             # What is left of the image before, and half of a refused one, must not run.
             sequencer.unload.eq(loader.begun | (loader.error != ErrorCode.NONE)),
-            sequencer.load_addr.eq(loader.addr),
-            sequencer.load_data.eq(loader.data),
         ]
 
         # Broadcast.
-        cluster_ready = [Cat(pe.ready for pe in pes[c::groups]).all() for c in range(groups)]
         m.d.comb += switch.group_bits.eq(sequencer.group_bits)
         for c, (bank, broadcast) in enumerate(zip(banks, broadcasts, strict=True)):
             m.d.comb += [
@@ -208,7 +225,8 @@ class SparseEngine(wiring.Component):
                 switch.bank_several[c].eq(bank.several),
                 switch.bank_lane[c].eq(bank.lane),
                 switch.bank_activation[c].eq(bank.activation),
-                switch.pe_ready[c].eq(cluster_ready[c]),
+                switch.pe_ready[c].eq(Cat(pe.ready for pe in pes[c::groups]).all()),
+                switch.pe_more_ready[c].eq(Cat(pe.more_ready for pe in pes[c::groups]).all()),
                 broadcast.start.eq(sequencer.start & (c < 1 << sequencer.group_bits)),
                 broadcast.words.eq(sequencer.words),
                 broadcast.pointer_base.eq(sequencer.pointer_base),
@@ -220,6 +238,7 @@ class SparseEngine(wiring.Component):
                 switch.take[c].eq(broadcast.take),
                 switch.step[c].eq(broadcast.step),
                 broadcast.ready.eq(switch.ready[c]),
+                broadcast.more_ready.eq(switch.more_ready[c]),
             ]
         for number, pe in enumerate(pes):
             sources = [broadcasts[number % (1 << group_bits)] for group_bits in range(levels + 1)]
@@ -244,15 +263,17 @@ class SparseEngine(wiring.Component):
                         ]
         m.d.comb += sequencer.finished.eq(Cat(pe.idle for pe in pes).all()
                                           & ~Cat(broadcast.busy for broadcast in broadcasts).any())
-        blocked = sum((broadcast.waiting & ~broadcast.ready for broadcast in broadcasts), Const(0))
-        with m.If(sequencer.begin & sequencer.free):
+        begun = Signal()
+        m.d.sync += begun.eq(sequencer.begin & sequencer.free)
+        blocked = sum((broadcast.blocked for broadcast in broadcasts), Const(0))
+        with m.If(begun):
             m.d.sync += self.blocked_cycles.eq(0)
         with m.Else():
             m.d.sync += self.blocked_cycles.eq(self.blocked_cycles + blocked)
 
         m.submodules.products = products = PopulationCount(config.pes)
         m.d.comb += products.i.eq(Cat(pe.multiplies for pe in pes))
-        with m.If(sequencer.begin & sequencer.free):
+        with m.If(begun):
             m.d.sync += self.macs.eq(0)
         with m.Else():
             m.d.sync += self.macs.eq(self.macs + products.o)
@@ -318,3 +339,9 @@ class SparseEngine(wiring.Component):
         with m.Elif(self.error == ErrorCode.NONE):
             m.d.sync += self.error.eq(loader.error | packer.error)
         return m
+
+
+def _load_layout(config: SparseConfig) -> data.StructLayout:
+    """Lay out an element of an image on its way to a memory."""
+    return data.StructLayout({
+        "valid": 1, "target": 4, "unit": ceil_log2(config.pes), "addr": 32, "data": 32})

@@ -73,7 +73,7 @@ class EntryDecode(wiring.Component):
         # The window: the first entry not consumed, and its neighbour. The first may be left over
         # from a pair that is gone; `left_last` then tells whether it ends its column.
         left_over = Signal()
-        left_entry = Signal(layout)
+        left_entry = Signal(layout, reset_less=True)
         left_last = Signal()
         first = Signal(layout)
         second = Signal(layout)
@@ -118,7 +118,7 @@ class EntryDecode(wiring.Component):
 
         within = Signal()
         begins = Signal()
-        activation = Signal.like(self.activation)
+        activation = Signal.like(self.activation, reset_less=True)
         m.d.comb += [
             begins.eq(consume & ~within),
             self.activation_pop.eq(begins),
@@ -127,7 +127,8 @@ class EntryDecode(wiring.Component):
             m.d.sync += within.eq(~ends)
 
         # First stage: which entry it is, and the runs before it.
-        runs = [Signal(self.config.run_width, name=f"run_{i}") for i in range(2)]
+        runs = [Signal(self.config.run_width, name=f"run_{i}", reset_less=True)
+                for i in range(2)]
         absorbed = Signal()
         moved = [Signal(name=f"moved_{i}") for i in range(2)]
         fresh = [Signal(name=f"fresh_{i}") for i in range(2)]
@@ -151,7 +152,7 @@ class EntryDecode(wiring.Component):
 
         # Second stage: how far it is from the last one.
         advance = Signal(self.config.run_width + 2)
-        operand = Signal.like(self.operand)
+        operand = Signal.like(self.operand, reset_less=True)
         m.d.sync += [
             advance.eq(Mux(absorbed, runs[0] + runs[1] + 2, runs[0] + 1)),
             moved[1].eq(moved[0]),

@@ -106,7 +106,6 @@ class EntryFetch(wiring.Component):
         read = Signal()
         last = Signal()
         m.d.comb += [
-            last.eq(left <= 2),
             read.eq(active & (outstanding != PAIR_DEPTH)),
             self.column_pop.eq(self.column_valid & (~active | (read & last))),
         ]
@@ -115,6 +114,7 @@ class EntryFetch(wiring.Component):
                 active.eq(1),
                 odd.eq(self.column_start[0]),
                 left.eq(self.column_count),
+                last.eq(self.column_count <= 2),
                 addrs[0].eq((self.column_start + 1) >> 1),
                 addrs[1].eq(self.column_start >> 1),
             ]
@@ -122,6 +122,7 @@ class EntryFetch(wiring.Component):
             m.d.sync += [
                 active.eq(~last),
                 left.eq(left - 2),
+                last.eq(left <= 4),
                 addrs[0].eq(addrs[0] + 1),
                 addrs[1].eq(addrs[1] + 1),
             ]

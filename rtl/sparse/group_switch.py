@@ -15,7 +15,8 @@ class GroupSwitch(wiring.Component):
 
     Bank c, and every PE whose number is c modulo ``column_groups``, belong to group ``c % G``. A
     group shows the first nonzero of its banks in bit-reversed order of ``c // G``, and is ready
-    when all its PEs are. All paths are combinational.
+    when all its PEs are. All paths are combinational; where the nonzero is and what it is come in
+    the cycle after.
 
     Parameters
     ----------
@@ -27,17 +28,19 @@ class GroupSwitch(wiring.Component):
     group_bits : ``In``
         Base-2 logarithm of G.
     bank_found, bank_several, bank_lane, bank_activation : ``In``, arrays over banks
-        What :class:`eieio.rtl.sparse.activation_bank.ActivationBank` shows.
+        What :class:`eieio.rtl.sparse.activation_bank.ActivationBank` shows: lane and activation
+        of what was first in the cycle before.
     bank_take, bank_step : ``Out``, arrays over banks
         To the banks.
     found, several, offset, activation : ``Out``, arrays over groups
         To :class:`eieio.rtl.sparse.broadcast.Broadcast`; nothing is found in an unused group.
+        Offset and activation are those of what was first in the cycle before.
     take, step : ``In``, arrays over groups
         From the broadcasts.
-    pe_ready : ``In``, array over banks
-        All PEs of a number modulo ``column_groups`` are ready.
-    ready : ``Out``, array over groups
-        All PEs of a group are ready.
+    pe_ready, pe_more_ready : ``In``, arrays over banks
+        All PEs of a number modulo ``column_groups`` are ready, for one column or for two.
+    ready, more_ready : ``Out``, arrays over groups
+        All PEs of a group are.
     """
 
     group_bits: Signal
@@ -54,7 +57,9 @@ class GroupSwitch(wiring.Component):
     take: list[Signal]
     step: list[Signal]
     pe_ready: list[Signal]
+    pe_more_ready: list[Signal]
     ready: list[Signal]
+    more_ready: list[Signal]
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
@@ -76,7 +81,9 @@ class GroupSwitch(wiring.Component):
             "take": In(1).array(groups),
             "step": In(1).array(groups),
             "pe_ready": In(1).array(groups),
+            "pe_more_ready": In(1).array(groups),
             "ready": Out(1).array(groups),
+            "more_ready": Out(1).array(groups),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -84,16 +91,21 @@ class GroupSwitch(wiring.Component):
         groups = self.config.column_groups
         levels = ceil_log2(groups)
 
-        # Level k of the tree has groups >> k nodes. Node n joins the banks that are n modulo the
+        # Level k of a tree has groups >> k nodes. Node n joins the banks that are n modulo the
         # number of nodes; `number` is the bank's quotient, as wide as the level.
-        tree: list[list[tuple[Value, Value, Value, Value, Value]]] = [[
-            (self.bank_found[c], self.bank_several[c], Const(0, 0), self.bank_lane[c],
-             self.bank_activation[c]) for c in range(groups)]]
-        ready: list[list[Value]] = [list(self.pe_ready)]
+        counts = [[(self.bank_found[c], self.bank_several[c]) for c in range(groups)]]
+        shown: list[list[tuple[Value, Value, Value, Value]]] = [[]]
+        for c in range(groups):
+            found = Signal(name=f"found_{c}")
+            m.d.sync += found.eq(self.bank_found[c])
+            shown[0].append((found, Const(0, 0), self.bank_lane[c], self.bank_activation[c]))
+        ready = [list(zip(self.pe_ready, self.pe_more_ready, strict=True))]
         for _ in range(levels):
-            nodes = len(tree[-1]) // 2
-            tree.append([_join(*pair) for pair in zip(tree[-1], tree[-1][nodes:], strict=False)])
-            ready.append([low & high
+            nodes = len(shown[-1]) // 2
+            counts.append([(low[0] | high[0], low[1] | high[1] | (low[0] & high[0]))
+                           for low, high in zip(counts[-1], counts[-1][nodes:], strict=False)])
+            shown.append([_join(*pair) for pair in zip(shown[-1], shown[-1][nodes:], strict=False)])
+            ready.append([(low[0] & high[0], low[1] & high[1])
                           for low, high in zip(ready[-1], ready[-1][nodes:], strict=False)])
 
         for g in range(groups):
@@ -102,14 +114,17 @@ class GroupSwitch(wiring.Component):
                 for level in range(levels + 1):
                     if g >= groups >> level:
                         continue
-                    found, several, number, lane, activation = tree[level][g]
+                    found, several = counts[level][g]
+                    _, number, lane, activation = shown[level][g]
+                    all_ready, all_more_ready = ready[level][g]
                     with m.Case(levels - level):
                         m.d.comb += [
                             self.found[g].eq(found),
                             self.several[g].eq(several),
                             self.offset[g].eq(Cat(number, lane)),
                             self.activation[g].eq(activation),
-                            self.ready[g].eq(ready[level][g]),
+                            self.ready[g].eq(all_ready),
+                            self.more_ready[g].eq(all_more_ready),
                         ]
 
         # Back to the banks: a group takes from the first of its banks that has something left.
@@ -129,13 +144,11 @@ class GroupSwitch(wiring.Component):
         return m
 
 
-def _join(low: tuple[Value, ...], high: tuple[Value, ...]
-          ) -> tuple[Value, Value, Value, Value, Value]:
-    low_found, low_several, low_number, low_lane, low_activation = low
-    high_found, high_several, high_number, high_lane, high_activation = high
+def _join(low: tuple[Value, ...], high: tuple[Value, ...]) -> tuple[Value, Value, Value, Value]:
+    low_found, low_number, low_lane, low_activation = low
+    high_found, high_number, high_lane, high_activation = high
     return (
         low_found | high_found,
-        low_several | high_several | (low_found & high_found),
         Cat(~low_found, Mux(low_found, low_number, high_number)),
         Mux(low_found, low_lane, high_lane),
         Mux(low_found, low_activation, high_activation),

@@ -8,7 +8,7 @@ from amaranth.utils import ceil_log2
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse.accumulate import Accumulate
 from eieio.rtl.sparse.activation_queue import ActivationQueue
-from eieio.rtl.sparse.column_pointers import ColumnPointers
+from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH, ColumnPointers
 from eieio.rtl.sparse.entry_decode import EntryDecode
 from eieio.rtl.sparse.entry_fetch import EntryFetch
 from eieio.rtl.vendor.block_ram import add_block_ram
@@ -22,6 +22,11 @@ class ProcessingElement(wiring.Component):
     Column pointers, activation queue, entry fetch, entry decode, codebook and accumulators, in this
     order. With work in the queue it does one multiply-accumulate a cycle.
 
+    Columns that were looked up are admitted one a cycle, in order, each as soon as it is known to
+    be empty or has a place in the queue; those that are admitted can be fired. So ``ready`` is a
+    register, and ``fire`` may come from one, too: who fires looks at ``more_ready`` in the cycle in
+    which ``fire`` arrives here.
+
     Source: Han et al., ISCA 2016, section IV.
 
     Parameters
@@ -33,10 +38,13 @@ class ProcessingElement(wiring.Component):
     -------
     column_valid, column_even_addr, column_odd_addr, column_odd : ``In``
         Column to look up, see :class:`eieio.rtl.sparse.column_pointers.ColumnPointers`.
-    ready : ``Out(1)``
-        The column at the head of those looked up can be fired.
-    fire, fire_activation : ``In``
-        It is fired, with its activation.
+    ready, more_ready : ``Out(1)``
+        At least one, at least two columns have been admitted and not been fired before this cycle.
+        Registers. The PE sees ``fire`` in the cycle after.
+    fire : ``In(1)``
+        The oldest of them is fired.
+    fire_activation : ``In``
+        Activation of the column that was fired in the cycle before.
     layer : ``In``
         Layer whose codebook is used.
     idle : ``Out(1)``
@@ -60,6 +68,7 @@ class ProcessingElement(wiring.Component):
     column_odd_addr: Signal
     column_odd: Signal
     ready: Signal
+    more_ready: Signal
     fire: Signal
     fire_activation: Signal
     layer: Signal
@@ -83,6 +92,7 @@ class ProcessingElement(wiring.Component):
             "column_odd_addr": In(unsigned(bank_addr_width)),
             "column_odd": In(1),
             "ready": Out(1),
+            "more_ready": Out(1),
             "fire": In(1),
             "fire_activation": In(signed(config.activation_width)),
             "layer": In(unsigned(ceil_log2(config.layer_depth))),
@@ -111,7 +121,20 @@ class ProcessingElement(wiring.Component):
                                  depth=config.layer_depth << config.code_width)
         m.submodules.accumulate = accumulate = Accumulate(config)
 
-        skipped = pointers.empty & config.skip_empty_columns
+        skip = int(config.skip_empty_columns)
+        admit = Signal()
+        admitted, next_admitted = (Signal(range(PREFETCH_DEPTH + 1)) for _ in range(2))
+        m.d.comb += [
+            admit.eq(pointers.next_valid & ((pointers.next_empty & skip) | queue.room)),
+            pointers.admit.eq(admit),
+            queue.reserve.eq(admit & ~(pointers.next_empty & skip)),
+            next_admitted.eq(admitted + admit - self.fire),
+        ]
+        m.d.sync += [
+            admitted.eq(next_admitted),
+            self.ready.eq(next_admitted != 0),
+            self.more_ready.eq(next_admitted > 1),
+        ]
         m.d.comb += [
             pointers.column_valid.eq(self.column_valid),
             pointers.column_even_addr.eq(self.column_even_addr),
@@ -122,8 +145,7 @@ class ProcessingElement(wiring.Component):
             pointers.load_addr.eq(self.load_addr),
             pointers.load_data.eq(self.load_data),
 
-            self.ready.eq(skipped | queue.room),
-            queue.push.eq(self.fire & ~skipped),
+            queue.push.eq(self.fire & ~(pointers.empty & skip)),
             queue.push_start.eq(pointers.start),
             queue.push_count.eq(pointers.count),
             queue.push_activation.eq(self.fire_activation),

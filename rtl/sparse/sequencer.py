@@ -17,7 +17,7 @@ class Sequencer(wiring.Component):
 
     An inference begins in the cycle in which ``begin`` is 1 and the sequencer is free. For each
     layer it spends a cycle on the descriptor and one on ``start``; runs until all broadcasts and
-    PEs have finished; drains the accumulators, a word a cycle from 3 cycles later on; and goes on
+    PEs have finished; drains the accumulators, a word a cycle from 4 cycles later on; and goes on
     when the last word has been written. After reset it clears the accumulators before it is free.
 
     Parameters
@@ -25,7 +25,7 @@ class Sequencer(wiring.Component):
     config : :class:`SparseConfig`
         Configuration of the engine.
     write_latency : :class:`int`
-        Cycles from ``drain_valid`` to the write of the drained word.
+        Cycles from ``drain_valid`` to the write of the drained word, at least 1.
 
     Members
     -------
@@ -52,10 +52,10 @@ class Sequencer(wiring.Component):
     finished : ``In(1)``
         All broadcasts and PEs have finished.
     drain_valid, drain_banks, drain_addr, drain_bias_addr : ``Out``
-        A word to drain: banks and row of the accumulators, address of the biases.
+        A word to drain: banks and row of the accumulators, address of the biases. Registers.
         ``drain_banks`` may be set without ``drain_valid``, to clear.
     first_bank : ``Out``
-        Lowest of ``drain_banks``.
+        Lowest of ``drain_banks``. A register.
     write_valid, write_addr : ``Out``
         A drained word arrives at the activation banks.
     layer_done : ``Out(1)``
@@ -170,7 +170,8 @@ class Sequencer(wiring.Component):
             self.loaded.eq(layers != 0),
         ]
 
-        output_words = Signal(16)
+        output_words, last_but_one = Signal(16), Signal(16)
+        m.d.sync += last_but_one.eq(output_words - 2)
         bias_base = Signal.like(self.drain_bias_addr)
         field = DescriptorField
         m.d.comb += [
@@ -191,7 +192,11 @@ class Sequencer(wiring.Component):
         # Drained words, on their way to the activation banks.
         word = Signal(16)
         drain_last = Signal()
-        pipeline = [(self.drain_valid, word, drain_last)]
+        draining = Signal()
+        m.d.sync += self.drain_valid.eq(draining)
+        drained_word, drained_last = Signal.like(word), Signal()
+        m.d.sync += [drained_word.eq(word), drained_last.eq(drain_last)]
+        pipeline = [(self.drain_valid, drained_word, drained_last)]
         for stage in range(self._write_latency):
             valid = Signal(name=f"drained_{stage}")
             addr = Signal(self.write_addr.shape(), name=f"drained_addr_{stage}")
@@ -207,28 +212,24 @@ class Sequencer(wiring.Component):
         ]
 
         position = Signal(16 + levels)
-        m.d.comb += [
-            position.eq(word << self.group_bits),
+        m.d.comb += position.eq(word << self.group_bits)
+        m.d.sync += [
             self.first_bank.eq(position[:levels]),
+            self.drain_bias_addr.eq(bias_base + word),
+            self.drain_banks.eq(0),
         ]
         clearing = Signal()
         clear_addr = Signal(range(rows))
         with m.If(clearing):
-            m.d.comb += [
+            m.d.sync += [
                 self.drain_banks.eq((1 << groups) - 1),
                 self.drain_addr.eq(clear_addr),
             ]
-        with m.Elif(self.drain_valid):
-            m.d.comb += [
-                self.drain_banks.eq(((1 << (1 << self.group_bits)) - 1) << self.first_bank),
+        with m.Elif(draining):
+            m.d.sync += [
+                self.drain_banks.eq(((1 << (1 << self.group_bits)) - 1) << position[:levels]),
                 self.drain_addr.eq(position[levels:]),
             ]
-        drain_bias_addr = Signal.like(bias_base)
-        m.d.comb += [
-            drain_bias_addr.eq(bias_base + word),
-            self.drain_bias_addr.eq(drain_bias_addr),
-            drain_last.eq(word + 1 >= output_words),
-        ]
 
         running = Signal()
         # The last products are stored 3 cycles after the PEs become idle.
@@ -247,7 +248,7 @@ class Sequencer(wiring.Component):
             with m.State("CLEAR"):
                 m.d.sync += clear_addr.eq(clear_addr + 1)
                 with m.If(clear_addr == rows - 1):
-                    m.next = "FREE"
+                    m.next = "RETURN"
             with m.State("FREE"):
                 m.d.comb += self.free.eq(1)
                 with m.If(self.begin):
@@ -259,15 +260,14 @@ class Sequencer(wiring.Component):
                 m.d.comb += self.start.eq(1)
                 m.next = "RUN"
             with m.State("RUN"):
+                m.d.sync += [word.eq(0), drain_last.eq(output_words <= 1)]
                 with m.If(finished):
-                    m.d.sync += [self.drain_valid.eq(1), word.eq(0)]
                     m.next = "DRAIN"
             with m.State("DRAIN"):
+                m.d.comb += draining.eq(1)
+                m.d.sync += [word.eq(word + 1), drain_last.eq(word == last_but_one)]
                 with m.If(drain_last):
-                    m.d.sync += self.drain_valid.eq(0)
                     m.next = "WRITE"
-                with m.Else():
-                    m.d.sync += word.eq(word + 1)
             with m.State("WRITE"):
                 with m.If(self.layer_done):
                     m.d.sync += self.source.eq(~self.source)

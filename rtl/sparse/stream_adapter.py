@@ -38,11 +38,11 @@ class InputPacker(wiring.Component):
     i : ``In(beat_signature(config))``
         Input vectors, each ended by ``last``.
     enable : ``In(1)``
-        Beats are accepted.
+        Beats are accepted, but for the two cycles behind the last one of a vector.
     beats : ``In``
         Beats of a vector.
     busy : ``Out(1)``
-        A vector has begun and not ended.
+        A vector has begun and not ended, or ended two cycles ago at most.
     write_valid, write_addr, write_data : ``Out``
         Word to write.
     done : ``Out(1)``
@@ -80,30 +80,44 @@ class InputPacker(wiring.Component):
         beats_per_word = self.config.pes // self.config.io_lanes
         beat_width = self.config.io_lanes * self.config.activation_width
 
+        # A beat is taken into a register first. What follows the last one waits for two cycles,
+        # until it has been looked at, and `enable` had time to follow.
+        accepted = Signal()
+        payload = Signal.like(self.i.payload)
+        open_ = Signal()
+        last = payload.last
+        closing = Signal()
+        m.d.comb += [
+            self.i.ready.eq(self.enable & ~(accepted & last) & ~closing),
+            self.busy.eq(open_ | accepted | closing),
+        ]
+        m.d.sync += [
+            accepted.eq(self.i.valid & self.i.ready),
+            closing.eq(accepted & last),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += payload.eq(self.i.payload)
+
         beat = Signal(range(beats_per_word))
         addr = Signal.like(self.write_addr)
         left = Signal(BEATS_WIDTH)
+        left_is_one = Signal()
         dropping = Signal()
-        last = self.i.payload.last
-        left_now = Signal(BEATS_WIDTH)
-        m.d.comb += [
-            self.i.ready.eq(self.enable),
-            left_now.eq(left),
-        ]
-        with m.If(~self.busy):
-            m.d.comb += left_now.eq(self.beats)
+        with m.If(~open_):
+            m.d.sync += [left.eq(self.beats), left_is_one.eq(self.beats == 1)]
         m.d.sync += [self.write_valid.eq(0), self.done.eq(0), self.error.eq(ErrorCode.NONE)]
-        with m.If(self.i.valid & self.i.ready):
+        with m.If(accepted):
             m.d.sync += [
-                self.busy.eq(~last),
-                left.eq(left_now - 1),
+                open_.eq(~last),
+                left.eq(left - 1),
+                left_is_one.eq(left == 2),
                 beat.eq(beat + 1),
                 self.write_addr.eq(addr),
             ]
             for number in range(beats_per_word):
                 part = self.write_data.word_select(number, beat_width)
                 with m.If(beat == number):
-                    m.d.sync += part.eq(self.i.payload.data)
+                    m.d.sync += part.eq(payload.data)
                 with m.Elif(beat == 0):
                     m.d.sync += part.eq(0)
             with m.If((beat == beats_per_word - 1) | last):
@@ -113,13 +127,13 @@ class InputPacker(wiring.Component):
                     addr.eq(addr + 1),
                 ]
             with m.If(last):
-                m.d.sync += [addr.eq(0), dropping.eq(0), self.done.eq(~dropping & (left_now == 1))]
-                with m.If(~dropping & (left_now != 1)):
+                m.d.sync += [addr.eq(0), dropping.eq(0), self.done.eq(~dropping & left_is_one)]
+                with m.If(~dropping & ~left_is_one):
                     m.d.sync += [
                         self.error.eq(ErrorCode.INPUT_SHORT),
                         self.write_valid.eq(0),
                     ]
-            with m.Elif(~dropping & (left_now == 1)):
+            with m.Elif(~dropping & left_is_one):
                 m.d.sync += [
                     self.error.eq(ErrorCode.INPUT_LONG),
                     self.write_valid.eq(0),
@@ -143,7 +157,7 @@ class OutputUnpacker(wiring.Component):
     beats : ``In``
         Beats of a vector, at least 1. Held while busy.
     busy : ``Out(1)``
-        Beats are still to be sent.
+        Beats are still to be sent. Between words there is a pause of a cycle.
     bank_start, bank_step : ``Out(1)``
         To the activation banks.
     word : ``In``
@@ -179,31 +193,43 @@ class OutputUnpacker(wiring.Component):
 
         beat = Signal(range(beats_per_word))
         left = Signal(BEATS_WIDTH)
+        left_is_one, none_left = Signal(), Signal()
+        # Cycles in which the bank steps: thrice for the first word.
         steps = Signal(2)
+        stepping = Signal()
         free = Signal()
         m.d.comb += [
             self.bank_start.eq(self.start),
+            self.bank_step.eq(stepping),
             free.eq(~self.o.valid | self.o.ready),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(self.start):
-            m.d.sync += [self.busy.eq(1), left.eq(self.beats), beat.eq(0), steps.eq(2)]
-        with m.Elif(steps != 0):
-            m.d.comb += self.bank_step.eq(1)
-            m.d.sync += steps.eq(steps - 1)
+            m.d.sync += [
+                self.busy.eq(1),
+                left.eq(self.beats),
+                left_is_one.eq(self.beats == 1),
+                none_left.eq(0),
+                beat.eq(0),
+                steps.eq(3),
+                stepping.eq(1),
+            ]
+        with m.Elif(stepping):
+            m.d.sync += [steps.eq(steps - 1), stepping.eq(steps != 1)]
         with m.Elif(self.busy & free):
-            with m.If(left == 0):
+            with m.If(none_left):
                 m.d.sync += self.busy.eq(0)
             with m.Else():
                 m.d.sync += [
                     self.o.valid.eq(1),
                     self.o.payload.data.eq(self.word.word_select(beat, beat_width)),
-                    self.o.payload.last.eq(left == 1),
+                    self.o.payload.last.eq(left_is_one),
                     left.eq(left - 1),
+                    left_is_one.eq(left == 2),
+                    none_left.eq(left_is_one),
                     beat.eq(beat + 1),
                 ]
                 with m.If(beat == beats_per_word - 1):
-                    m.d.comb += self.bank_step.eq(1)
-                    m.d.sync += beat.eq(0)
+                    m.d.sync += [beat.eq(0), steps.eq(1), stepping.eq(1)]
         return m

@@ -141,7 +141,7 @@ class Accumulators(wiring.Component):
             newer = sums[1].word_select(column, config.sum_width).as_signed()
             old, total = register("old", width), register("total", width)
             added = register("added", config.sum_width)
-            replace = Signal(name=f"replace_{column}")
+            replace = Signal(name=f"replace_{column}", reset_less=True)
             m.d.sync += [
                 old.eq(Mux(add_bank, *(read.word_select(column, width) for read in reversed(reads)))
                        & ~add_fresh.replicate(width)),

@@ -71,7 +71,12 @@ class ProcessingElement(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        taken = Signal.like(self.i_weight)
+        # Nothing here is reset: what is left of a computation that a reset cut short leaves the
+        # array long before another one begins.
+        outputs = [(port, Signal.like(port, name=f"{port.name}_register", reset_less=True))
+                   for port in (self.o_activation, self.o_swap, self.o_take, self.o_weight,
+                                self.o_sum)]
+        taken = Signal.like(self.i_weight, reset_less=True)
         m.submodules.multiplier = multiplier = Multiplier(
             signed(config.activation_width), signed(config.weight_width),
             stages=1 + config.product_stages, hold=True)
@@ -80,13 +85,10 @@ class ProcessingElement(wiring.Component):
             multiplier.b.eq(taken),
             multiplier.b_take.eq(self.i_swap),
         ]
-        m.d.sync += [
-            self.o_activation.eq(self.i_activation),
-            self.o_swap.eq(self.i_swap),
-            self.o_take.eq(self.i_take),
-            self.o_weight.eq(self.i_weight),
-        ]
+        m.d.sync += [register.eq(value) for (_, register), value in zip(
+            outputs, (self.i_activation, self.i_swap, self.i_take, self.i_weight,
+                      self.i_sum + multiplier.product), strict=True)]
+        m.d.comb += [port.eq(register) for port, register in outputs]
         with m.If(self.i_take):
             m.d.sync += taken.eq(self.i_weight)
-        m.d.sync += self.o_sum.eq(self.i_sum + multiplier.product)
         return m

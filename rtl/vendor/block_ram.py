@@ -22,16 +22,19 @@ class BlockRam:
     ----------
     write_en, write_addr, write_data : :class:`Signal`
         Write a word.
+    read_en : :class:`Signal`
+        The memory reads, and its output register takes what was read. 1 if nobody drives it.
     read_addr : :class:`Signal`
-        Word to read, in every cycle.
+        Word to read.
     read_data : :class:`Signal`
-        Its contents, 1 cycle later or, with an output register, 2. Undefined if the word is
-        written in the cycle of its address.
+        Its contents, after 1 cycle of ``read_en`` or, with an output register, 2. Undefined if the
+        word is written in the cycle of its address.
     """
 
     write_en: Signal
     write_addr: Signal
     write_data: Signal
+    read_en: Signal
     read_addr: Signal
     read_data: Signal
 
@@ -60,6 +63,7 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
     addr_width = ceil_log2(depth)
     ram = BlockRam(Signal(name=f"{name}_write_en"), Signal(addr_width, name=f"{name}_write_addr"),
                    Signal(width, name=f"{name}_write_data"),
+                   Signal(name=f"{name}_read_en", init=1),
                    Signal(addr_width, name=f"{name}_read_addr"),
                    Signal(width, name=f"{name}_read_data", reset_less=True))
     shape = _ecp5_shape(width, depth) if family_of(platform) == ECP5 else None
@@ -76,10 +80,14 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
         write.en.eq(ram.write_en),
         write.addr.eq(ram.write_addr),
         write.data.eq(ram.write_data),
-        read.en.eq(1),
+        read.en.eq(ram.read_en),
         read.addr.eq(ram.read_addr),
     ]
-    m.d["sync" if output_register else "comb"] += ram.read_data.eq(read.data)
+    if output_register:
+        with m.If(ram.read_en):
+            m.d.sync += ram.read_data.eq(read.data)
+    else:
+        m.d.comb += ram.read_data.eq(read.data)
     return ram
 
 
@@ -112,8 +120,8 @@ def _ecp5_cell(ram: BlockRam, bits: slice, cell_width: int, output_register: boo
             *(("i", f"ADW{bit}", addresses[0][shift + bit]) for bit in range(9)),
             *(("i", f"DI{bit}", written[bit]) for bit in range(36)),
             ("i", "CLKR", ClockSignal()),
-            ("i", "CER", one),
-            ("i", "OCER", one),
+            ("i", "CER", ram.read_en),
+            ("i", "OCER", ram.read_en),
             ("i", "RST", zero),
             *(("i", f"CSR{bit}", zero) for bit in range(3)),
             *(("i", f"ADR{bit}", addresses[1][bit]) for bit in range(14)),
@@ -137,8 +145,8 @@ def _ecp5_cell(ram: BlockRam, bits: slice, cell_width: int, output_register: boo
         *(("i", f"ADA{bit}", one if bit < enables else addresses[0][bit]) for bit in range(14)),
         *(("i", f"DIA{bit}", written[bit]) for bit in range(cell_width)),
         ("i", "CLKB", ClockSignal()),
-        ("i", "CEB", one),
-        ("i", "OCEB", one),
+        ("i", "CEB", ram.read_en),
+        ("i", "OCEB", ram.read_en),
         ("i", "WEB", zero),
         ("i", "RSTB", zero),
         *(("i", f"CSB{bit}", zero) for bit in range(3)),

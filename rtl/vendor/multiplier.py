@@ -37,11 +37,10 @@ class Multiplier(wiring.Component):
     stages : :class:`int`
         Cycles from operands to product, at least 2.
     hold : :class:`bool`
-        Whether the operand ``b`` is taken only in cycles in which ``b_take`` is 1. It is 0 after
-        reset.
+        Whether the operand ``b`` is taken only in cycles in which ``b_take`` is 1.
     reset_less : :class:`bool`
-        Whether reset leaves all other registers alone. Otherwise the product is 0 from reset on
-        until there is a new one.
+        Whether reset leaves the registers alone. Otherwise the product is 0 from reset on until
+        there is a new one.
 
     Members
     -------
@@ -90,8 +89,7 @@ class Multiplier(wiring.Component):
             rest = self.stages - 3
         else:
             a = Signal(self.a_shape, name="a_operand", reset_less=self.reset_less)
-            b = Signal(self.b_shape, name="b_operand",
-                       reset_less=self.reset_less and not self.hold)
+            b = Signal(self.b_shape, name="b_operand", reset_less=self.reset_less)
             m.d.sync += a.eq(self.a)
             if self.hold:
                 with m.If(self.b_take):
@@ -123,7 +121,7 @@ class Multiplier(wiring.Component):
             ("p", "REG_INPUTA_RST", reset),
             ("p", "REG_INPUTB_CLK", "CLK0"),
             ("p", "REG_INPUTB_CE", "CE1" if self.hold else "CE0"),
-            ("p", "REG_INPUTB_RST", "RST1" if self.hold else reset),
+            ("p", "REG_INPUTB_RST", reset),
             ("p", "REG_PIPELINE_CLK", "CLK0" if self.stages > 2 else "NONE"),
             ("p", "REG_PIPELINE_RST", reset),
             ("p", "REG_OUTPUT_CLK", "CLK0"),
@@ -134,7 +132,7 @@ class Multiplier(wiring.Component):
             ("i", "CE1", self.b_take if self.hold else Const(1, 1)),
             ("i", "RST0", Const(0, 1)),
             ("i", "RST1", ResetSignal(allow_reset_less=True)
-             if self.hold or not self.reset_less else Const(0, 1)),
+             if not self.reset_less else Const(0, 1)),
             *operands,
             *(("o", f"P{bit}", product[bit]) for bit in range(2 * _CELL_WIDTH)),
         )

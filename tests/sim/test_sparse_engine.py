@@ -358,7 +358,7 @@ def test_everything_at_once(session: Session, tmp_path: Path) -> None:
          [["wait", 600], s.output(0, 1), s.output(1, 0)]],
         s.image(0),
         # An image that comes within an input waits for its end, and for its output.
-        ["together", [s.input(0, 2)], [["wait", 5], s.image(1)], [s.output(0, 2)]],
+        ["together", [s.input(0, 2)], [["wait", 10], s.image(1)], [s.output(0, 2)]],
         *s.infer(1, 1),
     ]
     s.run(tmp_path, stall=0.2)

@@ -16,8 +16,8 @@ from eieio.model.sparse.csc import InterleavedCsc, encode
 from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
 
 # What the docstrings of the components say, stated here once more: nothing is imported.
-PREFETCH_COLUMNS = 8
-FETCH_COLUMNS = 6
+PREFETCH_COLUMNS = 10
+FETCH_COLUMNS = 8
 PAIRS = 8
 
 Integers = NDArray[np.int64]
@@ -25,12 +25,14 @@ Integers = NDArray[np.int64]
 
 @dataclass
 class Pe:
-    """One PE, from its queue to decode."""
+    """One PE, from its column pointers to decode."""
 
     columns: list[list[bool]]  # Entries of each column; whether each is a weight, not a filler.
     config: SparseConfig
     places: int = 0
     was_full: bool = False
+    looked_up: deque[tuple[int, list[bool]]] = field(default_factory=deque)  # (visible, entries)
+    admitted: deque[int] = field(default_factory=deque)  # Cycles from which on each can be fired.
     unfetched: deque[tuple[int, list[bool]]] = field(default_factory=deque)  # (visible, entries)
     reading: list[bool] | None = None
     outstanding: int = 0
@@ -44,8 +46,11 @@ class Pe:
     fillers: int = 0
     empties: int = 0
 
+    def skips(self, entries: list[bool]) -> bool:
+        return not entries and self.config.skip_empty_columns
+
     def step(self, cycle: int, pushed: list[bool] | None) -> None:
-        """Go through one cycle, in which a column may be pushed."""
+        """Go through one cycle, in which a column may be fired that is pushed in the next."""
         # A PE says so when its last product has been decoded for two cycles.
         quiet = not self.places and not self.within
         idle = quiet and self.quiet_cycles >= 2
@@ -100,8 +105,15 @@ class Pe:
             self.reading = self.unfetched.popleft()[1]
 
         if pushed is not None:
-            self.unfetched.append((cycle + 1, pushed))
-        self.places += (pushed is not None) - started
+            self.unfetched.append((cycle + 2, pushed))
+        reserved = False
+        if self.looked_up and self.looked_up[0][0] <= cycle:
+            entries = self.looked_up[0][1]
+            if self.skips(entries) or not self.was_full:
+                self.looked_up.popleft()
+                self.admitted.append(cycle + 1)
+                reserved = not self.skips(entries)
+        self.places += reserved - started
         self.was_full = self.places == self.config.queue_depth + FETCH_COLUMNS
         self.idle = idle
 
@@ -117,31 +129,34 @@ class Group:
     next_word: int = 0
     taken: int = 0
     on_the_way: deque[tuple[int, int]] = field(default_factory=deque)
+    fired: bool = False
     busy: bool = True
     blocked: int = 0
 
     def step(self, cycle: int) -> None:
         # `busy` is a register: it follows what was true one cycle before.
-        busy = cycle < 5 or self.current is not None or self.taken > 0
+        busy = cycle < 6 or self.current is not None or self.taken > 0
         fired = None
         if self.on_the_way and self.on_the_way[0][0] <= cycle:
-            column = self.number_of[self.on_the_way[0][1]]
-            skips = [not pe.columns[column] and pe.config.skip_empty_columns for pe in self.pes]
-            if all(skip or not pe.was_full for skip, pe in zip(skips, self.pes, strict=True)):
-                self.on_the_way.popleft()
-                fired = column
+            if all(pe.admitted and pe.admitted[0] <= cycle for pe in self.pes):
+                fired = self.number_of[self.on_the_way.popleft()[1]]
             else:
                 self.blocked += 1
         for pe in self.pes:
-            push = fired is not None and (
-                bool(pe.columns[fired]) or not pe.config.skip_empty_columns)
-            pe.step(cycle, pe.columns[fired] if push and fired is not None else None)
+            entries = None if fired is None else pe.columns[fired]
+            if entries is not None:
+                pe.admitted.popleft()
+            pe.step(cycle, None if entries is None or pe.skips(entries) else entries)
         takes = bool(self.current) and self.taken < PREFETCH_COLUMNS
         if takes and self.current:
-            self.on_the_way.append((cycle + 6, self.current.pop(0)))
-        self.taken += takes - (fired is not None)
-        # The first word is there in cycle 5; each word stays at least one cycle.
-        if cycle >= 4 and not self.current:
+            column = self.current.pop(0)
+            self.on_the_way.append((cycle + 8, column))
+            for pe in self.pes:
+                pe.looked_up.append((cycle + 7, pe.columns[self.number_of[column]]))
+        self.taken += takes - self.fired  # in the cycle before
+        self.fired = fired is not None
+        # The first word is there in cycle 6; each word stays at least one cycle.
+        if cycle >= 5 and not self.current:
             self.current = self.words[self.next_word] if self.next_word < len(self.words) else None
             self.next_word += 1
         self.busy = busy
@@ -191,7 +206,7 @@ def step_through(matrix: InterleavedCsc, config: SparseConfig, activations: Inte
             group.step(cycle)
     else:
         raise AssertionError("The layer must end")
-    first_read = cycle + 3
+    first_read = cycle + 4
     last_read = first_read + -(-rows // config.pes) - 1
     levels = config.column_groups.bit_length() - 1
     multiply = 11 + 1 + sum(1 for low in (18, 35) if config.accumulator_width > low)
@@ -251,11 +266,11 @@ def test_stepping(config_groups: tuple[SparseConfig, int], seed: int, rows: int,
     check(random_matrix(rng, rows, columns, density), *config_groups, activations)
 
 
-# Of the cycles of a layer: 5 until the first column is taken, 6 until it is fired, 5 until its
-# first entry is decoded; then the decoding; 2 until the PE is idle and 4 until the first
+# Of the cycles of a layer: 6 until the first column is taken, 8 until it is fired, 6 until its
+# first entry is decoded; then the decoding; 2 until the PE is idle and 5 until the first
 # accumulator is read; one read for each word beyond the first; and 16 for read, bias and
 # requantization.
-BEGIN, END = 5 + 6 + 5, 2 + 4 + 16
+BEGIN, END = 6 + 8 + 6, 2 + 5 + 16
 
 
 def test_full_queues() -> None:
@@ -266,28 +281,28 @@ def test_full_queues() -> None:
     config = SparseConfig(pes=4, queue_depth=2)
     timing = check(codes, config, 1, np.ones(40, np.int64))
     assert timing.products.tolist() == [600, 40, 0, 0]
-    # PE 0 starts 6 cycles after the first column is taken and 5 after it is fired, and never waits.
+    # PE 0 starts 8 cycles after the first column is taken and 6 after it is fired, and never waits.
     assert timing.cycles == BEGIN + 600 + END + 14
     assert timing.blocked_cycles > 300
 
 
 def test_prefetched_columns() -> None:
-    """While PE 0 blocks the broadcast, 8 columns are taken but not the ninth.
+    """While PE 0 blocks the broadcast, 10 columns are taken but not the eleventh.
 
-    Column 9 waits until PE 0 starts column 1, behind 60 entries of column 0. Columns 9 to 16 have
-    been taken by then; column 17 is taken when column 9 has been fired, and column 60 in the word
-    22 places on, when 21 words between have been seen. It is all that PE 1 has to do.
+    Column 11 waits until PE 0 starts column 1, behind 60 entries of column 0. Columns 11 to 20 have
+    been taken by then; column 21 is taken when column 11 has been fired, and column 60 in the word
+    20 places on, when 19 words between have been seen. It is all that PE 1 has to do.
     """
     codes = np.zeros((120, 62), np.uint8)
     codes[::2, 0] = 1
-    codes[0, :18] = 1
+    codes[0, :22] = 1
     codes[1::2, 60] = 1
     activations = np.zeros(62, np.int64)
-    activations[[*range(18), 60]] = 1
+    activations[[*range(22), 60]] = 1
     timing = check(codes, SparseConfig(pes=2, queue_depth=2), 1, activations)
-    fire_9 = BEGIN + 60 + 1
-    assert timing.cycles == fire_9 + 1 + 22 + 6 + 5 + 60 + END + 59
-    assert timing.products.tolist() == [77, 60]
+    fire_11 = BEGIN + 60 + 2
+    assert timing.cycles == fire_11 + 2 + 20 + 8 + 6 + 60 + END + 59
+    assert timing.products.tolist() == [81, 60]
 
 
 @pytest.mark.parametrize(("rows", "decode", "reads"), [
@@ -300,8 +315,8 @@ def test_prefetched_columns() -> None:
 def test_dense_column(rows: int, decode: int, reads: int) -> None:
     timing = check(np.ones((rows, 1), np.uint8), SparseConfig(pes=4), 1, np.ones(1, np.int64))
     assert timing.cycles == BEGIN + decode + END + reads - 1
-    assert timing.overhead_cycles == timing.cycles - decode - (BEGIN - 5)
-    assert timing.starved_cycles.min() == BEGIN - 5
+    assert timing.overhead_cycles == timing.cycles - decode - (BEGIN - 6)
+    assert timing.starved_cycles.min() == BEGIN - 6
 
 
 def test_decoding_never_pauses() -> None:
@@ -345,7 +360,7 @@ def test_no_activations() -> None:
     for columns, words in ((1, 1), (4, 1), (5, 2), (40, 10)):
         timing = check(np.ones((4, columns), np.uint8), SparseConfig(pes=4), 1,
                        np.zeros(columns, np.int64))
-        assert timing.cycles == 5 + words + END - 2  # All PEs have been idle for long.
+        assert timing.cycles == 6 + words + END - 2  # All PEs have been idle for long.
         assert timing.broadcasts == 0
         assert timing.overhead_cycles == timing.cycles
 

@@ -23,21 +23,25 @@ class Queue:
         self.dut = dut
         self.places = depth + FETCH_COLUMNS
         self.rng = rng
+        self.reserved = 0  # places, without a column yet
         self.columns: list[tuple[int, int, int]] = []
+        self.pushed = 0  # activation that was drawn in the cycle before
+        self.arriving = False  # for a column
         self.fetched = 0  # of the columns, how many fetch has popped
 
     @property
     def room(self) -> bool:
-        return len(self.columns) < self.places
+        return len(self.columns) + self.reserved < self.places
 
-    async def cycle(self, ctx: Any, *, push: bool = False, fetch: bool = False,
-                    decode: bool = False) -> None:
+    async def cycle(self, ctx: Any, *, reserve: bool = False, push: bool = False,
+                    fetch: bool = False, decode: bool = False) -> None:
         dut = self.dut
+        ctx.set(dut.reserve, reserve)
         column = (self.rng.randrange(65), self.rng.randrange(65), self.rng.randrange(-128, 128))
         ctx.set(dut.push, push)
         ctx.set(dut.push_start, column[0])
         ctx.set(dut.push_count, column[1])
-        ctx.set(dut.push_activation, column[2])
+        ctx.set(dut.push_activation, self.pushed)
         ctx.set(dut.fetch_pop, fetch)
         ctx.set(dut.decode_pop, decode)
         *_, room, valid, start, count, activation, occupied = await ctx.tick().sample(
@@ -47,19 +51,28 @@ class Queue:
         assert valid == (self.fetched < len(self.columns))
         if valid:
             assert (start, count) == self.columns[self.fetched][:2]
-        assert occupied == bool(self.columns)
-        if occupied:
+        assert occupied == bool(self.columns or self.reserved)
+        # That of a column which was pushed in the cycle before is still being written.
+        if len(self.columns) > self.arriving:
             assert activation == self.columns[0][2]
         self.fetched += fetch
         if decode:
             self.columns.pop(0)
             self.fetched -= 1
+        self.reserved += reserve - push
+        self.pushed, self.arriving = column[2], push
         if push:
             self.columns.append(column)
+
+    async def append(self, ctx: Any, *, fetch: bool = False) -> None:
+        """Reserve a place, and push in the next cycle."""
+        await self.cycle(ctx, reserve=True)
+        await self.cycle(ctx, push=True, fetch=fetch)
 
 
 def test_members() -> None:
     assert dict(activation_queue(4).signature.members) == {
+        "reserve": In(1),
         "push": In(1),
         "push_start": In(unsigned(7)),
         "push_count": In(unsigned(7)),
@@ -88,7 +101,8 @@ def test_random(simulate: Callable[..., None], depth: int, pushing: float, fetch
         for _ in range(300):
             await queue.cycle(
                 ctx,
-                push=queue.room and rng.random() < pushing,
+                reserve=queue.room and rng.random() < pushing,
+                push=queue.reserved > 0 and rng.random() < pushing,
                 fetch=queue.fetched < len(queue.columns) and rng.random() < fetching,
                 decode=queue.fetched > 0 and rng.random() < decoding)
 
@@ -103,7 +117,7 @@ def test_full_and_nearly_full(simulate: Callable[..., None], depth: int) -> None
     async def bench(ctx: Any) -> None:
         for _ in range(depth + FETCH_COLUMNS):
             while queue.room:
-                await queue.cycle(ctx, push=True)
+                await queue.append(ctx)
             # Fetch takes all, and frees nothing.
             while queue.fetched < queue.places:
                 await queue.cycle(ctx, fetch=True)
@@ -112,17 +126,18 @@ def test_full_and_nearly_full(simulate: Callable[..., None], depth: int) -> None
             # The place is free in the next cycle, not in this one.
             await queue.cycle(ctx, decode=True)
             assert ctx.get(dut.room)
-            # One below full, push and pop in the same cycle: it stays so.
+            # One below full, reserve and pop in the same cycle: it stays so.
             for _ in range(depth + 1):
-                await queue.cycle(ctx, push=True, decode=True,
+                await queue.cycle(ctx, reserve=True, push=queue.reserved > 0, decode=True,
                                   fetch=queue.fetched < len(queue.columns))
-                assert len(queue.columns) == queue.places - 1
+                assert len(queue.columns) + queue.reserved == queue.places - 1
                 assert ctx.get(dut.room)
+            await queue.cycle(ctx, push=True)
             while queue.columns:
                 await queue.cycle(ctx, fetch=queue.fetched < len(queue.columns),
                                   decode=queue.fetched > 0)
             # One column, so that the wrap of the addresses moves on.
-            await queue.cycle(ctx, push=True)
+            await queue.append(ctx)
 
     simulate(dut, bench)
 
@@ -132,11 +147,13 @@ def test_push_and_pop_when_one_is_left(simulate: Callable[..., None]) -> None:
     queue = Queue(dut, 4, Random(0))
 
     async def bench(ctx: Any) -> None:
-        await queue.cycle(ctx, push=True)
-        await queue.cycle(ctx, fetch=True, push=True)
+        await queue.append(ctx)
+        await queue.cycle(ctx, reserve=True)
+        await queue.cycle(ctx, fetch=True, push=True, reserve=True)
         for _ in range(20):
-            await queue.cycle(ctx, push=True, fetch=True, decode=True)
+            await queue.cycle(ctx, reserve=True, push=True, fetch=True, decode=True)
             assert len(queue.columns) == 2
+        await queue.cycle(ctx, push=True, fetch=True, decode=True)
         await queue.cycle(ctx, fetch=True, decode=True)
         await queue.cycle(ctx, decode=True)
         await queue.cycle(ctx)
@@ -152,7 +169,8 @@ def test_reset(simulate: Callable[..., None]) -> None:
         for columns in range(1, 4 + FETCH_COLUMNS):
             queue = Queue(dut, 3, Random(columns))
             for _ in range(columns):
-                await queue.cycle(ctx, push=True, fetch=queue.fetched < len(queue.columns))
+                await queue.append(ctx, fetch=queue.fetched < len(queue.columns))
+            ctx.set(dut.reserve, 0)
             ctx.set(dut.push, 0)
             ctx.set(dut.fetch_pop, 0)
             ctx.set(reset, 1)
@@ -161,7 +179,7 @@ def test_reset(simulate: Callable[..., None]) -> None:
             queue = Queue(dut, 3, Random(columns))
             await queue.cycle(ctx)
             for _ in range(5):
-                await queue.cycle(ctx, push=True)
+                await queue.append(ctx)
                 await queue.cycle(ctx, fetch=True)
                 await queue.cycle(ctx, decode=True)
 

@@ -13,14 +13,16 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse.broadcast import Broadcast
 from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH
 
-START_TO_TAKE = 3
-TAKE_TO_FIRE = 6
-# A column must be looked up, which takes 3 cycles, by the time at which it can be fired.
-TAKE_TO_LOOKUP = 3
+START_TO_TAKE = 4
+TAKE_TO_FIRE = 8
+TAKE_TO_LOOKUP = 4
+LOOKUP_TO_FIRE = 4
+FIRE_TO_TAKE = 2
 
 #: Nonzeros of each word: pairs of an offset and an activation.
 Words = list[list[tuple[int, int]]]
-Ready = Callable[[int], bool]
+#: How many columns the PEs are ready for in a cycle: 0, 1, or 2.
+Ready = Callable[[int], int]
 
 
 def broadcast(pes: int = 8) -> Broadcast:
@@ -39,8 +41,8 @@ class Trace:
 
     takes: list[int] = field(default_factory=list)
     lookups: list[tuple[int, int, int, int]] = field(default_factory=list)
-    fires: list[tuple[int, int]] = field(default_factory=list)
-    waiting: list[int] = field(default_factory=list)
+    fires: list[tuple[int, int | None]] = field(default_factory=list)  # by the cycle before
+    blocked: list[int] = field(default_factory=list)
     busy: list[int] = field(default_factory=list)
 
 
@@ -53,35 +55,42 @@ async def run_layer(ctx: Any, dut: Broadcast, words: Words, ready: Ready, *, bas
     ctx.set(dut.word_columns, word_columns)
     steps = 0
     left: list[tuple[int, int]] = []
+    first = None  # in the cycle before
     for cycle in range(cycles):
         ctx.set(dut.start, cycle == 0)
-        ctx.set(dut.ready, ready(cycle))
-        if 2 <= steps < len(words) + 2:
+        # PEs admit what was looked up 4 cycles ago, and see a fire when it is two cycles old.
+        admitted = (sum(at <= cycle - LOOKUP_TO_FIRE for at, *_ in trace.lookups)
+                    - sum(at <= cycle - 2 for at, _ in trace.fires))
+        ctx.set(dut.ready, min(ready(cycle), admitted) >= 1)
+        ctx.set(dut.more_ready, min(ready(cycle), admitted) >= 2)
+        if 3 <= steps < len(words) + 3:
             ctx.set(dut.found, bool(left))
             ctx.set(dut.several, len(left) > 1)
         else:  # What a bank shows before its first word and behind its last one is no matter.
             ctx.set(dut.found, rng.randrange(2))
             ctx.set(dut.several, rng.randrange(2))
-        offset, activation = left[0] if left else (rng.randrange(8), rng.randrange(-128, 128))
+        offset, activation = first or (rng.randrange(8), rng.randrange(-128, 128))
+        first = left[0] if left else None
         ctx.set(dut.offset, offset)
         ctx.set(dut.activation, activation)
-        (*_, take, step, valid, even, odd_addr, odd, waiting, fire, fired, busy
+        (*_, take, step, valid, even, odd_addr, odd, blocked, fire, fired, busy
          ) = await ctx.tick().sample(
             dut.take, dut.step, dut.column_valid, dut.column_even_addr, dut.column_odd_addr,
-            dut.column_odd, dut.waiting, dut.fire, dut.fire_activation, dut.busy)
+            dut.column_odd, dut.blocked, dut.fire, dut.fire_activation, dut.busy)
         if take:
             trace.takes.append(cycle)
             left = left[1:]
         if step:
             steps += 1
             assert cycle, "A step must not come with the start"
-            left = list(words[steps - 2]) if 2 <= steps < len(words) + 2 else []
+            left = list(words[steps - 3]) if 3 <= steps < len(words) + 3 else []
         if valid:
             trace.lookups.append((cycle, even, odd_addr, odd))
+        if trace.fires and trace.fires[-1][0] == cycle - 2:
+            trace.fires[-1] = (cycle - 2, fired)
         if fire:
-            trace.fires.append((cycle, fired))
-        assert fire == (waiting and ready(cycle))
-        trace.waiting.append(waiting)
+            trace.fires.append((cycle - 1, None))
+        trace.blocked.append(blocked)
         trace.busy.append(busy)
     ctx.set(dut.start, 0)
     return trace
@@ -94,15 +103,18 @@ def check(trace: Trace, words: Words, ready: Ready, *, base: int, word_columns: 
     take, fire, before = START_TO_TAKE - 1, -1, -1
     lookups = []
     activations = []
+    blocked = set()
     for word, nonzeros in enumerate(words):
         for offset, activation in nonzeros:
             # A word without nonzeros costs a cycle.
             take += 1 + max(word - before - 1, 0)
             if len(fires) >= PREFETCH_DEPTH:
-                take = max(take, fires[-PREFETCH_DEPTH] + 1)
+                take = max(take, fires[-PREFETCH_DEPTH] + FIRE_TO_TAKE)
             before = word
-            fire = max(fire + 1, take + TAKE_TO_FIRE)
-            while not ready(fire):
+            last, fire = fire, max(fire + 1, take + TAKE_TO_FIRE)
+            # A PE has not seen yet what was fired in the cycle before.
+            while ready(fire) < (2 if fires and fire == last + 1 else 1):
+                blocked.add(fire + 2)
                 fire += 1
             takes.append(take)
             fires.append(fire)
@@ -114,11 +126,11 @@ def check(trace: Trace, words: Words, ready: Ready, *, base: int, word_columns: 
     assert trace.fires == list(zip(fires, activations, strict=True))
     # Busy as long as anything is to come, and not much longer.
     scanned = take + len(words) - before
-    end = max(fire, scanned) + 3
+    end = max(fire, scanned) + 4
     assert len(trace.busy) > end, "The bench must see the end"
     assert all(trace.busy[1:fire + 1])
     assert not any(trace.busy[end:])
-    assert not any(trace.waiting[fire + 1:])
+    assert {cycle for cycle, value in enumerate(trace.blocked) if value} == blocked
 
 
 def run(simulate: Callable[..., None], words: Words, ready: Ready, cycles: int, *, base: int = 6,
@@ -153,9 +165,10 @@ def test_members() -> None:
         "column_odd_addr": Out(unsigned(4)),
         "column_odd": Out(1),
         "ready": In(1),
-        "waiting": Out(1),
+        "more_ready": In(1),
         "fire": Out(1),
         "fire_activation": Out(signed(6)),
+        "blocked": Out(1),
     }
 
 
@@ -168,15 +181,15 @@ def test_random(simulate: Callable[..., None], density: float, readiness: float)
     async def bench(ctx: Any) -> None:
         for lanes in (8, 5, 1):  # as many columns a word as a group may have
             words = random_words(rng, rng.randrange(1, 20), lanes, density)
-            stalls = [rng.random() < readiness for _ in range(997)]
+            stalls = [(rng.random() < readiness) * rng.randint(1, 2) for _ in range(997)]
             base = 2 * rng.randrange(50)
 
-            def ready(cycle: int, stalls: list[bool] = stalls) -> bool:
+            def ready(cycle: int, stalls: list[int] = stalls) -> int:
                 return stalls[cycle % len(stalls)]
 
             columns = sum(map(len, words))
             trace = await run_layer(ctx, dut, words, ready, base=base, word_columns=lanes,
-                                    cycles=round(2 * columns / readiness) + len(words) + 60,
+                                    cycles=round(3 * columns / readiness) + len(words) + 60,
                                     rng=rng)
             check(trace, words, ready, base=base, word_columns=lanes)
 
@@ -193,12 +206,17 @@ FULL = [(offset, offset - 4 or 9) for offset in range(8)]
     [[(7, 1)]] * 3 + [[(0, -1)]] * 3])
 @pytest.mark.parametrize("stall", [0, 20])
 def test_words_without_nonzeros(simulate: Callable[..., None], words: Words, stall: int) -> None:
-    run(simulate, words, lambda cycle: cycle >= stall, 80)
+    run(simulate, words, lambda cycle: 2 * (cycle >= stall), 80)
 
 
 def test_a_column_a_cycle(simulate: Callable[..., None]) -> None:
     words = [FULL] * 10
-    run(simulate, words, lambda cycle: True, 120)
+    run(simulate, words, lambda cycle: 2, 120)
+
+
+def test_one_ready(simulate: Callable[..., None]) -> None:
+    # PEs that are never ready for two columns get one every other cycle.
+    run(simulate, [FULL] * 4, lambda cycle: 1, 120)
 
 
 def test_prefetched_columns_are_bounded(simulate: Callable[..., None]) -> None:
@@ -206,14 +224,14 @@ def test_prefetched_columns_are_bounded(simulate: Callable[..., None]) -> None:
     dut = broadcast()
     words = [FULL] * 3
 
-    def ready(cycle: int) -> bool:
-        return cycle >= 50
+    def ready(cycle: int) -> int:
+        return 2 * (cycle >= 50)
 
     async def bench(ctx: Any) -> None:
         trace = await run_layer(ctx, dut, words, ready, base=0, word_columns=8, cycles=100,
                                 rng=Random(0))
         assert len([cycle for cycle in trace.takes if cycle < 50]) == PREFETCH_DEPTH
-        assert [cycle for cycle, _ in trace.fires[:PREFETCH_DEPTH]] == list(range(50, 58))
+        assert [cycle for cycle, _ in trace.fires[:PREFETCH_DEPTH]] == list(range(50, 60))
         check(trace, words, ready, base=0, word_columns=8)
 
     simulate(dut, bench)
@@ -221,11 +239,11 @@ def test_prefetched_columns_are_bounded(simulate: Callable[..., None]) -> None:
 
 @pytest.mark.parametrize("gap", [2, 7, 8, 9])
 def test_ready_now_and_then(simulate: Callable[..., None], gap: int) -> None:
-    run(simulate, [FULL] * 4, lambda cycle: cycle % gap == 0, 32 * gap + 60)
+    run(simulate, [FULL] * 4, lambda cycle: int(cycle % gap == 0), 32 * gap + 60)
 
 
 def test_last_pointer(simulate: Callable[..., None]) -> None:
-    run(simulate, [FULL, FULL], lambda cycle: True, 60, base=498 - 16)
+    run(simulate, [FULL, FULL], lambda cycle: 2, 60, base=498 - 16)
 
 
 def test_reset(simulate: Callable[..., None]) -> None:
@@ -236,14 +254,14 @@ def test_reset(simulate: Callable[..., None]) -> None:
 
     async def bench(ctx: Any) -> None:
         for cycles in (1, 2, 3, 4, 8, 10, 14):
-            await run_layer(ctx, dut, words, lambda cycle: cycle % 2 == 0, base=0, word_columns=8,
+            await run_layer(ctx, dut, words, lambda cycle: 1 - cycle % 2, base=0, word_columns=8,
                             cycles=cycles, rng=rng)
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
-            assert ctx.get(dut.busy) == ctx.get(dut.waiting) == ctx.get(dut.take) == 0
-            trace = await run_layer(ctx, dut, words, lambda cycle: True, base=4, word_columns=8,
+            assert ctx.get(dut.busy) == ctx.get(dut.fire) == ctx.get(dut.take) == 0
+            trace = await run_layer(ctx, dut, words, lambda cycle: 2, base=4, word_columns=8,
                                     cycles=60, rng=rng)
-            check(trace, words, lambda cycle: True, base=4, word_columns=8)
+            check(trace, words, lambda cycle: 2, base=4, word_columns=8)
 
     simulate(dut, bench, reset=reset)

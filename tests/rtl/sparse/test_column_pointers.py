@@ -29,19 +29,23 @@ async def load(ctx: Any, dut: ColumnPointers, pointers: list[int]) -> None:
 
 
 class Lookup:
-    """Drives lookups and pops, a cycle at a time, and compares the head with a queue."""
+    """Drives lookups, admissions and pops, a cycle at a time, and compares with a queue."""
 
     def __init__(self, dut: ColumnPointers, pointers: list[int]) -> None:
         self.dut = dut
         self.pointers = pointers
         self.arriving: deque[int | None] = deque([None] * LATENCY)
         self.columns: deque[int] = deque()
+        self.admitted = 0  # of the columns
 
     @property
     def outstanding(self) -> int:
         return len(self.columns) + sum(column is not None for column in self.arriving)
 
-    async def cycle(self, ctx: Any, column: int | None, pop: bool) -> None:
+    def empty(self, column: int) -> bool:
+        return self.pointers[column] == self.pointers[column + 1]
+
+    async def cycle(self, ctx: Any, column: int | None, pop: bool, admit: bool = True) -> None:
         dut = self.dut
         arrived = self.arriving.popleft()
         if arrived is not None:
@@ -52,15 +56,24 @@ class Lookup:
             ctx.set(dut.column_even_addr, (column + 1) // 2)
             ctx.set(dut.column_odd_addr, column // 2)
             ctx.set(dut.column_odd, column % 2)
-        pop = pop and bool(self.columns)
+        unadmitted = list(self.columns)[self.admitted:]
+        admit = admit and bool(unadmitted)
+        pop = pop and self.admitted > 0
+        ctx.set(dut.admit, admit)
         ctx.set(dut.pop, pop)
-        *_, start, count, empty = await ctx.tick().sample(dut.start, dut.count, dut.empty)
+        *_, start, count, empty, next_valid, next_empty = await ctx.tick().sample(
+            dut.start, dut.count, dut.empty, dut.next_valid, dut.next_empty)
         if self.columns:
             head = self.columns[0]
             first, end = self.pointers[head], self.pointers[head + 1]
-            assert (start, count, empty) == (first, end - first, first == end)
+            assert (start, count, empty) == (first, end - first, self.empty(head))
+        assert next_valid == bool(unadmitted)
+        if unadmitted:
+            assert next_empty == self.empty(unadmitted[0])
+        self.admitted += admit
         if pop:
             self.columns.popleft()
+            self.admitted -= 1
 
 
 def test_members() -> None:
@@ -70,6 +83,9 @@ def test_members() -> None:
         "column_even_addr": In(unsigned(4)),
         "column_odd_addr": In(unsigned(4)),
         "column_odd": In(1),
+        "next_valid": Out(1),
+        "next_empty": Out(1),
+        "admit": In(1),
         "pop": In(1),
         "start": Out(unsigned(7)),
         "count": Out(unsigned(7)),
@@ -96,7 +112,7 @@ def test_random(simulate: Callable[..., None], entry_depth: int, pointer_depth: 
             column = None
             if lookup.outstanding < PREFETCH_DEPTH and rng.random() < pushing:
                 column = rng.randrange(pointer_depth - 1)
-            await lookup.cycle(ctx, column, rng.random() < popping)
+            await lookup.cycle(ctx, column, rng.random() < popping, rng.random() < 0.8)
 
     simulate(dut, bench)
 
@@ -111,7 +127,7 @@ def test_a_column_a_cycle(simulate: Callable[..., None], order: range) -> None:
         await load(ctx, dut, pointers)
         for column in [*order, *[None] * LATENCY]:
             await lookup.cycle(ctx, column, pop=True)
-        assert not lookup.outstanding, "A lookup must be at the head after 3 cycles"
+        assert lookup.outstanding == lookup.admitted == 1, "It must be admitted after 3 cycles"
 
     simulate(dut, bench)
 

@@ -37,6 +37,7 @@ class Stimulus:
         self.lane = [rng.randrange(self.lanes) for _ in range(groups)]
         self.activation = [rng.randrange(-128, 128) for _ in range(groups)]
         self.ready = [rng.random() < 0.8 for _ in range(groups)]
+        self.more_ready = [rng.random() < 0.8 for _ in range(groups)]
         self.step = [rng.random() < 0.5 for _ in range(groups)]
         self.wish = [rng.random() < 0.7 for _ in range(groups)]
 
@@ -47,8 +48,14 @@ class Stimulus:
                 for group in range(groups)]
         for ports, values in (
                 (dut.bank_found, self.found), (dut.bank_several, self.several),
-                (dut.bank_lane, self.lane), (dut.bank_activation, self.activation),
-                (dut.pe_ready, self.ready), (dut.step, self.step), (dut.take, take)):
+                (dut.pe_ready, self.ready), (dut.pe_more_ready, self.more_ready),
+                (dut.step, self.step), (dut.take, take)):
+            for port, value in zip(ports, values, strict=True):
+                ctx.set(port, value)
+
+    def drive_late(self, ctx: Any, dut: GroupSwitch) -> None:
+        """Handle what comes in the cycle after."""
+        for ports, values in ((dut.bank_lane, self.lane), (dut.bank_activation, self.activation)):
             for port, value in zip(ports, values, strict=True):
                 ctx.set(port, value)
 
@@ -63,20 +70,25 @@ class Stimulus:
             several = len(found) > 1 or any(self.several[bank] for bank in found)
             assert ctx.get(dut.found[group]) == bool(found)
             assert ctx.get(dut.ready[group]) == all(self.ready[bank] for bank in banks)
-            if found:
-                assert ctx.get(dut.several[group]) == several
-                assert ctx.get(dut.activation[group]) == self.activation[found[0]]
-                # Position in a word, and which of the group's columns in the word it is.
-                position = self.lane[found[0]] * groups + found[0]
-                assert position % used == group
-                assert ctx.get(dut.offset[group]) == position // used
-            else:
-                assert not ctx.get(dut.several[group])
+            assert ctx.get(dut.more_ready[group]) == all(self.more_ready[bank] for bank in banks)
+            assert ctx.get(dut.several[group]) == (bool(found) and several)
             for bank in banks:
                 assert ctx.get(dut.bank_step[bank]) == self.step[group]
                 takes = bool(found) and bank == found[0] and self.wish[group]
                 if self.found[bank]:  # Without a nonzero there is nothing to take.
                     assert ctx.get(dut.bank_take[bank]) == takes
+
+    def check_late(self, ctx: Any, dut: GroupSwitch, used: int) -> None:
+        """Handle what comes in the cycle after."""
+        groups = len(self.found)
+        for group in range(used):
+            found = [bank for bank in banks_of(group, used, groups) if self.found[bank]]
+            if found:
+                assert ctx.get(dut.activation[group]) == self.activation[found[0]]
+                # Position in a word, and which of the group's columns in the word it is.
+                position = self.lane[found[0]] * groups + found[0]
+                assert position % used == group
+                assert ctx.get(dut.offset[group]) == position // used
 
 
 def test_members() -> None:
@@ -96,7 +108,9 @@ def test_members() -> None:
         "take": In(1).array(4),
         "step": In(1).array(4),
         "pe_ready": In(1).array(4),
+        "pe_more_ready": In(1).array(4),
         "ready": Out(1).array(4),
+        "more_ready": Out(1).array(4),
     }
 
 
@@ -112,11 +126,16 @@ def test_random(simulate: Callable[..., None], pes: int, groups: int, used: int,
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.group_bits, used.bit_length() - 1)
+        before = None
         for _ in range(15):
             stimulus = Stimulus(rng, settings, density)
             stimulus.drive(ctx, dut, used)
             stimulus.check(ctx, dut, used)
-            await ctx.delay(1e-7)
+            if before is not None:
+                before.drive_late(ctx, dut)
+                before.check_late(ctx, dut, used)
+            await ctx.tick()
+            before = stimulus
 
     simulate(dut, bench)
 
@@ -132,8 +151,9 @@ def test_order_of_banks(simulate: Callable[..., None]) -> None:
         for left in range(8, 0, -1):
             assert ctx.get(dut.found[0])
             assert ctx.get(dut.several[0]) == (left > 1)
-            offset = ctx.get(dut.offset[0])
             ctx.set(dut.take[0], 1)
+            await ctx.tick()
+            offset = ctx.get(dut.offset[0])
             assert [ctx.get(dut.bank_take[bank]) for bank in range(8) if
                     ctx.get(dut.bank_found[bank])].count(1) == 1
             assert ctx.get(dut.bank_take[offset])

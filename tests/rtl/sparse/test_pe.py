@@ -15,8 +15,9 @@ from eieio.rtl.sparse.activation_queue import FETCH_COLUMNS
 from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH
 from eieio.rtl.sparse.pe import ProcessingElement
 
-LOOKUP_TO_HEAD = 3
-FIRE_TO_START = 5
+# As far as this PE is concerned: what is fired in a cycle reaches it in the next.
+LOOKUP_TO_ADMISSION = 3
+FIRE_TO_START = 6
 IDLE_TO_DRAIN = 3
 
 Entry = tuple[int, int]
@@ -123,7 +124,8 @@ async def run_columns(ctx: Any, dut: ProcessingElement, activations: list[tuple[
     """
     trace = Trace()
     lookups: list[int] = []
-    cycle = 0
+    cycle = activation = 0
+    fires = False
     while cycles is None or cycle < cycles:
         looks = (len(lookups) < len(activations)
                  and len(lookups) - len(trace.fires) < PREFETCH_DEPTH)
@@ -134,19 +136,19 @@ async def run_columns(ctx: Any, dut: ProcessingElement, activations: list[tuple[
             ctx.set(dut.column_odd_addr, column // 2)
             ctx.set(dut.column_odd, column % 2)
             lookups.append(cycle)
-        fired = len(trace.fires)
-        fires = (fired < len(lookups) and cycle >= lookups[fired] + LOOKUP_TO_HEAD
-                 and wanted(cycle) and bool(ctx.get(dut.ready)))
         ctx.set(dut.fire, fires)
+        ctx.set(dut.fire_activation, activation)
         if fires:
-            ctx.set(dut.fire_activation, activations[fired][1])
+            activation = activations[len(trace.fires) - 1][1]
+        fires = wanted(cycle) and bool(ctx.get(dut.more_ready if fires else dut.ready))
+        if fires:
             trace.fires.append(cycle)
         *_, idle = await ctx.tick().sample(dut.idle)
         trace.idle.append(idle)
         cycle += 1
         # A fire shows in `idle` two cycles later.
         if cycles is None and len(trace.fires) == len(activations) and all(
-                trace.idle[-IDLE_TO_DRAIN:]) and cycle > max([0, *trace.fires]) + 5:
+                trace.idle[-IDLE_TO_DRAIN:]) and cycle > max([0, *trace.fires]) + 6:
             break
         assert cycle < 5000
     ctx.set(dut.column_valid, 0)
@@ -172,22 +174,23 @@ def check_cycles(trace: Trace, part: Slice, activations: list[tuple[int, int]],
     end = 0
     places = settings.queue_depth + FETCH_COLUMNS
     working = set()
-    lookup = -1
+    lookup = admission = -1
     for column, _ in activations:
         lookup += 1
         if len(fires) >= PREFETCH_DEPTH:
             lookup = max(lookup, fires[-PREFETCH_DEPTH] + 1)
-        fire = max(lookup + LOOKUP_TO_HEAD, fires[-1] + 1 if fires else 0)
+        admission = max(lookup + LOOKUP_TO_ADMISSION, admission + 1)
         cost = decode_cycles(part.columns[column], settings)
         if cost and len(starts) >= places:
-            fire = max(fire, starts[-places] + 1)
+            admission = max(admission, starts[-places] + 1)
+        fire = max(admission + 1, fires[-1] + 1 if fires else 0)
         while not wanted(fire):
             fire += 1
         fires.append(fire)
         if cost:
             starts.append(max(end, fire + FIRE_TO_START))
             end = starts[-1] + cost
-            working |= set(range(fire + 1, end))
+            working |= set(range(admission + 1, end))
     assert trace.fires == fires
     # `idle` is a register, and rises two cycles late.
     assert trace.idle == [working.isdisjoint(range(cycle - 3, cycle))
@@ -223,6 +226,7 @@ def test_members() -> None:
         "column_odd_addr": In(unsigned(4)),
         "column_odd": In(1),
         "ready": Out(1),
+        "more_ready": Out(1),
         "fire": In(1),
         "fire_activation": In(signed(8)),
         "layer": In(unsigned(2)),

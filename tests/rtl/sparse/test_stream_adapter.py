@@ -51,7 +51,7 @@ class Trace:
 
 async def send(ctx: Any, dut: InputPacker, vectors: Sequence[Beats], beats: int, *,
                rng: Random | None = None, stall: float = 0.0, cut: int | None = None) -> Trace:
-    """Send vectors and wait for two cycles; ``done`` counts the writes so far."""
+    """Send vectors and wait for three cycles; ``done`` counts the writes so far."""
     rng = rng or Random(0)
     trace = Trace()
     queue = [(beat, number == len(vector) - 1) for vector in vectors
@@ -60,7 +60,7 @@ async def send(ctx: Any, dut: InputPacker, vectors: Sequence[Beats], beats: int,
     cycle = 0
     valid = False
     after = 0
-    while after < 2:
+    while after < 3:
         sent = len(trace.accepted)
         valid = sent < len(queue) and (valid or rng.random() >= stall)
         enable = rng.random() >= stall
@@ -72,8 +72,11 @@ async def send(ctx: Any, dut: InputPacker, vectors: Sequence[Beats], beats: int,
         *_, ready, busy, written, addr, word, done, error = await ctx.tick().sample(
             dut.i.ready, dut.busy, dut.write_valid, dut.write_addr, dut.write_data, dut.done,
             dut.error)
-        assert ready == enable
-        assert busy == (sent > 0 and not queue[sent - 1][1])
+        # Behind the last beat of a vector there is a pause of two cycles.
+        since = cycle - trace.accepted[-1] if trace.accepted else 9
+        ended = sent > 0 and queue[sent - 1][1]
+        assert ready == (enable and not (ended and since <= 2))
+        assert busy == (sent > 0 and (not ended or since <= 2))
         if written:
             trace.writes.append((addr, word))
         if done:
@@ -133,7 +136,8 @@ def test_packer(simulate: Callable[..., None], pes: int, lanes: int, stall: floa
             assert trace.done == [len(words[0]) * (number + 1) for number in range(3)]
             assert not trace.errors
             if not stall:
-                assert trace.accepted == list(range(3 * beats)), "A beat a cycle"
+                assert trace.accepted == [number * (beats + 2) + beat for number in range(3)
+                                          for beat in range(beats)], "A beat a cycle"
 
     simulate(dut, bench)
 
@@ -158,7 +162,7 @@ def check_refused(simulate: Callable[..., None], settings: SparseConfig, beats: 
             assert trace.done == [len(good[0]), len(trace.writes)]
             # With the beat that shows it: the last one, or the one that ought to be.
             cycle = trace.accepted[beats + min(beats, wrong) - 1]
-            assert trace.errors == [(cycle + 1, error)]
+            assert trace.errors == [(cycle + 2, error)]
 
     simulate(dut, bench)
 
@@ -228,9 +232,9 @@ class Bank:
         self.steps: int | None = None
 
     def word(self, width: int) -> int:
-        if self.steps is None or not 2 <= self.steps < len(self.words) + 2:
+        if self.steps is None or not 3 <= self.steps < len(self.words) + 3:
             return self.rng.getrandbits(width)
-        return self.words[self.steps - 2]
+        return self.words[self.steps - 3]
 
     def clock(self, start: int, step: int) -> None:
         if start:
@@ -301,9 +305,10 @@ def test_unpacker(simulate: Callable[..., None], pes: int, lanes: int, stall: fl
                 ctx, dut, words_of(vector, settings), beats, rng=rng, stall=stall)
             assert received == [(beat, int(number == beats - 1))
                                 for number, beat in enumerate(vector)]
-            assert arrivals[-1] < end <= arrivals[-1] + 2
-            if not stall:
-                assert arrivals == list(range(arrivals[0], arrivals[0] + beats)), "A beat a cycle"
+            assert arrivals[-1] < end <= arrivals[-1] + 3
+            if not stall:  # a beat a cycle, and a pause between words
+                assert arrivals == [arrivals[0] + number + number // per_word
+                                    for number in range(beats)]
 
     simulate(dut, bench)
 

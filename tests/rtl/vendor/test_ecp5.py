@@ -122,7 +122,7 @@ def harness() -> str:
 
 
 def family_resets(component: Multiplier | Ram) -> bool:
-    return isinstance(component, Multiplier) and (component.hold or not component.reset_less)
+    return isinstance(component, Multiplier) and not component.reset_less
 
 
 def words_of(component: Multiplier | Ram, rng: Random, cycles: int) -> list[str]:
