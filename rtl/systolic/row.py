@@ -70,12 +70,16 @@ class ArrayRow(wiring.Component):
         config = self.config
         full = Signal()
         take = Signal()
+        # Like those of the PEs, with which it is one wherever both come at the same time: a DSP block
+        # of an ECP5 has four clock enables for its four multipliers.
+        swapped = Signal(reset_less=True)
         m.d.comb += take.eq(self.i_load & (self.i_swap | ~full))
         m.d.sync += [
             full.eq(take | (full & ~self.i_swap)),
             self.o_load.eq(self.i_load & ~take),
-            self.o_swap.eq(self.i_swap),
+            swapped.eq(self.i_swap),
         ]
+        m.d.comb += self.o_swap.eq(swapped)
 
         activation, swap = self.i_activation, self.i_swap
         for column in range(config.columns):
