@@ -70,8 +70,8 @@ class ArrayRow(wiring.Component):
         config = self.config
         full = Signal()
         take = Signal()
-        # Like those of the PEs, with which it is one where both come at the same time: a DSP block of
-        # an ECP5 has four clock enables for its four multipliers.
+        # Like those of the PEs, with which it is one where both come at the same time: a DSP block
+        # of an ECP5 has four clock enables for its four multipliers.
         swapped = Signal(reset_less=True)
         m.d.comb += take.eq(self.i_load & (self.i_swap | ~full))
         m.d.sync += [
