@@ -93,13 +93,15 @@ class GroupSwitch(wiring.Component):
 
         # Level k of a tree has groups >> k nodes. Node n joins the banks that are n modulo the
         # number of nodes; `number` is the bank's quotient, as wide as the level.
-        counts = [[(self.bank_found[c], self.bank_several[c]) for c in range(groups)]]
+        counts: list[list[tuple[Value, Value]]] = [[
+            (self.bank_found[c], self.bank_several[c]) for c in range(groups)]]
         shown: list[list[tuple[Value, Value, Value, Value]]] = [[]]
         for c in range(groups):
             found = Signal(name=f"found_{c}")
             m.d.sync += found.eq(self.bank_found[c])
             shown[0].append((found, Const(0, 0), self.bank_lane[c], self.bank_activation[c]))
-        ready = [list(zip(self.pe_ready, self.pe_more_ready, strict=True))]
+        ready: list[list[tuple[Value, Value]]] = [
+            list(zip(self.pe_ready, self.pe_more_ready, strict=True))]
         for _ in range(levels):
             nodes = len(shown[-1]) // 2
             counts.append([(low[0] | high[0], low[1] | high[1] | (low[0] & high[0]))
