@@ -41,7 +41,8 @@ _LAST_ERROR_CYCLES = 4000
 Step = list[Any]
 
 
-def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bool = True) -> Build:
+def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bool = True,
+                serial: bool = False) -> Build:
     """Emit an engine with its shell and build its simulation, or find it in the cache.
 
     Parameters
@@ -52,9 +53,12 @@ def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bo
         As in :func:`eieio.sim.runner.build`.
     quick : :class:`bool`
         Whether Verilator's code is compiled without optimization; for short simulations.
+    serial : :class:`bool`
+        Whether it is the shell that a serial line gets.
     """
     arguments = ["-CFLAGS", "-O0"] if quick and simulator == "verilator" else []
-    shell = Shell(make_engine(config), version="1.2.3", clock_frequency=50_000_000)
+    shell = Shell(make_engine(config), version="1.2.3", clock_frequency=50_000_000,
+                  serial=serial)
     kind = engine_kind(config)
     top = f"{kind}_shell"
     with tempfile.TemporaryDirectory() as folder:

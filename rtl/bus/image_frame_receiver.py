@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from eieio.model.image_frame import HEADER_WORDS, MAGIC
 from eieio.model.registers import ShellError
 from eieio.rtl.bus.crc32 import Crc32
+from eieio.rtl.bus.serial_check import SerialCheck
 from eieio.rtl.bus.skid_buffer import SkidBuffer, beat_layout
 
 __all__ = ["SETTLE_CYCLES", "ImageFrameReceiver"]
@@ -17,7 +18,7 @@ SETTLE_CYCLES = 16
 
 
 class ImageFrameReceiver(wiring.Component):
-    """Takes frames, see :mod:`eieio.model.image_frame`; of an image, a word a cycle.
+    """Takes frames, see :mod:`eieio.model.image_frame`; of an image, a word a cycle or in 34.
 
     The engine gets the image while its CRC is computed. What counts as loaded is decided here: an
     image is, from the end of its frame on, if the frame was good and the engine took it; until the
@@ -29,6 +30,9 @@ class ImageFrameReceiver(wiring.Component):
     ----------
     fingerprint : :class:`int`
         Fingerprint that frames must name.
+    serial : :class:`bool`
+        Whether a word may take 34 cycles, which saves the logic of a parallel CRC and of a buffer;
+        then ``o`` is driven by registers through a lookup table.
 
     Members
     -------
@@ -68,8 +72,9 @@ class ImageFrameReceiver(wiring.Component):
     quiet: Signal
     discard: Signal
 
-    def __init__(self, fingerprint: int) -> None:
+    def __init__(self, fingerprint: int, *, serial: bool = False) -> None:
         self.fingerprint = fingerprint
+        self.serial = serial
         super().__init__({
             "i": In(stream.Signature(beat_layout(32))),
             "o": Out(stream.Signature(beat_layout(32))),
@@ -86,20 +91,30 @@ class ImageFrameReceiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.buffer = buffer = SkidBuffer(beat_layout(32))
-        wiring.connect(m, buffer.o, wiring.flipped(self.o))
-        m.submodules.crc = checksum = Crc32()
-
-        word = self.i.payload.data
-        last = self.i.payload.last
         taken = Signal()
         first = Signal(init=1)  # The next word is a frame's first.
-        m.d.comb += [
-            taken.eq(self.i.valid & self.i.ready),
-            checksum.valid.eq(taken),
-            checksum.first.eq(first),
-            checksum.word.eq(word),
-        ]
+        settles = Signal()      # No word is taken while it is.
+        offered = Signal()
+        if self.serial:
+            m.submodules.crc = checksum = SerialCheck()
+            wiring.connect(m, wiring.flipped(self.i), checksum.i)
+            source, sink = checksum.o, self.o
+            m.d.comb += [checksum.enable.eq(~settles), offered.eq(self.i.valid | checksum.busy)]
+        else:
+            m.submodules.crc = checksum = Crc32()
+            m.submodules.buffer = buffer = SkidBuffer(beat_layout(32))
+            wiring.connect(m, buffer.o, wiring.flipped(self.o))
+            source, sink = self.i, buffer.i
+            m.d.comb += [
+                offered.eq(self.i.valid),
+                checksum.valid.eq(taken),
+                checksum.first.eq(first),
+                checksum.word.eq(source.payload.data),
+            ]
+
+        word = source.payload.data
+        last = source.payload.last
+        m.d.comb += taken.eq(source.valid & source.ready)
 
         left = Signal(32)
         left_is_one = Signal()
@@ -120,19 +135,21 @@ class ImageFrameReceiver(wiring.Component):
 
         m.d.sync += self.busy.eq(1)
         m.d.comb += [
-            buffer.i.payload.data.eq(word),
-            buffer.i.payload.last.eq(left_is_one | last),
+            sink.payload.data.eq(word),
+            sink.payload.last.eq(left_is_one | last),
             self.quiet.eq(begun),
         ]
         position = Signal(range(HEADER_WORDS))
         wrong = Signal(HEADER_WORDS)  # What the word would be at each position of the header.
         was_last = Signal()
         errors = (ShellError.FRAME_MAGIC, ShellError.FRAME_CONFIGURATION, ShellError.FRAME_EMPTY)
-        with m.FSM():
+        with m.FSM() as fsm:
+            m.d.comb += settles.eq(fsm.ongoing("SETTLE") | fsm.ongoing("VERDICT")
+                                   | fsm.ongoing("RELEASE"))
             with m.State("HEADER"):
-                m.d.comb += self.i.ready.eq(1)
+                m.d.comb += source.ready.eq(1)
                 m.d.sync += [
-                    self.busy.eq(self.i.valid | ~first),
+                    self.busy.eq(offered | ~first),
                     good.eq(1),
                     ended.eq(0),
                     settled.eq(0),
@@ -141,7 +158,7 @@ class ImageFrameReceiver(wiring.Component):
                     left.eq(word),
                     left_is_one.eq(word == 1),
                 ]
-                with m.If(self.i.valid):
+                with m.If(source.valid):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 refused = wrong.bit_select(position, 1)
@@ -168,10 +185,10 @@ class ImageFrameReceiver(wiring.Component):
                     m.next = "IMAGE"
             with m.State("IMAGE"):
                 m.d.comb += [
-                    self.i.ready.eq(buffer.i.ready),
-                    buffer.i.valid.eq(self.i.valid),
+                    source.ready.eq(sink.ready),
+                    sink.valid.eq(source.valid),
                 ]
-                with m.If(self.i.valid & buffer.i.ready):
+                with m.If(source.valid & sink.ready):
                     m.d.sync += [left.eq(left - 1), left_is_one.eq(left == 2)]
                     with m.If(last):
                         m.d.sync += [self.error.eq(ShellError.FRAME_SHORT), good.eq(0)]
@@ -179,16 +196,16 @@ class ImageFrameReceiver(wiring.Component):
                     with m.Elif(left_is_one):
                         m.next = "CHECKSUM"
             with m.State("CHECKSUM"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(self.i.valid):
+                m.d.comb += source.ready.eq(1)
+                with m.If(source.valid):
                     with m.If(last):
                         m.next = "SETTLE"
                     with m.Else():
                         m.d.sync += [self.error.eq(ShellError.FRAME_LONG), good.eq(0)]
                         m.next = "DROP"
             with m.State("DROP"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(self.i.valid & last):
+                m.d.comb += source.ready.eq(1)
+                with m.If(source.valid & last):
                     with m.If(begun):
                         m.next = "SETTLE"
                     with m.Else():

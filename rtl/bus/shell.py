@@ -61,6 +61,9 @@ class Shell(wiring.Component):
         Version for the register VERSION. The default is eieio's.
     clock_frequency : :class:`int`
         Hertz, for the register CLOCK_HZ; 0 if unknown.
+    serial : :class:`bool`
+        Whether the streams are those of a serial line: then a word of an image takes 34 cycles, and
+        TREADY is no register's output but follows from registers. Saves some 500 lookup tables.
 
     Members
     -------
@@ -86,19 +89,20 @@ class Shell(wiring.Component):
     s_axil_awaddr: Signal
 
     def __init__(self, engine: wiring.Component, *, version: str | None = None,
-                 clock_frequency: int = 0) -> None:
+                 clock_frequency: int = 0, serial: bool = False) -> None:
         if not 0 <= clock_frequency < 1 << 32:
             raise ValueError(
                 f"Clock frequency must be 0 to 2^32 - 1 hertz, not {clock_frequency!r}")
         self.engine = engine
         self.version = installed_version("eieio") if version is None else version
         self.clock_frequency = clock_frequency
+        self.serial = serial
         self.config = cast(Any, engine).config
         self.kind = engine_kind(self.config)
         self.input_width = _beat_width(engine, "i")
         self.output_width = _beat_width(engine, "o")
         self.parameters = (type(engine), cast(Any, engine).parameters, version_word(self.version),
-                           clock_frequency)
+                           clock_frequency, serial)
         super().__init__({
             **axi_lite_members(),
             **axi_stream_members("s_axis_image", In, 32),
@@ -119,13 +123,9 @@ class Shell(wiring.Component):
             register_map(self.kind), self._constants(name))
         m.submodules.output_port = output_port = OutputPort(self.output_width)
         inner = DomainRenamer("inner")
-        image_buffer = SkidBuffer(beat_layout(32))
-        input_buffer = SkidBuffer(beat_layout(self.input_width))
-        receiver = ImageFrameReceiver(name)
+        receiver = ImageFrameReceiver(name, serial=self.serial)
         gate = InputGate(self.input_width)
         supervisor = Supervisor()
-        m.submodules.image_buffer = inner(image_buffer)
-        m.submodules.input_buffer = inner(input_buffer)
         m.submodules.receiver = inner(receiver)
         m.submodules.gate = inner(gate)
         m.submodules.supervisor = inner(supervisor)
@@ -137,11 +137,15 @@ class Shell(wiring.Component):
                 m.d.comb += theirs.eq(ours)
             else:
                 m.d.comb += ours.eq(theirs)
-        connect_sink(m, self, "s_axis_image", image_buffer.i)
-        connect_sink(m, self, "s_axis_input", input_buffer.i)
+        for stream_name, width, to in (("image", 32, receiver.i),
+                                       ("input", self.input_width, gate.i)):
+            if not self.serial:
+                buffer = SkidBuffer(beat_layout(width))
+                m.submodules[f"{stream_name}_buffer"] = inner(buffer)
+                wiring.connect(m, buffer.o, to)
+                to = buffer.i
+            connect_sink(m, self, f"s_axis_{stream_name}", to)
         connect_source(m, self, "m_axis_output", output_port.o)
-        wiring.connect(m, image_buffer.o, receiver.i)
-        wiring.connect(m, input_buffer.o, gate.i)
         for source, sink in ((receiver.o, engine.image), (gate.o, engine.i),
                              (engine.o, output_port.i)):
             m.d.comb += [

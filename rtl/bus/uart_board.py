@@ -50,7 +50,8 @@ class UartSystem(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.shell = shell = Shell(self.engine, clock_frequency=self.clock_frequency)
+        m.submodules.shell = shell = Shell(
+            self.engine, clock_frequency=self.clock_frequency, serial=True)
         m.submodules.bridge = bridge = UartBridge(
             self.divisor, input_width=shell.input_width, output_width=shell.output_width)
         m.d.comb += [bridge.rx.eq(self.rx), self.tx.eq(bridge.tx), self.irq.eq(shell.irq)]

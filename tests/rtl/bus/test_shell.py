@@ -25,8 +25,8 @@ needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="need
 
 
 @functools.cache
-def built() -> Build:
-    return build_shell(CONFIG)
+def built(*, serial: bool = False) -> Build:
+    return build_shell(CONFIG, serial=serial)
 
 
 @pytest.fixture
@@ -81,6 +81,7 @@ def test_parameters() -> None:
     assert hash(parameters()) == hash(parameters())
     assert parameters(version="1.0.0") != parameters(version="1.0.1")
     assert parameters(clock_frequency=1) != parameters()
+    assert parameters(serial=True) != parameters()
     with pytest.raises(ValueError, match=re.escape(
             "Clock frequency must be 0 to 2^32 - 1 hertz, not -1")):
         parameters(clock_frequency=-1)
@@ -165,6 +166,22 @@ def test_inferences(session: ShellSession, tmp_path: Path, stall: float) -> None
     shown = s.run(built(), tmp_path, stall=stall)
     stalled = shown["stalled"]
     assert (stalled["output"] > 0, stalled["read data"] > 0) == (stall > 0, stall > 0)
+
+
+def test_serial(session: ShellSession, tmp_path: Path) -> None:
+    """The shell of a serial line: images word by word, everything else as ever."""
+    s = session
+    for network in (0, 1):
+        s.load(network)
+        for sample in range(3):
+            s.infer(network, sample)
+            s.count(network, sample)
+    for sample in (0, 1, 2, 0):
+        s.do("begin", "input", s.stream(s.inputs[1][sample]))
+    for sample in (0, 1, 2, 0):
+        s.receive(1, sample)
+    s.read(registers.ERROR, 0)
+    s.run(built(serial=True), tmp_path, stall=0.3)
 
 
 @needs_icarus
@@ -335,13 +352,15 @@ def test_streams_side_by_side(session: ShellSession, tmp_path: Path) -> None:
     s.run(built(), tmp_path, stall=0.3)
 
 
-@pytest.mark.parametrize(("stall", "seed"), [(0.0, 0), (0.3, 1)])
-def test_bad_transactions(session: ShellSession, tmp_path: Path, stall: float, seed: int) -> None:
+@pytest.mark.parametrize(("stall", "seed", "serial"), [
+    (0.0, 0, False), (0.3, 1, False), (0.0, 2, True), (0.3, 3, True)])
+def test_bad_transactions(session: ShellSession, tmp_path: Path, stall: float, seed: int,
+                          serial: bool) -> None:
     """Each gives its error, and the next inference is right."""
     transactions = BadTransactions(session, seed)
     transactions.add(26)
     assert set(transactions.counts.values()) == {1}
-    session.run(built(), tmp_path, stall=stall)
+    session.run(built(serial=serial), tmp_path, stall=stall)
 
 
 def test_session_can_fail(session: ShellSession, tmp_path: Path) -> None:
