@@ -28,23 +28,24 @@ from eieio.model.sparse.mapping import CompiledNetwork
 __all__ = ["LayerTiming", "LayerWork", "NetworkTimer", "simulate_layer"]
 
 #: Columns that a group looks up ahead of the queues.
-PREFETCH_DEPTH = 10
+PREFETCH_DEPTH = 12
 #: Columns that a PE holds beside those in its queue, while their entries are fetched.
 FETCH_COLUMNS = 8
 #: Cycle of the first take, counted from the one before the layer's descriptor is read: descriptor,
 #: start, activation buffer, its output register, and the word itself.
 FIRST_TAKE = 6
 #: From taking an activation to firing its column: which one it was, three stages of address, block
-#: RAM, its output register, admission by the PEs, and that they are all ready.
-TAKE_TO_FIRE = 8
+#: RAM, its output register, comparison of the pointers, admission by the PEs, that they are ready,
+#: and that all are.
+TAKE_TO_FIRE = 10
 #: From firing a column to decoding its first entry: a register, activation queue, fetch, block RAM,
 #: its output register, and the queue of pairs.
 FIRE_TO_START = 6
 #: From firing a column to taking another one by its credit.
 FIRE_TO_TAKE = 2
-#: From the start of a column, which frees its place, to firing one that takes it: admission, and
-#: that the PE is ready.
-START_TO_FIRE = 2
+#: From the start of a column, which frees its place, to firing one that takes it: admission, that
+#: the PE is ready, and that all are.
+START_TO_FIRE = 3
 #: From the cycle behind the last decode to that in which a PE can call itself idle.
 END_TO_IDLE = 2
 #: From there to the first read of an accumulator.

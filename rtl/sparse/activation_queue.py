@@ -1,17 +1,19 @@
 """Activation queue: the columns that wait in front of one PE, with their activations."""
 
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.sparse.head_queue import HeadQueue
+from eieio.rtl.sparse.thermometer import add_thermometer
 
 __all__ = ["FETCH_COLUMNS", "ActivationQueue"]
 
 #: Columns that a PE holds beside those in its queue: their entries are on the way from the block
-#: RAM to decode. It covers the 8 cycles from starting a column to starting the one that takes the
-#: freed place, so that a PE decodes a column a cycle.
+#: RAM to decode. With the shortest queue it covers the 9 cycles from starting a column to starting
+#: the one that takes the freed place, so that a PE decodes a column a cycle.
 FETCH_COLUMNS = 8
 
 
@@ -38,9 +40,9 @@ class ActivationQueue(wiring.Component):
     push_activation : ``In(signed(activation_width))``
         In the cycle after ``push``: the activation that the column meets.
     room : ``Out(1)``
-        The queue has a free place. A place freed in this cycle counts in the next.
+        The queue has a free place. A place freed in this cycle counts in the next. A register.
     fetch_valid, fetch_start, fetch_count : ``Out``
-        The oldest column that fetch has not popped.
+        The oldest column that fetch has not popped. Registers.
     fetch_pop : ``In(1)``
         Fetch takes it. Allowed while ``fetch_valid``.
     decode_activation : ``Out(signed(activation_width))``
@@ -48,7 +50,7 @@ class ActivationQueue(wiring.Component):
     decode_pop : ``In(1)``
         Decode starts it. Allowed after fetch has popped it.
     occupied : ``Out(1)``
-        Decode has not started every column for which a place was reserved.
+        Decode has not started every column for which a place was reserved. A register.
     """
 
     reserve: Signal
@@ -87,48 +89,32 @@ class ActivationQueue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = self.config.queue_depth + FETCH_COLUMNS
-        # Addresses wrap by themselves; only `occupancy` knows the depth.
-        storage = 1 << ceil_log2(depth)
         width = self._entry_width
 
-        m.submodules.columns = columns = memory.Memory(
-            shape=unsigned(2 * width), depth=storage, init=[])
-        column_write = columns.write_port()
-        column_read = columns.read_port(domain="comb")
-        m.submodules.activations = activations = memory.Memory(
-            shape=signed(self.config.activation_width), depth=storage, init=[])
-        activation_write = activations.write_port()
-        activation_read = activations.read_port(domain="comb")
+        m.submodules.columns = columns = HeadQueue(2 * width, depth)
         m.d.comb += [
-            column_write.en.eq(self.push),
-            column_write.data[:width].eq(self.push_start),
-            column_write.data[width:].eq(self.push_count),
-            self.fetch_start.eq(column_read.data[:width]),
-            self.fetch_count.eq(column_read.data[width:]),
-            activation_write.data.eq(self.push_activation),
-            self.decode_activation.eq(activation_read.data),
-        ]
-        m.d.sync += [
-            column_write.addr.eq(column_write.addr + self.push),
-            activation_write.en.eq(self.push),
-            activation_write.addr.eq(column_write.addr),
-            column_read.addr.eq(column_read.addr + self.fetch_pop),
-            activation_read.addr.eq(activation_read.addr + self.decode_pop),
+            columns.push.eq(self.push),
+            columns.i.eq(Cat(self.push_start, self.push_count)),
+            columns.pop.eq(self.fetch_pop),
+            self.fetch_valid.eq(columns.valid),
+            Cat(self.fetch_start, self.fetch_count).eq(columns.o),
         ]
 
-        occupancy = Signal(range(depth + 1))
-        next_occupancy = Signal.like(occupancy)
-        full = Signal()
-        unfetched = Signal(range(depth + 1))
+        # Addresses wrap by themselves; only `occupancy` knows the depth.
+        m.submodules.activations = activations = memory.Memory(
+            shape=signed(self.config.activation_width), depth=1 << ceil_log2(depth), init=[])
+        write = activations.write_port()
+        read = activations.read_port(domain="comb")
         m.d.comb += [
-            next_occupancy.eq(occupancy + self.reserve - self.decode_pop),
-            self.fetch_valid.eq(unfetched != 0),
-            self.room.eq(~full),
-            self.occupied.eq(occupancy != 0),
+            write.data.eq(self.push_activation),
+            self.decode_activation.eq(read.data),
         ]
         m.d.sync += [
-            occupancy.eq(next_occupancy),
-            full.eq(next_occupancy == depth),
-            unfetched.eq(unfetched + self.push - self.fetch_pop),
+            write.en.eq(self.push),
+            write.addr.eq(write.addr + write.en),
+            read.addr.eq(read.addr + self.decode_pop),
         ]
+
+        occupancy = add_thermometer(m, "occupancy", depth, up=self.reserve, down=self.decode_pop)
+        m.d.comb += [self.room.eq(~occupancy[-1]), self.occupied.eq(occupancy[0])]
         return m

@@ -1,14 +1,18 @@
 """Broadcast: turns the nonzero activations of one column group into columns for its PEs."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH
+from eieio.rtl.sparse.thermometer import add_thermometer
 
 __all__ = ["Broadcast"]
+
+# Cycles from taking a column to firing it, if nothing is in its way.
+_TAKE_TO_FIRE = 10
 
 
 class Broadcast(wiring.Component):
@@ -18,8 +22,8 @@ class Broadcast(wiring.Component):
     fired, that is pushed into the queues, once every PE of the group either has room for it or
     finds it empty.
 
-    The first column is taken at the earliest 4 cycles after ``start``; the PEs are ready for it 8
-    cycles after it was taken, see it fired in the next cycle, and its activation in the one after.
+    The first column is taken at the earliest 4 cycles after ``start``, and fired at the earliest 10
+    cycles after it was taken. What goes to the PEs passes one more register on the way.
 
     Parameters
     ----------
@@ -41,17 +45,17 @@ class Broadcast(wiring.Component):
         of this group) and value.
     take, step : ``Out(1)``
         To the activation banks.
-    column_valid, column_even_addr, column_odd_addr, column_odd : ``Out``
-        Pointers to look up: the even bank's address, the odd bank's, and whether the column's
-        start is in the odd bank.
-    ready, more_ready : ``In(1)``
-        Every PE of the group has admitted the first of its prefetched columns, or the first two.
+    column_valid, column_index : ``Out``
+        Column pointer to look up, with the one behind it: number of the pointer. Registers.
+    ready : ``In(3)``
+        Bit k: every PE of the group has admitted more than k columns, not counting what was fired
+        three or more cycles ago.
     fire : ``Out(1)``
-        It is fired: in the cycle before they were ready. A register.
+        The oldest is fired.
     fire_activation : ``Out(signed(activation_width))``
-        Activation of the column that was fired in the cycle before. A register.
+        Activation of the column that was fired in the cycle before.
     blocked : ``Out(1)``
-        Two cycles ago a column had been looked up, and could not be fired. A register.
+        Two cycles ago a column could have been fired, but for the PEs. A register.
     """
 
     start: Signal
@@ -66,21 +70,17 @@ class Broadcast(wiring.Component):
     take: Signal
     step: Signal
     column_valid: Signal
-    column_even_addr: Signal
-    column_odd_addr: Signal
-    column_odd: Signal
+    column_index: Signal
     ready: Signal
-    more_ready: Signal
     fire: Signal
     fire_activation: Signal
     blocked: Signal
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
-        self._bank_addr_width = ceil_log2(config.pointer_depth // 2)
         self._word_width = ceil_log2(config.activation_depth + 1)
         width = config.activation_width
-        pointer_width = self._bank_addr_width + 1
+        pointer_width = ceil_log2(config.pointer_depth // 2) + 1
         super().__init__({
             "start": In(1),
             "words": In(unsigned(self._word_width)),
@@ -94,11 +94,8 @@ class Broadcast(wiring.Component):
             "take": Out(1),
             "step": Out(1),
             "column_valid": Out(1),
-            "column_even_addr": Out(unsigned(self._bank_addr_width)),
-            "column_odd_addr": Out(unsigned(self._bank_addr_width)),
-            "column_odd": Out(1),
-            "ready": In(1),
-            "more_ready": In(1),
+            "column_index": Out(unsigned(pointer_width)),
+            "ready": In(3),
             "fire": Out(1),
             "fire_activation": Out(signed(width)),
             "blocked": Out(1),
@@ -139,32 +136,29 @@ class Broadcast(wiring.Component):
             ]
 
         # Credits: columns taken and not yet fired never exceed what the PEs can hold.
-        taken, next_taken = (Signal(range(PREFETCH_DEPTH + 1)) for _ in range(2))
-        credit = Signal(init=1)
+        fired = Signal(2)  # in the cycles before
+        m.d.sync += fired.eq(Cat(self.fire, fired))
+        taken = add_thermometer(m, "taken", PREFETCH_DEPTH, up=self.take, down=fired[0])
+        credit = ~taken[-1]
         m.d.comb += [
             self.take.eq(current & self.found & credit),
             used_up.eq(~current | ~self.found | (credit & ~self.several)),
             self.step.eq(priming.any() | (loading & used_up)),
-            next_taken.eq(taken + self.take - self.fire),
         ]
-        m.d.sync += [taken.eq(next_taken), credit.eq(next_taken != PREFETCH_DEPTH)]
 
-        # Column address, in three stages, one adder each.
-        took = Signal(8)  # in the cycles before
-        offset = Signal.like(self.offset)
-        offset_base, taken_base = Signal.like(base), Signal.like(base)
-        index = Signal.like(base)
+        # Column index, in two stages. The PEs make the addresses from it.
+        took = Signal(_TAKE_TO_FIRE)  # in the cycles before
+        offset = Signal.like(self.offset, reset_less=True)
+        offset_base, taken_base = (Signal.like(base, name=f"{name}_base", reset_less=True)
+                                   for name in ("offset", "taken"))
         m.d.sync += [
             took.eq(Cat(self.take, took)),
             offset_base.eq(base),
             offset.eq(self.offset),
             taken_base.eq(offset_base),
-            index.eq(taken_base + offset),
-            self.column_even_addr.eq((index + 1) >> 1),
-            self.column_odd_addr.eq(index >> 1),
-            self.column_odd.eq(index[0]),
+            self.column_index.eq(taken_base + offset),
         ]
-        m.d.comb += self.column_valid.eq(took[3])
+        m.d.comb += self.column_valid.eq(took[2])
 
         # The activation waits here while the pointers wait, in the same order, in the PEs.
         m.submodules.waiting_activations = queue = memory.Memory(
@@ -177,21 +171,20 @@ class Broadcast(wiring.Component):
         ]
         m.d.sync += [
             write.addr.eq(write.addr + took[0]),
-            read.addr.eq(read.addr + self.fire),
-            self.fire_activation.eq(read.data),
+            read.addr.eq(read.addr + fired[0]),
         ]
+        m.d.comb += self.fire_activation.eq(read.data)
 
-        # The PEs have not seen yet what is fired in this cycle. Without a descriptor `ready` would
-        # be undefined in a four-state simulation, and so would all that follows.
-        m.d.sync += self.fire.eq(self.busy & Mux(self.fire, self.more_ready, self.ready))
-        waiting = Signal(range(PREFETCH_DEPTH + 1))  # in the cycle before
-        m.d.sync += [
-            waiting.eq(waiting + took[7] - self.fire),
-            self.blocked.eq((waiting != 0) & ~self.fire),
-        ]
+        # `ready` knows nothing of what was fired in the last two cycles. Without a descriptor it
+        # would be undefined in a four-state simulation, and so would all that follows.
+        m.d.comb += self.fire.eq(
+            self.busy & self.ready[0] & (self.ready[1] | ~fired.any())
+            & (self.ready[2] | ~fired.all()))
+        waiting = add_thermometer(m, "waiting", PREFETCH_DEPTH, up=took[-1], down=fired[0])
+        m.d.sync += self.blocked.eq(waiting[0] & ~fired[0])
 
         with m.If(self.start):
             m.d.sync += self.busy.eq(1)
-        with m.Elif(~(priming.any() | loading | current) & (taken == 0)):
+        with m.Elif(~(priming.any() | loading | current | taken[0])):
             m.d.sync += self.busy.eq(0)
         return m

@@ -1,25 +1,29 @@
 """Column pointers: where the entries of each column start and end in one PE."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.sparse.head_queue import HeadQueue
 from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["PREFETCH_DEPTH", "ColumnPointers"]
 
-#: Columns that can be looked up ahead of the queues. It covers the 10 cycles from taking a column
+#: Columns that can be looked up ahead of the queues. It covers the 12 cycles from taking a column
 #: to the return of its credit.
-PREFETCH_DEPTH = 10
+PREFETCH_DEPTH = 12
+
+# Bits of two pointers that are compared in front of a register.
+_COMPARED = 4
 
 
 class ColumnPointers(wiring.Component):
     """Looks up columns and keeps up to ``PREFETCH_DEPTH`` of them, in order, for the queue.
 
     Pointers alternate between an even and an odd bank, so that a column's start and end come in one
-    cycle. The columns are read twice: to see whether one is empty, 3 cycles after ``column_valid``
+    cycle. The columns are read twice: to see whether one is empty, 4 cycles after ``column_valid``
     at the earliest, and, when it is fired, for what it holds.
 
     Parameters
@@ -33,9 +37,9 @@ class ColumnPointers(wiring.Component):
         Pointers to look up, as :class:`eieio.rtl.sparse.broadcast.Broadcast` makes them. There is
         no back-pressure: the sender counts.
     next_valid : ``Out(1)``
-        There is a column that has not been admitted.
+        There is a column that has not been admitted. A register.
     next_empty : ``Out(1)``
-        The first such has no entries. Undefined while there is none.
+        The first such has no entries. A register, undefined while there is none.
     admit : ``In(1)``
         Admit it. Allowed while ``next_valid``.
     pop : ``In(1)``
@@ -103,40 +107,42 @@ class ColumnPointers(wiring.Component):
             pointers.append(ram.read_data)
         even, odd = pointers
 
-        valid = Signal(2)
-        start_odd = Signal(2)
+        valid = Signal(3)
+        start_odd = Signal(2, reset_less=True)
         m.d.sync += [
-            valid.eq(valid << 1 | self.column_valid),
-            start_odd.eq(start_odd << 1 | self.column_odd),
+            valid.eq(Cat(self.column_valid, valid)),
+            start_odd.eq(Cat(self.column_odd, start_odd)),
         ]
+        # Subtraction and the second half of the comparison are behind a register of their own.
+        start, end = (Signal(width, name=name, reset_less=True) for name in ("start", "end"))
+        equal = Signal(-(-width // _COMPARED), reset_less=True)
+        empty = Signal()
+        m.d.sync += [
+            start.eq(Mux(start_odd[1], odd, even)),
+            end.eq(Mux(start_odd[1], even, odd)),
+            equal.eq(Cat(even[low:low + _COMPARED] == odd[low:low + _COMPARED]
+                         for low in range(0, width, _COMPARED))),
+        ]
+        m.d.comb += empty.eq(equal.all())
+
         # Addresses wrap by themselves; only the sender knows the depth.
-        storage = 1 << ceil_log2(PREFETCH_DEPTH)
         m.submodules.columns = columns = memory.Memory(
-            shape=unsigned(2 * width + 1), depth=storage, init=[])
+            shape=unsigned(2 * width + 1), depth=1 << ceil_log2(PREFETCH_DEPTH), init=[])
         write = columns.write_port()
         read = columns.read_port(domain="comb")
-        m.submodules.empties = empties = memory.Memory(shape=1, depth=storage, init=[])
-        empty_write = empties.write_port()
-        empty_read = empties.read_port(domain="comb")
-        waiting = Signal(range(PREFETCH_DEPTH + 1))
+        m.submodules.empties = empties = HeadQueue(1, PREFETCH_DEPTH)
         m.d.comb += [
-            write.en.eq(valid[1]),
-            write.data[:width].eq(Mux(start_odd[1], odd, even)),
-            write.data[width:2 * width].eq(Mux(start_odd[1], even, odd)),
-            write.data[-1].eq(even == odd),
-            self.start.eq(read.data[:width]),
-            self.count.eq(read.data[width:2 * width] - read.data[:width]),
-            self.empty.eq(read.data[-1]),
-            empty_write.en.eq(valid[1]),
-            empty_write.addr.eq(write.addr),
-            empty_write.data.eq(even == odd),
-            self.next_valid.eq(waiting != 0),
-            self.next_empty.eq(empty_read.data),
+            write.en.eq(valid[2]),
+            write.data.eq(Cat(start, (end - start)[:width], empty)),
+            Cat(self.start, self.count, self.empty).eq(read.data),
+            empties.push.eq(valid[2]),
+            empties.i.eq(empty),
+            empties.pop.eq(self.admit),
+            self.next_valid.eq(empties.valid),
+            self.next_empty.eq(empties.o),
         ]
         m.d.sync += [
-            write.addr.eq(write.addr + valid[1]),
+            write.addr.eq(write.addr + valid[2]),
             read.addr.eq(read.addr + self.pop),
-            empty_read.addr.eq(empty_read.addr + self.admit),
-            waiting.eq(waiting + valid[1] - self.admit),
         ]
         return m

@@ -1,6 +1,21 @@
 """Sparse engine: runs the layers of a compressed network back to back."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from functools import reduce
+from operator import and_
+from typing import Any, cast
+
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    Const,
+    DomainRenamer,
+    Module,
+    Mux,
+    ResetSignal,
+    Signal,
+    unsigned,
+)
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -18,11 +33,12 @@ from eieio.rtl.sparse.partial_sum import PartialSum
 from eieio.rtl.sparse.pe import ProcessingElement
 from eieio.rtl.sparse.sequencer import Sequencer
 from eieio.rtl.sparse.stream_adapter import InputPacker, OutputUnpacker, beat_signature
+from eieio.rtl.vendor.register_copies import add_register_copies
 
 __all__ = ["SparseEngine", "engine_signature"]
 
-#: PEs that are loaded from one register.
-_LOAD_PES = 4
+# PEs that are driven from one register, close to them: no net of more loads crosses the engine.
+_NEAR_PES = 4
 
 
 def engine_signature(config: SparseConfig) -> wiring.Signature:
@@ -127,16 +143,29 @@ class SparseEngine(wiring.Component):
         pes = [ProcessingElement(config) for _ in range(config.pes)]
         partial_sums = [PartialSum(config) for _ in range(config.pes // groups if levels else 0)]
         lanes = [OutputLane(config) for _ in range(config.pes)]
-        for name, components in (("bank", banks), ("broadcast", broadcasts), ("pe", pes),
+        for name, components in (("bank", banks), ("broadcast", broadcasts),
                                  ("partial_sum", partial_sums), ("lane", lanes)):
             for number, component in enumerate(components):
                 m.submodules[f"{name}_{number}"] = shared(component, platform)
+        # The PEs are reset two cycles late: after the last that a broadcast may send them, and
+        # before their accumulators are cleared.
+        reset = Signal(reset_less=True)
+        m.d.sync += reset.eq(ResetSignal())
+        chunks = range(-(-config.pes // _NEAR_PES))
+        for chunk, near in enumerate(
+                add_register_copies(m, "reset", platform, reset, len(chunks))):
+            domain = f"pes_{chunk}"
+            m.domains += ClockDomain(domain, local=True)
+            m.d.comb += [ClockSignal(domain).eq(ClockSignal()), ResetSignal(domain).eq(near)]
+            for number in range(chunk * _NEAR_PES, config.pes)[:_NEAR_PES]:
+                m.submodules[f"pe_{number}"] = DomainRenamer(domain)(
+                    cast(Any, shared(pes[number], platform)))
         m.submodules.switch = switch = GroupSwitch(config)
         m.submodules.loader = loader = image_loader(config)
         m.submodules.packer = packer = InputPacker(config)
         m.submodules.unpacker = unpacker = OutputUnpacker(config)
         m.submodules.sequencer = sequencer = Sequencer(
-            config, write_latency=1 + levels + lanes[0].latency)
+            config, write_latency=2 + levels + lanes[0].latency)
 
         # Streams, and what they may do when.
         wiring.connect(m, wiring.flipped(self.image), loader.i)
@@ -152,7 +181,7 @@ class SparseEngine(wiring.Component):
         image_first = Signal()
         # A new image needs some cycles until it has arrived everywhere, and its descriptors can be
         # read.
-        loading = Signal(6 + -(-config.pes // _LOAD_PES))
+        loading = Signal(6 + -(-config.pes // _NEAR_PES))
         m.d.sync += loading.eq(Cat(loader.begun | loader.busy | loader.valid, loading))
         with m.If(~(packer.busy | loader.begun | loader.busy | (self.i.valid & self.i.ready)
                     | (self.image.valid & self.image.ready))):
@@ -181,10 +210,10 @@ class SparseEngine(wiring.Component):
         load = data.View(_load_layout(config), Cat(
             loader.valid, loader.target, loader.unit[:ceil_log2(config.pes)], loader.addr,
             loader.data))
-        for first in range(0, config.pes, _LOAD_PES):
+        for first in range(0, config.pes, _NEAR_PES):
             following = Signal(_load_layout(config), name=f"load_{first}")
             m.d.sync += following.eq(load)
-            for number in range(first, min(first + _LOAD_PES, config.pes)):
+            for number in range(first, min(first + _NEAR_PES, config.pes)):
                 pe, lane = pes[number], lanes[number]
                 # The loader has seen to it that there is such a unit.
                 mine = load.valid & (load.unit == number)
@@ -216,6 +245,8 @@ class SparseEngine(wiring.Component):
         # Broadcast.
         m.d.comb += switch.group_bits.eq(sequencer.group_bits)
         for c, (bank, broadcast) in enumerate(zip(banks, broadcasts, strict=True)):
+            ready = Signal(3, name=f"ready_{c}")
+            m.d.sync += ready.eq(reduce(and_, (pe.ready for pe in pes[c::groups])))
             m.d.comb += [
                 bank.start.eq(sequencer.start | unpacker.bank_start),
                 bank.step.eq(switch.bank_step[c] | unpacker.bank_step),
@@ -225,8 +256,7 @@ class SparseEngine(wiring.Component):
                 switch.bank_several[c].eq(bank.several),
                 switch.bank_lane[c].eq(bank.lane),
                 switch.bank_activation[c].eq(bank.activation),
-                switch.pe_ready[c].eq(Cat(pe.ready for pe in pes[c::groups]).all()),
-                switch.pe_more_ready[c].eq(Cat(pe.more_ready for pe in pes[c::groups]).all()),
+                switch.pe_ready[c].eq(ready),
                 broadcast.start.eq(sequencer.start & (c < 1 << sequencer.group_bits)),
                 broadcast.words.eq(sequencer.words),
                 broadcast.pointer_base.eq(sequencer.pointer_base),
@@ -238,29 +268,41 @@ class SparseEngine(wiring.Component):
                 switch.take[c].eq(broadcast.take),
                 switch.step[c].eq(broadcast.step),
                 broadcast.ready.eq(switch.ready[c]),
-                broadcast.more_ready.eq(switch.more_ready[c]),
             ]
-        for number, pe in enumerate(pes):
-            sources = [broadcasts[number % (1 << group_bits)] for group_bits in range(levels + 1)]
-            selected = [sequencer.group_bits == group_bits for group_bits in range(levels + 1)]
+        layout = _column_layout(config)
+        for c in range(groups):
+            index = Signal(broadcasts[c].column_index.shape(), name=f"index_{c}")
+            column = Signal(layout, name=f"column_{c}")
+            # Not chosen but masked: with no descriptor loaded, a choice would be undefined in a
+            # four-state simulation, and so would the PEs be for ever.
+            for group_bits in range(levels + 1):
+                broadcast = broadcasts[c % (1 << group_bits)]
+                with m.If(sequencer.group_bits == group_bits):
+                    m.d.comb += [
+                        column.valid.eq(broadcast.column_valid),
+                        index.eq(broadcast.column_index),
+                        column.fire.eq(broadcast.fire),
+                        column.activation.eq(broadcast.fire_activation),
+                    ]
             m.d.comb += [
-                pe.layer.eq(sequencer.layer),
-                # Not chosen but masked: with no descriptor loaded, a choice would be undefined in a
-                # four-state simulation, and so would the PE be for ever.
-                pe.column_valid.eq(Cat(chosen & broadcast.column_valid for chosen, broadcast
-                                       in zip(selected, sources, strict=True)).any()),
-                pe.fire.eq(Cat(chosen & broadcast.fire for chosen, broadcast
-                               in zip(selected, sources, strict=True)).any()),
+                column.even_addr.eq((index + 1) >> 1),
+                column.odd_addr.eq(index >> 1),
+                column.odd.eq(index[0]),
             ]
-            with m.Switch(sequencer.group_bits):
-                for group_bits, broadcast in enumerate(sources):
-                    with m.Case(group_bits):
-                        m.d.comb += [
-                            pe.column_even_addr.eq(broadcast.column_even_addr),
-                            pe.column_odd_addr.eq(broadcast.column_odd_addr),
-                            pe.column_odd.eq(broadcast.column_odd),
-                            pe.fire_activation.eq(broadcast.fire_activation),
-                        ]
+            mine = pes[c::groups]
+            for copy, register in enumerate(add_register_copies(
+                    m, f"pe_column_{c}", platform, column.as_value(),
+                    -(-len(mine) // _NEAR_PES))):
+                near = data.View(layout, register)
+                for pe in mine[copy * _NEAR_PES:][:_NEAR_PES]:
+                    m.d.comb += [
+                        pe.column_valid.eq(near.valid),
+                        pe.column_even_addr.eq(near.even_addr),
+                        pe.column_odd_addr.eq(near.odd_addr),
+                        pe.column_odd.eq(near.odd),
+                        pe.fire.eq(near.fire),
+                        pe.fire_activation.eq(near.activation),
+                    ]
         m.d.comb += sequencer.finished.eq(Cat(pe.idle for pe in pes).all()
                                           & ~Cat(broadcast.busy for broadcast in broadcasts).any())
         begun = Signal()
@@ -278,23 +320,40 @@ class SparseEngine(wiring.Component):
         with m.Else():
             m.d.sync += self.macs.eq(self.macs + products.o)
 
-        # Drain.
+        # Drain. What holds during a layer arrives a cycle later than the layer begins.
         first_bank = Signal.like(sequencer.first_bank)
-        m.d.sync += first_bank.eq(sequencer.first_bank)
+        near_first_bank = Signal.like(sequencer.first_bank)
+        m.d.sync += [near_first_bank.eq(sequencer.first_bank), first_bank.eq(near_first_bank)]
         bias_addr = sequencer.drain_bias_addr
         for stage in range(levels):
             delayed = Signal.like(bias_addr, name=f"bias_addr_{stage}")
             m.d.sync += delayed.eq(bias_addr)
             bias_addr = delayed
+        layout = _drain_layout(config)
+        drain = Signal(layout)
+        m.d.comb += [
+            drain.banks.eq(sequencer.drain_banks),
+            drain.addr.eq(sequencer.drain_addr),
+            drain.bias_addr.eq(bias_addr),
+            drain.layer.eq(sequencer.layer),
+            drain.multiplier.eq(sequencer.multiplier),
+            drain.shift.eq(sequencer.shift),
+            drain.minimum.eq(sequencer.minimum),
+            drain.maximum.eq(sequencer.maximum),
+        ]
+        drains = [data.View(layout, register) for register in add_register_copies(
+            m, "pe_drain", platform, drain.as_value(), len(chunks))]
         for number, (pe, lane) in enumerate(zip(pes, lanes, strict=True)):
+            near = drains[number // _NEAR_PES]
             m.d.comb += [
-                pe.drain.eq(sequencer.drain_banks),
-                pe.drain_addr.eq(sequencer.drain_addr),
-                lane.bias_addr.eq(bias_addr),
-                lane.multiplier.eq(sequencer.multiplier),
-                lane.shift.eq(sequencer.shift),
-                lane.minimum.eq(sequencer.minimum),
-                lane.maximum.eq(sequencer.maximum),
+                pe.layer.eq(near.layer),
+                pe.drain.eq(near.banks),
+                pe.drain_addr.eq(near.addr),
+                lane.bias_addr.eq(near.bias_addr),
+                lane.multiplier.eq(near.multiplier),
+                lane.shift.eq(near.shift),
+                lane.minimum.eq(near.minimum),
+                lane.maximum.eq(near.maximum),
             ]
             if levels:
                 partial_sum = partial_sums[number // groups]
@@ -345,3 +404,25 @@ def _load_layout(config: SparseConfig) -> data.StructLayout:
     """Lay out an element of an image on its way to a memory."""
     return data.StructLayout({
         "valid": 1, "target": 4, "unit": ceil_log2(config.pes), "addr": 32, "data": 32})
+
+
+def _column_layout(config: SparseConfig) -> data.StructLayout:
+    """Lay out what a broadcast sends to its PEs."""
+    addr_width = ceil_log2(config.pointer_depth // 2)
+    return data.StructLayout({
+        "valid": 1, "even_addr": addr_width, "odd_addr": addr_width, "odd": 1, "fire": 1,
+        "activation": config.activation_width})
+
+
+def _drain_layout(config: SparseConfig) -> data.StructLayout:
+    """Lay out what the sequencer sends to PEs and output lanes."""
+    return data.StructLayout({
+        "banks": config.column_groups,
+        "addr": ceil_log2(config.accumulator_depth // config.column_groups),
+        "bias_addr": ceil_log2(config.output_depth),
+        "layer": ceil_log2(config.layer_depth),
+        "multiplier": 31,
+        "shift": 6,
+        "minimum": config.activation_width,
+        "maximum": config.activation_width,
+    })

@@ -74,45 +74,50 @@ class EntryDecode(wiring.Component):
         # from a pair that is gone; `left_last` then tells whether it ends its column.
         left_over = Signal()
         left_entry = Signal(layout, reset_less=True)
-        left_last = Signal()
-        first = Signal(layout)
-        second = Signal(layout)
+        left_filler = Signal(reset_less=True)
+        left_last = Signal(reset_less=True)
+        first, second = Signal(layout), Signal(layout)
+        first_filler, second_filler = Signal(), Signal()
         with m.If(left_over):
-            m.d.comb += [first.eq(left_entry), second.eq(self.pair.entries[0])]
-        with m.Else():
-            m.d.comb += [first.eq(self.pair.entries[0]), second.eq(self.pair.entries[1])]
-
-        consume = Signal()  # Something is consumed in this cycle,
-        absorb = Signal()   # namely both entries of the window,
-        ends = Signal()     # and the column ends with it.
-        if self.config.absorb_fillers:
-            m.d.comb += absorb.eq((first.code == 0) & self.pair_valid
-                                  & (left_over | self.pair.both))
-            # A filler never ends a column: if it is left over, its neighbour is still to come.
-            m.d.comb += consume.eq(
-                (left_over & (left_entry.code != 0)) | self.pair_valid)
-        else:
-            m.d.comb += consume.eq(left_over | self.pair_valid)
-
-        with m.If(left_over & ~absorb):
-            m.d.comb += ends.eq(left_last)
-            with m.If(consume):
-                m.d.sync += left_over.eq(0)
-        with m.Elif(left_over):
-            m.d.comb += [self.pair_pop.eq(1), ends.eq(self.pair.last & ~self.pair.both)]
-            m.d.sync += [
-                left_over.eq(self.pair.both),
-                left_entry.eq(self.pair.entries[1]),
-                left_last.eq(self.pair.last),
+            m.d.comb += [
+                first.eq(left_entry),
+                first_filler.eq(left_filler),
+                second.eq(self.pair.entries[0]),
+                second_filler.eq(self.pair.fillers[0]),
             ]
         with m.Else():
             m.d.comb += [
-                self.pair_pop.eq(self.pair_valid),
-                ends.eq(self.pair.last & (~self.pair.both | absorb)),
+                first.eq(self.pair.entries[0]),
+                first_filler.eq(self.pair.fillers[0]),
+                second.eq(self.pair.entries[1]),
+                second_filler.eq(self.pair.fillers[1]),
             ]
+
+        absorbs = int(self.config.absorb_fillers)
+        consume = Signal()  # Something is consumed in this cycle,
+        absorb = Signal()   # namely both entries of the window,
+        ends = Signal()     # and the column ends with it.
+        # A filler never ends a column: if it is left over, its neighbour is still to come, and both
+        # are consumed together. Any other entry that is left over goes by itself.
+        waits = left_over & left_filler & absorbs
+        alone = left_over & ~waits
+        m.d.comb += [
+            self.pair_pop.eq(self.pair_valid & ~alone),
+            consume.eq(self.pair_valid | alone),
+            absorb.eq(self.pair_pop & absorbs & first_filler & (left_over | self.pair.both)),
+        ]
+        with m.If(alone):
+            m.d.comb += ends.eq(left_last)
+            m.d.sync += left_over.eq(0)
+        with m.Elif(left_over):
+            m.d.comb += ends.eq(self.pair.last & ~self.pair.both)
+        with m.Else():
+            m.d.comb += ends.eq(self.pair.last & (~self.pair.both | absorb))
+        with m.If(self.pair_pop):
             m.d.sync += [
-                left_over.eq(self.pair_valid & self.pair.both & ~absorb),
+                left_over.eq(self.pair.both & (left_over | ~absorb)),
                 left_entry.eq(self.pair.entries[1]),
+                left_filler.eq(self.pair.fillers[1]),
                 left_last.eq(self.pair.last),
             ]
 
@@ -129,9 +134,9 @@ class EntryDecode(wiring.Component):
         # First stage: which entry it is, and the runs before it.
         runs = [Signal(self.config.run_width, name=f"run_{i}", reset_less=True)
                 for i in range(2)]
-        absorbed = Signal()
-        moved = [Signal(name=f"moved_{i}") for i in range(2)]
-        fresh = [Signal(name=f"fresh_{i}") for i in range(2)]
+        absorbed = Signal(reset_less=True)
+        moved = [Signal(name=f"moved_{i}", reset_less=True) for i in range(2)]
+        fresh = [Signal(name=f"fresh_{i}", reset_less=True) for i in range(2)]
         product = [Signal(name=f"product_{i}") for i in range(2)]
         m.d.sync += [
             runs[0].eq(first.run),
@@ -143,15 +148,15 @@ class EntryDecode(wiring.Component):
         with m.If(begins):
             m.d.sync += activation.eq(self.activation)
         with m.If(absorb):
-            m.d.sync += [self.code.eq(second.code), product[0].eq(second.code != 0)]
+            m.d.sync += [self.code.eq(second.code), product[0].eq(~second_filler)]
         with m.Else():
             m.d.sync += [
                 self.code.eq(first.code),
-                product[0].eq(consume & (first.code != 0) & ~(~left_over & self.pair.none)),
+                product[0].eq(consume & ~first_filler & (left_over | ~self.pair.none)),
             ]
 
         # Second stage: how far it is from the last one.
-        advance = Signal(self.config.run_width + 2)
+        advance = Signal(self.config.run_width + 2, reset_less=True)
         operand = Signal.like(self.operand, reset_less=True)
         m.d.sync += [
             advance.eq(Mux(absorbed, runs[0] + runs[1] + 2, runs[0] + 1)),

@@ -1,11 +1,13 @@
 """Entry fetch: the weight entries of one PE, read ahead of decode."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.sparse.head_queue import HeadQueue
+from eieio.rtl.sparse.thermometer import add_thermometer
 from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["EntryFetch", "entry_layout", "pair_layout"]
@@ -24,10 +26,11 @@ def pair_layout(config: SparseConfig) -> data.StructLayout:
     """Layout of what decode receives: up to two neighbouring entries of one column.
 
     ``entries[1]`` exists if ``both``; ``entries[0]`` exists unless ``none``, which stands for an
-    empty column. ``last`` marks the end of the column.
+    empty column. ``last`` marks the end of the column, ``fillers`` those entries whose code is 0.
     """
     return data.StructLayout({
         "entries": data.ArrayLayout(entry_layout(config), 2),
+        "fillers": 2,
         "none": 1,
         "both": 1,
         "last": 1,
@@ -54,7 +57,7 @@ class EntryFetch(wiring.Component):
     column_pop : ``Out(1)``
         It is taken.
     pair_valid, pair : ``Out``
-        Oldest pair.
+        Oldest pair. Registers.
     pair_pop : ``In(1)``
         Drop it. Allowed while ``pair_valid``.
     load_valid, load_addr, load_data : ``In``
@@ -98,20 +101,23 @@ class EntryFetch(wiring.Component):
         # The column being read. The banks' addresses are registers of their own, so that nothing
         # stands between them and the block RAM.
         active = Signal()
-        odd = Signal()
-        left = Signal(self._entry_width)
-        addrs = [Signal(self._bank_addr_width, name="even_addr"),
-                 Signal(self._bank_addr_width, name="odd_addr")]
-        outstanding = Signal(range(PAIR_DEPTH + 1))
+        odd = Signal(reset_less=True)
+        left = Signal(self._entry_width, reset_less=True)
+        addrs = [Signal(self._bank_addr_width, name=name, reset_less=True)
+                 for name in ("even_addr", "odd_addr")]
         read = Signal()
-        last = Signal()
+        last = Signal(reset_less=True)
+        outstanding = add_thermometer(m, "outstanding", PAIR_DEPTH, up=read, down=self.pair_pop)
         m.d.comb += [
-            read.eq(active & (outstanding != PAIR_DEPTH)),
+            read.eq(active & ~outstanding[-1]),
             self.column_pop.eq(self.column_valid & (~active | (read & last))),
         ]
         with m.If(self.column_pop):
+            m.d.sync += active.eq(1)
+        with m.Elif(read):
+            m.d.sync += active.eq(~last)
+        with m.If(self.column_pop):
             m.d.sync += [
-                active.eq(1),
                 odd.eq(self.column_start[0]),
                 left.eq(self.column_count),
                 last.eq(self.column_count <= 2),
@@ -120,7 +126,6 @@ class EntryFetch(wiring.Component):
             ]
         with m.Elif(read):
             m.d.sync += [
-                active.eq(~last),
                 left.eq(left - 2),
                 last.eq(left <= 4),
                 addrs[0].eq(addrs[0] + 1),
@@ -141,29 +146,24 @@ class EntryFetch(wiring.Component):
             entries.append(ram.read_data)
 
         # What is known of a pair beforehand travels beside its read.
-        flags = [Signal(5, name=f"flags_{i}") for i in range(2)]
+        arrived = Signal(2)
+        flags = [Signal(4, name=f"flags_{i}", reset_less=True) for i in range(2)]
         m.d.sync += [
-            flags[0].eq(Cat(read, odd, left == 0, left >= 2, last)),
+            arrived.eq(Cat(read, arrived)),
+            flags[0].eq(Cat(odd, left == 0, left >= 2, last)),
             flags[1].eq(flags[0]),
         ]
-        arrived, swap, none, both, ends = flags[1]
+        swap, none, both, ends = flags[1]
+        fillers = [data.View(layout, entry).code == 0 for entry in entries]
 
-        m.submodules.pairs = pairs = memory.Memory(
-            shape=unsigned(pair_layout(self.config).size), depth=PAIR_DEPTH, init=[])
-        write_port = pairs.write_port()
-        read_port = pairs.read_port(domain="comb")
-        waiting = Signal(range(PAIR_DEPTH + 1))
+        m.submodules.pairs = pairs = HeadQueue(pair_layout(self.config).size, PAIR_DEPTH)
         m.d.comb += [
-            write_port.en.eq(arrived),
-            write_port.data.eq(Cat(Mux(swap, entries[1], entries[0]),
-                                   Mux(swap, entries[0], entries[1]), none, both, ends)),
-            self.pair.as_value().eq(read_port.data),
-            self.pair_valid.eq(waiting != 0),
-        ]
-        m.d.sync += [
-            write_port.addr.eq(write_port.addr + arrived),
-            read_port.addr.eq(read_port.addr + self.pair_pop),
-            waiting.eq(waiting + arrived - self.pair_pop),
-            outstanding.eq(outstanding + read - self.pair_pop),
+            pairs.push.eq(arrived[1]),
+            pairs.i.eq(Cat(*(Mux(swap, swapped, straight) for straight, swapped
+                             in (entries, entries[::-1], fillers, fillers[::-1])),
+                           none, both, ends)),
+            pairs.pop.eq(self.pair_pop),
+            self.pair_valid.eq(pairs.valid),
+            self.pair.as_value().eq(pairs.o),
         ]
         return m

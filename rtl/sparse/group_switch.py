@@ -37,10 +37,11 @@ class GroupSwitch(wiring.Component):
         Offset and activation are those of what was first in the cycle before.
     take, step : ``In``, arrays over groups
         From the broadcasts.
-    pe_ready, pe_more_ready : ``In``, arrays over banks
-        All PEs of a number modulo ``column_groups`` are ready, for one column or for two.
-    ready, more_ready : ``Out``, arrays over groups
-        All PEs of a group are.
+    pe_ready : ``In``, array over banks
+        For how many columns all PEs of a number modulo ``column_groups`` are ready: bit k, for more
+        than k.
+    ready : ``Out``, array over groups
+        For how many columns all PEs of a group are.
     """
 
     group_bits: Signal
@@ -57,9 +58,7 @@ class GroupSwitch(wiring.Component):
     take: list[Signal]
     step: list[Signal]
     pe_ready: list[Signal]
-    pe_more_ready: list[Signal]
     ready: list[Signal]
-    more_ready: list[Signal]
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
@@ -80,10 +79,8 @@ class GroupSwitch(wiring.Component):
             "activation": Out(signed(width)).array(groups),
             "take": In(1).array(groups),
             "step": In(1).array(groups),
-            "pe_ready": In(1).array(groups),
-            "pe_more_ready": In(1).array(groups),
-            "ready": Out(1).array(groups),
-            "more_ready": Out(1).array(groups),
+            "pe_ready": In(3).array(groups),
+            "ready": Out(3).array(groups),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -100,14 +97,13 @@ class GroupSwitch(wiring.Component):
             found = Signal(name=f"found_{c}")
             m.d.sync += found.eq(self.bank_found[c])
             shown[0].append((found, Const(0, 0), self.bank_lane[c], self.bank_activation[c]))
-        ready: list[list[tuple[Value, Value]]] = [
-            list(zip(self.pe_ready, self.pe_more_ready, strict=True))]
+        ready: list[list[Value]] = [list(self.pe_ready)]
         for _ in range(levels):
             nodes = len(shown[-1]) // 2
             counts.append([(low[0] | high[0], low[1] | high[1] | (low[0] & high[0]))
                            for low, high in zip(counts[-1], counts[-1][nodes:], strict=False)])
             shown.append([_join(*pair) for pair in zip(shown[-1], shown[-1][nodes:], strict=False)])
-            ready.append([(low[0] & high[0], low[1] & high[1])
+            ready.append([low & high
                           for low, high in zip(ready[-1], ready[-1][nodes:], strict=False)])
 
         for g in range(groups):
@@ -118,15 +114,13 @@ class GroupSwitch(wiring.Component):
                         continue
                     found, several = counts[level][g]
                     _, number, lane, activation = shown[level][g]
-                    all_ready, all_more_ready = ready[level][g]
                     with m.Case(levels - level):
                         m.d.comb += [
                             self.found[g].eq(found),
                             self.several[g].eq(several),
                             self.offset[g].eq(Cat(number, lane)),
                             self.activation[g].eq(activation),
-                            self.ready[g].eq(all_ready),
-                            self.more_ready[g].eq(all_more_ready),
+                            self.ready[g].eq(ready[level][g]),
                         ]
 
         # Back to the banks: a group takes from the first of its banks that has something left.

@@ -11,6 +11,7 @@ from eieio.rtl.sparse.activation_queue import ActivationQueue
 from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH, ColumnPointers
 from eieio.rtl.sparse.entry_decode import EntryDecode
 from eieio.rtl.sparse.entry_fetch import EntryFetch
+from eieio.rtl.sparse.thermometer import add_thermometer
 from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["ProcessingElement"]
@@ -23,9 +24,9 @@ class ProcessingElement(wiring.Component):
     order. With work in the queue it does one multiply-accumulate a cycle.
 
     Columns that were looked up are admitted one a cycle, in order, each as soon as it is known to
-    be empty or has a place in the queue; those that are admitted can be fired. So ``ready`` is a
-    register, and ``fire`` may come from one, too: who fires looks at ``more_ready`` in the cycle in
-    which ``fire`` arrives here.
+    be empty or has a place in the queue; those that are admitted can be fired. ``ready`` is three
+    registers, so that who fires may decide by what was ready in the cycle before, and ``fire`` may
+    come from a register: with k fires that do not show in ``ready`` yet, bit k tells.
 
     Source: Han et al., ISCA 2016, section IV.
 
@@ -38,9 +39,9 @@ class ProcessingElement(wiring.Component):
     -------
     column_valid, column_even_addr, column_odd_addr, column_odd : ``In``
         Column to look up, see :class:`eieio.rtl.sparse.column_pointers.ColumnPointers`.
-    ready, more_ready : ``Out(1)``
-        At least one, at least two columns have been admitted and not been fired before this cycle.
-        Registers. The PE sees ``fire`` in the cycle after.
+    ready : ``Out(3)``
+        Bit k: more than k columns have been admitted and not been fired before this cycle.
+        Registers.
     fire : ``In(1)``
         The oldest of them is fired.
     fire_activation : ``In``
@@ -68,7 +69,6 @@ class ProcessingElement(wiring.Component):
     column_odd_addr: Signal
     column_odd: Signal
     ready: Signal
-    more_ready: Signal
     fire: Signal
     fire_activation: Signal
     layer: Signal
@@ -91,8 +91,7 @@ class ProcessingElement(wiring.Component):
             "column_even_addr": In(unsigned(bank_addr_width)),
             "column_odd_addr": In(unsigned(bank_addr_width)),
             "column_odd": In(1),
-            "ready": Out(1),
-            "more_ready": Out(1),
+            "ready": Out(3),
             "fire": In(1),
             "fire_activation": In(signed(config.activation_width)),
             "layer": In(unsigned(ceil_log2(config.layer_depth))),
@@ -123,18 +122,13 @@ class ProcessingElement(wiring.Component):
 
         skip = int(config.skip_empty_columns)
         admit = Signal()
-        admitted, next_admitted = (Signal(range(PREFETCH_DEPTH + 1)) for _ in range(2))
         m.d.comb += [
             admit.eq(pointers.next_valid & ((pointers.next_empty & skip) | queue.room)),
             pointers.admit.eq(admit),
-            queue.reserve.eq(admit & ~(pointers.next_empty & skip)),
-            next_admitted.eq(admitted + admit - self.fire),
+            queue.reserve.eq(pointers.next_valid & ~(pointers.next_empty & skip) & queue.room),
         ]
-        m.d.sync += [
-            admitted.eq(next_admitted),
-            self.ready.eq(next_admitted != 0),
-            self.more_ready.eq(next_admitted > 1),
-        ]
+        admitted = add_thermometer(m, "admitted", PREFETCH_DEPTH, up=admit, down=self.fire)
+        m.d.comb += self.ready.eq(admitted)
         m.d.comb += [
             pointers.column_valid.eq(self.column_valid),
             pointers.column_even_addr.eq(self.column_even_addr),

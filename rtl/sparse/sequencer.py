@@ -233,9 +233,8 @@ class Sequencer(wiring.Component):
 
         running = Signal()
         # The last products are stored 3 cycles after the PEs become idle.
-        finishing = Signal()
         finished = Signal()
-        m.d.sync += [finishing.eq(self.finished & running), finished.eq(finishing)]
+        m.d.sync += finished.eq(self.finished & running)
         counting = Signal()
         with m.If(counting):
             m.d.sync += self.cycles.eq(self.cycles + 1)

@@ -16,7 +16,7 @@ from eieio.model.sparse.csc import InterleavedCsc, encode
 from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
 
 # What the docstrings of the components say, stated here once more: nothing is imported.
-PREFETCH_COLUMNS = 10
+PREFETCH_COLUMNS = 12
 FETCH_COLUMNS = 8
 PAIRS = 8
 
@@ -111,7 +111,7 @@ class Pe:
             entries = self.looked_up[0][1]
             if self.skips(entries) or not self.was_full:
                 self.looked_up.popleft()
-                self.admitted.append(cycle + 1)
+                self.admitted.append(cycle + 2)
                 reserved = not self.skips(entries)
         self.places += reserved - started
         self.was_full = self.places == self.config.queue_depth + FETCH_COLUMNS
@@ -150,9 +150,9 @@ class Group:
         takes = bool(self.current) and self.taken < PREFETCH_COLUMNS
         if takes and self.current:
             column = self.current.pop(0)
-            self.on_the_way.append((cycle + 8, column))
+            self.on_the_way.append((cycle + 10, column))
             for pe in self.pes:
-                pe.looked_up.append((cycle + 7, pe.columns[self.number_of[column]]))
+                pe.looked_up.append((cycle + 8, pe.columns[self.number_of[column]]))
         self.taken += takes - self.fired  # in the cycle before
         self.fired = fired is not None
         # The first word is there in cycle 6; each word stays at least one cycle.
@@ -266,11 +266,11 @@ def test_stepping(config_groups: tuple[SparseConfig, int], seed: int, rows: int,
     check(random_matrix(rng, rows, columns, density), *config_groups, activations)
 
 
-# Of the cycles of a layer: 6 until the first column is taken, 8 until it is fired, 6 until its
+# Of the cycles of a layer: 6 until the first column is taken, 10 until it is fired, 6 until its
 # first entry is decoded; then the decoding; 2 until the PE is idle and 5 until the first
 # accumulator is read; one read for each word beyond the first; and 16 for read, bias and
 # requantization.
-BEGIN, END = 6 + 8 + 6, 2 + 5 + 16
+BEGIN, END = 6 + 10 + 6, 2 + 5 + 16
 
 
 def test_full_queues() -> None:
@@ -281,28 +281,28 @@ def test_full_queues() -> None:
     config = SparseConfig(pes=4, queue_depth=2)
     timing = check(codes, config, 1, np.ones(40, np.int64))
     assert timing.products.tolist() == [600, 40, 0, 0]
-    # PE 0 starts 8 cycles after the first column is taken and 6 after it is fired, and never waits.
+    # PE 0 starts 10 cycles after the first column is taken and 6 after it is fired; it never waits.
     assert timing.cycles == BEGIN + 600 + END + 14
     assert timing.blocked_cycles > 300
 
 
 def test_prefetched_columns() -> None:
-    """While PE 0 blocks the broadcast, 10 columns are taken but not the eleventh.
+    """While PE 0 blocks the broadcast, 12 columns are taken but not the thirteenth.
 
-    Column 11 waits until PE 0 starts column 1, behind 60 entries of column 0. Columns 11 to 20 have
-    been taken by then; column 21 is taken when column 11 has been fired, and column 60 in the word
-    20 places on, when 19 words between have been seen. It is all that PE 1 has to do.
+    Column 11 waits until PE 0 starts column 1, behind 60 entries of column 0. Columns 11 to 22 have
+    been taken by then; column 23 is taken when column 11 has been fired, and column 60 in the word
+    19 places on, when 18 words between have been seen. It is all that PE 1 has to do.
     """
     codes = np.zeros((120, 62), np.uint8)
     codes[::2, 0] = 1
-    codes[0, :22] = 1
+    codes[0, :24] = 1
     codes[1::2, 60] = 1
     activations = np.zeros(62, np.int64)
-    activations[[*range(22), 60]] = 1
+    activations[[*range(24), 60]] = 1
     timing = check(codes, SparseConfig(pes=2, queue_depth=2), 1, activations)
-    fire_11 = BEGIN + 60 + 2
-    assert timing.cycles == fire_11 + 2 + 20 + 8 + 6 + 60 + END + 59
-    assert timing.products.tolist() == [81, 60]
+    fire_11 = BEGIN + 60 + 3
+    assert timing.cycles == fire_11 + 2 + 19 + 10 + 6 + 60 + END + 59
+    assert timing.products.tolist() == [83, 60]
 
 
 @pytest.mark.parametrize(("rows", "decode", "reads"), [

@@ -14,14 +14,14 @@ from eieio.rtl.sparse.broadcast import Broadcast
 from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH
 
 START_TO_TAKE = 4
-TAKE_TO_FIRE = 8
-TAKE_TO_LOOKUP = 4
-LOOKUP_TO_FIRE = 4
+TAKE_TO_FIRE = 10
+TAKE_TO_LOOKUP = 3
+LOOKUP_TO_FIRE = 7
 FIRE_TO_TAKE = 2
 
 #: Nonzeros of each word: pairs of an offset and an activation.
 Words = list[list[tuple[int, int]]]
-#: How many columns the PEs are ready for in a cycle: 0, 1, or 2.
+#: How many columns the PEs are ready for in a cycle: 0 to 3.
 Ready = Callable[[int], int]
 
 
@@ -40,8 +40,8 @@ class Trace:
     """What happened, by cycles after ``start``."""
 
     takes: list[int] = field(default_factory=list)
-    lookups: list[tuple[int, int, int, int]] = field(default_factory=list)
-    fires: list[tuple[int, int | None]] = field(default_factory=list)  # by the cycle before
+    lookups: list[tuple[int, int]] = field(default_factory=list)
+    fires: list[tuple[int, int | None]] = field(default_factory=list)
     blocked: list[int] = field(default_factory=list)
     busy: list[int] = field(default_factory=list)
 
@@ -58,11 +58,10 @@ async def run_layer(ctx: Any, dut: Broadcast, words: Words, ready: Ready, *, bas
     first = None  # in the cycle before
     for cycle in range(cycles):
         ctx.set(dut.start, cycle == 0)
-        # PEs admit what was looked up 4 cycles ago, and see a fire when it is two cycles old.
+        # PEs admit what was looked up 7 cycles ago, and show a fire when it is three cycles old.
         admitted = (sum(at <= cycle - LOOKUP_TO_FIRE for at, *_ in trace.lookups)
-                    - sum(at <= cycle - 2 for at, _ in trace.fires))
-        ctx.set(dut.ready, min(ready(cycle), admitted) >= 1)
-        ctx.set(dut.more_ready, min(ready(cycle), admitted) >= 2)
+                    - sum(at <= cycle - 3 for at, _ in trace.fires))
+        ctx.set(dut.ready, (1 << min(ready(cycle), admitted, 3)) - 1)
         if 3 <= steps < len(words) + 3:
             ctx.set(dut.found, bool(left))
             ctx.set(dut.several, len(left) > 1)
@@ -73,10 +72,9 @@ async def run_layer(ctx: Any, dut: Broadcast, words: Words, ready: Ready, *, bas
         first = left[0] if left else None
         ctx.set(dut.offset, offset)
         ctx.set(dut.activation, activation)
-        (*_, take, step, valid, even, odd_addr, odd, blocked, fire, fired, busy
-         ) = await ctx.tick().sample(
-            dut.take, dut.step, dut.column_valid, dut.column_even_addr, dut.column_odd_addr,
-            dut.column_odd, dut.blocked, dut.fire, dut.fire_activation, dut.busy)
+        *_, take, step, valid, index, blocked, fire, fired, busy = await ctx.tick().sample(
+            dut.take, dut.step, dut.column_valid, dut.column_index, dut.blocked, dut.fire,
+            dut.fire_activation, dut.busy)
         if take:
             trace.takes.append(cycle)
             left = left[1:]
@@ -85,11 +83,11 @@ async def run_layer(ctx: Any, dut: Broadcast, words: Words, ready: Ready, *, bas
             assert cycle, "A step must not come with the start"
             left = list(words[steps - 3]) if 3 <= steps < len(words) + 3 else []
         if valid:
-            trace.lookups.append((cycle, even, odd_addr, odd))
-        if trace.fires and trace.fires[-1][0] == cycle - 2:
-            trace.fires[-1] = (cycle - 2, fired)
+            trace.lookups.append((cycle, index))
+        if trace.fires and trace.fires[-1][0] == cycle - 1:
+            trace.fires[-1] = (cycle - 1, fired)
         if fire:
-            trace.fires.append((cycle - 1, None))
+            trace.fires.append((cycle, None))
         trace.blocked.append(blocked)
         trace.busy.append(busy)
     ctx.set(dut.start, 0)
@@ -111,15 +109,15 @@ def check(trace: Trace, words: Words, ready: Ready, *, base: int, word_columns: 
             if len(fires) >= PREFETCH_DEPTH:
                 take = max(take, fires[-PREFETCH_DEPTH] + FIRE_TO_TAKE)
             before = word
-            last, fire = fire, max(fire + 1, take + TAKE_TO_FIRE)
-            # A PE has not seen yet what was fired in the cycle before.
-            while ready(fire) < (2 if fires and fire == last + 1 else 1):
+            fire = max(fire + 1, take + TAKE_TO_FIRE)
+            # What was fired in the two cycles before does not show yet.
+            while ready(fire) < 1 + sum(at >= fire - 2 for at in fires[-2:]):
                 blocked.add(fire + 2)
                 fire += 1
             takes.append(take)
             fires.append(fire)
             index = base + word * word_columns + offset
-            lookups.append((take + TAKE_TO_LOOKUP, (index + 1) // 2, index // 2, index % 2))
+            lookups.append((take + TAKE_TO_LOOKUP, index))
             activations.append(activation)
     assert trace.takes == takes
     assert trace.lookups == lookups
@@ -161,11 +159,8 @@ def test_members() -> None:
         "take": Out(1),
         "step": Out(1),
         "column_valid": Out(1),
-        "column_even_addr": Out(unsigned(4)),
-        "column_odd_addr": Out(unsigned(4)),
-        "column_odd": Out(1),
-        "ready": In(1),
-        "more_ready": In(1),
+        "column_index": Out(unsigned(5)),
+        "ready": In(3),
         "fire": Out(1),
         "fire_activation": Out(signed(6)),
         "blocked": Out(1),
@@ -181,7 +176,7 @@ def test_random(simulate: Callable[..., None], density: float, readiness: float)
     async def bench(ctx: Any) -> None:
         for lanes in (8, 5, 1):  # as many columns a word as a group may have
             words = random_words(rng, rng.randrange(1, 20), lanes, density)
-            stalls = [(rng.random() < readiness) * rng.randint(1, 2) for _ in range(997)]
+            stalls = [(rng.random() < readiness) * rng.randint(1, 3) for _ in range(997)]
             base = 2 * rng.randrange(50)
 
             def ready(cycle: int, stalls: list[int] = stalls) -> int:
@@ -206,17 +201,18 @@ FULL = [(offset, offset - 4 or 9) for offset in range(8)]
     [[(7, 1)]] * 3 + [[(0, -1)]] * 3])
 @pytest.mark.parametrize("stall", [0, 20])
 def test_words_without_nonzeros(simulate: Callable[..., None], words: Words, stall: int) -> None:
-    run(simulate, words, lambda cycle: 2 * (cycle >= stall), 80)
+    run(simulate, words, lambda cycle: 3 * (cycle >= stall), 80)
 
 
 def test_a_column_a_cycle(simulate: Callable[..., None]) -> None:
     words = [FULL] * 10
-    run(simulate, words, lambda cycle: 2, 120)
+    run(simulate, words, lambda cycle: 3, 120)
 
 
-def test_one_ready(simulate: Callable[..., None]) -> None:
-    # PEs that are never ready for two columns get one every other cycle.
-    run(simulate, [FULL] * 4, lambda cycle: 1, 120)
+@pytest.mark.parametrize("columns", [1, 2])
+def test_few_ready(simulate: Callable[..., None], columns: int) -> None:
+    # PEs that are never ready for more than so many columns get as many every three cycles.
+    run(simulate, [FULL] * 4, lambda cycle: columns, 160)
 
 
 def test_prefetched_columns_are_bounded(simulate: Callable[..., None]) -> None:
@@ -225,13 +221,14 @@ def test_prefetched_columns_are_bounded(simulate: Callable[..., None]) -> None:
     words = [FULL] * 3
 
     def ready(cycle: int) -> int:
-        return 2 * (cycle >= 50)
+        return 3 * (cycle >= 50)
 
     async def bench(ctx: Any) -> None:
         trace = await run_layer(ctx, dut, words, ready, base=0, word_columns=8, cycles=100,
                                 rng=Random(0))
         assert len([cycle for cycle in trace.takes if cycle < 50]) == PREFETCH_DEPTH
-        assert [cycle for cycle, _ in trace.fires[:PREFETCH_DEPTH]] == list(range(50, 60))
+        assert [cycle for cycle, _ in trace.fires[:PREFETCH_DEPTH]] == list(
+            range(50, 50 + PREFETCH_DEPTH))
         check(trace, words, ready, base=0, word_columns=8)
 
     simulate(dut, bench)
@@ -239,11 +236,11 @@ def test_prefetched_columns_are_bounded(simulate: Callable[..., None]) -> None:
 
 @pytest.mark.parametrize("gap", [2, 7, 8, 9])
 def test_ready_now_and_then(simulate: Callable[..., None], gap: int) -> None:
-    run(simulate, [FULL] * 4, lambda cycle: int(cycle % gap == 0), 32 * gap + 60)
+    run(simulate, [FULL] * 4, lambda cycle: int(cycle % gap == 0), 32 * max(gap, 4) + 60)
 
 
 def test_last_pointer(simulate: Callable[..., None]) -> None:
-    run(simulate, [FULL, FULL], lambda cycle: 2, 60, base=498 - 16)
+    run(simulate, [FULL, FULL], lambda cycle: 3, 60, base=498 - 16)
 
 
 def test_reset(simulate: Callable[..., None]) -> None:
@@ -254,14 +251,14 @@ def test_reset(simulate: Callable[..., None]) -> None:
 
     async def bench(ctx: Any) -> None:
         for cycles in (1, 2, 3, 4, 8, 10, 14):
-            await run_layer(ctx, dut, words, lambda cycle: 1 - cycle % 2, base=0, word_columns=8,
-                            cycles=cycles, rng=rng)
+            await run_layer(ctx, dut, words, lambda cycle: 3 - cycle % 2 * 3, base=0,
+                            word_columns=8, cycles=cycles, rng=rng)
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
             assert ctx.get(dut.busy) == ctx.get(dut.fire) == ctx.get(dut.take) == 0
-            trace = await run_layer(ctx, dut, words, lambda cycle: 2, base=4, word_columns=8,
+            trace = await run_layer(ctx, dut, words, lambda cycle: 3, base=4, word_columns=8,
                                     cycles=60, rng=rng)
-            check(trace, words, lambda cycle: 2, base=4, word_columns=8)
+            check(trace, words, lambda cycle: 3, base=4, word_columns=8)
 
     simulate(dut, bench, reset=reset)

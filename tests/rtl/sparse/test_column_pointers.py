@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH, ColumnPointers
 
-LATENCY = 3
+LATENCY = 4
 
 
 def column_pointers(entry_depth: int = 64, pointer_depth: int = 16) -> ColumnPointers:
@@ -127,7 +127,7 @@ def test_a_column_a_cycle(simulate: Callable[..., None], order: range) -> None:
         await load(ctx, dut, pointers)
         for column in [*order, *[None] * LATENCY]:
             await lookup.cycle(ctx, column, pop=True)
-        assert lookup.outstanding == lookup.admitted == 1, "It must be admitted after 3 cycles"
+        assert lookup.outstanding == lookup.admitted == 1, "It must be admitted after 4 cycles"
 
     simulate(dut, bench)
 
@@ -204,7 +204,7 @@ def test_reset(simulate: Callable[..., None]) -> None:
             await ctx.tick()
             ctx.set(reset, 0)
             lookup = Lookup(dut, pointers)
-            for column in (9, 4, 5, None, None, None, None):
+            for column in (9, 4, 5, *[None] * (LATENCY + 1)):
                 await lookup.cycle(ctx, column, pop=True)
 
     simulate(dut, bench, reset=reset)

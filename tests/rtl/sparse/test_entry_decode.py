@@ -72,8 +72,10 @@ def pairs_of(columns: list[Column], rng: Random) -> list[dict[str, Any]]:
         places = range(0, len(entries), 2) or [0]
         for place in places:
             both = place + 1 < len(entries)
+            pair = [entry(entries[place:]), entry(entries[place + 1:])]
             pairs.append({
-                "entries": [entry(entries[place:]), entry(entries[place + 1:])],
+                "entries": pair,
+                "fillers": sum((not entry["code"]) << number for number, entry in enumerate(pair)),
                 "none": not entries, "both": both, "last": place == places[-1]})
     return pairs
 

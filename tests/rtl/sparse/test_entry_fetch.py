@@ -74,7 +74,9 @@ async def fetch(ctx: Any, dut: EntryFetch, columns: list[tuple[int, int]], cycle
             assert not (pair.none and pair.both)
             count = 0 if pair.none else 1 + pair.both
             found = [(entry.code, entry.run) for entry in (pair.entries[0], pair.entries[1])]
-            pairs.append((found[:count], bool(pair.last)))
+            found = found[:count]
+            assert [pair.fillers >> i & 1 for i in range(count)] == [not code for code, _ in found]
+            pairs.append((found, bool(pair.last)))
             pair_cycles.append(cycle)
     ctx.set(dut.column_valid, 0)
     ctx.set(dut.pair_pop, 0)
@@ -86,7 +88,7 @@ def test_layouts() -> None:
     settings = SparseConfig(code_width=3, run_width=6)
     assert entry_layout(settings) == entry
     assert pair_layout(settings) == data.StructLayout({
-        "entries": data.ArrayLayout(entry, 2), "none": 1, "both": 1, "last": 1})
+        "entries": data.ArrayLayout(entry, 2), "fillers": 2, "none": 1, "both": 1, "last": 1})
 
 
 def test_members() -> None:

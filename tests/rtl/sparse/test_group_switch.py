@@ -1,6 +1,8 @@
 """Group switch: interface and connections, by the numbering of columns and PEs."""
 
 from collections.abc import Callable
+from functools import reduce
+from operator import and_
 from random import Random
 from typing import Any
 
@@ -36,8 +38,8 @@ class Stimulus:
         self.several = [found and rng.random() < 0.3 for found in self.found]
         self.lane = [rng.randrange(self.lanes) for _ in range(groups)]
         self.activation = [rng.randrange(-128, 128) for _ in range(groups)]
-        self.ready = [rng.random() < 0.8 for _ in range(groups)]
-        self.more_ready = [rng.random() < 0.8 for _ in range(groups)]
+        self.ready = [sum(1 << bit for bit in range(3) if rng.random() < 0.8)
+                      for _ in range(groups)]
         self.step = [rng.random() < 0.5 for _ in range(groups)]
         self.wish = [rng.random() < 0.7 for _ in range(groups)]
 
@@ -48,7 +50,7 @@ class Stimulus:
                 for group in range(groups)]
         for ports, values in (
                 (dut.bank_found, self.found), (dut.bank_several, self.several),
-                (dut.pe_ready, self.ready), (dut.pe_more_ready, self.more_ready),
+                (dut.pe_ready, self.ready),
                 (dut.step, self.step), (dut.take, take)):
             for port, value in zip(ports, values, strict=True):
                 ctx.set(port, value)
@@ -69,8 +71,7 @@ class Stimulus:
             found = [bank for bank in banks if self.found[bank]]
             several = len(found) > 1 or any(self.several[bank] for bank in found)
             assert ctx.get(dut.found[group]) == bool(found)
-            assert ctx.get(dut.ready[group]) == all(self.ready[bank] for bank in banks)
-            assert ctx.get(dut.more_ready[group]) == all(self.more_ready[bank] for bank in banks)
+            assert ctx.get(dut.ready[group]) == reduce(and_, (self.ready[bank] for bank in banks))
             assert ctx.get(dut.several[group]) == (bool(found) and several)
             for bank in banks:
                 assert ctx.get(dut.bank_step[bank]) == self.step[group]
@@ -107,10 +108,8 @@ def test_members() -> None:
         "activation": Out(signed(8)).array(4),
         "take": In(1).array(4),
         "step": In(1).array(4),
-        "pe_ready": In(1).array(4),
-        "pe_more_ready": In(1).array(4),
-        "ready": Out(1).array(4),
-        "more_ready": Out(1).array(4),
+        "pe_ready": In(3).array(4),
+        "ready": Out(3).array(4),
     }
 
 

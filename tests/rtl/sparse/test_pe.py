@@ -16,7 +16,7 @@ from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH
 from eieio.rtl.sparse.pe import ProcessingElement
 
 # As far as this PE is concerned: what is fired in a cycle reaches it in the next.
-LOOKUP_TO_ADMISSION = 3
+LOOKUP_TO_ADMISSION = 4
 FIRE_TO_START = 6
 IDLE_TO_DRAIN = 3
 
@@ -140,7 +140,7 @@ async def run_columns(ctx: Any, dut: ProcessingElement, activations: list[tuple[
         ctx.set(dut.fire_activation, activation)
         if fires:
             activation = activations[len(trace.fires) - 1][1]
-        fires = wanted(cycle) and bool(ctx.get(dut.more_ready if fires else dut.ready))
+        fires = wanted(cycle) and bool(ctx.get(dut.ready[1 if fires else 0]))
         if fires:
             trace.fires.append(cycle)
         *_, idle = await ctx.tick().sample(dut.idle)
@@ -225,8 +225,7 @@ def test_members() -> None:
         "column_even_addr": In(unsigned(4)),
         "column_odd_addr": In(unsigned(4)),
         "column_odd": In(1),
-        "ready": Out(1),
-        "more_ready": Out(1),
+        "ready": Out(3),
         "fire": In(1),
         "fire_activation": In(signed(8)),
         "layer": In(unsigned(2)),

@@ -12,8 +12,8 @@ from amaranth.lib.wiring import In, Out
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse.sequencer import Sequencer
 
-# The accumulators of a PE are complete 3 cycles after it is idle, and drains come from a register.
-FINISHED_TO_DRAIN = 4
+# The accumulators of a PE are complete 3 cycles after it is idle, and drains pass a register.
+FINISHED_TO_DRAIN = 3
 
 
 def config(groups: int = 1, **settings: Any) -> SparseConfig:
