@@ -1,7 +1,20 @@
-// Models of the ECP5's multiplier and block RAM, for simulations of Verilog that instantiates them.
+// Models of the ECP5's flip-flop, multiplier and block RAM, for simulations of Verilog that instantiates them.
 // Written after Lattice's FPGA-TN-02205 (sysDSP) and FPGA-TN-02204 (memory). What eieio and Yosys
 // do not use is left out: cascades, the operand C, asynchronous resets, chip selects, and inverted
 // clocks. A parameter that asks for it stops the simulation.
+
+module TRELLIS_FF #(
+  parameter GSR = "ENABLED", CEMUX = "1", CLKMUX = "CLK", LSRMUX = "LSR", REGSET = "RESET",
+  parameter SRMODE = "LSR_OVER_CE"
+) (input CLK, LSR, CE, DI, M, output reg Q);
+  initial
+    if (CEMUX != "1" || CLKMUX != "CLK" || LSRMUX != "LSR" || SRMODE != "LSR_OVER_CE") begin
+      $display("TRELLIS_FF: a parameter has a value without a model");
+      $finish;
+    end
+  initial Q = REGSET == "SET";
+  always @(posedge CLK) Q <= LSR ? REGSET == "SET" : DI;
+endmodule
 
 module ecp5_dsp_register #(parameter WIDTH = 18, CLK = "NONE", CE = "CE0", RST = "RST0") (
   input [3:0] clks, input [3:0] ces, input [3:0] rsts, input [WIDTH-1:0] d, output [WIDTH-1:0] q

@@ -33,18 +33,24 @@ PIXEL_LATENCY = 5
 #: Cycles from a vector's turn to its entry into the array: the reader steps one later.
 VECTOR_LATENCY = 1 + PIXEL_LATENCY
 #: Cycles from a sum that leaves the array to its accumulator.
-ACCUMULATE = 4
+ACCUMULATE = 5
 #: Fewest cycles from one use of an accumulator to the next: two to read it, one to choose the bank,
-#: one to add and one to write.
-ACCUMULATOR_PERIOD = 5
+#: one to add, one to choose the result and one to write.
+ACCUMULATOR_PERIOD = 6
+#: Cycles from a step of the drain to its accumulators: one for the address, two for the memory, and
+#: one to choose the bank.
+READ = 4
 #: Cycle in which a layer begins, one after its descriptor has been fetched.
 START = max(Field) + 5
 #: Cycles from there to the first slot, besides one for each row of its tile.
 PRELOAD = 2
 #: Cycles of the requantization unit, for 32-bit accumulators and for operands of an addition.
 REQUANTIZE = 13
-#: Cycles from a step of the drain to the write of its activations: two reads, choice of the group,
-#: bias, left shift, requantization.
+#: Cycles from a step of the drain to its group's place, which the group follows as late as one that
+#: Winograd's transform sends.
+GROUP = READ - 2
+#: Cycles from a group's place to the write of its activations: two until the group is chosen, its
+#: choice, bias, left shift, requantization.
 WRITE = 5 + REQUANTIZE
 
 
@@ -188,12 +194,17 @@ class _Drain:
     """A group of columns a cycle."""
 
     def __init__(self) -> None:
-        self.end = 0
+        self._read = 0
+
+    @property
+    def end(self) -> int:
+        """Place of the last group."""
+        return self._read + GROUP
 
     def drain(self, entry: _Pass, summed: int) -> int:
         """Return the cycle of the last read of a pass."""
-        self.end = max(summed + 2, self.end + 3) + entry.windows * entry.groups - 1
-        return self.end
+        self._read = max(summed + 2, self._read + 3) + entry.windows * entry.groups - 1
+        return self._read
 
 
 class _WinogradDrain:
@@ -203,14 +214,14 @@ class _WinogradDrain:
         transform = config.transform
         self._reads = transform.n ** 2
         self._outputs = transform.m ** 2
-        self._latency = 2 + transform.output_latency(config.accumulator_width) + transform.m - 1
+        self._latency = READ + transform.output_latency(config.accumulator_width) + transform.m - 1
         self._read = 0
         #: Last steps of the tiles that have gone out.
         self._sent = [0, 0]
 
     @property
     def end(self) -> int:
-        """Last step of the last tile."""
+        """Place of the last group of the last tile."""
         return self._sent[-1]
 
     def drain(self, entry: _Pass, summed: int) -> int:

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -12,6 +12,7 @@ from eieio.model.systolic.program import Field, Flag
 from eieio.rtl.systolic.countdown import Countdown
 from eieio.rtl.systolic.descriptor import DESCRIPTOR, pair
 from eieio.rtl.vendor.block_ram import add_block_ram
+from eieio.rtl.vendor.register_copies import add_register_copies
 from eieio.rtl.winograd.delay import delayed
 
 __all__ = ["Accumulators"]
@@ -22,7 +23,7 @@ class Accumulators(wiring.Component):
 
     A sweep goes once over the accumulators of a pass. The first sweep of a pass writes, the others
     add, or keep the larger number. Passes alternate between the banks. An accumulator that a vector
-    has written may be needed again five cycles later, and not sooner.
+    has written may be needed again six cycles later, and not sooner.
 
     Parameters
     ----------
@@ -38,12 +39,12 @@ class Accumulators(wiring.Component):
     i_valid, i_last, i_sums : ``In``
         Sums of a vector, and whether it is the last one of a sweep.
     pass_done : ``Out(1)``
-        A pass is complete; its bank can be read from the next cycle on. Four cycles after its last
+        A pass is complete; its bank can be read from the next cycle on. Five cycles after its last
         vector.
     read_bank, read_addr : ``In``
         Accumulators to read.
-    o_bank, o_banks : ``Out(1)``, ``Out(data.ArrayLayout(columns * accumulator_width, 2))``
-        What they hold, two cycles later, in one of two vectors; and which one, a cycle before.
+    o_accumulators : ``Out(data.ArrayLayout(signed(accumulator_width), columns))``
+        What they hold, four cycles later.
     """
 
     descriptor: data.View
@@ -54,8 +55,7 @@ class Accumulators(wiring.Component):
     pass_done: Signal
     read_bank: Signal
     read_addr: Signal
-    o_bank: Signal
-    o_banks: data.View
+    o_accumulators: data.View
 
     def __init__(self, config: SystolicConfig) -> None:
         self.config = self.parameters = config
@@ -68,9 +68,8 @@ class Accumulators(wiring.Component):
             "pass_done": Out(1),
             "read_bank": In(1),
             "read_addr": In(unsigned(ceil_log2(config.accumulator_depth))),
-            "o_bank": Out(1),
-            "o_banks": Out(data.ArrayLayout(
-                unsigned(config.columns * config.accumulator_width), 2)),
+            "o_accumulators": Out(
+                data.ArrayLayout(signed(config.accumulator_width), config.columns)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -100,55 +99,62 @@ class Accumulators(wiring.Component):
         with m.If(self.start):
             m.d.sync += [addr.eq(0), bank.eq(0), fresh.eq(1), *sweeps_left.load(all_sweeps)]
 
-        # Read in two cycles, choose the bank, add, write: five cycles.
+        # The address, two cycles to read, choose the bank, add, choose the result, write: six
+        # cycles. What all columns need has a register close to each few of them.
         def after(signal: Signal, cycles: int) -> Value:
             return delayed(m, signal, cycles, f"{signal.name}_{cycles}")
 
-        write_addr = after(addr, 4)
-        add_bank, add_fresh = after(bank, 2), after(fresh, 2)
-        sums = [Signal.like(self.i_sums.as_value(), name=f"sums_{stage}", reset_less=True)
-                for stage in range(4)]
-        m.d.sync += [sums[0].eq(self.i_sums.as_value()), self.pass_done.eq(after(pass_last, 3))]
-        m.d.sync += [late.eq(early) for early, late in pairwise(sums)]
+        def copies(name: str, value: Value) -> list[Signal]:
+            return add_register_copies(m, name, platform, value, config.columns)
+
+        write_addr = after(addr, 5)
+        add_banks, add_freshs = copies("add_bank", after(bank, 2)), copies("fresh", after(fresh, 2))
         maximum = Signal()
         m.d.sync += maximum.eq((operation & Flag.MAXIMUM).any())
+        maxima = copies("maximum", maximum)
+        firsts = copies("first", maximum & after(fresh, 3))
+        sums = [Signal.like(self.i_sums.as_value(), name=f"sums_{stage}", reset_less=True)
+                for stage in range(5)]
+        m.d.sync += [sums[0].eq(self.i_sums.as_value()), self.pass_done.eq(after(pass_last, 4))]
+        m.d.sync += [late.eq(early) for early, late in pairwise(sums)]
 
         reads = []
         results = Signal(config.columns * width)
         for number in range(2):
             ram = add_block_ram(m, f"bank_{number}", platform, width=config.columns * width,
-                                depth=config.accumulator_depth)
+                                depth=config.accumulator_depth, input_registers=True)
             reads.append(ram.read_data)
             computed = Signal(name=f"computed_{number}")
             m.d.comb += computed.eq(self.i_valid & (bank == number))
             # The bank that is not computed is read.
             m.d.comb += [
                 ram.read_addr.eq(Mux(computed, addr, self.read_addr)),
-                ram.write_en.eq(after(computed, 4)),
+                ram.write_en.eq(after(computed, 5)),
                 ram.write_addr.eq(write_addr),
                 ram.write_data.eq(results),
             ]
-        m.d.sync += self.o_bank.eq(self.read_bank)
-        m.d.comb += self.o_banks.as_value().eq(Cat(reads))
-        first = Signal()
-        m.d.sync += first.eq(maximum & add_fresh)
+        read_banks = copies("read_bank", after(self.read_bank, 2))
         # A sum, or the old number where the maximum is wanted, which the new one may take place of.
         for column in range(config.columns):
             def register(name: str, of: int, column: int = column) -> Signal:
                 return Signal(signed(of), name=f"{name}_{column}", reset_less=True)
 
-            new = sums[2].word_select(column, config.sum_width).as_signed()
-            newer = sums[1].word_select(column, config.sum_width).as_signed()
+            def new(stage: int, column: int = column) -> Value:
+                return sums[stage].word_select(column, config.sum_width).as_signed()
+
+            def chosen(bank: Signal, column: int = column) -> Value:
+                return Mux(bank, *(read.word_select(column, width)
+                                   for read in reversed(reads))).as_signed()
+
             old, total = register("old", width), register("total", width)
             added = register("added", config.sum_width)
             replace = Signal(name=f"replace_{column}", reset_less=True)
             m.d.sync += [
-                old.eq(Mux(add_bank, *(read.word_select(column, width) for read in reversed(reads)))
-                       & ~add_fresh.replicate(width)),
-                added.eq(Mux(maximum, 0, newer)),
+                self.o_accumulators[column].eq(chosen(read_banks[column])),
+                old.eq(Mux(add_freshs[column], 0, chosen(add_banks[column]))),
+                added.eq(Mux(maxima[column], 0, new(2))),
                 total.eq(old + added),
-                replace.eq(first | (maximum & (new >= old))),
+                replace.eq(firsts[column] | (maxima[column] & (new(3) >= old))),
             ]
-            m.d.comb += results.word_select(column, width).eq(Mux(
-                replace, sums[3].word_select(column, config.sum_width).as_signed(), total))
+            m.d.comb += results.word_select(column, width).eq(Mux(replace, new(4), total))
         return m

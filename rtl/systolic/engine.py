@@ -8,12 +8,12 @@ from amaranth.utils import ceil_log2
 from eieio.model.sparse.image_layout import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Flag, Operation, Target
-from eieio.model.systolic.timing import PIXEL_LATENCY, VECTOR_LATENCY
+from eieio.model.systolic.timing import GROUP, PIXEL_LATENCY, VECTOR_LATENCY
 from eieio.rtl.image_loader import ImageLoader
 from eieio.rtl.systolic.accumulators import Accumulators
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
 from eieio.rtl.systolic.array import SystolicArray
-from eieio.rtl.systolic.drain import Drain, GroupInterface
+from eieio.rtl.systolic.drain import Drain, GroupInterface, GroupSignature
 from eieio.rtl.systolic.output_lanes import ACCUMULATOR_WIDTH, OutputLanes
 from eieio.rtl.systolic.program_sequencer import ProgramSequencer
 from eieio.rtl.systolic.residual import Residual
@@ -175,7 +175,7 @@ class SystolicEngine(wiring.Component):
             array.i_swap.eq(delayed(m, tiles.vector_swap, VECTOR_LATENCY, "vector_swap")),
             array.i_last.eq(delayed(m, tiles.vector_last, VECTOR_LATENCY, "vector_last")),
             weights.read_addr.eq(
-                delayed(m, tiles.weight_addr, VECTOR_LATENCY - 2, "weight_addr")),
+                delayed(m, tiles.weight_addr, VECTOR_LATENCY - 3, "weight_addr")),
             array.w_valid.eq(delayed(m, tiles.weight_valid, VECTOR_LATENCY, "weight_valid")),
             array.w_weights.eq(weights.weights),
             accumulators.i_valid.eq(array.o_valid),
@@ -188,19 +188,22 @@ class SystolicEngine(wiring.Component):
             tiles.bank_released.eq(drain.bank_released),
         ]
 
-        # Groups of activations, from what computes them to where they are written.
-        group = drain.o
+        # Groups of activations, from what computes them to where they are written. Those of the
+        # drain are known before their accumulators are there.
+        group = GroupSignature(config).create()
+        for name in group.signature.members:
+            m.d.comb += getattr(group, name).eq(
+                delayed(m, getattr(drain.o, name), GROUP, f"drained_{name}"))
+        group_index = delayed(m, drain.read_group, GROUP, "drained_index")
         chosen = Signal(data.ArrayLayout(signed(ACCUMULATOR_WIDTH), config.lanes), reset_less=True)
-        # One bit each of both banks' groups of columns selects faster than their numbers do.
+        # One bit for each group of columns selects faster than its number does.
         group_width = config.lanes * config.accumulator_width
         drained: Value = Const(0, group_width)
-        for bank in range(2):
-            for column_group in range(config.column_groups):
-                selected = Signal(name=f"selected_{bank}_{column_group}")
-                m.d.sync += selected.eq((accumulators.o_bank == bank)
-                                        & (drain.read_group == column_group))
-                drained |= Mux(selected, accumulators.o_banks[bank].word_select(
-                    column_group, group_width), 0)
+        for number in range(config.column_groups):
+            selected = Signal(name=f"selected_{number}")
+            m.d.sync += selected.eq(group_index == number)
+            drained |= Mux(selected, accumulators.o_accumulators.as_value().word_select(
+                number, group_width), 0)
         for lane in range(config.lanes):
             m.d.sync += chosen[lane].eq(
                 drained.word_select(lane, config.accumulator_width).as_signed())
@@ -399,15 +402,12 @@ class SystolicEngine(wiring.Component):
         ]
 
         m.submodules.winograd_drain = winograd_drain = WinogradDrain(config)
-        bank = Signal()
-        m.d.sync += bank.eq(accumulators.o_bank)
         m.d.comb += [
             winograd_drain.descriptor.eq(descriptor),
             winograd_drain.start.eq(drain.start),
             winograd_drain.enable.eq(winograd),
             winograd_drain.pass_done.eq(accumulators.pass_done),
-            winograd_drain.i_accumulators.as_value().eq(
-                Mux(bank, accumulators.o_banks[1], accumulators.o_banks[0])),
+            winograd_drain.i_accumulators.eq(accumulators.o_accumulators),
         ]
         with m.If(winograd):
             m.d.comb += [

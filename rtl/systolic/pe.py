@@ -19,7 +19,9 @@ class ProcessingElement(wiring.Component):
     after its cycle: this is when the sum of the PE above has to come in.
 
     Three registers hold weights: one is a stage of the way down, which never stops; the second
-    keeps the weight taken from there for the next tile; the third is the multiplier's operand.
+    keeps the weight taken from there for the next tile; the third is the operand. It is none of the
+    FPGA's multiplier's own registers, as a DSP block of an ECP5 has four clock enables for its four
+    multipliers, and they come from afar.
 
     Parameters
     ----------
@@ -76,19 +78,18 @@ class ProcessingElement(wiring.Component):
         outputs = [(port, Signal.like(port, name=f"{port.name}_register", reset_less=True))
                    for port in (self.o_activation, self.o_swap, self.o_take, self.o_weight,
                                 self.o_sum)]
-        taken = Signal.like(self.i_weight, reset_less=True)
+        taken, weight = (Signal(signed(config.weight_width), name=name, reset_less=True)
+                         for name in ("taken", "weight"))
         m.submodules.multiplier = multiplier = Multiplier(
             signed(config.activation_width), signed(config.weight_width),
-            stages=1 + config.product_stages, hold=True)
-        m.d.comb += [
-            multiplier.a.eq(self.i_activation),
-            multiplier.b.eq(taken),
-            multiplier.b_take.eq(self.i_swap),
-        ]
+            stages=config.product_stages)
+        m.d.comb += [multiplier.a.eq(self.o_activation), multiplier.b.eq(weight)]
         m.d.sync += [register.eq(value) for (_, register), value in zip(
             outputs, (self.i_activation, self.i_swap, self.i_take, self.i_weight,
                       self.i_sum + multiplier.product), strict=True)]
         m.d.comb += [port.eq(register) for port, register in outputs]
         with m.If(self.i_take):
             m.d.sync += taken.eq(self.i_weight)
+        with m.If(self.i_swap):
+            m.d.sync += weight.eq(taken)
         return m

@@ -70,9 +70,9 @@ class ArrayRow(wiring.Component):
         config = self.config
         full = Signal()
         take = Signal()
-        # Like those of the PEs, with which it is one where both come at the same time: a DSP block
-        # of an ECP5 has four clock enables for its four multipliers.
-        swapped = Signal(reset_less=True)
+        # With a reset, unlike those of the PEs. Otherwise synthesis would take a flip-flop for all
+        # that swap in the same cycle, and these are an antidiagonal across the array.
+        swapped = Signal()
         m.d.comb += take.eq(self.i_load & (self.i_swap | ~full))
         m.d.sync += [
             full.eq(take | (full & ~self.i_swap)),

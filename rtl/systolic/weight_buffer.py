@@ -29,7 +29,7 @@ class WeightBuffer(wiring.Component):
     read_addr : ``In``
         Row to read.
     weights : ``Out(data.ArrayLayout(signed(weight_width), columns))``
-        Its weights, two cycles later.
+        Its weights, three cycles later.
     load_valid : ``In(units)``
         Write a part of a row: a bit for each.
     load_addr : ``In``
@@ -66,7 +66,7 @@ class WeightBuffer(wiring.Component):
         row = Signal(self.units * part_width)
         for unit in range(self.units):
             ram = add_block_ram(m, f"unit_{unit}", platform, width=part_width,
-                                depth=self.config.weight_depth)
+                                depth=self.config.weight_depth, input_registers=True)
             m.d.comb += [
                 ram.read_addr.eq(self.read_addr),
                 row.word_select(unit, part_width).eq(ram.read_data),

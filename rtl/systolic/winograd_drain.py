@@ -7,11 +7,13 @@ from amaranth.utils import ceil_log2
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field
+from eieio.model.systolic.timing import READ
 from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
 from eieio.rtl.systolic.drain import GroupInterface, GroupSignature
 from eieio.rtl.systolic.output_lanes import ACCUMULATOR_WIDTH
 from eieio.rtl.systolic.pass_counter import PassCounter
 from eieio.rtl.systolic.winograd_output import WinogradOutput
+from eieio.rtl.winograd.delay import delayed
 
 __all__ = ["WinogradDrain"]
 
@@ -42,7 +44,7 @@ class WinogradDrain(wiring.Component):
     read_bank, read_addr : ``Out``
         Accumulators to read.
     i_accumulators : ``In``
-        What they hold, two cycles later.
+        What they hold, four cycles later.
     o : ``Out(GroupSignature(config))``
         Group of activations. ``last`` is that of the layer, and comes even if it is not valid.
     o_sums : ``Out(data.ArrayLayout(signed(32), lanes))``
@@ -141,10 +143,8 @@ class WinogradDrain(wiring.Component):
                 m.d.sync += [tile.eq(0), tile_addr.eq(0), self.read_bank.eq(~self.read_bank)]
         with m.If(self.start):
             m.d.sync += self.read_bank.eq(0)
-        arriving = Signal(2)
-        m.d.sync += arriving.eq((arriving << 1) | reading)
         m.d.comb += [
-            transform.i_valid.eq(arriving[1]),
+            transform.i_valid.eq(delayed(m, reading, READ, "arriving")),
             transform.i_sums.eq(self.i_accumulators.as_value()),
         ]
 

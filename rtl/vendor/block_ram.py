@@ -7,11 +7,14 @@ from amaranth.lib import memory
 from amaranth.utils import ceil_log2
 
 from eieio.rtl.vendor.family import ECP5, family_of
+from eieio.rtl.vendor.register_copies import add_register_copies
 
 __all__ = ["BlockRam", "add_block_ram"]
 
 # Words of a DP16KD and their bits; the narrow and deep shapes do without the ninth bits.
 _ECP5_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+# Cells that share the registers of their addresses, which are as far apart as the cells are.
+_NEIGHBOURS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class BlockRam:
 
 
 def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: int,
-                  output_register: bool = True) -> BlockRam:
+                  output_register: bool = True, input_registers: bool = False) -> BlockRam:
     """Add a block RAM to a module.
 
     Portably it is the memory ``name`` of the module itself, where a simulation finds its contents,
@@ -59,6 +62,9 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
         Bits of a word, and words.
     output_register : :class:`bool`
         Whether there is a register behind the memory.
+    input_registers : :class:`bool`
+        Whether there are registers in front of it, so that it writes and reads a cycle later. A
+        memory of many cells has copies of them. It then ignores ``read_en``.
     """
     addr_width = ceil_log2(depth)
     ram = BlockRam(Signal(name=f"{name}_write_en"), Signal(addr_width, name=f"{name}_write_addr"),
@@ -67,11 +73,16 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
                    Signal(addr_width, name=f"{name}_read_addr"),
                    Signal(width, name=f"{name}_read_data", reset_less=True))
     shape = _ecp5_shape(width, depth) if family_of(platform) == ECP5 else None
+    lows = range(0, width, width if shape is None else shape[1])
+    inner = [ram] * len(lows)
+    if input_registers:
+        inner = _registered(m, name, platform, ram, len(lows))
     if shape is not None:
-        for low in range(0, width, shape[1]):
+        for low, cell in zip(lows, inner, strict=True):
             bits = slice(low, min(low + shape[1], width))
-            m.submodules[f"{name}_{low}"] = _ecp5_cell(ram, bits, shape[1], output_register)
+            m.submodules[f"{name}_{low}"] = _ecp5_cell(cell, bits, shape[1], output_register)
         return ram
+    ram, outer = inner[0], ram
 
     m.submodules[name] = words = memory.Memory(shape=unsigned(width), depth=depth, init=[])
     write = words.write_port()
@@ -88,7 +99,22 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
             m.d.sync += ram.read_data.eq(read.data)
     else:
         m.d.comb += ram.read_data.eq(read.data)
-    return ram
+    return outer
+
+
+def _registered(m: Module, name: str, platform: object, ram: BlockRam, cells: int
+                ) -> list[BlockRam]:
+    """Put registers in front of a memory; return its ports as each of its cells sees them."""
+    data = Signal.like(ram.write_data, name=f"{name}_write_data_register", reset_less=True)
+    m.d.sync += data.eq(ram.write_data)
+    copies = -(-cells // _NEIGHBOURS)
+    enables, written, read = (
+        add_register_copies(m, f"{name}_{port}", platform, signal, copies)
+        for port, signal in (("write_en", ram.write_en), ("write_addr", ram.write_addr),
+                             ("read_addr", ram.read_addr)))
+    groups = [BlockRam(enable, write_addr, data, ram.read_en, read_addr, ram.read_data)
+              for enable, write_addr, read_addr in zip(enables, written, read, strict=True)]
+    return [groups[cell * copies // cells] for cell in range(cells)]
 
 
 def _ecp5_shape(width: int, depth: int) -> tuple[int, int] | None:

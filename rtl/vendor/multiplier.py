@@ -24,20 +24,19 @@ _CELL_WIDTH = 18
 class Multiplier(wiring.Component):
     """Multiplies two numbers a cycle; the product comes ``stages`` cycles later.
 
-    The first register is that of the operands.
+    The first register is that of the operands, if there are two or more.
 
-    On ECP5 it is one MULT18X18D with its input and output registers, from 3 stages on also its
-    pipeline register, and from 4 on registers of the fabric behind it. Operands are left-justified,
-    so that the unused bits are constants, and the product is in the highest bits.
+    On ECP5 it is one MULT18X18D with its output register, from 2 stages on also its input
+    registers, from 3 on its pipeline register, and from 4 on registers of the fabric behind it.
+    Operands are left-justified, so that the unused bits are constants, and the product is in the
+    highest bits.
 
     Parameters
     ----------
     a_shape, b_shape : :class:`Shape`
         Operands, of 18 bits at most, signed or not.
     stages : :class:`int`
-        Cycles from operands to product, at least 2.
-    hold : :class:`bool`
-        Whether the operand ``b`` is taken only in cycles in which ``b_take`` is 1.
+        Cycles from operands to product, at least 1.
     reset_less : :class:`bool`
         Whether reset leaves the registers alone. Otherwise the product is 0 from reset on until
         there is a new one.
@@ -46,39 +45,34 @@ class Multiplier(wiring.Component):
     -------
     a, b : ``In``
         Operands.
-    b_take : ``In(1)``
-        Multiply by this cycle's ``b`` from now on. Only if ``hold``.
     product : ``Out``
         Their product, signed if one of them is.
 
     Raises
     ------
     ValueError
-        If an operand has no bits or more than 18, or there are fewer than 2 stages.
+        If an operand has no bits or more than 18, or there is no stage.
     """
 
     a: Signal
     b: Signal
-    b_take: Signal
     product: Signal
 
-    def __init__(self, a_shape: Shape, b_shape: Shape, *, stages: int = 3, hold: bool = False,
+    def __init__(self, a_shape: Shape, b_shape: Shape, *, stages: int = 3,
                  reset_less: bool = True) -> None:
         for what, shape in (("a", a_shape), ("b", b_shape)):
             if not 1 <= shape.width <= _CELL_WIDTH:
                 raise ValueError(f"Operand {what} must have 1 to {_CELL_WIDTH} bits, "
                                  f"not {shape.width}")
-        if stages < 2:
-            raise ValueError(f"Stages must be at least 2, not {stages}")
+        if stages < 1:
+            raise ValueError(f"Stages must be at least 1, not {stages}")
         self.a_shape = a_shape
         self.b_shape = b_shape
         self.stages = stages
-        self.hold = hold
         self.reset_less = reset_less
         super().__init__({
             "a": In(a_shape),
             "b": In(b_shape),
-            **({"b_take": In(1)} if hold else {}),
             "product": Out(Shape(a_shape.width + b_shape.width, a_shape.signed or b_shape.signed)),
         })
 
@@ -88,16 +82,14 @@ class Multiplier(wiring.Component):
             product = self._mult18x18d(m)
             rest = self.stages - 3
         else:
-            a = Signal(self.a_shape, name="a_operand", reset_less=self.reset_less)
-            b = Signal(self.b_shape, name="b_operand", reset_less=self.reset_less)
-            m.d.sync += a.eq(self.a)
-            if self.hold:
-                with m.If(self.b_take):
-                    m.d.sync += b.eq(self.b)
-            else:
-                m.d.sync += b.eq(self.b)
-            product = a * b
-            rest = self.stages - 1
+            operands = [self.a, self.b]
+            rest = self.stages
+            if self.stages > 1:
+                operands = [Signal(shape, name=f"{name}_operand", reset_less=self.reset_less)
+                            for name, shape in (("a", self.a_shape), ("b", self.b_shape))]
+                m.d.sync += [operands[0].eq(self.a), operands[1].eq(self.b)]
+                rest -= 1
+            product = operands[0] * operands[1]
         for stage in range(rest):
             register = Signal.like(self.product, name=f"product_{stage}",
                                    reset_less=self.reset_less)
@@ -117,10 +109,9 @@ class Multiplier(wiring.Component):
         reset = "RST0" if self.reset_less else "RST1"
         m.submodules.cell = Instance(
             "MULT18X18D",
-            ("p", "REG_INPUTA_CLK", "CLK0"),
+            ("p", "REG_INPUTA_CLK", "CLK0" if self.stages > 1 else "NONE"),
             ("p", "REG_INPUTA_RST", reset),
-            ("p", "REG_INPUTB_CLK", "CLK0"),
-            ("p", "REG_INPUTB_CE", "CE1" if self.hold else "CE0"),
+            ("p", "REG_INPUTB_CLK", "CLK0" if self.stages > 1 else "NONE"),
             ("p", "REG_INPUTB_RST", reset),
             ("p", "REG_PIPELINE_CLK", "CLK0" if self.stages > 2 else "NONE"),
             ("p", "REG_PIPELINE_RST", reset),
@@ -129,7 +120,6 @@ class Multiplier(wiring.Component):
             ("p", "GSR", "DISABLED"),
             ("i", "CLK0", ClockSignal()),
             ("i", "CE0", Const(1, 1)),
-            ("i", "CE1", self.b_take if self.hold else Const(1, 1)),
             ("i", "RST0", Const(0, 1)),
             ("i", "RST1", ResetSignal(allow_reset_less=True)
              if not self.reset_less else Const(0, 1)),

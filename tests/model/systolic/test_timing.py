@@ -10,6 +10,7 @@ from eieio.model.systolic.array import latency
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.timing import (
     ACCUMULATE,
+    GROUP,
     REQUANTIZE,
     START,
     VECTOR_LATENCY,
@@ -54,7 +55,7 @@ def walk(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
                 waiting = False
                 # The next slot's weights come meanwhile, unless it has the same.
                 same = (slot + 1) % work.reuse != 0
-                period_left = max(windows, 5 if same else max(5, config.rows))
+                period_left = max(windows, 6 if same else max(6, config.rows))
                 vectors += windows
                 slot += 1
                 if slot == work.slots:
@@ -65,7 +66,7 @@ def walk(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
             banks -= 1
             drained += 1
             if drained == len(passes):
-                return LayerTiming(cycle + WRITE, vectors * config.pes, stalls)
+                return LayerTiming(cycle + GROUP + WRITE, vectors * config.pes, stalls)
     raise AssertionError
 
 
@@ -99,7 +100,7 @@ def test_one_vector() -> None:
     work = ComputeWork(windows=1, chunk=1, outputs=1, slots=1, groups=1, last_groups=1)
     preload = config.rows + 3
     assert time_layer(config, work).cycles == (
-        START + preload + VECTOR_LATENCY + latency(config) + ACCUMULATE + 2 + WRITE)
+        START + preload + VECTOR_LATENCY + latency(config) + ACCUMULATE + 2 + GROUP + WRITE)
 
 
 def test_add() -> None:

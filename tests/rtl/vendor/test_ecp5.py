@@ -40,10 +40,12 @@ class Ram(wiring.Component):
     read_addr: Signal
     read_data: Signal
 
-    def __init__(self, width: int, depth: int, *, output_register: bool = True) -> None:
+    def __init__(self, width: int, depth: int, *, output_register: bool = True,
+                 input_registers: bool = False) -> None:
         self.width = width
         self.depth = depth
         self.output_register = output_register
+        self.input_registers = input_registers
         addr = unsigned(ceil_log2(depth))
         super().__init__({"en": In(1), "addr": In(addr), "data": In(unsigned(width)),
                           "read_addr": In(addr), "read_data": Out(unsigned(width))})
@@ -51,7 +53,8 @@ class Ram(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         ram = add_block_ram(m, "words", platform, width=self.width, depth=self.depth,
-                            output_register=self.output_register)
+                            output_register=self.output_register,
+                            input_registers=self.input_registers)
         m.d.comb += [ram.write_en.eq(self.en), ram.write_addr.eq(self.addr),
                      ram.write_data.eq(self.data), ram.read_addr.eq(self.read_addr),
                      self.read_data.eq(ram.read_data)]
@@ -69,14 +72,14 @@ def ram(width: int, depth: int, **options: Any) -> Callable[[], Ram]:
 #: What is compared, by name, with the number of cells of each type.
 PAIRS: dict[str, tuple[Callable[[], Multiplier | Ram], dict[str, int]]] = {
     "bytes": (multiplier(signed(8), signed(8), stages=2), {"MULT18X18D": 1}),
-    "held": (multiplier(signed(8), signed(8), stages=4, hold=True), {"MULT18X18D": 1}),
-    "held_2": (multiplier(signed(10), signed(12), stages=2, hold=True), {"MULT18X18D": 1}),
+    "one_stage": (multiplier(signed(10), signed(12), stages=1), {"MULT18X18D": 1}),
+    "four_stages": (multiplier(signed(8), signed(8), stages=4), {"MULT18X18D": 1}),
     "widest": (multiplier(signed(18), signed(18), stages=3), {"MULT18X18D": 1}),
     "unsigned": (multiplier(unsigned(18), unsigned(18), stages=3), {"MULT18X18D": 1}),
     "mixed": (multiplier(unsigned(17), signed(15), stages=5), {"MULT18X18D": 1}),
     "mixed_2": (multiplier(signed(3), unsigned(14)), {"MULT18X18D": 1}),
     "reset": (multiplier(signed(16), signed(16), stages=3, reset_less=False), {"MULT18X18D": 1}),
-    "reset_5": (multiplier(signed(16), signed(9), stages=5, reset_less=False, hold=True),
+    "reset_5": (multiplier(signed(16), signed(9), stages=5, reset_less=False),
                 {"MULT18X18D": 1}),
     "ram_32x64": (ram(32, 64), {"PDPW16KD": 1}),
     "ram_40x512": (ram(40, 512), {"PDPW16KD": 2}),
@@ -89,6 +92,10 @@ PAIRS: dict[str, tuple[Callable[[], Multiplier | Ram], dict[str, int]]] = {
     "ram_3x5000": (ram(3, 5000), {"DP16KD": 2}),
     "ram_1x16384": (ram(1, 16384), {"DP16KD": 1}),
     "ram_36x512_early": (ram(36, 512, output_register=False), {"PDPW16KD": 1}),
+    "ram_40x512_registered": (ram(40, 512, input_registers=True), {"PDPW16KD": 2}),
+    "ram_11x5000_registered": (ram(11, 5000, input_registers=True),
+                               {"DP16KD": 6, "TRELLIS_FF": 2 * (1 + 2 * 13)}),
+    "ram_8x20000_registered": (ram(8, 20000, input_registers=True), {"DP16KD": 0}),
     "ram_8x20000": (ram(8, 20000), {"DP16KD": 0}),
 }
 
@@ -233,7 +240,7 @@ def pack(values: Any, width: int) -> int:
 @pytest.mark.parametrize(("options", "message"), [
     ({"a_shape": signed(19)}, "Operand a must have 1 to 18 bits, not 19"),
     ({"b_shape": unsigned(0)}, "Operand b must have 1 to 18 bits, not 0"),
-    ({"stages": 1}, "Stages must be at least 2, not 1"),
+    ({"stages": 0}, "Stages must be at least 1, not 0"),
 ])
 def test_wrong_multiplier(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
