@@ -5,12 +5,15 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from eieio.model.fixed_point import MULTIPLIER_WIDTH, SHIFT_MAXIMUM
+from eieio.rtl.vendor.family import ICE40, family_of
 from eieio.rtl.vendor.multiplier import Multiplier
 
 __all__ = ["Requantize"]
 
-# Multipliers of FPGAs take two signed numbers of 18 bits, so 17 of an unsigned one.
+# Multipliers of FPGAs take two signed numbers of 18 bits, so 17 of an unsigned one; those of an
+# iCE40 two of 16, signed or not.
 _PART_WIDTH = 17
+_ICE40_PART_WIDTH = 16
 _PRODUCT_STAGES = 3
 
 
@@ -77,7 +80,7 @@ class Requantize(wiring.Component):
             if not low <= width <= high:
                 raise ValueError(f"{what} must be from {low} to {high}, not {width}")
 
-        self._parts = max(0, -(-(accumulator_width - _PART_WIDTH - 1) // _PART_WIDTH)) + 1
+        self._parts = _parts(accumulator_width, _PART_WIDTH)
         self.latency = _PRODUCT_STAGES + 8 + self._parts
         super().__init__({
             "acc": In(signed(accumulator_width)),
@@ -107,19 +110,23 @@ class Requantize(wiring.Component):
             return shifts[stages - 1]
 
         # Partial products, and one register behind each addition.
-        factors = (self.multiplier[:_PART_WIDTH], self.multiplier[_PART_WIDTH:])
+        part_width = _PART_WIDTH
+        if (family_of(platform) == ICE40
+                and _parts(self.accumulator_width, _ICE40_PART_WIDTH) == self._parts):
+            part_width = _ICE40_PART_WIDTH
+        factors = (self.multiplier[:part_width], self.multiplier[part_width:])
         rows = []
         for part in range(self._parts):
-            low = part * _PART_WIDTH
+            low = part * part_width
             top = part == self._parts - 1
-            digit = self.acc[low:].as_signed() if top else self.acc[low:low + _PART_WIDTH]
+            digit = self.acc[low:].as_signed() if top else self.acc[low:low + part_width]
             products = []
             for number, factor in enumerate(factors):
                 multiplier = Multiplier(digit.shape(), factor.shape(), stages=_PRODUCT_STAGES)
                 m.submodules[f"multiplier_{part}_{number}"] = multiplier
                 m.d.comb += [multiplier.a.eq(digit), multiplier.b.eq(factor)]
                 products.append(multiplier.product)
-            rows.append(register(_add_above(products[0], products[1], _PART_WIDTH),
+            rows.append(register(_add_above(products[0], products[1], part_width),
                                  f"row_{part}"))
         stages = _PRODUCT_STAGES + 1
         total = rows[0]
@@ -127,7 +134,7 @@ class Requantize(wiring.Component):
             row = rows[part]
             for delay in range(part - 1):
                 row = register(row, f"row_{part}_{delay}")
-            total = register(_add_above(total, row, part * _PART_WIDTH), f"total_{part}")
+            total = register(_add_above(total, row, part * part_width), f"total_{part}")
             stages += 1
 
         # floor((total + 2**30) / 2**31): the bit below the result is what the addition carries.
@@ -165,6 +172,11 @@ class Requantize(wiring.Component):
         stages += 1
         assert stages == self.latency
         return m
+
+
+def _parts(width: int, part_width: int) -> int:
+    """Parts of a signed number, of which the highest one may be a bit wider."""
+    return max(0, -(-(width - part_width - 1) // part_width)) + 1
 
 
 def _add_above(low: Value, high: Value, position: int) -> Value:

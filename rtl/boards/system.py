@@ -13,11 +13,12 @@ from eieio.rtl.bus.uart_board import UartSystem
 from eieio.rtl.emit import emit
 from eieio.rtl.sparse.engine import SparseEngine
 from eieio.rtl.systolic.engine import SystolicEngine
+from eieio.rtl.vendor.family import ECP5, ICE40
 
 __all__ = ["emit_system", "make_engine"]
 
 #: Families whose own cells the engines know.
-_FAMILIES = ("ecp5",)
+_FAMILIES = (ECP5, ICE40)
 
 
 def make_engine(config: EngineConfig) -> wiring.Component:

@@ -84,7 +84,10 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
         return ram
     ram, outer = inner[0], ram
 
-    m.submodules[name] = words = memory.Memory(shape=unsigned(width), depth=depth, init=[])
+    # What is read where a word is written is undefined. Synthesis would see to it, at the cost of
+    # registers and a comparison, that it is the old word, as in simulation.
+    m.submodules[name] = words = memory.Memory(shape=unsigned(width), depth=depth, init=[],
+                                               attrs={"no_rw_check": "1"})
     write = words.write_port()
     read = words.read_port()
     m.d.comb += [

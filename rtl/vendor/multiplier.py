@@ -14,7 +14,8 @@ from amaranth.hdl import (
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from eieio.rtl.vendor.family import ECP5, family_of
+from eieio.rtl.vendor.family import ECP5, ICE40, family_of
+from eieio.rtl.vendor.mac16 import MAC16_STAGES, MAC16_WIDTH, add_mac16
 
 __all__ = ["Multiplier"]
 
@@ -29,7 +30,8 @@ class Multiplier(wiring.Component):
     On ECP5 it is one MULT18X18D with its output register, from 2 stages on also its input
     registers, from 3 on its pipeline register, and from 4 on registers of the fabric behind it.
     Operands are left-justified, so that the unused bits are constants, and the product is in the
-    highest bits.
+    highest bits. On iCE40 it is one SB_MAC16 with three registers if there are as many stages or
+    more, and the operands have 16 bits at most.
 
     Parameters
     ----------
@@ -81,6 +83,11 @@ class Multiplier(wiring.Component):
         if family_of(platform) == ECP5:
             product = self._mult18x18d(m)
             rest = self.stages - 3
+        elif (family_of(platform) == ICE40 and self.stages >= MAC16_STAGES
+              and max(self.a_shape.width, self.b_shape.width) <= MAC16_WIDTH):
+            product = add_mac16(m, self.a, self.b, width=len(self.product),
+                                reset_less=self.reset_less)
+            rest = self.stages - MAC16_STAGES
         else:
             operands = [self.a, self.b]
             rest = self.stages

@@ -54,13 +54,15 @@ def test_packets(simulate: Callable[..., None]) -> None:
                     await ctx.tick()
                 await ctx.tick()
                 for _ in range(CYCLES - 1):
-                    assert ctx.get(dut.busy) and not ctx.get(dut.o.valid | dut.i.ready)
+                    assert ctx.get(dut.busy)
+                    assert not ctx.get(dut.o.valid | dut.i.ready)
                     await ctx.tick()
                 ctx.set(dut.enable, position < len(words) - 1)
                 for _ in range(rng.choice([0, 0, 3])):
                     assert ctx.get(dut.o.valid)
                     await ctx.tick()
-                assert ctx.get(dut.o.valid) and ctx.get(dut.busy)
+                assert ctx.get(dut.o.valid)
+                assert ctx.get(dut.busy)
                 assert ctx.get(dut.o.payload.data) == word
                 assert ctx.get(dut.o.payload.last) == (position == len(words) - 1)
                 ctx.set(dut.o.ready, 1)
@@ -69,7 +71,8 @@ def test_packets(simulate: Callable[..., None]) -> None:
                 taken += 1
             await ctx.tick()
             for _ in range(20):  # Not enabled: the next packet waits, and the verdict stays.
-                assert ctx.get(dut.intact) == good and not ctx.get(dut.i.ready | dut.busy)
+                assert ctx.get(dut.intact) == good
+                assert not ctx.get(dut.i.ready | dut.busy)
                 await ctx.tick()
         assert taken == len(beats)
 

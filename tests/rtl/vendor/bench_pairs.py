@@ -14,6 +14,7 @@ from eieio.sim.case import load_case
 async def test_pairs(dut: Any) -> None:
     case = load_case()
     pairs = case.settings["pairs"]
+    family = case.settings.get("family", "ecp5")
     differing = [0] * len(pairs)
     values: list[set[str]] = [set() for _ in pairs]
     Clock(dut.clk, 10, unit="ns").start()
@@ -22,7 +23,7 @@ async def test_pairs(dut: Any) -> None:
         if cycle >= case.settings["first"]:
             for number, name in enumerate(pairs):
                 portable = str(getattr(dut, f"{name}_portable").value)
-                differing[number] += portable != str(getattr(dut, f"{name}_ecp5").value)
+                differing[number] += portable != str(getattr(dut, f"{name}_{family}").value)
                 values[number].add(portable)
         dut.rst.value = reset
         for name, word in zip(pairs, words, strict=True):
