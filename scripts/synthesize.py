@@ -25,6 +25,7 @@ from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import make_config
 from eieio.rtl.boards.board import Board
 from eieio.rtl.boards.build import Report, clock_setting, make_plan, run_plan
+from eieio.rtl.boards.floorplan import multiplier_places
 from eieio.rtl.boards.system import emit_system
 from eieio.scripts import steps, systolic_steps
 from eieio.scripts.board_option import board_option, options_for_board
@@ -143,8 +144,8 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
         with output_folder(out) as folder:
             taken.write(folder)
     shutil.rmtree(out / _BOARD, ignore_errors=True)
-    report, made = run_plan(board, make_plan(board, setting, files, seed=seed), out / _BOARD,
-                            progress=progress)
+    plan = make_plan(board, setting, files, seed=seed, places=multiplier_places(config, board))
+    report, made = run_plan(board, plan, out / _BOARD, progress=progress)
     bitstream = None
     if made is not None:
         bitstream = out / f"{board.name}{made.suffix}"

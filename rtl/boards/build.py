@@ -134,8 +134,8 @@ def clock_setting(board: Board, clock_hz: float | None = None) -> Setting:
     return board.pll.find(round(oscillator.frequency), clock_hz or board.clock_hz)
 
 
-def make_plan(board: Board, setting: Setting, files: Mapping[str, str], *, seed: int = 1
-              ) -> Plan:
+def make_plan(board: Board, setting: Setting, files: Mapping[str, str], *, seed: int = 1,
+              places: Mapping[str, str] | None = None) -> Plan:
     """Plan the build of a bitstream, without any tools.
 
     Parameters
@@ -148,6 +148,9 @@ def make_plan(board: Board, setting: Setting, files: Mapping[str, str], *, seed:
         Verilog of the system, as :class:`~eieio.rtl.boards.top.BoardTop` takes it.
     seed : :class:`int`
         Seed of placement.
+    places : mapping of :class:`str`, optional
+        Places of cells by their names in the netlist, as
+        :func:`eieio.rtl.boards.floorplan.multiplier_places` chooses them.
     """
     platform = board.platform()
     platform.add_resources(board.resources)
@@ -155,6 +158,9 @@ def make_plan(board: Board, setting: Setting, files: Mapping[str, str], *, seed:
                "--freq", f"{setting.output_hz / 1e6:.6f}", *_PLACEMENT[board.family]]
     plan = platform.build(BoardTop(board, setting, files), name=_TOP, do_build=False,
                           script_after_read=_PREPARATION[board.family],
+                          script_after_synth="\n".join(
+                              f'setattr -set BEL "{place}" c:{cell}'
+                              for cell, place in (places or {}).items()),
                           synth_opts=_SYNTHESIS[board.family], nextpnr_opts=options)
     contents = {name: content if isinstance(content, str) else content.decode()
                 for name, content in plan.files.items()}

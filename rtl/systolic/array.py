@@ -13,7 +13,7 @@ from eieio.rtl.systolic.skew import Skew
 __all__ = ["SystolicArray"]
 
 # The square root of the largest number of rows: as many bands as rows in a band.
-_BAND_ROWS = 16
+BAND_ROWS = 16
 
 
 class SystolicArray(wiring.Component):
@@ -102,8 +102,8 @@ class SystolicArray(wiring.Component):
 
         swap, load, weights = self.i_valid & self.i_swap, self.w_valid, weight_skew.o
         sums: ValueLike = Const(0, config.columns * config.sum_width)
-        for number, first in enumerate(range(0, config.rows, _BAND_ROWS)):
-            rows = min(_BAND_ROWS, config.rows - first)
+        for number, first in enumerate(range(0, config.rows, BAND_ROWS)):
+            rows = min(BAND_ROWS, config.rows - first)
             band = ArrayBand(config, rows)
             m.submodules[f"band_{number}"] = shared(band, platform)
             bits = slice(first * config.activation_width, (first + rows) * config.activation_width)
