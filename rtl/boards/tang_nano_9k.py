@@ -17,7 +17,7 @@ BOARD = Board(
     capacity=Resources(lut=8640, ff=6480, dsp=20, bram=26),
     clock="clk27",
     pll=Gw1nPll,
-    clock_hz=27_000_000,
+    clock_hz=54_000_000,
     baud=1_000_000,
     loader="-b tangnano9k",
 )

@@ -17,7 +17,7 @@ BOARD = Board(
     capacity=Resources(lut=20736, ff=15552, dsp=48, bram=46),
     clock="clk27",
     pll=Gw2aPll,
-    clock_hz=54_000_000,
+    clock_hz=81_000_000,
     baud=1_000_000,
     loader="-b tangprimer20k",
 )
