@@ -56,10 +56,22 @@ _FLIP_FLOPS: dict[Family, str] = {"ecp5": "TRELLIS_FF", "ice40": "SB_DFF", "gowi
 #: Options of Yosys's synthesis: on iCE40 multipliers are only made on request.
 _SYNTHESIS: dict[Family, str] = {"ecp5": "", "ice40": "-dsp", "gowin": ""}
 
-#: Commands of Yosys before synthesis: iCE40 has no memories in lookup tables, wherever a design
-#: would like to have them.
-_PREPARATION: dict[Family, str] = {"ecp5": "", "ice40": "setattr -unset ram_style */m:*",
-                                   "gowin": ""}
+#: Commands of Yosys before synthesis. iCE40 has no memories in lookup tables, wherever a design
+#: would like to have them. And its multipliers that are instantiated get another name: Yosys would
+#: take their registers away, as if it had inferred them.
+_PREPARATION: dict[Family, str] = {
+    "ecp5": "",
+    "ice40": "\n".join([
+        "setattr -unset ram_style */m:*",
+        "read_verilog -lib +/ice40/cells_sim.v",
+        "rename SB_MAC16 KEPT_MAC16",
+        "chtype -set KEPT_MAC16 t:SB_MAC16",
+    ]),
+    "gowin": "",
+}
+#: Commands of Yosys after synthesis.
+_COMPLETION: dict[Family, str] = {
+    "ecp5": "", "ice40": "chtype -set SB_MAC16 t:KEPT_MAC16", "gowin": ""}
 
 #: Options of nextpnr: on large ECP5 designs this placer finds shorter wires than the default one,
 #: and this router ends in a minute where the default one takes more than ten.
@@ -158,9 +170,10 @@ def make_plan(board: Board, setting: Setting, files: Mapping[str, str], *, seed:
                "--freq", f"{setting.output_hz / 1e6:.6f}", *_PLACEMENT[board.family]]
     plan = platform.build(BoardTop(board, setting, files), name=_TOP, do_build=False,
                           script_after_read=_PREPARATION[board.family],
-                          script_after_synth="\n".join(
-                              f'setattr -set BEL "{place}" c:{cell}'
-                              for cell, place in (places or {}).items()),
+                          script_after_synth="\n".join([
+                              _COMPLETION[board.family],
+                              *(f'setattr -set BEL "{place}" c:{cell}'
+                                for cell, place in (places or {}).items())]),
                           synth_opts=_SYNTHESIS[board.family], nextpnr_opts=options)
     contents = {name: content if isinstance(content, str) else content.decode()
                 for name, content in plan.files.items()}

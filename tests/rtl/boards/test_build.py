@@ -66,6 +66,17 @@ def test_reads_reports(family: Family) -> None:
     assert all(report.critical_path)
 
 
+def test_instantiated_multipliers_stay() -> None:
+    """On iCE40 they have another name while Yosys infers multipliers."""
+    board = find_board("icebreaker")
+    plan = build.make_plan(board, build.clock_setting(board), {"system.v": ""})
+    script = plan.files["top.ys"].splitlines()
+    steps = [script.index(line) for line in (
+        "rename SB_MAC16 KEPT_MAC16", "chtype -set KEPT_MAC16 t:SB_MAC16",
+        "synth_ice40 -dsp -top top", "chtype -set SB_MAC16 t:KEPT_MAC16")]
+    assert steps == sorted(steps)
+
+
 def test_no_bitstream_if_timing_fails(tools: Path, tmp_path: Path) -> None:
     report = json.loads((RECORDED / "ecp5" / "top.report.json").read_text())
     for clock in report["fmax"].values():
