@@ -36,11 +36,11 @@ def sparse(component: str, name: str, old: str, new: str) -> Bug:
 
 BUGS = [
     sparse("accumulate", "no forwarding",
-           "forwarding.eq(hazard)", "forwarding.eq(0)"),
+           "valids[-3] & (slots[-2] == slots[-3])", "0"),
     sparse("accumulate", "forwarding compares the slot of the wrong stage",
-           "(slot == next_slot)", "(slot == self.slot)"),
+           "(slots[-2] == slots[-3])", "(slots[-1] == slots[-3])"),
     sparse("accumulate", "forwarding from a stage that holds nothing",
-           "valid & next_valid & (slot", "valid & (slot"),
+           "valids[-2] & valids[-3] & (slots", "(slots"),
     sparse("accumulate", "drained accumulators are not cleared",
            "clear.eq(self.drain)", "clear.eq(0)"),
     sparse("accumulate", "all banks are written",

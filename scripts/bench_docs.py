@@ -13,6 +13,7 @@ from typing import Any
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.sparse.compile_benchmark import measure_compile
+from eieio.model.sparse.config import FETCH_COLUMNS
 from eieio.model.sparse.eie_layers import PAPER_MHZ, EieLayer
 from eieio.model.sparse.study import (
     OURS,
@@ -27,7 +28,7 @@ from eieio.model.sparse.study import (
     run_scaling,
     run_seeds,
 )
-from eieio.model.sparse.timing import FETCH_COLUMNS, LayerTiming
+from eieio.model.sparse.timing import LayerTiming
 from eieio.scripts.bench_plots import (
     plot_depths,
     plot_fillers,

@@ -32,6 +32,7 @@ _Command = Callable[..., Any]
 ENGINE_HELP = {
     "pes": "Processing elements; each does one multiply-accumulate a cycle.",
     "queue_depth": "Activations that wait in front of a processing element.",
+    "columns_ahead": "Columns looked up ahead, 4 to 12; fewer make it smaller, and slower.",
     "code_width": "Bits of a weight code, 2 to 8. Default: that of shared weights, or 4.",
     "run_width": "Bits of a run of zeros before a weight, 3 to 8.",
     "activation_width": "Bits of an activation.",

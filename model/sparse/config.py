@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 
-__all__ = ["SparseConfig"]
+__all__ = ["FETCH_COLUMNS", "SparseConfig"]
+
+#: Most columns that a PE holds beside those in its queue, while their entries are fetched. With the
+#: shortest queue it covers the 10 cycles from starting a column to starting the one that takes the
+#: freed place, so that a PE decodes a column a cycle.
+FETCH_COLUMNS = 8
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,12 @@ class SparseConfig(EngineConfig):
         Processing elements, 1 to 256. Each holds ``1 / pes`` of the weights and does one
         multiply-accumulate a cycle.
     queue_depth : :class:`int`
-        Activations that wait in front of a PE, 2 to 64. Up to 6 more are in the pipeline that
+        Activations that wait in front of a PE, 2 to 64. Up to 8 more are in the pipeline that
         fetches their entries.
+    columns_ahead : :class:`int`
+        Columns that are looked up ahead of the queues, 4 to 12, and so many at most are in the
+        pipeline behind them. With less than 12 not every cycle can broadcast a column; queues and
+        their logic are smaller.
     code_width : :class:`int`
         Bits of a weight code, 2 to 8. Code 0 is the weight 0.
     run_width : :class:`int`
@@ -64,6 +73,7 @@ class SparseConfig(EngineConfig):
 
     pes: int = 16
     queue_depth: int = 8
+    columns_ahead: int = 12
     code_width: int = 4
     run_width: int = 5
     activation_width: int = 16
@@ -82,7 +92,8 @@ class SparseConfig(EngineConfig):
 
     def __post_init__(self) -> None:
         self._check_integers(
-            ("pes", 1, 256), ("queue_depth", 2, 64), ("code_width", 2, 8),
+            ("pes", 1, 256), ("queue_depth", 2, 64),
+            ("columns_ahead", 4, 12), ("code_width", 2, 8),
             ("run_width", 3, 8), ("activation_width", 4, 18), ("weight_width", 4, 18),
             ("accumulator_width", 16, 48), ("entry_depth", 4, 1 << 24),
             ("pointer_depth", 4, 1 << 20), ("accumulator_depth", 2, 1 << 14),
@@ -109,6 +120,11 @@ class SparseConfig(EngineConfig):
     def column_group_choices(self) -> tuple[int, ...]:
         """Numbers of column groups that a layer can select."""
         return tuple(1 << i for i in range(self.column_groups.bit_length()))
+
+    @property
+    def places(self) -> int:
+        """Columns that a PE can hold, from their admission to the start of their decoding."""
+        return self.queue_depth + min(self.columns_ahead, FETCH_COLUMNS)
 
     @property
     def run_maximum(self) -> int:

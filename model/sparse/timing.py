@@ -4,10 +4,10 @@ The engine is described by recurrences over the columns that are broadcast, not 
 cycles. For column j of a column group, where the PEs p of the group work side by side::
 
     take[j]     = max(take[j-1] + 1 + (words without a nonzero in between),
-                      fire[j - PREFETCH_DEPTH] + FIRE_TO_TAKE)
+                      fire[j - columns_ahead] + FIRE_TO_TAKE)
     fire[j]     = max(fire[j-1] + 1, take[j] + TAKE_TO_FIRE,
                       start[i, p] + START_TO_FIRE of the PEs that queue it, where column i
-                      is queue_depth + FETCH_COLUMNS places before j in PE p)
+                      is as many places before j in PE p as it has)
     start[j, p] = max(end[j', p], fire[j] + FIRE_TO_START), where j' is the one before in PE p
     end[j, p]   = start[j, p] + (cycles to decode column j in PE p)
 
@@ -27,10 +27,6 @@ from eieio.model.sparse.mapping import CompiledNetwork
 
 __all__ = ["LayerTiming", "LayerWork", "NetworkTimer", "simulate_layer"]
 
-#: Columns that a group looks up ahead of the queues.
-PREFETCH_DEPTH = 12
-#: Columns that a PE holds beside those in its queue, while their entries are fetched.
-FETCH_COLUMNS = 8
 #: Cycle of the first take, counted from the one before the layer's descriptor is read: descriptor,
 #: start, activation buffer, its output register, and the word itself.
 FIRST_TAKE = 6
@@ -43,9 +39,9 @@ TAKE_TO_FIRE = 10
 FIRE_TO_START = 6
 #: From firing a column to taking another one by its credit.
 FIRE_TO_TAKE = 2
-#: From the start of a column, which frees its place, to firing one that takes it: admission, that
-#: the PE is ready, and that all are.
-START_TO_FIRE = 3
+#: From the start of a column, which frees its place, to firing one that takes it: a register,
+#: admission, that the PE is ready, and that all are.
+START_TO_FIRE = 4
 #: From the cycle behind the last decode to that in which a PE can call itself idle.
 END_TO_IDLE = 2
 #: From there to the first read of an accumulator.
@@ -181,7 +177,7 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         numbers = position[mine] // groups
         pes = slice(group, None, groups)
         group_end, group_decoded, group_blocked = _simulate_group(
-            word[mine], work.decode[pes, numbers].T, words, config.queue_depth + FETCH_COLUMNS)
+            word[mine], work.decode[pes, numbers].T, words, config)
         finished = max(finished, group_end)
         decoded = max(decoded, group_decoded)
         blocked += group_blocked
@@ -205,29 +201,30 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
 
 
 def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: int,
-                    places: int) -> tuple[int, int, int]:
+                    config: SparseConfig) -> tuple[int, int, int]:
     """Run the recurrences: first cycle of the drain, end of the last decode, blocked cycles.
 
     ``word`` holds the word of each column that is broadcast, ``decode`` the cycles that each PE
-    needs for it, shape (columns, pes), and a PE holds ``places`` columns.
+    needs for it, shape (columns, pes).
     """
     count = word.size
     if not count:
         return FIRST_TAKE + words + IDLE_TO_DRAIN, 0, 0
     empty_words = np.maximum(np.diff(word, prepend=-1) - 1, 0).tolist()
     pes = decode.shape[1]
+    places, ahead = config.places, config.columns_ahead
     everyone = np.arange(pes)
     queued = decode > 0
     all_queued = decode.min(axis=1) > 0
     start = np.zeros((places, pes), np.int64)  # of the last columns in each PE
     place = np.zeros(pes, np.int64)
     end = np.zeros(pes, np.int64)
-    fires = [0] * PREFETCH_DEPTH
+    fires = [0] * ahead
     take = FIRST_TAKE - 1
     fire = 0
     blocked = 0
     for j in range(count):
-        take = max(take + 1 + empty_words[j], fires[j % PREFETCH_DEPTH] + FIRE_TO_TAKE)
+        take = max(take + 1 + empty_words[j], fires[j % ahead] + FIRE_TO_TAKE)
         unblocked = max(fire + 1, take + TAKE_TO_FIRE)
         oldest = start[place, everyone]
         if all_queued[j]:
@@ -245,7 +242,7 @@ def _simulate_group(word: NDArray[np.int64], decode: NDArray[np.int64], words: i
             place += mask
         place[place == places] = 0
         blocked += fire - unblocked
-        fires[j % PREFETCH_DEPTH] = fire
+        fires[j % ahead] = fire
     scanned = take + 1 + words - 1 - int(word[-1])
     decoded = int(end.max())
     # The broadcast is idle two cycles after its last fire.

@@ -71,50 +71,61 @@ class Accumulate(wiring.Component):
             reset_less=False)
         stages = multiplier.stages
         valids = Signal(stages)
-        slots = [Signal.like(self.slot, name=f"slot_{i}") for i in range(stages)]
-        # Otherwise the product is 0, and a clear writes the total like any other.
+        slots = [Signal.like(self.slot, name=f"slot_{i}", reset_less=True)
+                 for i in range(stages)]
+        # Otherwise the product is 0, and a clear writes the total like any other. It is the weight
+        # that is masked: before the first image it is undefined.
         m.d.comb += [multiplier.a.eq(self.operand),
                      multiplier.b.eq(Mux(self.valid, self.weight, 0))]
         m.d.sync += valids.eq(Cat(self.valid, valids))
         m.d.sync += [late.eq(early) for early, late in pairwise((self.slot, *slots))]
         # The product that meets its accumulator, and the one behind it.
-        valid, next_valid = valids[-1], valids[-2]
+        valid = valids[-1]
         slot, next_slot = slots[-1], slots[-2]
 
-        forwarding = Signal()
-        reading = Signal()
-        forwarded = Signal(signed(width))
+        # The one behind meets the same accumulator: it takes the total, which is not stored yet.
+        hazard = Signal()
+        m.d.sync += hazard.eq(valids[-2] & valids[-3] & (slots[-2] == slots[-3]))
+        before = Signal(signed(width))
         total = Signal(signed(width))
-        hazard = valid & next_valid & (slot == next_slot)
-        m.d.sync += [
-            forwarding.eq(hazard),
-            reading.eq(~hazard & ~self.drain.any()),
-            forwarded.eq(total),
-        ]
         clear = Signal.like(self.drain)
         clear_addr = Signal.like(self.drain_addr)
         m.d.sync += [clear.eq(self.drain), clear_addr.eq(self.drain_addr)]
-        # A block RAM is too slow to read, add and write in two cycles; a few go into LUTs.
-        attributes = ({"ram_style": "distributed"}
-                      if self.config.accumulator_depth <= _LUT_ACCUMULATORS else {})
+        # A block RAM is too slow to read, add and write in two cycles; a few go into LUTs, and what
+        # they show is chosen in front of a register.
+        few = self.config.accumulator_depth <= _LUT_ACCUMULATORS
         reads = []
         for number in range(self.config.column_groups):
             bank = memory.Memory(shape=signed(width), depth=self._depth, init=[],
-                                 attrs=attributes)
+                                 attrs={"ram_style": "distributed"} if few else {})
             m.submodules[f"accumulators_{number}"] = bank
-            read = bank.read_port()
             write = bank.write_port()
+            read = bank.read_port(domain="comb" if few else "sync")
+            if few:
+                m.d.sync += self.sums[number].eq(read.data)
+            else:
+                m.d.comb += [read.en.eq(1), self.sums[number].eq(read.data)]
             m.d.comb += [
-                read.en.eq(1),
                 read.addr.eq(Mux(self.drain.any(), self.drain_addr, next_slot >> bank_bits)),
-                self.sums[number].eq(read.data),
                 write.en.eq(clear[number] | (valid & (slot[:bank_bits] == number))),
                 write.addr.eq(Mux(clear.any(), clear_addr, slot >> bank_bits)),
                 write.data.eq(total),
             ]
             reads.append(read.data)
-        # A choice, or neither in the cycle after a drain.
-        before = (Mux(forwarding, forwarded, 0)
-                  | Mux(reading, Array(reads)[slot[:bank_bits]], 0)).as_signed()
+        # A choice, or neither while there is a drain.
+        if few:
+            m.d.sync += before.eq(
+                Mux(hazard, total, 0)
+                | Mux(hazard | self.drain.any(), 0, Array(reads)[next_slot[:bank_bits]]))
+        else:
+            forwarding, reading = Signal(), Signal()
+            forwarded = Signal(signed(width), reset_less=True)
+            m.d.sync += [
+                forwarding.eq(hazard),
+                reading.eq(~hazard & ~self.drain.any()),
+                forwarded.eq(total),
+            ]
+            m.d.comb += before.eq(Mux(forwarding, forwarded, 0)
+                                  | Mux(reading, Array(reads)[slot[:bank_bits]], 0))
         m.d.comb += total.eq(before + multiplier.product)
         return m

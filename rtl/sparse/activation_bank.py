@@ -37,7 +37,8 @@ class ActivationBank(wiring.Component):
     start : ``In(1)``
         Return to word 0. It is current after the third step.
     step : ``In(1)``
-        Make the next word current, with all its nonzeros untaken, and fetch another.
+        Make the next word current, with all its nonzeros untaken, and fetch another. Not together
+        with ``start``.
     take : ``In(1)``
         Mark the first nonzero as taken.
     read_buffer : ``In(1)``
@@ -112,8 +113,9 @@ class ActivationBank(wiring.Component):
         with m.If(self.start):
             m.d.sync += addr.eq(0)
         with m.Elif(self.step):
+            m.d.sync += addr.eq(addr + 1)
+        with m.If(self.step):
             m.d.sync += [
-                addr.eq(addr + 1),
                 self.word.eq(words.read_data),
                 untaken.eq(nonzero),
                 self.found.eq(nonzero.any()),

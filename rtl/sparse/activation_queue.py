@@ -9,18 +9,13 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse.head_queue import HeadQueue
 from eieio.rtl.sparse.thermometer import add_thermometer
 
-__all__ = ["FETCH_COLUMNS", "ActivationQueue"]
-
-#: Columns that a PE holds beside those in its queue: their entries are on the way from the block
-#: RAM to decode. With the shortest queue it covers the 9 cycles from starting a column to starting
-#: the one that takes the freed place, so that a PE decodes a column a cycle.
-FETCH_COLUMNS = 8
+__all__ = ["ActivationQueue"]
 
 
 class ActivationQueue(wiring.Component):
     """A queue with two readers: entry fetch runs ahead of entry decode.
 
-    It has ``queue_depth + FETCH_COLUMNS`` places. One is occupied from its reservation, before the
+    It has ``config.places`` places. One is occupied from its reservation, before the
     push, until decode starts the column, however early fetch has been. A push shows at the readers
     in the next cycle.
 
@@ -40,7 +35,7 @@ class ActivationQueue(wiring.Component):
     push_activation : ``In(signed(activation_width))``
         In the cycle after ``push``: the activation that the column meets.
     room : ``Out(1)``
-        The queue has a free place. A place freed in this cycle counts in the next. A register.
+        The queue has a free place. A place freed in this cycle counts two cycles later. A register.
     fetch_valid, fetch_start, fetch_count : ``Out``
         The oldest column that fetch has not popped. Registers.
     fetch_pop : ``In(1)``
@@ -50,7 +45,8 @@ class ActivationQueue(wiring.Component):
     decode_pop : ``In(1)``
         Decode starts it. Allowed after fetch has popped it.
     occupied : ``Out(1)``
-        Decode has not started every column for which a place was reserved. A register.
+        Decode had not started every column for which a place was reserved, two cycles ago for what
+        was started and in the last cycle for what was reserved. A register.
     """
 
     reserve: Signal
@@ -88,7 +84,7 @@ class ActivationQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth = self.config.queue_depth + FETCH_COLUMNS
+        depth = self.config.places
         width = self._entry_width
 
         m.submodules.columns = columns = HeadQueue(2 * width, depth)
@@ -115,6 +111,8 @@ class ActivationQueue(wiring.Component):
             read.addr.eq(read.addr + self.decode_pop),
         ]
 
-        occupancy = add_thermometer(m, "occupancy", depth, up=self.reserve, down=self.decode_pop)
+        freed = Signal()  # in the cycle before
+        m.d.sync += freed.eq(self.decode_pop)
+        occupancy = add_thermometer(m, "occupancy", depth, up=self.reserve, down=freed)
         m.d.comb += [self.room.eq(~occupancy[-1]), self.occupied.eq(occupancy[0])]
         return m

@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
-from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH
 from eieio.rtl.sparse.thermometer import add_thermometer
 
 __all__ = ["Broadcast"]
@@ -104,9 +103,11 @@ class Broadcast(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = self.config.activation_width
+        ahead = self.config.columns_ahead
 
         # Words: fetched in rising order; each becomes current when the one before is used up.
-        priming = Signal(2)
+        priming = Signal(2)  # The start was so many cycles ago.
+        primes = Signal()    # One of them.
         loading = Signal()  # The first word has been fetched.
         left = Signal(self._word_width)
         none_left = Signal()
@@ -114,7 +115,10 @@ class Broadcast(wiring.Component):
         base = Signal.like(self.pointer_base)
         next_base = Signal.like(base)
         used_up = Signal()
-        m.d.sync += priming.eq(Cat(self.start, priming))
+        m.d.sync += [
+            priming.eq(Cat(self.start, priming)),
+            primes.eq(self.start | priming[0]),
+        ]
         with m.If(self.start):
             m.d.sync += [
                 left.eq(self.words),
@@ -138,12 +142,12 @@ class Broadcast(wiring.Component):
         # Credits: columns taken and not yet fired never exceed what the PEs can hold.
         fired = Signal(2)  # in the cycles before
         m.d.sync += fired.eq(Cat(self.fire, fired))
-        taken = add_thermometer(m, "taken", PREFETCH_DEPTH, up=self.take, down=fired[0])
+        taken = add_thermometer(m, "taken", ahead, up=self.take, down=fired[0])
         credit = ~taken[-1]
         m.d.comb += [
             self.take.eq(current & self.found & credit),
             used_up.eq(~current | ~self.found | (credit & ~self.several)),
-            self.step.eq(priming.any() | (loading & used_up)),
+            self.step.eq(primes | (loading & used_up)),
         ]
 
         # Column index, in two stages. The PEs make the addresses from it.
@@ -162,7 +166,7 @@ class Broadcast(wiring.Component):
 
         # The activation waits here while the pointers wait, in the same order, in the PEs.
         m.submodules.waiting_activations = queue = memory.Memory(
-            shape=signed(width), depth=1 << ceil_log2(PREFETCH_DEPTH), init=[])
+            shape=signed(width), depth=1 << ceil_log2(ahead), init=[])
         write = queue.write_port()
         read = queue.read_port(domain="comb")
         m.d.comb += [
@@ -180,11 +184,11 @@ class Broadcast(wiring.Component):
         m.d.comb += self.fire.eq(
             self.busy & self.ready[0] & (self.ready[1] | ~fired.any())
             & (self.ready[2] | ~fired.all()))
-        waiting = add_thermometer(m, "waiting", PREFETCH_DEPTH, up=took[-1], down=fired[0])
+        waiting = add_thermometer(m, "waiting", ahead, up=took[-1], down=fired[0])
         m.d.sync += self.blocked.eq(waiting[0] & ~fired[0])
 
         with m.If(self.start):
             m.d.sync += self.busy.eq(1)
-        with m.Elif(~(priming.any() | loading | current | taken[0])):
+        with m.Elif(~(primes | loading | current | taken[0])):
             m.d.sync += self.busy.eq(0)
         return m

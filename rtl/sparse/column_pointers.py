@@ -9,18 +9,14 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse.head_queue import HeadQueue
 from eieio.rtl.vendor.block_ram import add_block_ram
 
-__all__ = ["PREFETCH_DEPTH", "ColumnPointers"]
-
-#: Columns that can be looked up ahead of the queues. It covers the 12 cycles from taking a column
-#: to the return of its credit.
-PREFETCH_DEPTH = 12
+__all__ = ["ColumnPointers"]
 
 # Bits of two pointers that are compared in front of a register.
 _COMPARED = 4
 
 
 class ColumnPointers(wiring.Component):
-    """Looks up columns and keeps up to ``PREFETCH_DEPTH`` of them, in order, for the queue.
+    """Looks up columns and keeps up to ``columns_ahead`` of them, in order, for the queue.
 
     Pointers alternate between an even and an odd bank, so that a column's start and end come in one
     cycle. The columns are read twice: to see whether one is empty, 4 cycles after ``column_valid``
@@ -127,10 +123,10 @@ class ColumnPointers(wiring.Component):
 
         # Addresses wrap by themselves; only the sender knows the depth.
         m.submodules.columns = columns = memory.Memory(
-            shape=unsigned(2 * width + 1), depth=1 << ceil_log2(PREFETCH_DEPTH), init=[])
+            shape=unsigned(2 * width + 1), depth=1 << ceil_log2(self.config.columns_ahead), init=[])
         write = columns.write_port()
         read = columns.read_port(domain="comb")
-        m.submodules.empties = empties = HeadQueue(1, PREFETCH_DEPTH)
+        m.submodules.empties = empties = HeadQueue(1, self.config.columns_ahead)
         m.d.comb += [
             write.en.eq(valid[2]),
             write.data.eq(Cat(start, (end - start)[:width], empty)),

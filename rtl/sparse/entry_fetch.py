@@ -13,8 +13,8 @@ from eieio.rtl.vendor.block_ram import add_block_ram
 __all__ = ["EntryFetch", "entry_layout", "pair_layout"]
 
 #: Pairs that can be on their way or wait for decode. It covers the 4 cycles from reading a pair
-#: to the return of its credit, and leaves decode a reserve while fetch changes columns.
-PAIR_DEPTH = 8
+#: to the return of its credit; to change columns takes fetch no time.
+PAIR_DEPTH = 4
 
 
 def entry_layout(config: SparseConfig) -> data.StructLayout:

@@ -8,7 +8,7 @@ from amaranth.utils import ceil_log2
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse.accumulate import Accumulate
 from eieio.rtl.sparse.activation_queue import ActivationQueue
-from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH, ColumnPointers
+from eieio.rtl.sparse.column_pointers import ColumnPointers
 from eieio.rtl.sparse.entry_decode import EntryDecode
 from eieio.rtl.sparse.entry_fetch import EntryFetch
 from eieio.rtl.sparse.thermometer import add_thermometer
@@ -127,7 +127,7 @@ class ProcessingElement(wiring.Component):
             pointers.admit.eq(admit),
             queue.reserve.eq(pointers.next_valid & ~(pointers.next_empty & skip) & queue.room),
         ]
-        admitted = add_thermometer(m, "admitted", PREFETCH_DEPTH, up=admit, down=self.fire)
+        admitted = add_thermometer(m, "admitted", config.columns_ahead, up=admit, down=self.fire)
         m.d.comb += self.ready.eq(admitted)
         m.d.comb += [
             pointers.column_valid.eq(self.column_valid),
@@ -172,11 +172,12 @@ class ProcessingElement(wiring.Component):
             accumulate.drain_addr.eq(self.drain_addr),
             self.sums.eq(accumulate.sums),
         ]
-        quiet = Signal()
-        were_quiet = Signal(2)  # in the two cycles before
-        m.d.comb += quiet.eq(~queue.occupied & ~decode.busy)
+        # The queue tells a cycle late that a column has been started, and `was_busy` that it ended.
+        quiet, was_quiet, was_busy = Signal(), Signal(), Signal()
+        m.d.comb += quiet.eq(~queue.occupied & ~decode.busy & ~was_busy)
         m.d.sync += [
-            were_quiet.eq(Cat(quiet, were_quiet)),
-            self.idle.eq(quiet & were_quiet.all()),
+            was_busy.eq(decode.busy),
+            was_quiet.eq(quiet),
+            self.idle.eq(quiet & was_quiet),
         ]
         return m

@@ -1,6 +1,6 @@
 """Sequencer: runs the layers of an image one after the other."""
 
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -194,22 +194,21 @@ class Sequencer(wiring.Component):
         drain_last = Signal()
         draining = Signal()
         m.d.sync += self.drain_valid.eq(draining)
-        drained_word, drained_last = Signal.like(word), Signal()
-        m.d.sync += [drained_word.eq(word), drained_last.eq(drain_last)]
-        pipeline = [(self.drain_valid, drained_word, drained_last)]
-        for stage in range(self._write_latency):
-            valid = Signal(name=f"drained_{stage}")
-            addr = Signal(self.write_addr.shape(), name=f"drained_addr_{stage}")
-            last = Signal(name=f"drained_last_{stage}")
-            before = pipeline[-1]
-            m.d.sync += [valid.eq(before[0]), addr.eq(before[1]), last.eq(before[2])]
-            pipeline.append((valid, addr, last))
-        valid, addr, last = pipeline[-1]
-        m.d.comb += [
-            self.write_valid.eq(valid),
-            self.write_addr.eq(addr),
-            self.layer_done.eq(valid & last),
+        drained = Signal(self._write_latency)
+        drained_last = Signal(self._write_latency + 1)
+        m.d.sync += [
+            drained.eq(Cat(self.drain_valid, drained)),
+            drained_last.eq(Cat(draining & drain_last, drained_last)),
         ]
+        m.d.comb += [
+            self.write_valid.eq(drained[-1]),
+            self.layer_done.eq(drained_last[-1]),
+        ]
+        # They come in order.
+        with m.If(self.layer_done):
+            m.d.sync += self.write_addr.eq(0)
+        with m.Elif(self.write_valid):
+            m.d.sync += self.write_addr.eq(self.write_addr + 1)
 
         position = Signal(16 + levels)
         m.d.comb += position.eq(word << self.group_bits)

@@ -33,16 +33,17 @@ SMALL = SparseConfig(entry_depth=4096, pointer_depth=600, accumulator_depth=64, 
 #: A build each, so there are few; between them they have both values of every flag, and of every
 #: number several.
 POOL = {
-    "one_pe": replace(SMALL, pes=1, queue_depth=2, run_width=3, code_width=2, activation_depth=50,
-                      accumulator_depth=50, output_depth=250),
+    "one_pe": replace(SMALL, pes=1, queue_depth=2, columns_ahead=4, run_width=3, code_width=2,
+                      activation_depth=50, accumulator_depth=50, output_depth=250),
     "plain": replace(SMALL, pes=3, queue_depth=3, run_width=4, activation_width=8, weight_width=8,
                      accumulator_width=24, skip_empty_columns=False, absorb_fillers=False),
     "groups": replace(SMALL, pes=4, column_groups=4, queue_depth=2, run_width=3, io_lanes=2,
                       accumulator_depth=256),
     "wide": replace(SMALL, pes=5, queue_depth=5, run_width=8, code_width=8, activation_width=8,
                     weight_width=16, accumulator_width=40, io_lanes=5, skip_empty_columns=False),
-    "pairs": replace(SMALL, pes=8, column_groups=2, queue_depth=16, run_width=5, code_width=5,
-                     activation_width=16, weight_width=8, io_lanes=4, absorb_fillers=False),
+    "pairs": replace(SMALL, pes=8, column_groups=2, queue_depth=16, columns_ahead=9, run_width=5,
+                     code_width=5, activation_width=16, weight_width=8, io_lanes=4,
+                     absorb_fillers=False),
     "many": replace(SMALL, pes=9, queue_depth=4, run_width=3, accumulator_width=36),
 }
 ICARUS = replace(SMALL, pes=2, column_groups=2, run_width=3, queue_depth=2, io_lanes=2)
@@ -184,8 +185,8 @@ def full_queue(config: SparseConfig) -> QuantizedNetwork:
 
 @directed
 def prefetched_columns(config: SparseConfig) -> QuantizedNetwork:
-    """While PE 0 blocks the broadcast, columns are taken ahead: 8 in each group, and no more."""
-    ahead = config.queue_depth + 16
+    """While PE 0 blocks the broadcast, columns are taken ahead, and no more."""
+    ahead = config.places + config.columns_ahead
     columns = ahead + 20 * config.pes
     codes = np.zeros((12 * config.pes, columns), np.uint8)
     codes[::config.pes, 0] = 1
@@ -244,7 +245,7 @@ def test_directed(what: str, name: str) -> None:
     inputs = network.layers[0].inputs
     x = np.concatenate([small_inputs(2, inputs), small_inputs(2, inputs, 0.5)])
     if what == "prefetched_columns":
-        ahead = config.queue_depth + 16
+        ahead = config.places + config.columns_ahead
         x[:2, ahead:-1] = 0
     check(compiled, x, built(config))
 

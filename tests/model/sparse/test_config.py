@@ -8,7 +8,8 @@ from eieio.model.errors import InputError
 from eieio.model.sparse.config import SparseConfig
 
 RANGES = {
-    "pes": (1, 256), "queue_depth": (2, 64), "code_width": (2, 8), "run_width": (3, 8),
+    "pes": (1, 256), "queue_depth": (2, 64), "columns_ahead": (4, 12),
+    "code_width": (2, 8), "run_width": (3, 8),
     "activation_width": (4, 18), "weight_width": (4, 18), "accumulator_width": (16, 48),
     "entry_depth": (4, 1 << 24), "pointer_depth": (4, 1 << 20), "accumulator_depth": (2, 1 << 14),
     "activation_depth": (2, 1 << 15), "output_depth": (2, 1 << 16), "layer_depth": (1, 256),

@@ -16,9 +16,8 @@ from eieio.model.sparse.csc import InterleavedCsc, encode
 from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
 
 # What the docstrings of the components say, stated here once more: nothing is imported.
-PREFETCH_COLUMNS = 12
 FETCH_COLUMNS = 8
-PAIRS = 8
+PAIRS = 4
 
 Integers = NDArray[np.int64]
 
@@ -114,7 +113,9 @@ class Pe:
                 self.admitted.append(cycle + 2)
                 reserved = not self.skips(entries)
         self.places += reserved - started
-        self.was_full = self.places == self.config.queue_depth + FETCH_COLUMNS
+        # A place that is freed can be taken two cycles later.
+        self.was_full = self.places + started == self.config.queue_depth + min(
+            FETCH_COLUMNS, self.config.columns_ahead)
         self.idle = idle
 
 
@@ -147,7 +148,7 @@ class Group:
             if entries is not None:
                 pe.admitted.popleft()
             pe.step(cycle, None if entries is None or pe.skips(entries) else entries)
-        takes = bool(self.current) and self.taken < PREFETCH_COLUMNS
+        takes = bool(self.current) and self.taken < self.pes[0].config.columns_ahead
         if takes and self.current:
             column = self.current.pop(0)
             self.on_the_way.append((cycle + 10, column))
@@ -249,7 +250,9 @@ def configs(draw: st.DrawFn) -> tuple[SparseConfig, int]:
     groups = 1 << draw(st.integers(0, most.bit_length() - 1))
     config = SparseConfig(
         pes=most * draw(st.integers(1, 12 // most)), column_groups=most,
-        queue_depth=draw(st.sampled_from([2, 2, 3, 5, 8])), run_width=draw(st.sampled_from([3, 4])),
+        queue_depth=draw(st.sampled_from([2, 2, 3, 5, 8])),
+        columns_ahead=draw(st.sampled_from([4, 7, 9, 12, 12, 12])),
+        run_width=draw(st.sampled_from([3, 4])),
         accumulator_width=draw(st.sampled_from([16, 18, 19, 32, 35, 36, 48])),
         skip_empty_columns=draw(st.booleans()), absorb_fillers=draw(st.booleans()))
     return config, groups
@@ -300,7 +303,7 @@ def test_prefetched_columns() -> None:
     activations = np.zeros(62, np.int64)
     activations[[*range(24), 60]] = 1
     timing = check(codes, SparseConfig(pes=2, queue_depth=2), 1, activations)
-    fire_11 = BEGIN + 60 + 3
+    fire_11 = BEGIN + 60 + 4
     assert timing.cycles == fire_11 + 2 + 19 + 10 + 6 + 60 + END + 59
     assert timing.products.tolist() == [83, 60]
 

@@ -8,8 +8,8 @@ import pytest
 from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib.wiring import In, Out
 
-from eieio.model.sparse.config import SparseConfig
-from eieio.rtl.sparse.activation_queue import FETCH_COLUMNS, ActivationQueue
+from eieio.model.sparse.config import FETCH_COLUMNS, SparseConfig
+from eieio.rtl.sparse.activation_queue import ActivationQueue
 
 
 def activation_queue(depth: int) -> ActivationQueue:
@@ -28,10 +28,11 @@ class Queue:
         self.pushed = 0  # activation that was drawn in the cycle before
         self.arriving = False  # for a column
         self.fetched = 0  # of the columns, how many fetch has popped
+        self.freed = False  # a place, in the cycle before
 
     @property
     def room(self) -> bool:
-        return len(self.columns) + self.reserved < self.places
+        return len(self.columns) + self.reserved + self.freed < self.places
 
     async def cycle(self, ctx: Any, *, reserve: bool = False, push: bool = False,
                     fetch: bool = False, decode: bool = False) -> None:
@@ -51,11 +52,12 @@ class Queue:
         assert valid == (self.fetched < len(self.columns))
         if valid:
             assert (start, count) == self.columns[self.fetched][:2]
-        assert occupied == bool(self.columns or self.reserved)
+        assert occupied == bool(self.columns or self.reserved or self.freed)
         # That of a column which was pushed in the cycle before is still being written.
         if len(self.columns) > self.arriving:
             assert activation == self.columns[0][2]
         self.fetched += fetch
+        self.freed = decode
         if decode:
             self.columns.pop(0)
             self.fetched -= 1
@@ -123,14 +125,16 @@ def test_full_and_nearly_full(simulate: Callable[..., None], depth: int) -> None
                 await queue.cycle(ctx, fetch=True)
             await queue.cycle(ctx)
             assert not ctx.get(dut.room)
-            # The place is free in the next cycle, not in this one.
+            # The place is free two cycles later.
+            await queue.cycle(ctx, decode=True)
+            assert not ctx.get(dut.room)
             await queue.cycle(ctx, decode=True)
             assert ctx.get(dut.room)
-            # One below full, reserve and pop in the same cycle: it stays so.
+            # Two below full, reserve and pop in the same cycle: it stays so.
             for _ in range(depth + 1):
                 await queue.cycle(ctx, reserve=True, push=queue.reserved > 0, decode=True,
                                   fetch=queue.fetched < len(queue.columns))
-                assert len(queue.columns) + queue.reserved == queue.places - 1
+                assert len(queue.columns) + queue.reserved == queue.places - 2
                 assert ctx.get(dut.room)
             await queue.cycle(ctx, push=True)
             while queue.columns:
@@ -182,5 +186,6 @@ def test_reset(simulate: Callable[..., None]) -> None:
                 await queue.append(ctx)
                 await queue.cycle(ctx, fetch=True)
                 await queue.cycle(ctx, decode=True)
+            await queue.cycle(ctx)
 
     simulate(dut, bench, reset=reset)

@@ -11,10 +11,10 @@ from amaranth.lib.wiring import In, Out
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse.broadcast import Broadcast
-from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH
 
 START_TO_TAKE = 4
 TAKE_TO_FIRE = 10
+PREFETCH_DEPTH = 12
 TAKE_TO_LOOKUP = 3
 LOOKUP_TO_FIRE = 7
 FIRE_TO_TAKE = 2

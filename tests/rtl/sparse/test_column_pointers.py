@@ -10,9 +10,10 @@ from amaranth.hdl import Signal, unsigned
 from amaranth.lib.wiring import In, Out
 
 from eieio.model.sparse.config import SparseConfig
-from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH, ColumnPointers
+from eieio.rtl.sparse.column_pointers import ColumnPointers
 
 LATENCY = 4
+PREFETCH_DEPTH = 12
 
 
 def column_pointers(entry_depth: int = 64, pointer_depth: int = 16) -> ColumnPointers:

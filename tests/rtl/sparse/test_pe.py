@@ -10,12 +10,11 @@ from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from eieio.model.sparse.config import SparseConfig
-from eieio.rtl.sparse.activation_queue import FETCH_COLUMNS
-from eieio.rtl.sparse.column_pointers import PREFETCH_DEPTH
+from eieio.model.sparse.config import FETCH_COLUMNS, SparseConfig
 from eieio.rtl.sparse.pe import ProcessingElement
 
 # As far as this PE is concerned: what is fired in a cycle reaches it in the next.
+PREFETCH_DEPTH = 12
 LOOKUP_TO_ADMISSION = 4
 FIRE_TO_START = 6
 IDLE_TO_DRAIN = 3
@@ -182,7 +181,7 @@ def check_cycles(trace: Trace, part: Slice, activations: list[tuple[int, int]],
         admission = max(lookup + LOOKUP_TO_ADMISSION, admission + 1)
         cost = decode_cycles(part.columns[column], settings)
         if cost and len(starts) >= places:
-            admission = max(admission, starts[-places] + 1)
+            admission = max(admission, starts[-places] + 2)
         fire = max(admission + 1, fires[-1] + 1 if fires else 0)
         while not wanted(fire):
             fire += 1
