@@ -56,7 +56,7 @@ BUGS = [
              "(operation & Flag.WINOGRAD).any(), blocks, slots)",
              "(operation & Flag.WINOGRAD).any(), slots, slots)"),
     systolic("accumulators", "minima are kept",
-             "(new >= old)", "(new <= old)"),
+             "(new(3) >= old)", "(new(3) <= old)"),
     systolic("drain", "the last block of outputs has all groups",
              "Mux(passes.output_last, last_groups, all_groups)", "all_groups"),
     systolic("drain", "one bank is read again and again",

@@ -105,14 +105,15 @@ class Accumulators(wiring.Component):
             return delayed(m, signal, cycles, f"{signal.name}_{cycles}")
 
         def copies(name: str, value: Value) -> list[Signal]:
-            return add_register_copies(m, name, platform, value, config.columns)
+            return add_register_copies(m, name, platform, value, config.columns, stages=2)
 
         write_addr = after(addr, 5)
-        add_banks, add_freshs = copies("add_bank", after(bank, 2)), copies("fresh", after(fresh, 2))
+        add_banks = copies("add_bank", after(bank, 1))
+        add_freshs = copies("add_fresh", after(fresh, 1))
         maximum = Signal()
         m.d.sync += maximum.eq((operation & Flag.MAXIMUM).any())
         maxima = copies("maximum", maximum)
-        firsts = copies("first", maximum & after(fresh, 3))
+        firsts = copies("first", maximum & after(fresh, 2))
         sums = [Signal.like(self.i_sums.as_value(), name=f"sums_{stage}", reset_less=True)
                 for stage in range(5)]
         m.d.sync += [sums[0].eq(self.i_sums.as_value()), self.pass_done.eq(after(pass_last, 4))]
@@ -122,7 +123,8 @@ class Accumulators(wiring.Component):
         results = Signal(config.columns * width)
         for number in range(2):
             ram = add_block_ram(m, f"bank_{number}", platform, width=config.columns * width,
-                                depth=config.accumulator_depth, input_registers=True)
+                                depth=config.accumulator_depth, write_registers=True,
+                                read_registers=True)
             reads.append(ram.read_data)
             computed = Signal(name=f"computed_{number}")
             m.d.comb += computed.eq(self.i_valid & (bank == number))
@@ -133,7 +135,7 @@ class Accumulators(wiring.Component):
                 ram.write_addr.eq(write_addr),
                 ram.write_data.eq(results),
             ]
-        read_banks = copies("read_bank", after(self.read_bank, 2))
+        read_banks = copies("old_bank", after(self.read_bank, 1))
         # A sum, or the old number where the maximum is wanted, which the new one may take place of.
         for column in range(config.columns):
             def register(name: str, of: int, column: int = column) -> Signal:

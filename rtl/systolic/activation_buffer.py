@@ -26,7 +26,7 @@ class ActivationBuffer(wiring.Component):
     word : ``Out``
         Its activations, two cycles later.
     write_valid, write_addr, write_group, write_data : ``In``
-        Group of a word to write. A read of that word in the same cycle is undefined.
+        Group of a word to write, a cycle later. A read of that word then is undefined.
     """
 
     read_addr: Signal
@@ -55,7 +55,7 @@ class ActivationBuffer(wiring.Component):
 
         for group in range(config.word_groups):
             ram = add_block_ram(m, f"group_{group}", platform, width=group_width,
-                                depth=config.activation_depth)
+                                depth=config.activation_depth, write_registers=True)
             m.d.comb += [
                 ram.read_addr.eq(self.read_addr),
                 self.word.word_select(group, group_width).eq(ram.read_data),

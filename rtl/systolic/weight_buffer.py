@@ -66,7 +66,8 @@ class WeightBuffer(wiring.Component):
         row = Signal(self.units * part_width)
         for unit in range(self.units):
             ram = add_block_ram(m, f"unit_{unit}", platform, width=part_width,
-                                depth=self.config.weight_depth, input_registers=True)
+                                depth=self.config.weight_depth, write_registers=True,
+                                read_registers=True)
             m.d.comb += [
                 ram.read_addr.eq(self.read_addr),
                 row.word_select(unit, part_width).eq(ram.read_data),

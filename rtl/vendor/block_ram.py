@@ -43,7 +43,8 @@ class BlockRam:
 
 
 def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: int,
-                  output_register: bool = True, input_registers: bool = False) -> BlockRam:
+                  output_register: bool = True, write_registers: bool = False,
+                  read_registers: bool = False) -> BlockRam:
     """Add a block RAM to a module.
 
     Portably it is the memory ``name`` of the module itself, where a simulation finds its contents,
@@ -62,9 +63,9 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
         Bits of a word, and words.
     output_register : :class:`bool`
         Whether there is a register behind the memory.
-    input_registers : :class:`bool`
-        Whether there are registers in front of it, so that it writes and reads a cycle later. A
-        memory of many cells has copies of them. It then ignores ``read_en``.
+    write_registers, read_registers : :class:`bool`
+        Whether there are registers in front of its ports, so that it writes or reads a cycle later.
+        A memory of many cells has copies of them. With that of reads it ignores ``read_en``.
     """
     addr_width = ceil_log2(depth)
     ram = BlockRam(Signal(name=f"{name}_write_en"), Signal(addr_width, name=f"{name}_write_addr"),
@@ -75,8 +76,9 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
     shape = _ecp5_shape(width, depth) if family_of(platform) == ECP5 else None
     lows = range(0, width, width if shape is None else shape[1])
     inner = [ram] * len(lows)
-    if input_registers:
-        inner = _registered(m, name, platform, ram, len(lows))
+    if write_registers or read_registers:
+        inner = _registered(m, name, platform, ram, len(lows), write=write_registers,
+                            read=read_registers)
     if shape is not None:
         for low, cell in zip(lows, inner, strict=True):
             bits = slice(low, min(low + shape[1], width))
@@ -105,18 +107,23 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
     return outer
 
 
-def _registered(m: Module, name: str, platform: object, ram: BlockRam, cells: int
-                ) -> list[BlockRam]:
+def _registered(m: Module, name: str, platform: object, ram: BlockRam, cells: int, *, write: bool,
+                read: bool) -> list[BlockRam]:
     """Put registers in front of a memory; return its ports as each of its cells sees them."""
-    data = Signal.like(ram.write_data, name=f"{name}_write_data_register", reset_less=True)
-    m.d.sync += data.eq(ram.write_data)
     copies = -(-cells // _NEIGHBOURS)
-    enables, written, read = (
-        add_register_copies(m, f"{name}_{port}", platform, signal, copies)
-        for port, signal in (("write_en", ram.write_en), ("write_addr", ram.write_addr),
-                             ("read_addr", ram.read_addr)))
-    groups = [BlockRam(enable, write_addr, data, ram.read_en, read_addr, ram.read_data)
-              for enable, write_addr, read_addr in zip(enables, written, read, strict=True)]
+
+    def registers(port: str, signal: Signal, wanted: bool, count: int) -> list[Signal]:
+        if not wanted:
+            return [signal] * copies
+        copied = add_register_copies(m, f"{name}_{port}", platform, signal, count)
+        return copied * (copies // count)
+
+    groups = [BlockRam(enable, write_addr, write_data, ram.read_en, read_addr, ram.read_data)
+              for enable, write_addr, write_data, read_addr in zip(
+                  registers("write_en", ram.write_en, write, copies),
+                  registers("write_addr", ram.write_addr, write, copies),
+                  registers("write_data", ram.write_data, write, 1),
+                  registers("read_addr", ram.read_addr, read, copies), strict=True)]
     return [groups[cell * copies // cells] for cell in range(cells)]
 
 

@@ -7,9 +7,9 @@ from eieio.rtl.vendor.family import ECP5, family_of
 __all__ = ["add_register_copies"]
 
 
-def add_register_copies(m: Module, name: str, platform: object, value: Value, copies: int
-                        ) -> list[Signal]:
-    """Add registers that all hold a value of the cycle before, for loads far from one another.
+def add_register_copies(m: Module, name: str, platform: object, value: Value, copies: int, *,
+                        stages: int = 1) -> list[Signal]:
+    """Add registers that all hold a value of some cycles ago, for loads far from one another.
 
     Synthesis makes one of equal registers, and its net then crosses the FPGA. On ECP5 these are
     TRELLIS_FFs, which it does not look into; elsewhere it may still make one of them.
@@ -26,15 +26,20 @@ def add_register_copies(m: Module, name: str, platform: object, value: Value, co
         What they take in every cycle. They have no reset.
     copies : :class:`int`
         How many of them.
+    stages : :class:`int`
+        Cycles, and registers one behind the other, of each copy.
     """
-    registers = [Signal(value.shape(), name=f"{name}_{copy}", reset_less=True)
-                 for copy in range(copies)]
-    for copy, register in enumerate(registers):
-        if family_of(platform) != ECP5:
-            m.d.sync += register.eq(value)
-            continue
+    return [_chain(m, f"{name}_{copy}", platform, value, stages) for copy in range(copies)]
+
+
+def _chain(m: Module, name: str, platform: object, value: Value, stages: int) -> Signal:
+    register = Signal(value.shape(), name=name if stages == 1 else f"{name}_early_{stages - 1}",
+                      reset_less=True)
+    if family_of(platform) != ECP5:
+        m.d.sync += register.eq(value)
+    else:
         for bit in range(len(value)):
-            m.submodules[f"{name}_{copy}_{bit}"] = Instance(
+            m.submodules[f"{register.name}_{bit}"] = Instance(
                 "TRELLIS_FF",
                 ("p", "GSR", "DISABLED"),
                 ("p", "CEMUX", "1"),
@@ -46,4 +51,4 @@ def add_register_copies(m: Module, name: str, platform: object, value: Value, co
                 ("i", "DI", value[bit]),
                 ("o", "Q", register[bit]),
             )
-    return registers
+    return register if stages == 1 else _chain(m, name, platform, register, stages - 1)

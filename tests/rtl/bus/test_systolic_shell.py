@@ -99,7 +99,7 @@ def test_bad_inputs(session: ShellSession, tmp_path: Path, stall: float) -> None
     for network in (0, 1):
         s.load(network)
         good = s.inputs[network][0]
-        for beats in {1, 2, len(good) - 1}:
+        for beats in sorted({1, len(good) // 2, len(good) - 1}):
             s.send_input(good[:beats])
             s.error(ErrorCode.INPUT_SHORT, loaded=True)
             s.infer(network, 1)

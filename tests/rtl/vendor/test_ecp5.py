@@ -41,11 +41,12 @@ class Ram(wiring.Component):
     read_data: Signal
 
     def __init__(self, width: int, depth: int, *, output_register: bool = True,
-                 input_registers: bool = False) -> None:
+                 write_registers: bool = False, read_registers: bool = False) -> None:
         self.width = width
         self.depth = depth
         self.output_register = output_register
-        self.input_registers = input_registers
+        self.write_registers = write_registers
+        self.read_registers = read_registers
         addr = unsigned(ceil_log2(depth))
         super().__init__({"en": In(1), "addr": In(addr), "data": In(unsigned(width)),
                           "read_addr": In(addr), "read_data": Out(unsigned(width))})
@@ -54,7 +55,8 @@ class Ram(wiring.Component):
         m = Module()
         ram = add_block_ram(m, "words", platform, width=self.width, depth=self.depth,
                             output_register=self.output_register,
-                            input_registers=self.input_registers)
+                            write_registers=self.write_registers,
+                            read_registers=self.read_registers)
         m.d.comb += [ram.write_en.eq(self.en), ram.write_addr.eq(self.addr),
                      ram.write_data.eq(self.data), ram.read_addr.eq(self.read_addr),
                      self.read_data.eq(ram.read_data)]
@@ -92,10 +94,12 @@ PAIRS: dict[str, tuple[Callable[[], Multiplier | Ram], dict[str, int]]] = {
     "ram_3x5000": (ram(3, 5000), {"DP16KD": 2}),
     "ram_1x16384": (ram(1, 16384), {"DP16KD": 1}),
     "ram_36x512_early": (ram(36, 512, output_register=False), {"PDPW16KD": 1}),
-    "ram_40x512_registered": (ram(40, 512, input_registers=True), {"PDPW16KD": 2}),
-    "ram_11x5000_registered": (ram(11, 5000, input_registers=True),
-                               {"DP16KD": 6, "TRELLIS_FF": 2 * (1 + 2 * 13)}),
-    "ram_8x20000_registered": (ram(8, 20000, input_registers=True), {"DP16KD": 0}),
+    "ram_40x512_registered": (ram(40, 512, write_registers=True),
+                              {"PDPW16KD": 2, "TRELLIS_FF": 1 + 9 + 40}),
+    "ram_11x5000_registered": (ram(11, 5000, write_registers=True, read_registers=True),
+                               {"DP16KD": 6, "TRELLIS_FF": 2 * (1 + 2 * 13) + 11}),
+    "ram_8x20000_registered": (ram(8, 20000, read_registers=True),
+                               {"DP16KD": 0, "TRELLIS_FF": 15}),
     "ram_8x20000": (ram(8, 20000), {"DP16KD": 0}),
 }
 
@@ -139,12 +143,15 @@ def words_of(component: Multiplier | Ram, rng: Random, cycles: int) -> list[str]
     if isinstance(component, Ram):
         some = rng.sample(range(component.depth), 40)
         some[0] = component.depth - 1
+        before = None
         for cycle in range(cycles):
             filling = cycle < len(some)
             addr = some[cycle] if filling else rng.choice(some)
             values = {"en": filling or rng.random() < 0.3, "addr": addr,
                       "data": rng.getrandbits(component.width),
-                      "read_addr": rng.choice([other for other in some if other != addr])}
+                      "read_addr": rng.choice(
+                          [other for other in some if other not in (addr, before)])}
+            before = addr
             words.append(values)
     else:
         for _ in range(cycles):
@@ -250,8 +257,8 @@ def test_wrong_multiplier(options: dict[str, Any], message: str) -> None:
 def test_multiplier_members() -> None:
     assert dict(Multiplier(signed(8), unsigned(5)).signature.members) == {
         "a": In(signed(8)), "b": In(unsigned(5)), "product": Out(signed(13))}
-    assert dict(Multiplier(unsigned(8), unsigned(5), hold=True).signature.members) == {
-        "a": In(unsigned(8)), "b": In(unsigned(5)), "b_take": In(1), "product": Out(unsigned(13))}
+    assert dict(Multiplier(unsigned(8), unsigned(5)).signature.members) == {
+        "a": In(unsigned(8)), "b": In(unsigned(5)), "product": Out(unsigned(13))}
 
 
 def test_family() -> None:
