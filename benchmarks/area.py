@@ -124,9 +124,9 @@ def _pack(family: Family, plan: build.Plan, folder: Path) -> dict[str, int]:
         # Packing is no stage of a build: the program is found as there, and the rest is not.
         program = build._find(command[0])
         arguments = [argument for argument in command[1:] if argument != "--quiet"]
-        if "--textcfg" in arguments:
-            # Of what is not placed there is nothing to write.
-            place = arguments.index("--textcfg")
+        # Of what is not placed there is nothing to write.
+        for option in {"--textcfg", "--asc"} & set(arguments):
+            place = arguments.index(option)
             del arguments[place:place + 2]
         subprocess.run(["nice", program, *arguments, *options], cwd=folder, check=True,
                        capture_output=True)

@@ -17,8 +17,9 @@ _SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
 }
 #: Yosys's cost of a block RAM and of 16 words of 4 bits in lookup tables.
 _BLOCK_COST, _CELL_COST = 128, 4
-#: Fewest bits for which Yosys takes a block RAM of an iCE40.
-_SMALLEST_BLOCK = 32
+#: Fewest bits for which Yosys takes a block RAM. On Gowin 1,152 were seen in lookup tables, and
+#: 1,408 in a block RAM.
+_SMALLEST_BLOCK: dict[Family, int] = {"ecp5": 0, "ice40": 32, "gowin": 1280}
 
 
 class Memory(NamedTuple):
@@ -49,8 +50,7 @@ def block_rams(memory: Memory, family: Family) -> int:
         return 0
     if memory.place == "lut" and family != "ice40":
         return 0
-    if memory.place != "block" and family == "ice40" \
-            and memory.width * memory.depth < _SMALLEST_BLOCK:
+    if memory.place != "block" and memory.width * memory.depth < _SMALLEST_BLOCK[family]:
         return 0
     shapes = _SHAPES[family]
     if memory.place == "cell" and family == "ecp5":
@@ -59,7 +59,7 @@ def block_rams(memory: Memory, family: Family) -> int:
         if deep:
             return memory.copies * -(-memory.width // deep[0])
     blocks = min(-(-memory.width // width) * -(-memory.depth // depth) for depth, width in shapes)
-    if memory.place in {"cell", "any"} and family != "ice40" \
+    if memory.place in {"cell", "any"} and family == "ecp5" \
             and lut_cells(memory) * _CELL_COST < blocks * _BLOCK_COST:
         return 0
     return memory.copies * blocks
@@ -80,6 +80,7 @@ def stored_elsewhere(memories: Sequence[Memory], family: Family) -> int:
 
 #: Bits of the digits into which requantization cuts an accumulator, and of its factor's digits.
 _DIGIT, _FACTORS = 17, (17, 14)
+_ICE40_DIGIT, _ICE40_FACTORS = 16, (16, 15)
 
 
 def product(a_width: int, b_width: int, family: Family) -> float:
@@ -91,12 +92,20 @@ def product(a_width: int, b_width: int, family: Family) -> float:
 
 def requantize_multipliers(accumulator_width: int, family: Family) -> int:
     """Count the multipliers of one requantization."""
-    parts = max(0, -(-(accumulator_width - _DIGIT - 1) // _DIGIT)) + 1
+    parts = _parts(accumulator_width, _DIGIT)
     if family != "ice40":
         return parts * len(_FACTORS)
-    top = accumulator_width - _DIGIT * (parts - 1)
-    return sum((parts - 1) * _ice40_multipliers(_DIGIT, factor, signed=False)
-               + _ice40_multipliers(top, factor + 1, signed=True) for factor in _FACTORS)
+    digit, factors = _DIGIT, _FACTORS
+    if _parts(accumulator_width, _ICE40_DIGIT) == parts:
+        digit, factors = _ICE40_DIGIT, _ICE40_FACTORS
+    top = accumulator_width - digit * (parts - 1)
+    return sum((parts - 1) * _ice40_multipliers(digit, factor, signed=False)
+               + (1 if max(top, factor) <= 16
+                  else _ice40_multipliers(top, factor + 1, signed=True)) for factor in factors)
+
+
+def _parts(width: int, digit: int) -> int:
+    return max(0, -(-(width - digit - 1) // digit)) + 1
 
 
 def multipliers(products: float) -> int:

@@ -20,12 +20,14 @@ def memories(config: SparseConfig) -> list[Memory]:
     pes, groups = config.pes, config.column_groups
     pointer = config.entry_depth.bit_length()
     sums = config.accumulator_depth // groups
-    queued = 1 << (config.queue_depth - 1).bit_length()
+    queued = 1 << (config.places - 1).bit_length()
+    ahead = 1 << (config.columns_ahead - 1).bit_length()
     return [
         Memory(2 * pes, config.code_width + config.run_width, config.entry_depth // 2, "cell"),
         Memory(2 * pes, pointer, config.pointer_depth // 2, "cell"),
-        Memory(groups, pes // groups * config.activation_width, 2 * config.activation_depth,
-               "any"),
+        # An activation with a bit that tells whether it is nonzero.
+        Memory(groups, pes // groups * (config.activation_width + 1),
+               2 * config.activation_depth, "any"),
         Memory(pes * groups, config.accumulator_width, sums,
                "lut" if config.accumulator_depth <= 128 else "any"),
         Memory(pes, config.accumulator_width, config.output_depth, "cell"),
@@ -33,8 +35,8 @@ def memories(config: SparseConfig) -> list[Memory]:
         # Queues, and the descriptors of the layers.
         Memory(pes, 2 * pointer, queued, "async"),
         Memory(pes, config.activation_width, queued, "lut"),
-        Memory(pes, 2 * pointer + 1, 8, "async"),
-        Memory(groups, config.activation_width, 8, "async"),
+        Memory(pes, 2 * pointer + 1, ahead, "async"),
+        Memory(groups, config.activation_width, ahead, "lut"),
         Memory(1, 256, config.layer_depth, "async"),
     ]
 

@@ -56,7 +56,7 @@ def test_block_rams(memory: Memory, ecp5: int, ice40: int, gowin: int) -> None:
 
 
 @pytest.mark.parametrize(("width", "ecp5", "ice40", "gowin"), [
-    (16, 2, 3, 2), (20, 4, 4, 4), (24, 4, 4, 4), (32, 4, 5, 4), (40, 6, 6, 6)])
+    (16, 2, 2, 2), (18, 2, 5, 2), (20, 4, 4, 4), (24, 4, 4, 4), (32, 4, 4, 4), (40, 6, 6, 6)])
 def test_multipliers_of_requantization(width: int, ecp5: int, ice40: int, gowin: int) -> None:
     families: tuple[Family, ...] = ("ecp5", "ice40", "gowin")
     assert [requantize_multipliers(width, family) for family in families] == [ecp5, ice40, gowin]
