@@ -17,9 +17,9 @@ _SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
 }
 #: Yosys's cost of a block RAM and of 16 words of 4 bits in lookup tables.
 _BLOCK_COST, _CELL_COST = 128, 4
-#: Fewest bits for which Yosys takes a block RAM. On Gowin 1,152 were seen in lookup tables, and
-#: 1,408 in a block RAM.
-_SMALLEST_BLOCK: dict[Family, int] = {"ecp5": 0, "ice40": 32, "gowin": 1280}
+#: Fewest bits for which Yosys takes a block RAM. On iCE40 64 were seen in flip-flops and 128 in a
+#: block RAM; on Gowin 1,152 in lookup tables and 1,408 in a block RAM.
+_SMALLEST_BLOCK: dict[Family, int] = {"ecp5": 0, "ice40": 96, "gowin": 1280}
 
 
 class Memory(NamedTuple):
