@@ -59,13 +59,14 @@ lint: programs build/installed/lint
 
 bitstream-sparse: programs build/installed/boards
 	$(BIN)/eieio synthesize $(EXAMPLE)/lenet_300_100.npz --samples $(EXAMPLE)/mnist_test_1000.npz \
-		--engine sparse --pes 16 --board $(BOARD) --out build/$(BOARD)-sparse \
+		--engine sparse --pes 16 --board $(BOARD) --attempts 6 --out build/$(BOARD)-sparse \
 		--json build/$(BOARD)-sparse.json
 
 bitstream-systolic: programs build/installed/boards
 	$(BIN)/eieio synthesize examples/lenet_5/lenet_5.onnx \
 		--samples examples/lenet_5/mnist_train_256.npz --engine systolic --rows 12 --columns 12 \
-		--lanes 2 --board $(BOARD) --clock 125 --out build/$(BOARD)-systolic \
+		--lanes 2 --board $(BOARD) --clock 125 --seed 2 --attempts 6 \
+		--out build/$(BOARD)-systolic \
 		--json build/$(BOARD)-systolic.json
 
 clean:

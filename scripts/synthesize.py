@@ -82,15 +82,18 @@ class _Source:
               "board's.")
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Seed of placement; another one gives another highest clock.")
+@click.option("--attempts", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Seeds to try, from --seed on, until the clock is met.")
 @sample_options
 @quantization_options
 @any_engine_options
 @json_option
 @click.pass_context
 def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
-               clock: float | None, baud: int | None, seed: int, samples: Path | None,
-               input_scale: float | None, batch: int, calibration: Method, percentile: float,
-               engine: str | None, options: dict[str, Any], json_file: Path | None) -> None:
+               clock: float | None, baud: int | None, seed: int, attempts: int,
+               samples: Path | None, input_scale: float | None, batch: int,
+               calibration: Method, percentile: float, engine: str | None,
+               options: dict[str, Any], json_file: Path | None) -> None:
     """Build a bitstream for a board from a network, a configuration, or a design.
 
     NETWORK_OR_CONFIG is a network, for which the engine is sized as 'eieio generate' does it, or a
@@ -145,13 +148,13 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
             taken.write(folder)
     shutil.rmtree(out / _BOARD, ignore_errors=True)
     plan = make_plan(board, setting, files, seed=seed, places=multiplier_places(config, board))
-    report, made = run_plan(board, plan, out / _BOARD, progress=progress)
+    report, made = run_plan(board, plan, out / _BOARD, attempts=attempts, progress=progress)
     bitstream = None
     if made is not None:
         bitstream = out / f"{board.name}{made.suffix}"
         shutil.copy(made, bitstream)
     figures: dict[str, Any] = {
-        "board": board.name, "engine": engine, "network": taken.network, "seed": seed,
+        "board": board.name, "engine": engine, "network": taken.network, "seed": report.seed,
         "baud": baud or board.baud,
         "lut": report.lut, "ff": report.ff, "dsp": report.dsp, "bram": report.bram,
         "fmax_mhz": report.fmax_mhz, "target_mhz": report.target_mhz,
@@ -166,7 +169,7 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
     show(*_tables(board, report, figures))
     if bitstream is None:
         click.echo(f"eieio: Timing fails: {report.fmax_mhz:.1f} MHz, but the clock is "
-                   f"{report.target_mhz:g} MHz; try another --seed, or --clock "
+                   f"{report.target_mhz:g} MHz; try more --attempts, or --clock "
                    f"{int(report.fmax_mhz)}", err=True)
         ctx.exit(1)
     show(f"Bitstream: {bitstream}",

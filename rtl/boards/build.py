@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,10 @@ _COMPLETION: dict[Family, str] = {
     "ecp5": "", "ice40": "chtype -set SB_MAC16 t:KEPT_MAC16", "gowin": ""}
 
 #: Options of nextpnr: on large ECP5 designs this placer finds shorter wires than the default one,
-#: and this router ends in a minute where the default one takes more than ten.
+#: and this router ends in minutes where the default one takes more than ten. It is told to route
+#: nets anew that are too slow.
 _PLACEMENT: dict[Family, tuple[str, ...]] = {
-    "ecp5": ("--placer", "static", "--router", "router2"), "ice40": (), "gowin": ()}
+    "ecp5": ("--placer", "static", "--router", "router2", "--tmg-ripup"), "ice40": (), "gowin": ()}
 
 _BITSTREAMS: dict[Family, str] = {"ecp5": "top.bit", "ice40": "top.bin", "gowin": "top.fs"}
 _NETLISTS: dict[Family, str] = {"ecp5": "top.json", "ice40": "top.json", "gowin": "top.syn.json"}
@@ -118,6 +119,8 @@ class Report:
         Clock that the PLL makes, in MHz.
     critical_path : tuple of :class:`str`
         Cells at the beginning and the end of the slowest path.
+    seed : :class:`int` or None
+        Seed of its placement.
     """
 
     lut: int
@@ -127,6 +130,7 @@ class Report:
     fmax_mhz: float
     target_mhz: float
     critical_path: tuple[str, str]
+    seed: int | None = None
 
     @property
     def met(self) -> bool:
@@ -180,7 +184,7 @@ def make_plan(board: Board, setting: Setting, files: Mapping[str, str], *, seed:
     return Plan(contents, json.loads(contents[f"{plan.script}.json"])["commands"])
 
 
-def run_plan(board: Board, plan: Plan, folder: Path, *,
+def run_plan(board: Board, plan: Plan, folder: Path, *, attempts: int = 1,
              progress: Callable[[str], AbstractContextManager[Any]] = nullcontext
              ) -> tuple[Report, Path | None]:
     """Synthesize, place, route, and pack a bitstream unless its timing fails.
@@ -193,6 +197,8 @@ def run_plan(board: Board, plan: Plan, folder: Path, *,
         From :func:`make_plan`.
     folder : :class:`pathlib.Path`
         Where to build; the tools' logs ``top.rpt`` and ``top.tim`` stay there.
+    attempts : :class:`int`
+        How many seeds of placement to try, from the plan's one on, until the timing is met.
     progress : callable
         Makes a context for a step from its name, such as a spinner.
 
@@ -220,9 +226,11 @@ def run_plan(board: Board, plan: Plan, folder: Path, *,
             _add_dfu_suffix(folder / arguments[-1], int(arguments[1], 16), int(arguments[3], 16))
             continue
         if name.endswith("pack"):
-            report = read_report(board.family, folder)
-            if not report.met:
+            if report is None or not report.met:
                 return report, None
+        if name.startswith("nextpnr"):
+            report = _place(board, programs[name], arguments, folder, attempts, progress)
+            continue
         with progress(_PROGRAMS[name][0]):
             _run(programs[name], arguments, folder)
         if name == "yosys":
@@ -277,6 +285,22 @@ def _find(name: str) -> str:
         hint = "" if given else ": pip install 'eieio[boards]'"
         raise InputError(f"Synthesis needs the program {program!r}, which is not installed{hint}")
     return found
+
+
+def _place(board: Board, program: str, arguments: list[str], folder: Path, attempts: int,
+           progress: Callable[[str], AbstractContextManager[Any]]) -> Report:
+    """Place and route with one seed after the other until the timing is met."""
+    place = arguments.index("--seed") + 1
+    report = None
+    for attempt in range(max(1, attempts)):
+        seed = str(int(arguments[place]) + attempt)
+        with progress("Placing and routing" + (f", seed {seed}" if attempt else "")):
+            _run(program, [*arguments[:place], seed, *arguments[place + 1:]], folder)
+        report = replace(read_report(board.family, folder), seed=int(seed))
+        if report.met:
+            break
+    assert report is not None
+    return report
 
 
 def _run(program: str, arguments: list[str], folder: Path) -> None:

@@ -38,7 +38,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-COMMANDS = (["yosys", "top.ys"], ["nextpnr-ecp5"], ["ecppack", "top.config"])
+COMMANDS = (["yosys", "top.ys"], ["nextpnr-ecp5", "--seed", "1"], ["ecppack", "top.config"])
 
 
 def test_runs_all_steps(tools: Path, tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ def test_names() -> None:
     for cell in places:
         module = "system"
         for instance in cell.split(".")[1:]:
-            found = re.search(rf"^  (\S+) (?:#\([^;]*?\)\s+)?\\?{instance} +\(", modules[module], re.M)
+            found = re.search(rf"^  (\S+) (?:#\([^;]*?\)\s+)?\\?{instance} +\(",
+                              modules[module], re.M)
             assert found, (cell, instance)
             module = found[1]
         assert module == "MULT18X18D"
