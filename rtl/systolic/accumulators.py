@@ -148,15 +148,18 @@ class Accumulators(wiring.Component):
                 return Mux(bank, *(read.word_select(column, width)
                                    for read in reversed(reads))).as_signed()
 
-            old, total = register("old", width), register("total", width)
+            old, total, read = (register(name, width) for name in ("old", "total", "read"))
             added = register("added", config.sum_width)
             replace = Signal(name=f"replace_{column}", reset_less=True)
             m.d.sync += [
-                self.o_accumulators[column].eq(chosen(read_banks[column])),
+                read.eq(chosen(read_banks[column])),
                 old.eq(Mux(add_freshs[column], 0, chosen(add_banks[column]))),
                 added.eq(Mux(maxima[column], 0, new(2))),
                 total.eq(old + added),
                 replace.eq(firsts[column] | (maxima[column] & (new(3) >= old))),
             ]
-            m.d.comb += results.word_select(column, width).eq(Mux(replace, new(4), total))
+            m.d.comb += [
+                self.o_accumulators[column].eq(read),
+                results.word_select(column, width).eq(Mux(replace, new(4), total)),
+            ]
         return m

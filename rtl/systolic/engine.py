@@ -175,7 +175,7 @@ class SystolicEngine(wiring.Component):
             array.i_swap.eq(delayed(m, tiles.vector_swap, VECTOR_LATENCY, "vector_swap")),
             array.i_last.eq(delayed(m, tiles.vector_last, VECTOR_LATENCY, "vector_last")),
             weights.read_addr.eq(
-                delayed(m, tiles.weight_addr, VECTOR_LATENCY - 3, "weight_addr")),
+                delayed(m, tiles.weight_addr, VECTOR_LATENCY - 3, "weight_addr", reset_less=True)),
             array.w_valid.eq(delayed(m, tiles.weight_valid, VECTOR_LATENCY, "weight_valid")),
             array.w_weights.eq(weights.weights),
             accumulators.i_valid.eq(array.o_valid),
@@ -193,8 +193,9 @@ class SystolicEngine(wiring.Component):
         group = GroupSignature(config).create()
         for name in group.signature.members:
             m.d.comb += getattr(group, name).eq(
-                delayed(m, getattr(drain.o, name), GROUP, f"drained_{name}"))
-        group_index = delayed(m, drain.read_group, GROUP, "drained_index")
+                delayed(m, getattr(drain.o, name), GROUP, f"drained_{name}",
+                        reset_less=name not in ("valid", "last")))
+        group_index = delayed(m, drain.read_group, GROUP, "drained_index", reset_less=True)
         chosen = Signal(data.ArrayLayout(signed(ACCUMULATOR_WIDTH), config.lanes), reset_less=True)
         # One bit for each group of columns selects faster than its number does.
         group_width = config.lanes * config.accumulator_width
@@ -238,8 +239,9 @@ class SystolicEngine(wiring.Component):
         write_latency = _GROUP_LATENCY + lanes.latency
         m.d.comb += [
             self.word_valid.eq(delayed(m, valid, write_latency, "group_valid")),
-            self.word_addr.eq(delayed(m, addr, write_latency, "group_addr")),
-            self.word_group.eq(delayed(m, place, write_latency, "group_place")),
+            self.word_addr.eq(delayed(m, addr, write_latency, "group_addr", reset_less=True)),
+            self.word_group.eq(
+                delayed(m, place, write_latency, "group_place", reset_less=True)),
             self.layer_done.eq(delayed(m, last, write_latency, "group_last")),
             self.word_data.eq(lanes.o.as_value()),
             self.word_layer.eq(sequencer.layer - 1),
@@ -326,9 +328,10 @@ class SystolicEngine(wiring.Component):
         ]
 
         # Two registers between the loader and the memories: one finds the target, one the unit.
-        unit, addr, word = Signal(8), Signal(32), Signal(32)
+        unit = Signal(8)
+        addr, word = Signal(32, reset_less=True), Signal(32, reset_less=True)
         m.d.sync += [unit.eq(loader.unit), addr.eq(loader.addr), word.eq(loader.data)]
-        late_addr, late_word = Signal.like(addr), Signal.like(word)
+        late_addr, late_word = (Signal.like(signal, reset_less=True) for signal in (addr, word))
         m.d.sync += [late_addr.eq(addr), late_word.eq(word)]
         for target, load in ((Target.WEIGHTS, weights.load_valid),
                              (Target.BIASES, lanes.load_biases),

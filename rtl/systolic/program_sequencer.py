@@ -106,10 +106,20 @@ class ProgramSequencer(wiring.Component):
         config = self.config
         descriptors = add_block_ram(m, "descriptors", platform, width=32,
                                     depth=config.program_depth * DESCRIPTOR_WORDS)
+        # A program begins with an input. One that does not is none, as it could not be interrupted.
+        complete, begins_with_input = Signal(), Signal()
+        first_arrives, input_arrives = Signal(), Signal()
+        m.d.sync += [
+            first_arrives.eq(self.load_descriptor & (self.load_addr == Field.OPERATION)),
+            input_arrives.eq(self.load_data[:4] == Operation.INPUT),
+        ]
+        with m.If(first_arrives):
+            m.d.sync += begins_with_input.eq(input_arrives)
         with m.If(self.load_layers):
-            m.d.sync += self.loaded.eq(1)
+            m.d.sync += complete.eq(1)
         with m.If(self.unload):
-            m.d.sync += self.loaded.eq(0)
+            m.d.sync += complete.eq(0)
+        m.d.comb += self.loaded.eq(complete & begins_with_input)
 
         # A word a cycle; each moves through all fields until the first one is at its place.
         word = Signal(range(FETCHED + 2))
@@ -122,16 +132,20 @@ class ProgramSequencer(wiring.Component):
             descriptors.write_data.eq(self.load_data),
             descriptors.read_addr.eq((self.layer << (DESCRIPTOR_WORDS.bit_length() - 1)) | word),
         ]
+        # Only what says what the layer is has a reset.
+        fields = [Signal(32, name=f"field_{field}", reset_less=field != Field.OPERATION)
+                  for field in range(FETCHED)]
         with m.If(fetching):
             m.d.sync += word.eq(word + 1)
-            for field in range(FETCHED - 1):
-                m.d.sync += self.descriptor[field].eq(self.descriptor[field + 1])
-            m.d.sync += self.descriptor[FETCHED - 1].eq(descriptors.read_data)
+            m.d.sync += [field.eq(later) for field, later
+                         in zip(fields, (*fields[1:], descriptors.read_data), strict=True)]
+        m.d.comb += [field.eq(value)
+                     for field, value in zip(self.descriptor, fields, strict=True)]
 
         operation = self.descriptor[Field.OPERATION][:4]
-        # No image is accepted any more when there is one.
+        # No image is accepted any more when there is one, whose last word has had its effect.
         ready = Signal()
-        m.d.sync += ready.eq(self.loaded & ~self.unload & ~self.loading)
+        m.d.sync += ready.eq(self.loaded & ~self.unload & ~self.loading & ~first_arrives)
         with m.FSM() as fsm:
             m.d.comb += [
                 self.receiving.eq(fsm.ongoing("RECEIVE")),

@@ -4,12 +4,14 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eieio.model import registers
-from eieio.model.image_frame import HEADER_WORDS
+from eieio.model.image_frame import HEADER_WORDS, frame_image
 from eieio.model.registers import Control, ShellError, Status
 from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.systolic.program import Field, Operation, Target
 from eieio.sim.bad_transactions import SYSTOLIC_CONFIG, BadTransactions, small_systolic_session
 from eieio.sim.runner import Build
 from eieio.sim.shell_session import ShellSession, build_shell
@@ -142,3 +144,24 @@ def test_bad_transactions(session: ShellSession, tmp_path: Path, stall: float, s
     transactions.add(26)
     assert set(transactions.counts.values()) == {1}
     session.run(built(), tmp_path, stall=stall)
+
+
+def test_program_without_input(session: ShellSession, tmp_path: Path) -> None:
+    """A program that begins with anything but an input is not run, and the next image is."""
+    s = session
+    image = s.frames[1][HEADER_WORDS:-1]
+    for operation in Operation:
+        if operation is Operation.INPUT:
+            continue
+        other = [*image, Target.DESCRIPTORS << 28, Field.OPERATION, 1, operation]
+        frame = frame_image(np.array(other, np.uint32), s.fingerprint).tolist()
+        s.send_image([*frame[:-1], frame[-1] ^ 1])
+        s.error(ShellError.FRAME_CHECKSUM, loaded=False)
+        s.load(0)
+        s.infer(0, 1)
+        s.send_image(frame)
+        s.error(ShellError.IMAGE_INCOMPLETE, loaded=False)
+        s.load(1)
+        s.infer(1, 0)
+        s.count(1, 0)
+    s.run(built(), tmp_path)
