@@ -220,14 +220,13 @@ def run_plan(board: Board, plan: Plan, folder: Path, *, attempts: int = 1,
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in plan.files.items():
         (folder / name).write_text(content, encoding="utf-8")
-    report = None
+    report: Report | None = None
     for name, *arguments in plan.commands:
         if name == "dfu-suffix":
             _add_dfu_suffix(folder / arguments[-1], int(arguments[1], 16), int(arguments[3], 16))
             continue
-        if name.endswith("pack"):
-            if report is None or not report.met:
-                return report, None
+        if name.endswith("pack") and report is not None and not report.met:
+            return report, None
         if name.startswith("nextpnr"):
             report = _place(board, programs[name], arguments, folder, attempts, progress)
             continue
@@ -291,16 +290,14 @@ def _place(board: Board, program: str, arguments: list[str], folder: Path, attem
            progress: Callable[[str], AbstractContextManager[Any]]) -> Report:
     """Place and route with one seed after the other until the timing is met."""
     place = arguments.index("--seed") + 1
-    report = None
-    for attempt in range(max(1, attempts)):
-        seed = str(int(arguments[place]) + attempt)
-        with progress("Placing and routing" + (f", seed {seed}" if attempt else "")):
-            _run(program, [*arguments[:place], seed, *arguments[place + 1:]], folder)
-        report = replace(read_report(board.family, folder), seed=int(seed))
-        if report.met:
-            break
-    assert report is not None
-    return report
+    seed = first = int(arguments[place])
+    while True:
+        with progress("Placing and routing" + (f", seed {seed}" if seed > first else "")):
+            _run(program, [*arguments[:place], str(seed), *arguments[place + 1:]], folder)
+        report = replace(read_report(board.family, folder), seed=seed)
+        if report.met or seed + 1 >= first + attempts:
+            return report
+        seed += 1
 
 
 def _run(program: str, arguments: list[str], folder: Path) -> None:
