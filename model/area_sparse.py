@@ -29,7 +29,7 @@ def memories(config: SparseConfig) -> list[Memory]:
         Memory(groups, pes // groups * (config.activation_width + 1),
                2 * config.activation_depth, "any"),
         Memory(pes * groups, config.accumulator_width, sums,
-               "async" if config.accumulator_depth <= 128 else "any"),
+               "lut" if config.accumulator_depth <= 128 else "any"),
         Memory(pes, config.accumulator_width, config.output_depth, "cell"),
         Memory(pes, config.weight_width, config.layer_depth << config.code_width, "cell"),
         # Queues, and the descriptors of the layers.

@@ -8,7 +8,7 @@ from eieio.model.fixed_point import MULTIPLIER_WIDTH, SHIFT_MAXIMUM
 from eieio.rtl.vendor.family import ICE40, family_of
 from eieio.rtl.vendor.multiplier import Multiplier
 
-__all__ = ["Requantize"]
+__all__ = ["Requantize", "accumulator_parts"]
 
 # Multipliers of FPGAs take two signed numbers of 18 bits, so 17 of an unsigned one; those of an
 # iCE40 two of 16, signed or not.
@@ -80,7 +80,7 @@ class Requantize(wiring.Component):
             if not low <= width <= high:
                 raise ValueError(f"{what} must be from {low} to {high}, not {width}")
 
-        self._parts = _parts(accumulator_width, _PART_WIDTH)
+        self._parts = accumulator_parts(accumulator_width)
         self.latency = _PRODUCT_STAGES + 8 + self._parts
         super().__init__({
             "acc": In(signed(accumulator_width)),
@@ -112,7 +112,7 @@ class Requantize(wiring.Component):
         # Partial products, and one register behind each addition.
         part_width = _PART_WIDTH
         if (family_of(platform) == ICE40
-                and _parts(self.accumulator_width, _ICE40_PART_WIDTH) == self._parts):
+                and accumulator_parts(self.accumulator_width, _ICE40_PART_WIDTH) == self._parts):
             part_width = _ICE40_PART_WIDTH
         factors = (self.multiplier[:part_width], self.multiplier[part_width:])
         rows = []
@@ -174,8 +174,11 @@ class Requantize(wiring.Component):
         return m
 
 
-def _parts(width: int, part_width: int) -> int:
-    """Parts of a signed number, of which the highest one may be a bit wider."""
+def accumulator_parts(width: int, part_width: int = _PART_WIDTH) -> int:
+    """Parts of an accumulator, each with two multipliers ``multiplier_{part}_{number}``.
+
+    The highest one may be a bit wider than ``part_width``.
+    """
     return max(0, -(-(width - part_width - 1) // part_width)) + 1
 
 

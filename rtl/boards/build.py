@@ -54,7 +54,7 @@ _CELLS: dict[Family, dict[str, dict[str, float]]] = {
 _FLIP_FLOPS: dict[Family, str] = {"ecp5": "TRELLIS_FF", "ice40": "SB_DFF", "gowin": "DFF"}
 
 #: Options of Yosys's synthesis: on iCE40 multipliers are only made on request.
-_SYNTHESIS: dict[Family, str] = {"ecp5": "", "ice40": "-dsp", "gowin": ""}
+_SYNTHESIS: dict[Family, str] = {"ecp5": "", "ice40": "-dsp -dffe_min_ce_use 6", "gowin": ""}
 
 #: Commands of Yosys before synthesis. iCE40 has no memories in lookup tables, wherever a design
 #: would like to have them. And its multipliers that are instantiated get another name: Yosys would

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.vendor.family import ICE40, family_of
 from eieio.rtl.vendor.multiplier import Multiplier
 
 __all__ = ["Accumulate"]
@@ -92,8 +93,9 @@ class Accumulate(wiring.Component):
         clear_addr = Signal.like(self.drain_addr)
         m.d.sync += [clear.eq(self.drain), clear_addr.eq(self.drain_addr)]
         # A block RAM is too slow to read, add and write in two cycles; a few go into LUTs, and what
-        # they show is chosen in front of a register.
-        few = self.config.accumulator_depth <= _LUT_ACCUMULATORS
+        # they show is chosen in front of a register. The LUTs of an iCE40 are no memory.
+        few = (self.config.accumulator_depth <= _LUT_ACCUMULATORS
+               and family_of(platform) != ICE40)
         reads = []
         for number in range(self.config.column_groups):
             bank = memory.Memory(shape=signed(width), depth=self._depth, init=[],

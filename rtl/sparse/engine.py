@@ -35,10 +35,10 @@ from eieio.rtl.sparse.sequencer import Sequencer
 from eieio.rtl.sparse.stream_adapter import InputPacker, OutputUnpacker, beat_signature
 from eieio.rtl.vendor.register_copies import add_register_copies
 
-__all__ = ["SparseEngine", "engine_signature"]
+__all__ = ["NEAR_PES", "SparseEngine", "engine_signature"]
 
 # PEs that are driven from one register, close to them: no net of more loads crosses the engine.
-_NEAR_PES = 4
+NEAR_PES = 4
 
 
 def engine_signature(config: SparseConfig) -> wiring.Signature:
@@ -151,13 +151,13 @@ class SparseEngine(wiring.Component):
         # before their accumulators are cleared.
         reset = Signal(reset_less=True)
         m.d.sync += reset.eq(ResetSignal())
-        chunks = range(-(-config.pes // _NEAR_PES))
+        chunks = range(-(-config.pes // NEAR_PES))
         for chunk, near in enumerate(
                 add_register_copies(m, "reset", platform, reset, len(chunks))):
             domain = f"pes_{chunk}"
             m.domains += ClockDomain(domain, local=True)
             m.d.comb += [ClockSignal(domain).eq(ClockSignal()), ResetSignal(domain).eq(near)]
-            for number in range(chunk * _NEAR_PES, config.pes)[:_NEAR_PES]:
+            for number in range(chunk * NEAR_PES, config.pes)[:NEAR_PES]:
                 m.submodules[f"pe_{number}"] = DomainRenamer(domain)(
                     cast(Any, shared(pes[number], platform)))
         m.submodules.switch = switch = GroupSwitch(config)
@@ -181,7 +181,7 @@ class SparseEngine(wiring.Component):
         image_first = Signal()
         # A new image needs some cycles until it has arrived everywhere, and its descriptors can be
         # read.
-        loading = Signal(6 + -(-config.pes // _NEAR_PES))
+        loading = Signal(6 + -(-config.pes // NEAR_PES))
         m.d.sync += loading.eq(Cat(loader.begun | loader.busy | loader.valid, loading))
         with m.If(~(packer.busy | loader.begun | loader.busy | (self.i.valid & self.i.ready)
                     | (self.image.valid & self.image.ready))):
@@ -210,10 +210,10 @@ class SparseEngine(wiring.Component):
         load = data.View(_load_layout(config), Cat(
             loader.valid, loader.target, loader.unit[:ceil_log2(config.pes)], loader.addr,
             loader.data))
-        for first in range(0, config.pes, _NEAR_PES):
+        for first in range(0, config.pes, NEAR_PES):
             following = Signal(_load_layout(config), name=f"load_{first}")
             m.d.sync += following.eq(load)
-            for number in range(first, min(first + _NEAR_PES, config.pes)):
+            for number in range(first, min(first + NEAR_PES, config.pes)):
                 pe, lane = pes[number], lanes[number]
                 # The loader has seen to it that there is such a unit.
                 mine = load.valid & (load.unit == number)
@@ -292,9 +292,9 @@ class SparseEngine(wiring.Component):
             mine = pes[c::groups]
             for copy, register in enumerate(add_register_copies(
                     m, f"pe_column_{c}", platform, column.as_value(),
-                    -(-len(mine) // _NEAR_PES))):
+                    -(-len(mine) // NEAR_PES))):
                 near = data.View(layout, register)
-                for pe in mine[copy * _NEAR_PES:][:_NEAR_PES]:
+                for pe in mine[copy * NEAR_PES:][:NEAR_PES]:
                     m.d.comb += [
                         pe.column_valid.eq(near.valid),
                         pe.column_even_addr.eq(near.even_addr),
@@ -331,9 +331,11 @@ class SparseEngine(wiring.Component):
             bias_addr = delayed
         layout = _drain_layout(config)
         drain = Signal(layout)
+        # What goes to a PE's accumulators within the cycle has a register for each PE.
+        drain_banks, drain_addrs = (
+            add_register_copies(m, name, platform, signal, config.pes) for name, signal in (
+                ("pe_drain_banks", sequencer.drain_banks), ("pe_drain_addr", sequencer.drain_addr)))
         m.d.comb += [
-            drain.banks.eq(sequencer.drain_banks),
-            drain.addr.eq(sequencer.drain_addr),
             drain.bias_addr.eq(bias_addr),
             drain.layer.eq(sequencer.layer),
             drain.multiplier.eq(sequencer.multiplier),
@@ -343,12 +345,13 @@ class SparseEngine(wiring.Component):
         ]
         drains = [data.View(layout, register) for register in add_register_copies(
             m, "pe_drain", platform, drain.as_value(), len(chunks))]
-        for number, (pe, lane) in enumerate(zip(pes, lanes, strict=True)):
-            near = drains[number // _NEAR_PES]
+        for number, (pe, lane, drain_bank, drain_addr) in enumerate(
+                zip(pes, lanes, drain_banks, drain_addrs, strict=True)):
+            near = drains[number // NEAR_PES]
             m.d.comb += [
                 pe.layer.eq(near.layer),
-                pe.drain.eq(near.banks),
-                pe.drain_addr.eq(near.addr),
+                pe.drain.eq(drain_bank),
+                pe.drain_addr.eq(drain_addr),
                 lane.bias_addr.eq(near.bias_addr),
                 lane.multiplier.eq(near.multiplier),
                 lane.shift.eq(near.shift),
@@ -417,8 +420,6 @@ def _column_layout(config: SparseConfig) -> data.StructLayout:
 def _drain_layout(config: SparseConfig) -> data.StructLayout:
     """Lay out what the sequencer sends to PEs and output lanes."""
     return data.StructLayout({
-        "banks": config.column_groups,
-        "addr": ceil_log2(config.accumulator_depth // config.column_groups),
         "bias_addr": ceil_log2(config.output_depth),
         "layer": ceil_log2(config.layer_depth),
         "multiplier": 31,

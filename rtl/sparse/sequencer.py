@@ -7,7 +7,7 @@ from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField
-from eieio.rtl.sparse.stream_adapter import BEATS_WIDTH
+from eieio.rtl.sparse.stream_adapter import beats_width
 
 __all__ = ["Sequencer"]
 
@@ -124,8 +124,8 @@ class Sequencer(wiring.Component):
             "shift": Out(unsigned(6)),
             "minimum": Out(signed(config.activation_width)),
             "maximum": Out(signed(config.activation_width)),
-            "input_beats": Out(unsigned(BEATS_WIDTH)),
-            "output_beats": Out(unsigned(BEATS_WIDTH)),
+            "input_beats": Out(unsigned(beats_width(config))),
+            "output_beats": Out(unsigned(beats_width(config))),
             "finished": In(1),
             "drain_valid": Out(1),
             "drain_banks": Out(unsigned(groups)),

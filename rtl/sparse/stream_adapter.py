@@ -3,15 +3,17 @@
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import bits_for, ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.image_layout import ErrorCode
 
-__all__ = ["InputPacker", "OutputUnpacker", "beat_signature"]
+__all__ = ["InputPacker", "OutputUnpacker", "beat_signature", "beats_width"]
 
-#: Bits that count the beats of a vector.
-BEATS_WIDTH = 24
+
+def beats_width(config: SparseConfig) -> int:
+    """Bits that count the beats of the largest vector that has room in the engine."""
+    return bits_for(config.activation_depth * config.pes // config.io_lanes)
 
 
 def beat_signature(config: SparseConfig) -> stream.Signature:
@@ -66,7 +68,7 @@ class InputPacker(wiring.Component):
         super().__init__({
             "i": In(beat_signature(config)),
             "enable": In(1),
-            "beats": In(unsigned(BEATS_WIDTH)),
+            "beats": In(unsigned(beats_width(config))),
             "busy": Out(1),
             "write_valid": Out(1),
             "write_addr": Out(unsigned(ceil_log2(config.activation_depth))),
@@ -100,7 +102,7 @@ class InputPacker(wiring.Component):
 
         beat = Signal(range(beats_per_word))
         addr = Signal.like(self.write_addr)
-        left = Signal(BEATS_WIDTH)
+        left = Signal.like(self.beats)
         left_is_one = Signal()
         dropping = Signal()
         with m.If(~open_):
@@ -178,7 +180,7 @@ class OutputUnpacker(wiring.Component):
         self.config = config
         super().__init__({
             "start": In(1),
-            "beats": In(unsigned(BEATS_WIDTH)),
+            "beats": In(unsigned(beats_width(config))),
             "busy": Out(1),
             "bank_start": Out(1),
             "bank_step": Out(1),
@@ -192,7 +194,7 @@ class OutputUnpacker(wiring.Component):
         beat_width = self.config.io_lanes * self.config.activation_width
 
         beat = Signal(range(beats_per_word))
-        left = Signal(BEATS_WIDTH)
+        left = Signal.like(self.beats)
         left_is_one, none_left = Signal(), Signal()
         # Cycles in which the bank steps: thrice for the first word.
         steps = Signal(2)

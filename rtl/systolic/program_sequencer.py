@@ -139,8 +139,7 @@ class ProgramSequencer(wiring.Component):
             m.d.sync += word.eq(word + 1)
             m.d.sync += [field.eq(later) for field, later
                          in zip(fields, (*fields[1:], descriptors.read_data), strict=True)]
-        m.d.comb += [field.eq(value)
-                     for field, value in zip(self.descriptor, fields, strict=True)]
+        m.d.comb += [self.descriptor[number].eq(field) for number, field in enumerate(fields)]
 
         operation = self.descriptor[Field.OPERATION][:4]
         # No image is accepted any more when there is one, whose last word has had its effect.

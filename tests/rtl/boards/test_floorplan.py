@@ -34,9 +34,8 @@ def test_neighbours() -> None:
     places = multiplier_places(SystolicConfig(rows=12, columns=12, lanes=2), ULX3S)
 
     def place(row: int, column: int) -> tuple[int, int]:
-        text = places[f"system.shell.engine.array.band_0.row_{row}.pe_{column}.multiplier.cell"]
-        x, y = re.findall(r"[XY](\d+)", text)
-        return int(x), int(y)
+        cell = f"system.shell.engine.array.band_0.row_{row}.pe_{column}.multiplier.cell"
+        return _position(places[cell])
 
     for row in range(12):
         assert [place(row, column)[0] for column in range(12)] == sorted(
@@ -48,15 +47,38 @@ def test_neighbours() -> None:
     (SystolicConfig(rows=16, columns=16, lanes=1), "ulx3s-85f"),
     (SystolicConfig(rows=16, columns=9, lanes=1), "ulx3s-85f"),
     (SystolicConfig(rows=4, columns=4, lanes=1), "orangecrab"),
-    (SparseConfig(), "ulx3s-85f"),
-], ids=["large", "wide", "fpga", "engine"])
+    (SparseConfig(pes=32), "ulx3s-85f"),
+    (SparseConfig(pes=4, accumulator_width=40), "ulx3s-85f"),
+    (SparseConfig(pes=4), "orangecrab"),
+], ids=["large", "wide", "fpga", "many-pes", "wide-sums", "sparse-fpga"])
 def test_none(config: SystolicConfig | SparseConfig, board: str) -> None:
     assert multiplier_places(config, find_board(board)) == {}
 
 
-def test_names() -> None:
+@pytest.mark.parametrize(("pes", "width", "multipliers"),
+                         [(16, 32, 80), (24, 32, 120), (6, 32, 30), (1, 16, 3)])
+def test_groups(pes: int, width: int, multipliers: int) -> None:
+    """Four PEs share a DSP block, and a lane has one of its own beside it."""
+    places = multiplier_places(SparseConfig(pes=pes, accumulator_width=width), ULX3S)
+    assert len(places) == len(set(places.values())) == multipliers
+    for pe in range(pes):
+        own = _position(places[f"system.shell.engine.pe_{pe}.accumulate.multiplier.cell"])
+        first = _position(
+            places[f"system.shell.engine.pe_{pe // 4 * 4}.accumulate.multiplier.cell"])
+        lane = {_position(place) for cell, place in places.items() if f".lane_{pe}." in cell}
+        assert own[1] == first[1]
+        assert 0 <= own[0] - first[0] == (0, 1, 4, 5)[pe % 4]
+        assert {y for _, y in lane} == {own[1]}
+        assert all(abs(x - own[0]) <= 25 for x, _ in lane)
+
+
+@pytest.mark.parametrize("config", [
+    SystolicConfig(rows=17, columns=2, lanes=1),
+    SparseConfig(pes=5, accumulator_width=32),
+    SparseConfig(pes=2, accumulator_width=18),
+], ids=["systolic", "sparse", "sparse-narrow"])
+def test_names(config: SystolicConfig | SparseConfig) -> None:
     """The multipliers are cells of the system's Verilog, and the plan names them."""
-    config = SystolicConfig(rows=17, columns=2, lanes=1)
     setting = clock_setting(ULX3S)
     files = emit_system(config, ULX3S, setting)
     text = "".join(files.values())
@@ -73,3 +95,8 @@ def test_names() -> None:
     plan = make_plan(ULX3S, setting, files, places=places)
     for cell, place in places.items():
         assert f'setattr -set BEL "{place}" c:{cell}\n' in plan.files["top.ys"]
+
+
+def _position(place: str) -> tuple[int, int]:
+    x, y = re.findall(r"[XY](\d+)", place)
+    return int(x), int(y)

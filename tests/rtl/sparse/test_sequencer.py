@@ -51,13 +51,14 @@ def random_layer(rng: Random, settings: SparseConfig) -> Layer:
     group_bits = rng.randrange(settings.column_groups.bit_length())
     most = min(settings.activation_depth, settings.accumulator_depth >> group_bits)
     output_words = rng.choice((1, 2, most, rng.randrange(1, most + 1)))
+    most_beats = settings.activation_depth * settings.pes // settings.io_lanes
     return Layer(
         words=rng.randrange(1, settings.activation_depth + 1), output_words=output_words,
         pointer_base=rng.randrange(0, settings.pointer_depth, 2), group_bits=group_bits,
         bias_base=rng.randrange(settings.output_depth - output_words + 1),
         shift=rng.randrange(64), multiplier=rng.getrandbits(31), minimum=rng.randrange(-128, 1),
-        maximum=rng.randrange(128), input_beats=rng.randrange(1, 1 << 24),
-        output_beats=rng.randrange(1, 1 << 24))
+        maximum=rng.randrange(128), input_beats=rng.randrange(1, most_beats + 1),
+        output_beats=rng.randrange(1, most_beats + 1))
 
 
 async def load(ctx: Any, dut: Sequencer, layers: list[Layer]) -> None:
@@ -210,8 +211,8 @@ def test_members() -> None:
         "shift": Out(unsigned(6)),
         "minimum": Out(signed(8)),
         "maximum": Out(signed(8)),
-        "input_beats": Out(unsigned(24)),
-        "output_beats": Out(unsigned(24)),
+        "input_beats": Out(unsigned(7)),
+        "output_beats": Out(unsigned(7)),
         "finished": In(1),
         "drain_valid": Out(1),
         "drain_banks": Out(unsigned(4)),

@@ -107,7 +107,7 @@ def test_packer_members() -> None:
     assert dict(InputPacker(settings).signature.members) == {
         "i": In(beat_signature(settings)),
         "enable": In(1),
-        "beats": In(unsigned(24)),
+        "beats": In(unsigned(5)),
         "busy": Out(1),
         "write_valid": Out(1),
         "write_addr": Out(unsigned(3)),
@@ -281,7 +281,7 @@ def test_unpacker_members() -> None:
     settings = config(6, 2)
     assert dict(OutputUnpacker(settings).signature.members) == {
         "start": In(1),
-        "beats": In(unsigned(24)),
+        "beats": In(unsigned(5)),
         "busy": Out(1),
         "bank_start": Out(1),
         "bank_step": Out(1),
