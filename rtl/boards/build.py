@@ -54,11 +54,13 @@ _CELLS: dict[Family, dict[str, dict[str, float]]] = {
 _FLIP_FLOPS: dict[Family, str] = {"ecp5": "TRELLIS_FF", "ice40": "SB_DFF", "gowin": "DFF"}
 
 #: Options of Yosys's synthesis: on iCE40 multipliers are only made on request.
-_SYNTHESIS: dict[Family, str] = {"ecp5": "", "ice40": "-dsp -dffe_min_ce_use 6", "gowin": ""}
+_SYNTHESIS: dict[Family, str] = {"ecp5": "", "ice40": "-dsp -run map_ffs:", "gowin": ""}
 
 #: Commands of Yosys before synthesis. iCE40 has no memories in lookup tables, wherever a design
 #: would like to have them. And its multipliers that are instantiated get another name: Yosys would
-#: take their registers away, as if it had inferred them.
+#: take their registers away, as if it had inferred them. Eight flip-flops side by side share clock
+#: enable and reset, so a full FPGA has no room for flip-flops that share theirs with few. What
+#: fewer than 12 share becomes logic, for which the synthesis is interrupted.
 _PREPARATION: dict[Family, str] = {
     "ecp5": "",
     "ice40": "\n".join([
@@ -66,6 +68,10 @@ _PREPARATION: dict[Family, str] = {
         "read_verilog -lib +/ice40/cells_sim.v",
         "rename SB_MAC16 KEPT_MAC16",
         "chtype -set KEPT_MAC16 t:SB_MAC16",
+        f"synth_ice40 -dsp -top {_TOP} -run begin:map_ffs",
+        ("dfflegalize -cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_DFF_?P?_ 0 -cell $_DFFE_?P?P_ 0 "
+         "-cell $_SDFF_?P?_ 0 -cell $_SDFFCE_?P?P_ 0 -cell $_DLATCH_?_ x -mince 12 -minsrst 12"),
+        "opt_merge",
     ]),
     "gowin": "",
 }

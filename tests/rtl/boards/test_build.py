@@ -73,7 +73,8 @@ def test_instantiated_multipliers_stay() -> None:
     script = plan.files["top.ys"].splitlines()
     steps = [script.index(line) for line in (
         "rename SB_MAC16 KEPT_MAC16", "chtype -set KEPT_MAC16 t:SB_MAC16",
-        "synth_ice40 -dsp -dffe_min_ce_use 6 -top top", "chtype -set SB_MAC16 t:KEPT_MAC16")]
+        "synth_ice40 -dsp -top top -run begin:map_ffs", "synth_ice40 -dsp -run map_ffs: -top top",
+        "chtype -set SB_MAC16 t:KEPT_MAC16")]
     assert steps == sorted(steps)
 
 
