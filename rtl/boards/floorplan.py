@@ -49,7 +49,7 @@ def multiplier_places(config: EngineConfig, board: Board) -> dict[str, str]:
         FPGAs, for an array whose rows do not fit beside one another, and for a sparse engine that
         needs more of an FPGA's DSP blocks than there are.
     """
-    if not board.platform().device.endswith("85F"):
+    if board.family != "ecp5" or not board.platform().device.endswith("85F"):
         return {}
     if isinstance(config, SystolicConfig):
         return _array_places(config)

@@ -50,7 +50,9 @@ def test_neighbours() -> None:
     (SparseConfig(pes=32), "ulx3s-85f"),
     (SparseConfig(pes=4, accumulator_width=40), "ulx3s-85f"),
     (SparseConfig(pes=4), "orangecrab"),
-], ids=["large", "wide", "fpga", "many-pes", "wide-sums", "sparse-fpga"])
+    (SparseConfig(pes=1), "icebreaker"),
+    (SparseConfig(pes=1), "tang-nano-9k"),
+], ids=["large", "wide", "fpga", "many-pes", "wide-sums", "sparse-fpga", "ice40", "gowin"])
 def test_none(config: SystolicConfig | SparseConfig, board: str) -> None:
     assert multiplier_places(config, find_board(board)) == {}
 
