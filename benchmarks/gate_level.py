@@ -44,6 +44,7 @@ from eieio.sim.sparse_simulation import TOP, compare
 CELLS = Path(str(eieio.sim.__file__)).parent / "ecp5_cells.sv"
 GATES = ("LUT4", "LUT2", "L6MUX21", "PFUMX", "TRELLIS_DPR16X4", "TRELLIS_FF", "CCU2C")
 
+# With 2 PEs the ABC of Yosys 0.70 ends without a message.
 SPARSE = SparseConfig(pes=4, column_groups=2, queue_depth=2, run_width=3, entry_depth=512,
                       pointer_depth=128, accumulator_depth=32, activation_depth=16,
                       output_depth=64, layer_depth=4, activation_width=8, weight_width=8,
