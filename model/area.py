@@ -21,6 +21,8 @@ __all__ = ["FILL", "Family", "Resources", "engine_of", "estimate", "terms"]
 
 #: Share of the lookup tables up to which a design can be placed and routed in reasonable time.
 FILL = 0.85
+#: Estimate over what there is, from which on a design certainly does not fit.
+FAR = 1.25
 
 #: The serial port's queues.
 _SERIAL_PORT = Memory(3, 9, 512, "block")
@@ -47,13 +49,21 @@ class Resources:
     dsp: int
     bram: int
 
-    def beyond(self, capacity: "Resources") -> list[str]:
-        """Say which resources are more than an FPGA holds, or than can be routed."""
+    def beyond(self, capacity: "Resources", *, far: bool = False) -> list[str]:
+        """Say which resources are more than an FPGA holds, or than can be routed.
+
+        Parameters
+        ----------
+        capacity : Resources
+            What the FPGA holds.
+        far : :class:`bool`
+            Say only what is so much more that no error of the model explains it.
+        """
         said = []
         for name, what in (("lut", "lookup tables"), ("ff", "flip-flops"), ("dsp", "multipliers"),
                            ("bram", "block RAMs")):
             needed, available = getattr(self, name), getattr(capacity, name)
-            if needed > available * (FILL if name == "lut" else 1):
+            if needed > available * (FAR if far else FILL if name == "lut" else 1):
                 said.append(f"{needed:,} of {available:,} {what}")
         return said
 

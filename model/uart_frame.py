@@ -52,8 +52,11 @@ import zlib
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["ESCAPE", "FLAG", "LAST", "MAX_PAYLOAD", "MIN_FRAME", "REPLY", "TOGGLE", "VERSION",
-           "Deframer", "Frame", "Kind", "LinkState", "Status", "encode"]
+__all__ = ["BAUD_RATE", "ESCAPE", "FLAG", "LAST", "MAX_PAYLOAD", "MIN_FRAME", "REPLY", "TOGGLE",
+           "VERSION", "Deframer", "Frame", "Kind", "LinkState", "Status", "encode"]
+
+#: Bits a second of a board that was built without another wish.
+BAUD_RATE = 1_000_000
 
 #: Version of this protocol, as ``LINK`` tells it.
 VERSION = 1

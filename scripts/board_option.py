@@ -10,8 +10,7 @@ from eieio.rtl.boards.find import all_boards, find_board
 
 __all__ = ["board_option", "options_for_board"]
 
-#: Registers behind each multiplier that cost an ECP5 the least for the clock that they give: two
-#: are its multiplier's own.
+#: Registers of each multiplier: an ECP5's has three of its own.
 _PRODUCT_STAGES = 3
 
 

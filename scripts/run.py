@@ -8,11 +8,12 @@ from typing import Any
 import click
 import numpy as np
 
-from eieio.host.device import BAUDRATE, Device
+from eieio.host.device import Device
 from eieio.host.images import read_host_image
 from eieio.model.errors import InputError
 from eieio.model.sparse.report import accuracy
 from eieio.model.systolic.load_graph import read_samples
+from eieio.model.uart_frame import BAUD_RATE
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
 from eieio.scripts.options import input_scale_option, json_option
 
@@ -26,7 +27,7 @@ _SHOWN = 10
 @click.argument("design", type=click.Path(path_type=Path))
 @click.argument("input_file", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option("--port", required=True, help="Serial port of the board, such as /dev/ttyUSB0.")
-@click.option("--baud", type=click.IntRange(min=1), default=BAUDRATE, show_default=True,
+@click.option("--baud", type=click.IntRange(min=1), default=BAUD_RATE, show_default=True,
               help="Bits a second, as the board was built for.")
 @click.option("--count", type=click.IntRange(min=1),
               help="Run this many of the inputs, from the first on. Default: all.")

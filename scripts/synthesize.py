@@ -233,11 +233,16 @@ def _systolic(source: Path, quantizing: Quantizing, options: dict[str, Any],
 
 
 def _note_area(config: EngineConfig, board: Board) -> None:
-    """Say what will hardly fit, as far as the area model knows the engine."""
+    """Say what will hardly fit, and refuse what cannot, as far as the area model knows."""
     if isinstance(config, SystolicConfig) and config.winograd:
         note("the area model does not know Winograd's transforms: the engine may not fit")
         return
-    for what in estimate(config, board.family).beyond(board.capacity):
+    resources = estimate(config, board.family)
+    if too_many := resources.beyond(board.capacity, far=True):
+        raise InputError(f"{board.title} must have room for the engine, which takes about "
+                         f"{' and '.join(too_many)}; 'eieio fit --board {board.name}' lists what "
+                         "fits")
+    for what in resources.beyond(board.capacity):
         note(f"this takes about {what}")
 
 

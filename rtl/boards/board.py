@@ -7,6 +7,7 @@ from typing import Any
 from amaranth.build import Resource
 
 from eieio.model.area import Family, Resources
+from eieio.model.uart_frame import BAUD_RATE
 from eieio.rtl.boards.pll import Pll
 
 __all__ = ["Board"]
@@ -34,10 +35,10 @@ class Board:
         Class of the PLL.
     clock_hz : :class:`int`
         Frequency of the engine unless another is asked for.
-    baud : :class:`int`
-        Rate of the serial port unless another is asked for.
     loader : :class:`str`
         Arguments with which openFPGALoader writes the bitstream into the FPGA.
+    baud : :class:`int`
+        Rate of the serial port unless another is asked for.
     reset : :class:`str` or None
         Resource of a reset button.
     resources : tuple of :class:`amaranth.build.Resource`
@@ -52,7 +53,7 @@ class Board:
     clock: str
     pll: type[Pll]
     clock_hz: int
-    baud: int
     loader: str
+    baud: int = BAUD_RATE
     reset: str | None = None
     resources: tuple[Resource, ...] = ()

@@ -17,7 +17,6 @@ BOARD = Board(
     clock="clk100",
     pll=Ecp5Pll,
     clock_hz=75_000_000,
-    baud=1_000_000,
     loader="-b ecpix5",
     reset="rst",
 )

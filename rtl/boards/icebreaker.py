@@ -17,6 +17,5 @@ BOARD = Board(
     clock="clk12",
     pll=Ice40Pll,
     clock_hz=24_000_000,
-    baud=1_000_000,
     loader="-b ice40_generic",
 )

@@ -19,7 +19,6 @@ BOARD = Board(
     clock="clk",
     pll=Ecp5Pll,
     clock_hz=96_000_000,
-    baud=1_000_000,
     loader="--dfu",
     # Its USB goes straight to the FPGA: a USB-serial adapter goes to the pins 0 (into the board)
     # and 1 (out of it).

@@ -18,6 +18,5 @@ BOARD = Board(
     clock="clk27",
     pll=Gw1nPll,
     clock_hz=54_000_000,
-    baud=1_000_000,
     loader="-b tangnano9k",
 )

@@ -18,6 +18,5 @@ BOARD = Board(
     clock="clk27",
     pll=Gw2aPll,
     clock_hz=81_000_000,
-    baud=1_000_000,
     loader="-b tangprimer20k",
 )

@@ -17,6 +17,5 @@ BOARD = Board(
     clock="clk25",
     pll=Ecp5Pll,
     clock_hz=100_000_000,
-    baud=1_000_000,
     loader="-b ulx3s",
 )

@@ -16,12 +16,9 @@ from eieio.host.serial_link import Line, SerialLine
 from eieio.model import registers
 from eieio.model.host_image import HostImage
 from eieio.model.registers import Control, Status
-from eieio.model.uart_frame import Kind
+from eieio.model.uart_frame import BAUD_RATE, Kind
 
-__all__ = ["BAUDRATE", "Counters", "Device", "Info"]
-
-#: Bits a second of a board that was built without another wish.
-BAUDRATE = 115200
+__all__ = ["Counters", "Device", "Info"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ class Device:
         self._info = self._read_info()
 
     @classmethod
-    def open(cls, port: str, baudrate: int = BAUDRATE, *, timeout: float = 0.5,
+    def open(cls, port: str, baudrate: int = BAUD_RATE, *, timeout: float = 0.5,
              patience: float = 10.0) -> Self:
         """Open a serial port with a board behind it.
 

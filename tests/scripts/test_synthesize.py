@@ -214,6 +214,10 @@ def test_tells_what_the_pll_makes(eieio: Callable[..., Result], tmp_path: Path) 
     (("--board", "nonesuch"), "'nonesuch' is not one of"),
     (("--board", "ulx3s-85f", "--clock", "1000"), "Clock must be one that the board's PLL"),
     (("--board", "ulx3s-85f", "--pes", "0"), "Option pes must be an integer from 1 to 256"),
+    (("--board", "ulx3s-85f", "--pes", "64"),
+     "Radiona ULX3S 85F must have room for the engine, which takes about "),
+    (("--board", "ulx3s-85f", "--pes", "64"), "320 of 156 multipliers"),
+    (("--board", "ulx3s-85f", "--pes", "64"), "'eieio fit --board ulx3s-85f' lists what fits"),
     ((), "Missing option '--board'"),
 ])
 def test_refuses(eieio: Callable[..., Result], tmp_path: Path, arguments: tuple[str, ...],

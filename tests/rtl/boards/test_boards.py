@@ -1,5 +1,6 @@
 """Every board: its description and the plan of its build, without tools."""
 
+import inspect
 import re
 
 import pytest
@@ -7,6 +8,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from eieio.host.device import Device
 from eieio.model.errors import InputError
 from eieio.rtl.boards import build
 from eieio.rtl.boards.board import Board
@@ -48,6 +50,11 @@ def test_boards_are_there() -> None:
 def test_refuses_an_unknown_board() -> None:
     with pytest.raises(InputError, match=r"^Board must be one of .*ulx3s-85f, not 'nonesuch'$"):
         find_board("nonesuch")
+
+
+def test_driver_opens_boards_at_their_rate() -> None:
+    rate = inspect.signature(Device.open).parameters["baudrate"].default
+    assert {board.baud for board in BOARDS.values()} == {rate}
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
