@@ -22,10 +22,12 @@ from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.report import accuracy
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.scripts import steps
-from eieio.sim.board_simulation import Noise, SimulatedBoard, build_board
-
-#: Seconds until a frame is sent again: the simulation is slower than a real line.
-TIMEOUT = 5.0
+from eieio.sim.board_simulation import (
+    SIMULATED_TIMEOUT,
+    Noise,
+    SimulatedBoard,
+    build_board,
+)
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "lenet_300_100"
 
@@ -57,7 +59,7 @@ def main() -> int:
     used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     noise = Noise(options.noise, options.noise, options.noise, options.noise)
     with SimulatedBoard(built, noise=noise) as board, Device.open(
-            board.port, timeout=TIMEOUT) as device:
+            board.port, timeout=SIMULATED_TIMEOUT) as device:
         started = time.monotonic()
         device.load(image)
         loaded_at = time.monotonic()

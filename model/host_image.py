@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model import fixed_point
+from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats.systolic_image import Port, SystolicImage
 from eieio.model.image_frame import fingerprint, frame_image
@@ -121,8 +122,10 @@ class HostImage:
         Name of the network.
     engine : :class:`str`
         Kind of the engine: a key of :data:`eieio.model.registers.ENGINES`.
+    config : EngineConfig
+        Configuration of the engine.
     fingerprint : :class:`int`
-        Configuration of the engine, as the register CONFIG tells it.
+        The same, as the register CONFIG tells it.
     words : uint32 array of shape (words,)
         Image.
     inputs, outputs : Packing
@@ -140,6 +143,7 @@ class HostImage:
 
     name: str
     engine: str
+    config: EngineConfig
     fingerprint: int
     words: NDArray[np.uint32]
     inputs: Packing
@@ -213,7 +217,7 @@ def sparse_host_image(compiled: CompiledNetwork) -> HostImage:
         return Packing(positions, size, config.activation_width, config.io_lanes)
 
     return HostImage(
-        network.name, "sparse", fingerprint("sparse", config), compiled.image(),
+        network.name, "sparse", config, fingerprint("sparse", config), compiled.image(),
         packing(first.input_positions, first.matrix.shape[1]),
         packing(last.output_positions, last.matrix.shape[0]),
         Quantization(network.input_scale, 0, -maximum, maximum),
@@ -231,7 +235,8 @@ def systolic_host_image(image: SystolicImage) -> HostImage:
 
     result = numbers(image.output.scale, image.output.zero_point)
     return HostImage(
-        image.network, "systolic", image.fingerprint, image.words, packing(image.input),
-        packing(image.output), numbers(image.input.scale, image.input.zero_point),
+        image.network, "systolic", image.config, image.fingerprint, image.words,
+        packing(image.input), packing(image.output),
+        numbers(image.input.scale, image.input.zero_point),
         numbers(1 / 256, -128) if image.softmax else result, image.input.shape, image.output.shape,
         image.batch, image.softmax)

@@ -1,6 +1,7 @@
 """``eieio run``: run inputs on a board."""
 
 import time
+from contextlib import ExitStack
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ from eieio.model.systolic.load_graph import read_samples
 from eieio.model.uart_frame import BAUD_RATE
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
 from eieio.scripts.options import input_scale_option, json_option
+from eieio.sim.board_simulation import SIMULATED_TIMEOUT, SimulatedBoard, build_board
 
 __all__ = ["run"]
 
+#: Seconds that a simulated engine may need for an inference.
+_SIMULATED_PATIENCE = 600.0
 #: Answers that are shown one by one.
 _SHOWN = 10
 
@@ -26,15 +30,17 @@ _SHOWN = 10
 @click.command(short_help="Run inputs on a board, over its serial port.")
 @click.argument("design", type=click.Path(path_type=Path))
 @click.argument("input_file", metavar="INPUT", type=click.Path(path_type=Path))
-@click.option("--port", required=True, help="Serial port of the board, such as /dev/ttyUSB0.")
+@click.option("--port", help="Serial port of the board, such as /dev/ttyUSB0.")
+@click.option("--simulated", is_flag=True,
+              help="Simulate the board's Verilog instead; its serial port is a pseudo-terminal.")
 @click.option("--baud", type=click.IntRange(min=1), default=BAUD_RATE, show_default=True,
               help="Bits a second, as the board was built for.")
 @click.option("--count", type=click.IntRange(min=1),
               help="Run this many of the inputs, from the first on. Default: all.")
 @input_scale_option
 @json_option
-def run(design: Path, input_file: Path, port: str, baud: int, count: int | None,
-        input_scale: float | None, json_file: Path | None) -> None:
+def run(design: Path, input_file: Path, port: str | None, simulated: bool, baud: int,
+        count: int | None, input_scale: float | None, json_file: Path | None) -> None:
     """Load the image of DESIGN into a board, and run the inputs of the file INPUT there.
 
     DESIGN is a folder that 'eieio generate' or 'eieio build' made, or its file network.image; the
@@ -43,9 +49,12 @@ def run(design: Path, input_file: Path, port: str, baud: int, count: int | None,
     perhaps labels under the key y.
 
     \b
-    Example:
+    Examples:
       eieio run design mnist_test.npz --port /dev/ttyUSB0 --count 100
+      eieio run design mnist_test.npz --simulated --count 10
     """  # noqa: D301
+    if (port is None) == (not simulated):
+        raise click.UsageError("Give either --port, for a board, or --simulated")
     check_writable(json_file)
     image = read_host_image(design)
     samples = read_samples(input_file, image.input_shape, prod(image.output_shape), input_scale)
@@ -56,7 +65,15 @@ def run(design: Path, input_file: Path, port: str, baud: int, count: int | None,
     inferences = image.group(x)
     results = np.zeros((len(inferences), image.outputs.positions.size), np.int32)
     cycles: list[int] = []
-    with Device.open(port, baud) as device:
+    with ExitStack() as stack:
+        if port is None:
+            with progress("Building the board's simulation"):
+                built = build_board(image.config)
+            port = stack.enter_context(SimulatedBoard(built)).port
+            device = stack.enter_context(Device.open(
+                port, baud, timeout=SIMULATED_TIMEOUT, patience=_SIMULATED_PATIENCE))
+        else:
+            device = stack.enter_context(Device.open(port, baud))
         info = device.info()
         began = time.monotonic()
         with progress(f"Loading the image into the {info.engine} engine"):
@@ -72,7 +89,8 @@ def run(design: Path, input_file: Path, port: str, baud: int, count: int | None,
     answers = outputs.argmax(axis=1)
     labels = None if samples.labels is None else samples.labels[:len(x)]
     figures: dict[str, Any] = {
-        "network": image.name, "engine": info.engine, "port": port, "baud": baud,
+        "network": image.name, "engine": info.engine, "port": port, "simulated": simulated,
+        "baud": baud,
         "clock_hz": info.clock_hz, "inferences": len(inferences),
         "accuracy": None if labels is None else accuracy(outputs, labels),
         "cycles": cycles, "load_seconds": loaded - began, "seconds": seconds,
@@ -85,17 +103,18 @@ def run(design: Path, input_file: Path, port: str, baud: int, count: int | None,
     mean = float(np.mean(cycles))
     rows = [
         ("inferences", f"{len(inferences):,}"),
+        *([("accuracy", f"{figures['accuracy']:.2%}")] if labels is not None else []),
         ("cycles", f"{mean:,.1f} ({min(cycles):,} to {max(cycles):,})"),
-        ("inferences/s, line included", f"{figures['inferences_per_second']:,.2f}"),
-        ("seconds to load the image", f"{figures['load_seconds']:.2f}"),
+        *([("inferences/s, engine alone", f"{info.clock_hz / mean:,.0f}")]
+          if info.clock_hz else []),
+        # Of a simulation these would say how fast this machine is.
+        *([("inferences/s, line included", f"{figures['inferences_per_second']:,.2f}"),
+           ("seconds to load the image", f"{figures['load_seconds']:.2f}")]
+          if not simulated else []),
         ("frames sent again", f"{retries:,}"),
     ]
-    if info.clock_hz:
-        rows.insert(2, ("inferences/s, engine alone", f"{info.clock_hz / mean:,.0f}"))
-    if labels is not None:
-        rows.insert(1, ("accuracy", f"{figures['accuracy']:.2%}"))
     shown = answers[:_SHOWN].tolist()
-    show(table(("on the board", ""), rows),
+    show(table(("on the simulated board" if simulated else "on the board", ""), rows),
          f"Answers: {' '.join(map(str, shown))}{' ...' if len(answers) > _SHOWN else ''}")
     if retries:
         note(f"the serial line is noisy: {retries} frames had to be sent again")

@@ -33,9 +33,13 @@ from eieio.rtl.bus.uart_board import UartSystem
 from eieio.rtl.emit import emit, write
 from eieio.sim.runner import BuildError, verilator_environment
 
-__all__ = ["BoardBuild", "BoardFigures", "Noise", "SimulatedBoard", "build_board"]
+__all__ = ["SIMULATED_TIMEOUT", "BoardBuild", "BoardFigures", "Noise", "SimulatedBoard",
+           "build_board"]
 
 TOP = "uart_board"
+
+#: Seconds until a host should send a frame again: the simulation is slower than a real line.
+SIMULATED_TIMEOUT = 5.0
 
 _MAIN = Path(__file__).with_name("uart_board.cpp")
 

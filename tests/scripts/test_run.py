@@ -13,6 +13,7 @@ from eieio.model import registers
 from eieio.model.formats import image
 from eieio.model.host_image import sparse_host_image
 from eieio.model.sparse.golden import run_network
+from eieio.model.sparse.timing import NetworkTimer
 from eieio.sim.board_model import BoardModel, on_terminal
 
 Run = Callable[..., Result]
@@ -67,6 +68,26 @@ def test_inputs_without_labels(eieio: Run, design: Path, samples: Path, port: st
     assert "..." not in result.stdout
 
 
+def test_simulated_board(eieio: Run, design: Path, samples: Path, tmp_path: Path) -> None:
+    """The Verilog of the board gives the golden model's integers in the cycle model's cycles."""
+    result = eieio("run", design, samples, "--simulated", "--count", 3,
+                   "--json", tmp_path / "run.json")
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads((tmp_path / "run.json").read_text())
+    compiled = image.read(design / "network.image")
+    with np.load(samples) as file:
+        x = compiled.network.quantize_input(file["x"][:3])
+    layers = run_network(compiled.network, x)
+    assert figures["outputs"] == layers[-1].tolist()
+    timer = NetworkTimer(compiled)
+    assert figures["cycles"] == [
+        sum(layer.cycles for layer in timer(sample, [outputs[number] for outputs in layers]))
+        for number, sample in enumerate(x)]
+    assert figures["simulated"] is True
+    assert "on the simulated board" in result.stdout
+    assert "inferences/s" not in result.stdout
+
+
 def test_a_board_with_another_engine(refused: Callable[..., None], board: BoardModel, design: Path,
                                      samples: Path, port: str) -> None:
     ours = board.registers[registers.CONFIG.address]
@@ -83,6 +104,10 @@ def test_a_port_that_does_not_exist(refused: Callable[..., None], design: Path, 
 
 
 def test_bad_arguments(refused: Callable[..., None], design: Path, samples: Path) -> None:
+    for port in ((), ("--port", "x", "--simulated")):
+        refused("run", design, samples, *port,
+                message="Give either --port, for a board, or --simulated "
+                        "(try 'eieio run --help')")
     refused("run", design, samples, "--port", "x", "--count", 21,
             message="Option --count must be at most 20, the number of inputs, not 21")
     (design / "network.image").unlink()
