@@ -96,8 +96,8 @@ def main(ctx: click.Context) -> None:
       eieio fit network.onnx --board ulx3s-85f
       eieio synthesize network.onnx --samples test.npz --board ulx3s-85f --pes 16
       eieio run design test.npz --port /dev/ttyUSB0
-  Without a board, by the same driver through a pseudo-terminal to its Verilog:
-    eieio run design test.npz --simulated --count 10
+    Without a board, by the same driver through a pseudo-terminal to its Verilog:
+      eieio run design test.npz --simulated --count 10
     Into a system of your own, by AXI, FuseSoC, LiteX or plain Verilog:
       eieio export design --out package
     Into a system with AXI buses:
