@@ -3,8 +3,10 @@
 ::
 
     python benchmarks/area.py measure    # synthesize and pack; takes a minute or two each
+    python benchmarks/area.py again      # the same of all that was measured, after a change
     python benchmarks/area.py fit        # write model/area_weights.py, and say how far off it is
 
+Names of boards behind ``measure`` and ``again`` are those to measure for, instead of all.
 Measurements are in ``benchmarks/area.json``. They are of the whole system of a board: engine, bus
 shell and serial port, after nextpnr has packed it, which is what place and route would report.
 """
@@ -97,20 +99,39 @@ def measure(boards: list[str]) -> None:
     """Synthesize and pack the engines that are not yet in the records."""
     records = json.loads(_RECORDS.read_text()) if _RECORDS.exists() else []
     for name in boards or _ENGINES:
-        board = find_board(name)
-        setting = build.clock_setting(board)
         for engine, options in _ENGINES[name]:
             config = _CONFIGS[engine].from_dict(options)
             if any(record["board"] == name and _config(record) == config for record in records):
                 continue
-            plan = build.make_plan(board, setting, emit_system(config, board, setting))
-            _BUILDS.mkdir(exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=_BUILDS) as folder:
-                counts = _pack(board.family, plan, Path(folder))
-            print(name, engine, options, counts, flush=True)
-            records.append({"board": name, "family": board.family, "engine": engine, **counts,
-                            "config": config.to_dict()})
-            _RECORDS.write_text(json.dumps(records, indent=1) + "\n")
+            records.append({"board": name, "family": find_board(name).family, "engine": engine,
+                            **_count(name, config), "config": config.to_dict()})
+            _write(records)
+
+
+def measure_again(boards: list[str]) -> None:
+    """Synthesize and pack the engines that are in the records."""
+    records = json.loads(_RECORDS.read_text())
+    for record in records:
+        if not boards or record["board"] in boards:
+            config = _config(record)
+            record |= {**_count(record["board"], config), "config": config.to_dict()}
+            _write(records)
+
+
+def _write(records: list[dict[str, Any]]) -> None:
+    _RECORDS.write_text(json.dumps(records, indent=1) + "\n")
+
+
+def _count(name: str, config: EngineConfig) -> dict[str, int]:
+    """Synthesize and pack an engine for a board."""
+    board = find_board(name)
+    setting = build.clock_setting(board)
+    plan = build.make_plan(board, setting, emit_system(config, board, setting))
+    _BUILDS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_BUILDS) as folder:
+        counts = _pack(board.family, plan, Path(folder))
+    print(name, config.label, counts, flush=True)
+    return counts
 
 
 def _config(record: dict[str, Any]) -> EngineConfig:
@@ -193,6 +214,8 @@ def _fit(x: np.ndarray, y: np.ndarray, guess: np.ndarray) -> np.ndarray:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["measure"]:
         measure(sys.argv[2:])
+    elif sys.argv[1:2] == ["again"]:
+        measure_again(sys.argv[2:])
     elif sys.argv[1:] == ["fit"]:
         fit()
     else:

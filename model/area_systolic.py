@@ -54,13 +54,13 @@ def products(config: SystolicConfig, family: Family) -> float:
 
 def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
     """Return the terms whose weighted sums are the lookup tables and the flip-flops."""
-    # On ECP5 the first two registers behind a multiplier are its own.
-    registers = config.product_stages - 2 if family == "ecp5" else config.product_stages - 1
+    # On ECP5 all registers of a product are the multiplier's own.
+    registers = 0 if family == "ecp5" else config.product_stages - 1
     return np.array([
         1,
         config.pes,
         config.pes * config.sum_width,
-        config.pes * config.product_width * max(0, registers),
+        config.pes * config.product_width * registers,
         config.columns * config.accumulator_width,
         config.rows * ACTIVATION_BITS,
         config.lanes,
