@@ -155,9 +155,10 @@ def _pack(family: Family, plan: build.Plan, folder: Path) -> dict[str, int]:
     used = {cell: int(count) for cell, count in re.findall(r"(\w+): +(\d+)/ *\d+", log)}
     counts = build.count_cells(family, used, folder)
     if family == "gowin":
-        # Routing puts a lookup table in front of each flip-flop that has none.
+        # Before placement LUT4 counts all of carries and memories. Routing puts one more in front
+        # of each flip-flop that has none: at most of so many.
         pairs = re.search(r"Constrained (\d+) LUTFF pairs", log)
-        counts["lut"] += counts["ff"] - (int(pairs[1]) if pairs else 0)
+        counts["lut"] = used["LUT4"] + counts["ff"] - (int(pairs[1]) if pairs else 0)
     return counts
 
 

@@ -44,8 +44,9 @@ _PROGRAMS = {
 _CELLS: dict[Family, dict[str, dict[str, float]]] = {
     "ecp5": {"lut": {"TRELLIS_COMB": 1}, "dsp": {"MULT18X18D": 1}, "bram": {"DP16KD": 1}},
     "ice40": {"lut": {"ICESTORM_LC": 1}, "dsp": {"ICESTORM_DSP": 1}, "bram": {"ICESTORM_RAM": 1}},
-    # There LUT4 counts those that are carries or memory, and those that a flip-flop needs in front.
-    "gowin": {"lut": {"LUT4": 1},
+    # There LUT4 has also those that a flip-flop needs in front, and the four of a memory's eight
+    # that hold its bits.
+    "gowin": {"lut": {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4},
               "dsp": {"MULT9X9": 0.5, "MULT18X18": 1, "MULT36X36": 4, "MULTALU18X18": 1,
                       "MULTADDALU18X18": 2, "MULTALU36X18": 2},
               "bram": {"BSRAM": 1}},

@@ -1,10 +1,10 @@
 """Pass counter: windows of each pass, and which pass is the last one."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from eieio.model.systolic.program import Field
 from eieio.model.systolic.work import ComputeWork
@@ -12,7 +12,7 @@ from eieio.rtl.systolic.pass_counter import PassCounter
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random(seed: int) -> None:
+def test_random(simulate: Callable[..., None], seed: int) -> None:
     rng = np.random.default_rng(seed)
     dut = PassCounter()
 
@@ -39,7 +39,4 @@ def test_random(seed: int) -> None:
                 await ctx.tick()
                 ctx.set(dut.step, 0)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
+    simulate(dut, bench, max_cycles=100_000)

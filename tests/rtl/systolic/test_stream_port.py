@@ -1,10 +1,10 @@
 """Stream ports: inputs of the right and of wrong lengths, and outputs, under random stalls."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from amaranth.sim import Simulator
 
 from eieio.model.sparse.image_layout import ErrorCode
 from eieio.model.systolic.config import SystolicConfig
@@ -35,17 +35,8 @@ def describe(ctx: Any, dut: Any, base: Field, shape: tuple[int, int, int, int]) 
     ctx.set(dut.descriptor[Field.DESTINATION_STEP], groups << 16 | words)
 
 
-def simulate(dut: Any, bench: Any, *watches: Any) -> None:
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    for watch in watches:
-        simulator.add_testbench(watch, background=True)
-    simulator.run()
-
-
 @pytest.mark.parametrize("case", range(len(CASES)))
-def test_input(case: int) -> None:
+def test_input(simulate: Callable[..., None], case: int) -> None:
     """Each good input is written once, whatever has come before; the others are reported."""
     config, shape = CASES[case]
     rng = random.Random(case)
@@ -103,12 +94,12 @@ def test_input(case: int) -> None:
                 assert errors == [ErrorCode.INPUT_SHORT if beats < count else ErrorCode.INPUT_LONG]
                 assert not done
 
-    simulate(dut, bench, watch)
+    simulate(dut, bench, watches=[watch])
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3, 0.8])
 @pytest.mark.parametrize("case", range(len(CASES)))
-def test_output(case: int, stall: float) -> None:
+def test_output(simulate: Callable[..., None], case: int, stall: float) -> None:
     """All beats of an output are sent in order, the last one marked, a beat a cycle at most."""
     config, shape = CASES[case]
     rng = random.Random(case)
@@ -152,4 +143,4 @@ def test_output(case: int, stall: float) -> None:
             assert not ctx.get(dut.busy)
             await ctx.tick().repeat(rng.randrange(1, 3))
 
-    simulate(dut, bench, memory)
+    simulate(dut, bench, watches=[memory])
