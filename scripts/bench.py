@@ -16,7 +16,7 @@ from eieio.model.network import DenseLayer, Network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.eie_layers import EIE_LAYERS, EieLayer
 from eieio.model.sparse.quantized_network import quantize_network
-from eieio.model.sparse.study import OURS, PAPER, VARIANTS
+from eieio.model.sparse.study import DEEP, OURS, PAPER, VARIANTS
 from eieio.scripts import bench_docs, steps
 from eieio.scripts.bench_plots import require_matplotlib
 from eieio.scripts.console import check_writable, progress, show, table, write_json
@@ -73,7 +73,7 @@ _model_only_option = click.option(
               help="Layers to run. Default: all nine.")
 @click.option("--configuration", type=click.Choice([*VARIANTS, "all"]), default="all",
               show_default=True, help="paper: EIE as published. ours: with all improvements, and "
-              "queues of 8 as well. deep: ours with queues of 26.")
+              f"queues of 8 as well. deep: ours with queues of {DEEP.queue_depth}.")
 @click.option("--pes", type=int, default=64, show_default=True, help=ENGINE_HELP["pes"])
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed of the random weights and activations.")

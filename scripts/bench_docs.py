@@ -16,6 +16,7 @@ from eieio.model.sparse.compile_benchmark import measure_compile
 from eieio.model.sparse.config import FETCH_COLUMNS
 from eieio.model.sparse.eie_layers import PAPER_MHZ, EieLayer
 from eieio.model.sparse.study import (
+    DEEP,
     OURS,
     PAPER,
     VARIANTS,
@@ -341,8 +342,8 @@ Cycles as the Verilog counts them, simulated by Verilator; in brackets, cycles /
 What a queue holds: a queue of 8 has room for 8 columns that wait in front of a PE. Up to
 {FETCH_COLUMNS} more are behind it, in the pipeline that fetches their entries from block RAM, so
 that a PE can lag by {8 + FETCH_COLUMNS} columns in all. The paper does not say whether its queue of
-8 counts such a pipeline; all three of our engines have it. A queue of 26 makes
-{26 + FETCH_COLUMNS} places with it, one LUT RAM deep on most FPGAs.
+8 counts such a pipeline; all three of our engines have it. A queue of {DEEP.queue_depth} makes
+{DEEP.queue_depth + FETCH_COLUMNS} places with it, which leaves no word of a LUT RAM unused.
 
 How they are simulated: the simulation fills the memories of weights, pointers and biases directly,
 because images of this size would take the image stream much longer than the layers themselves.

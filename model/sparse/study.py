@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.sparse.balance import balance_rows
-from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.config import FETCH_COLUMNS, SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, encode
 from eieio.model.sparse.eie_layers import EieLayer, random_layer
 from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
@@ -56,7 +56,7 @@ class Variant:
 #: eieio with queues of 8, as deep as the paper's.
 OURS = Variant()
 #: eieio with queues that make 32 places together with the columns being fetched.
-DEEP = replace(OURS, queue_depth=26)
+DEEP = replace(OURS, queue_depth=32 - FETCH_COLUMNS)
 #: The engine as the paper describes it.
 PAPER = Variant(run_width=4, column_groups=1, skip_empty_columns=False, absorb_fillers=False,
                 balance_rows=False)
@@ -219,7 +219,8 @@ def ablation_variants() -> dict[str, list[tuple[str, Variant]]]:
                           ("+ runs of 6 bits", {"run_width": 6}),
                           ("+ balance rows", {"balance_rows": True}),
                           ("+ up to 4 column groups (ours)", {"column_groups": 4}),
-                          ("+ queue of 26 (deep)", {"queue_depth": 26})):
+                          (f"+ queue of {DEEP.queue_depth} (deep)",
+                           {"queue_depth": DEEP.queue_depth})):
         chain.append((label, replace(chain[-1][1], **change)))
     return {
         "Added one after the other": chain,
@@ -237,7 +238,7 @@ def ablation_variants() -> dict[str, list[tuple[str, Variant]]]:
         "Column groups": [(f"up to {groups}", replace(OURS, column_groups=groups))
                           for groups in (1, 2, 4, 8)],
         "Queue depth": [(str(depth), replace(OURS, queue_depth=depth))
-                        for depth in (4, 8, 16, 26, 32, 64)],
+                        for depth in (4, 8, 16, DEEP.queue_depth, 32, 64)],
     }
 
 

@@ -16,7 +16,7 @@ BOARD = Board(
     capacity=Resources(lut=83640, ff=83640, dsp=156, bram=208),
     clock="clk100",
     pll=Ecp5Pll,
-    clock_hz=75_000_000,
+    clock_hz=100_000_000,
     loader="-b ecpix5",
     reset="rst",
 )
