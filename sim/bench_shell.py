@@ -34,9 +34,11 @@ STEP_TIMEOUT = 500_000
 class Session:
     """A shell, and what it has shown."""
 
-    def __init__(self, dut: Any, stall: float, streams: dict[str, list[int]]) -> None:
+    def __init__(self, dut: Any, stall: float, streams: dict[str, list[int]], reset_cycles: int
+                 ) -> None:
         self.dut = dut
         self.streams = streams
+        self.reset_cycles = reset_cycles
         self.observed: list[Any] = []
         # Its type is not what its constructor makes of it.
         self.registers: Any = AxiLiteMaster(
@@ -130,12 +132,19 @@ class Session:
 
     async def hard_reset(self) -> None:
         self.dut.rst.value = 1
-        await self.wait(3)
+        await self.wait(self.reset_cycles)
         for source in self.sources.values():
             source.clear()
         self.sink.clear()
         self.dut.rst.value = 0
+        await FallingEdge(self.dut.clk)
+        self.ready_after_reset = [int(getattr(self.dut, f"s_axis_{name}_tready").value)
+                                  for name in self.sources]
         await self.wait(2)
+
+    async def reset_closes(self) -> None:
+        """Record which streams took a beat in the cycle after the last reset."""
+        self.observed.append(self.ready_after_reset)
 
     async def together(self, *scripts: list[list[Any]]) -> None:
         """Run several scripts side by side until all have ended."""
@@ -162,8 +171,9 @@ async def run_script(dut: Any) -> None:
     for name in ("s_axil", "s_axis_image", "s_axis_input", "m_axis_output"):
         logging.getLogger(f"cocotb.{dut._name}.{name}").setLevel(logging.ERROR)
     dut.rst.value = 1
-    session = Session(dut, case.settings["stall"], case.settings["streams"])
-    await reset(dut)
+    session = Session(dut, case.settings["stall"], case.settings["streams"],
+                      case.settings["reset_cycles"])
+    await reset(dut, cycles=session.reset_cycles)
     monitor = AxiMonitor(dut, SHELL_CHANNELS)
     await session.wait(2)
     for number, step in enumerate(case.settings["script"]):

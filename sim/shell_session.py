@@ -1,6 +1,7 @@
 """Drives an engine in its shell in simulation: steps, and what each must show."""
 
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,11 +39,14 @@ OKAY, SLVERR, DECERR = 0, 2, 3
 
 _LAST_ERROR_CYCLES = 4000
 
+#: A register's declaration in emitted Verilog, and its initial value.
+_INITIAL_VALUE = re.compile(r"(?m)^( *reg (?:\[\d+:0\] )?\S+ ?) = [^;]+;")
+
 Step = list[Any]
 
 
 def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bool = True,
-                serial: bool = False) -> Build:
+                serial: bool = False, initial_values: bool = True) -> Build:
     """Emit an engine with its shell and build its simulation, or find it in the cache.
 
     Parameters
@@ -55,6 +59,9 @@ def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bo
         Whether Verilator's code is compiled without optimization; for short simulations.
     serial : :class:`bool`
         Whether it is the shell that a serial line gets.
+    initial_values : :class:`bool`
+        Whether registers have their initial values when the simulation begins. Otherwise Verilator
+        draws them, like memories, so that nothing but the reset makes them what they are.
     """
     arguments = ["-CFLAGS", "-O0"] if quick and simulator == "verilator" else []
     shell = Shell(make_engine(config), version="1.2.3", clock_frequency=50_000_000,
@@ -62,8 +69,10 @@ def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bo
     kind = engine_kind(config)
     top = f"{kind}_shell"
     with tempfile.TemporaryDirectory() as folder:
-        sources = write(emit(shell, top, header=f"{kind.capitalize()} engine: {config.label}"),
-                        Path(folder))
+        files = emit(shell, top, header=f"{kind.capitalize()} engine: {config.label}")
+        if not initial_values:
+            files = {name: _INITIAL_VALUE.sub(r"\1;", text) for name, text in files.items()}
+        sources = write(files, Path(folder))
         return build(sources, top, simulator=simulator, arguments=arguments)
 
 
@@ -254,9 +263,24 @@ class ShellSession:
         self.write(registers.INTERRUPT_STATUS, Interrupt.ERROR)
         self.read(registers.ERROR, 0)
 
-    def run(self, built: Build, folder: Path, *, stall: float = 0.0, timeout: float = 600
-            ) -> dict[str, Any]:
+    def run(self, built: Build, folder: Path, *, stall: float = 0.0, timeout: float = 600,
+            seed: int = 0, reset_cycles: int = 2) -> dict[str, Any]:
         """Perform the script, and compare what it shows.
+
+        Parameters
+        ----------
+        built : Build
+            From :func:`build_shell`.
+        folder : :class:`pathlib.Path`
+            Folder for files of the simulation.
+        stall : :class:`float`
+            Probability that a stream or a channel pauses for a cycle.
+        timeout : :class:`float`
+            Seconds after which the simulation is ended.
+        seed : :class:`int`
+            Seed of what is undefined.
+        reset_cycles : :class:`int`
+            Cycles of every reset.
 
         Returns
         -------
@@ -270,9 +294,10 @@ class ShellSession:
         AssertionError
             If a step shows something else than it must; the message names the first such step.
         """
-        save_case(folder, {}, script=self.script, streams=self.streams, stall=stall)
+        save_case(folder, {}, script=self.script, streams=self.streams, stall=stall,
+                  reset_cycles=reset_cycles)
         run(built, "eieio.sim.bench_shell", environment=case_environment(folder), folder=folder,
-            timeout=timeout)
+            timeout=timeout, seed=seed)
         seen = json.loads((folder / "observed.json").read_text(encoding="utf-8"))
         for (value, step), shown in zip(self.expected, seen["observed"], strict=True):
             if shown != value:

@@ -9,6 +9,7 @@ from amaranth.hdl import (
     ClockSignal,
     DomainRenamer,
     Module,
+    ResetInserter,
     ResetSignal,
     Shape,
     Signal,
@@ -137,11 +138,15 @@ class Shell(wiring.Component):
                 m.d.comb += theirs.eq(ours)
             else:
                 m.d.comb += ours.eq(theirs)
+        port = cast(Any, registers)  # Its ports come from the description of the registers.
+        control = port.control
         for stream_name, width, to in (("image", 32, receiver.i),
                                        ("input", self.input_width, gate.i)):
             if not self.serial:
+                # Reset a cycle before what is behind it, which would lose a beat taken meanwhile.
                 buffer = SkidBuffer(beat_layout(width))
-                m.submodules[f"{stream_name}_buffer"] = inner(buffer)
+                m.submodules[f"{stream_name}_buffer"] = ResetInserter(
+                    _bit(control, Control.SOFT_RESET))(buffer)
                 wiring.connect(m, buffer.o, to)
                 to = buffer.i
             connect_sink(m, self, f"s_axis_{stream_name}", to)
@@ -155,9 +160,7 @@ class Shell(wiring.Component):
                 source.ready.eq(sink.ready),
             ]
 
-        port = cast(Any, registers)  # Its ports come from the description of the registers.
         reset = Signal(init=1)
-        control = port.control
         m.d.sync += reset.eq(_bit(control, Control.SOFT_RESET))
         m.d.comb += [
             ClockSignal("inner").eq(ClockSignal()),

@@ -25,8 +25,8 @@ needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="need
 
 
 @functools.cache
-def built(*, serial: bool = False) -> Build:
-    return build_shell(CONFIG, serial=serial)
+def built(*, serial: bool = False, initial_values: bool = True) -> Build:
+    return build_shell(CONFIG, serial=serial, initial_values=initial_values)
 
 
 @pytest.fixture
@@ -166,6 +166,23 @@ def test_inferences(session: ShellSession, tmp_path: Path, stall: float) -> None
     shown = s.run(built(), tmp_path, stall=stall)
     stalled = shown["stalled"]
     assert (stalled["output"] > 0, stalled["read data"] > 0) == (stall > 0, stall > 0)
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reset_is_all_it_takes(session: ShellSession, tmp_path: Path, seed: int) -> None:
+    """Whatever registers and memories hold at first, a reset of one cycle makes the shell right.
+
+    No beat is taken while the engine, which is a cycle behind, is still being reset.
+    """
+    s = session
+    for network in (0, 1):
+        s.load(network)
+        for sample in range(3):
+            s.infer(network, sample)
+            s.count(network, sample)
+        s.read(registers.ERROR, 0)
+        s.do("hard_reset")
+        s.expect([0, 0], "reset_closes")
+    s.run(built(initial_values=False), tmp_path, seed=seed, reset_cycles=1)
 
 
 def test_serial(session: ShellSession, tmp_path: Path) -> None:

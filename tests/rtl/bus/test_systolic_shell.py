@@ -18,8 +18,8 @@ from eieio.sim.shell_session import ShellSession, build_shell
 
 
 @functools.cache
-def built() -> Build:
-    return build_shell(SYSTOLIC_CONFIG)
+def built(*, initial_values: bool = True) -> Build:
+    return build_shell(SYSTOLIC_CONFIG, initial_values=initial_values)
 
 
 @pytest.fixture
@@ -60,6 +60,24 @@ def test_inferences(session: ShellSession, tmp_path: Path, stall: float) -> None
     s.read(registers.ERROR, 0)
     s.run(built(), tmp_path, stall=stall)
     assert stalls
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reset_is_all_it_takes(session: ShellSession, tmp_path: Path, seed: int) -> None:
+    """Whatever registers and memories hold at first, a reset of one cycle makes the shell right.
+
+    No beat is taken while the engine, which is a cycle behind, is still being reset.
+    """
+    s = session
+    for network in (0, 1):
+        s.load(network)
+        for sample in range(3):
+            s.infer(network, sample)
+            s.count(network, sample)
+        s.read(registers.ERROR, 0)
+        s.do("hard_reset")
+        s.expect([0, 0], "reset_closes")
+    s.run(built(initial_values=False), tmp_path, seed=seed, reset_cycles=1)
 
 
 def test_images_wait_for_inputs(session: ShellSession, tmp_path: Path) -> None:
