@@ -50,8 +50,8 @@ def export(ctx: click.Context, source: Path, out: Path, bus: Bus, name: str | No
            json_file: Path | None) -> None:
     """Package the engine of a design, or of a .json file with its options.
 
-    A design is what 'eieio generate' and 'eieio build' write. Of its network the package has the
-    framed image, which is what the AXI4-Stream port takes, and test vectors.
+    A design is what 'eieio generate' and 'eieio build' write. Of its network the package has test
+    vectors and the image, framed for AXI4-Stream as its port takes it.
 
     \b
     The folder --out then holds
@@ -60,7 +60,8 @@ def export(ctx: click.Context, source: Path, out: Path, bus: Bus, name: str | No
       TOP.json             ports, configuration and fingerprint, for scripts
       TOP.core             core file for FuseSoC
       eieio_registers.h    registers for C, and .vh for Verilog (AXI)
-      vectors/             framed image, inputs and outputs (AXI, design with a network)
+      lint.vlt             what Verilator's -Wall may find in the Verilog
+      vectors/             image, inputs and outputs (design with a network)
       design.json          the configuration and the list of files
 
     \b
@@ -70,6 +71,9 @@ def export(ctx: click.Context, source: Path, out: Path, bus: Bus, name: str | No
       eieio export engine.json --bus native --out package
     """  # noqa: D301
     check_writable(json_file)
+    if out.resolve() == source.resolve():
+        raise click.UsageError(f"Option --out must name another folder than that of the design, "
+                               f"{source}")
     engine = choose_engine(engine, options, source)
     design = read_manifest(source) if source.is_dir() else None
     config: EngineConfig
@@ -85,21 +89,25 @@ def export(ctx: click.Context, source: Path, out: Path, bus: Bus, name: str | No
         config = make_config(read_config(source, engine) | options)
     package = Package(config, bus, name, clock_hz, family)
     vectors = None
-    if design is not None and bus == "axi" and count and IMAGE in design.files:
+    if design is not None and count and IMAGE in design.files:
         with progress("Computing test vectors"):
             vectors = read_vectors(source, design, count)
     with output_folder(out) as folder:
         with progress("Emitting Verilog"):
-            write_package(folder, package)
+            try:
+                write_package(folder, package)
+            except ValueError as error:
+                raise click.UsageError(f"Option --name: {error}") from error
         if vectors is not None:
-            write_vectors(folder / "vectors", vectors)
+            write_vectors(folder / "vectors", vectors, framed=bus == "axi")
         made = write_manifest(folder, engine=engine, top=package.top,
                               network=design.network if design else None,
                               config=config.to_dict())
     figures: dict[str, Any] = {
         "engine": engine, "bus": bus, "top": package.top, "network": made.network,
         "config": made.config, "fingerprint": fingerprint(engine, config),
-        "frame_bytes": 4 * len(vectors.frame) if vectors else None,
+        "frame_bytes": 4 * len(vectors.frame) if vectors and bus == "axi" else None,
+        "image_bytes": 4 * len(vectors.host.words) if vectors else None,
         "input_bytes": int(vectors.inputs[0].size) if vectors else None,
         "output_bytes": int(vectors.outputs[0].size) if vectors else None,
         "out": str(out), "files": list(made.files),
@@ -107,7 +115,8 @@ def export(ctx: click.Context, source: Path, out: Path, bus: Bus, name: str | No
     write_json(json_file, figures)
     rows = [("top module", package.top), ("fingerprint", f"0x{figures['fingerprint']:08X}")]
     rows += [(what, f"{figures[key]:,} bytes") for what, key in (
-        ("framed image", "frame_bytes"), ("input", "input_bytes"), ("output", "output_bytes"))
+        ("image", "image_bytes"), ("framed image", "frame_bytes"), ("input", "input_bytes"),
+        ("output", "output_bytes"))
         if figures[key] is not None]
     show(table(("package", ""), rows), "Files written:",
          *[f"  {out / file}" for file in made.files if not file.startswith("rtl/")],

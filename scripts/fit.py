@@ -122,6 +122,9 @@ def fit(ctx: click.Context, network_or_config: Path | None, board: Board, sample
     fitting = [figures for figures in found if figures["fits"]]
     if fitting:
         show(f"The largest that fits has {_elements(engine, fitting[-1])}")
+        fastest = max(fitting, key=lambda figures: figures.get("inferences_per_second", 0))
+        if fastest is not fitting[-1] and "inferences_per_second" in fastest:
+            show(f"The fastest that fits has {_elements(engine, fastest)}")
     else:
         show(f"None fits: {_elements(engine, found[0])} take {', '.join(found[0]['beyond'])}")
 
@@ -215,7 +218,7 @@ def _configurations(board: Board, make: _Make, options: dict[str, Any],
 def _elements(engine: str, figures: dict[str, Any]) -> str:
     config = figures["config"]
     count = f"{config['pes']}" if engine == "sparse" else f"{config['rows']} x {config['columns']}"
-    return f"{count} processing elements"
+    return f"{count} processing element{'s' if count != '1' else ''}"
 
 
 def _resources(resources: Resources) -> dict[str, int]:

@@ -8,7 +8,8 @@ from eieio.model.errors import InputError
 __all__ = ["core_text"]
 
 
-def core_text(vlnv: str, description: str, top: str, sources: Sequence[str]) -> str:
+def core_text(vlnv: str, description: str, top: str, sources: Sequence[str], waivers: str
+              ) -> str:
     """Return a core file with Verilog sources.
 
     Parameters
@@ -21,6 +22,8 @@ def core_text(vlnv: str, description: str, top: str, sources: Sequence[str]) -> 
         Top module.
     sources : sequence of :class:`str`
         Verilog files, relative to the core file.
+    waivers : :class:`str`
+        Verilator's control file for the target ``lint``.
 
     Raises
     ------
@@ -40,6 +43,10 @@ def core_text(vlnv: str, description: str, top: str, sources: Sequence[str]) -> 
         "    file_type: verilogSource",
         "    files:",
         *(f"      - {source}" for source in sources),
+        "  waivers:",
+        "    file_type: vlt",
+        "    files:",
+        f"      - {waivers}",
         "",
         "targets:",
         "  default:",
@@ -47,9 +54,9 @@ def core_text(vlnv: str, description: str, top: str, sources: Sequence[str]) -> 
         f"    toplevel: {top}",
         "  lint:",
         "    description: Lint with Verilator",
-        "    filesets: [rtl]",
+        "    filesets: [waivers, rtl]",
         "    flow: lint",
-        "    flow_options: {tool: verilator, verilator_options: [-Wno-fatal]}",
+        "    flow_options: {tool: verilator, verilator_options: [-Wall]}",
         f"    toplevel: {top}",
         "",
     ])

@@ -1,8 +1,13 @@
 """Generator of engines for FuseSoC, which calls it with a YAML file; see ``eieio.core``."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
+
+if find_spec("eieio") is None:
+    sys.exit("eieio must be installed for the python3 that FuseSoC finds first on PATH, "
+             f"{sys.executable}")
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError

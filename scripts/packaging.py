@@ -17,6 +17,7 @@ from eieio.rtl.bus.shell import Shell
 from eieio.rtl.emit import emit, write
 from eieio.rtl.interface import instance, module_ports
 from eieio.scripts.fusesoc import core_text
+from eieio.sim.lint import WAIVERS
 
 __all__ = ["C_HEADER", "VERILOG_HEADER", "Bus", "Package", "verilog_header", "write_package"]
 
@@ -84,6 +85,7 @@ def write_package(folder: Path, package: Package, *, vlnv: str | None = None) ->
         TOP_instance.v       instantiation template
         TOP.json             ports, configuration and fingerprint, for scripts
         TOP.core             core file for FuseSoC
+        lint.vlt             waivers for Verilator's -Wall
         eieio_registers.h    registers for C, if the bus is AXI
         eieio_registers.vh   the same for Verilog
 
@@ -100,6 +102,8 @@ def write_package(folder: Path, package: Package, *, vlnv: str | None = None) ->
     ------
     InputError
         If FuseSoC cannot take the name.
+    ValueError
+        If the top module's name is a word of Verilog.
     """
     top = package.top
     component = package.component()
@@ -107,7 +111,7 @@ def write_package(folder: Path, package: Package, *, vlnv: str | None = None) ->
     sources = [f"rtl/{path.name}" for path in write(
         emit(component, top, header=package.title, family=package.family), folder / "rtl")]
     core = core_text(vlnv or f"eieio:generated:{top}:{version('eieio')}", package.title, top,
-                     sources)
+                     sources, WAIVERS.name)
     description = {
         "eieio": version("eieio"), "engine": package.engine, "bus": package.bus, "top": top,
         "fingerprint": fingerprint(package.engine, package.config), "clock_hz": package.clock_hz,
@@ -119,6 +123,7 @@ def write_package(folder: Path, package: Package, *, vlnv: str | None = None) ->
                              f"{version('eieio')}.\n\n{instance(top, ports)}",
         f"{top}.json": json.dumps(description, indent=2) + "\n",
         f"{top}.core": core,
+        WAIVERS.name: WAIVERS.read_text(encoding="utf-8"),
     }
     if package.bus == "axi":
         texts |= {C_HEADER: c_header(), VERILOG_HEADER: verilog_header()}

@@ -10,7 +10,8 @@
     parameters.vh   how many words, beats and bits there are, as Verilog's localparam
     network.json    what the integers of inputs and outputs mean, and where they lie
 
-Files .hex are for ``$readmemh``.
+Without AXI the image has no frame, and its files are ``image.bin`` and ``image.hex``. Files .hex
+are for ``$readmemh``.
 """
 
 import json
@@ -125,20 +126,20 @@ def systolic_vectors(compiled: CompiledGraph, x: NDArray[np.int8]) -> Vectors:
         np.tile(known, output.pixels).reshape(-1, lanes))
 
 
-def write_vectors(folder: Path, vectors: Vectors) -> None:
-    """Write test vectors into a new folder."""
+def write_vectors(folder: Path, vectors: Vectors, *, framed: bool = True) -> None:
+    """Write test vectors into a new folder, with the image in its frame or without."""
     folder.mkdir()
-    frame = vectors.frame.astype("<u4")
-    (folder / "frame.bin").write_bytes(frame.tobytes())
+    image, words = ("frame", vectors.frame) if framed else ("image", vectors.host.words)
+    (folder / f"{image}.bin").write_bytes(words.astype("<u4").tobytes())
     (folder / "input.bin").write_bytes(vectors.inputs.tobytes())
     texts = {
-        "frame.hex": [f"{int(word):08x}" for word in frame],
+        f"{image}.hex": [f"{int(word):08x}" for word in words],
         "input.hex": [beat[::-1].tobytes().hex() for sample in vectors.inputs for beat in sample],
         "output.hex": [_known_hex(beat, known) for sample in vectors.outputs
                        for beat, known in zip(sample, vectors.known, strict=True)],
         "parameters.vh": [f"localparam {name} = {value};" for name, value in {
             "SAMPLES": len(vectors.inputs),
-            "FRAME_WORDS": len(frame),
+            f"{image.upper()}_WORDS": len(words),
             "INPUT_BEATS": vectors.inputs.shape[1],
             "INPUT_BITS": 8 * vectors.inputs.shape[2],
             "OUTPUT_BEATS": vectors.outputs.shape[1],

@@ -66,7 +66,7 @@ def listed_ports(package: Path, top: str) -> dict[str, tuple[str, int]]:
 def test_files(package: Path) -> None:
     names = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
     assert {name for name in names if not name.startswith("rtl/")} == {
-        "design.json", "accelerator.json", "accelerator.core", "accelerator_instance.v",
+        "design.json", "accelerator.json", "accelerator.core", "accelerator_instance.v", "lint.vlt",
         "eieio_registers.h", "eieio_registers.vh", *(f"vectors/{name}" for name in (
             "frame.bin", "frame.hex", "input.bin", "input.hex", "output.hex", "parameters.vh",
             "network.json"))}
@@ -137,10 +137,32 @@ def test_instance() -> None:
                          "'eieio export --help')")),
     (("--pes", 4), ("Option --pes goes with a network, not with a design, whose engine is fixed "
                     "(try 'eieio export --help')")),
+    (("--name", "module"), ("Option --name: Name must not be a word of Verilog, such as 'module' "
+                            "(try 'eieio export --help')")),
 ])
 def test_refuses(refused: Callable[..., None], design: Path, tmp_path: Path,
                  arguments: tuple[object, ...], message: str) -> None:
     refused("export", design, "--out", tmp_path / "p", *arguments, message=message)
+
+
+def test_keeps_the_design(refused: Callable[..., None], design: Path) -> None:
+    files = sorted(design.rglob("*"))
+    refused("export", design, "--out", design, message=(
+        f"Option --out must name another folder than that of the design, {design} "
+        "(try 'eieio export --help')"))
+    assert sorted(design.rglob("*")) == files
+
+
+def test_native_vectors(eieio: Callable[..., Result], design: Path, package: Path, tmp_path: Path
+                        ) -> None:
+    """Without AXI the image is that of the frame, without what is around it."""
+    out = tmp_path / "p"
+    assert eieio("export", design, "--bus", "native", "--out", out).exit_code == 0
+    words = np.frombuffer((out / "vectors" / "image.bin").read_bytes(), "<u4")
+    frame = np.frombuffer((package / "vectors" / "frame.bin").read_bytes(), "<u4")
+    assert np.array_equal(words, frame[3:-1])
+    assert f"localparam IMAGE_WORDS = {len(words)};" in (
+        out / "vectors" / "parameters.vh").read_text()
 
 
 def test_refuses_a_network(refused: Callable[..., None], network: Path, tmp_path: Path) -> None:
@@ -160,7 +182,7 @@ def test_config(eieio: Callable[..., Result], tmp_path: Path, monkeypatch: pytes
     assert result.exit_code == 0, result.stderr
     assert {path.name for path in (tmp_path / "p").iterdir()} == {
         "rtl", "design.json", "systolic_engine.json", "systolic_engine.core",
-        "systolic_engine_instance.v"}
+        "systolic_engine_instance.v", "lint.vlt"}
     assert json.loads((tmp_path / "p" / "design.json").read_text())["config"]["columns"] == 8
 
 

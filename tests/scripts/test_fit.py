@@ -69,6 +69,7 @@ def test_fits_the_most_lanes(eieio: Callable[..., Result], tmp_path: Path) -> No
         assert entry["config"]["lanes"] == lanes
         assert entry["dsp"] == 144 + lanes * (12 if "--residual" in given else 4)
     assert "The largest that fits has 12 x 12 processing elements" in result.stdout
+    assert "The fastest" not in result.stdout
 
 
 def test_fits_a_network_to_the_systolic_engine(eieio: Callable[..., Result],

@@ -59,6 +59,8 @@ def test_example(tmp_path: Path) -> None:
         top = example["targets"][name]["toplevel"]
         core = read_core(folder / f"{top}.core")
         assert core["name"] == "a:b:c-d:1.0"
+        assert core["targets"]["lint"]["filesets"] == ["waivers", "rtl"]
+        assert all((folder / file).is_file() for file in core["filesets"]["waivers"]["files"])
         assert core["targets"]["default"] == {"filesets": ["rtl"], "toplevel": top}
         assert core["filesets"]["rtl"] == {
             "file_type": "verilogSource", "files": [f"rtl/{top}.v", f"rtl/{top}_pe.v"]}
@@ -107,8 +109,8 @@ def test_refuses_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_core_text() -> None:
     """Descriptions may hold what YAML minds; names may not."""
-    text = core_text("a:b:c:1", 'it: "is" \\ #1', "top", ["x.v"])
+    text = core_text("a:b:c:1", 'it: "is" \\ #1', "top", ["x.v"], "lint.vlt")
     assert yaml.safe_load(text.partition("\n")[2])["description"] == 'it: "is" \\ #1'
     with pytest.raises(InputError) as caught:
-        core_text("engine", "", "top", [])
+        core_text("engine", "", "top", [], "lint.vlt")
     assert str(caught.value) == "Core must be named vendor:library:name:version, not 'engine'"
