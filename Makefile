@@ -3,6 +3,7 @@
 #   make demo    build the example: from LeNet-300-100 to verified Verilog in build/demo
 #   make test    run the tests
 #   make lint    check the sources, and the Verilog of example engines
+#   make boards  install the tools for bitstreams
 #   make clean   delete all that was built, but not .venv
 #   make bitstream-sparse     the demo's network for a board, sparse engine with 16 PEs
 #   make bitstream-systolic   LeNet-5 for a board, systolic engine with 12 x 12 PEs
@@ -32,7 +33,7 @@ COMPILER := $(if $(filter default,$(origin CXX)),c++,$(firstword $(CXX)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bitstream-sparse bitstream-systolic clean programs FORCE
+.PHONY: help demo test lint boards bitstream-sparse bitstream-systolic clean programs FORCE
 
 help:
 	@sed -n '3,/^# All that/{/^# All that/d;s/^#  *//p;}' Makefile
@@ -56,6 +57,8 @@ lint: programs build/installed/lint
 	$(BIN)/eieio generate build/lint/systolic.json --engine systolic --out build/lint/systolic \
 		> build/lint/log
 	$(BIN)/python -m eieio.sim.lint systolic_engine build/lint/systolic/rtl/*.v
+
+boards: programs build/installed/boards
 
 bitstream-sparse: programs build/installed/boards
 	$(BIN)/eieio synthesize $(EXAMPLE)/lenet_300_100.npz --samples $(EXAMPLE)/mnist_test_1000.npz \
