@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.config import FETCH_COLUMNS, SparseConfig
 from eieio.model.sparse.eie_layers import EIE_LAYERS, EieLayer, random_layer
 from eieio.model.sparse.mapping import compile_network
 from eieio.model.sparse.study import (
@@ -44,7 +44,7 @@ def test_configurations() -> None:
                                  "skip_empty_columns": False, "absorb_fillers": False}
     assert (PAPER.balance, OURS.balance) == ("none", "all")
     assert OURS.queue_depth == 8
-    assert DEEP.queue_depth + 6 == 32
+    assert DEEP.queue_depth + FETCH_COLUMNS == 32
     assert [OURS.options(pes)["column_groups"] for pes in (1, 2, 6, 64)] == [1, 2, 2, 4]
 
 
