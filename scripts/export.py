@@ -94,10 +94,7 @@ def export(ctx: click.Context, source: Path, out: Path, bus: Bus, name: str | No
             vectors = read_vectors(source, design, count)
     with output_folder(out) as folder:
         with progress("Emitting Verilog"):
-            try:
-                write_package(folder, package)
-            except ValueError as error:
-                raise click.UsageError(f"Option --name: {error}") from error
+            write_package(folder, package)
         if vectors is not None:
             write_vectors(folder / "vectors", vectors, framed=bus == "axi")
         made = write_manifest(folder, engine=engine, top=package.top,

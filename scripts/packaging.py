@@ -101,9 +101,7 @@ def write_package(folder: Path, package: Package, *, vlnv: str | None = None) ->
     Raises
     ------
     InputError
-        If FuseSoC cannot take the name.
-    ValueError
-        If the top module's name is a word of Verilog.
+        If FuseSoC cannot take the name, or Verilog that of the top module.
     """
     top = package.top
     component = package.component()

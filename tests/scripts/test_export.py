@@ -137,8 +137,7 @@ def test_instance() -> None:
                          "'eieio export --help')")),
     (("--pes", 4), ("Option --pes goes with a network, not with a design, whose engine is fixed "
                     "(try 'eieio export --help')")),
-    (("--name", "module"), ("Option --name: Name must not be a word of Verilog, such as 'module' "
-                            "(try 'eieio export --help')")),
+    (("--name", "module"), "Top module must not be named by a word of Verilog, 'module'"),
 ])
 def test_refuses(refused: Callable[..., None], design: Path, tmp_path: Path,
                  arguments: tuple[object, ...], message: str) -> None:
