@@ -31,8 +31,8 @@ from eieio.model.systolic.timing import time_graph
 __all__ = ["random_graph", "random_inputs", "random_window"]
 
 _ACCUMULATOR_MAXIMUM = (1 << 31) - 1
-#: Kinds of operators to draw before a graph stays as it is, and operators of a kind.
-_ATTEMPTS, _TRIES = 40, 8
+#: Inputs to draw until a graph fits, kinds of operators behind one, and operators of a kind.
+_INPUTS, _ATTEMPTS, _TRIES = 10, 40, 8
 #: Kinds of operators, and how often they are drawn.
 _FREQUENCIES = {Conv2D: 10, DepthwiseConv2D: 6, FullyConnected: 1, MaxPool: 4, AveragePool: 4,
                 Add: 6, Pad: 3, Reshape: 1}
@@ -59,6 +59,23 @@ def random_graph(config: SystolicConfig, rng: np.random.Generator, *, operators:
         As :func:`eieio.model.systolic.mapping.compile_graph` takes it.
     """
     draw = _Draw(config, rng)
+    for _ in range(_INPUTS):
+        compiled = _draw_graph(draw, config, operators, batch, max_cycles, winograd)
+        if compiled is not None:
+            break
+    else:
+        raise InputError(f"No graph fits in {max_cycles} cycles of this engine")
+    if rng.random() < 0.2:
+        chosen = compiled.graph.operators
+        with_host = _compile(config, compiled.graph.input,
+                             [*chosen, draw.softmax(chosen[-1].output)], batch, winograd)
+        compiled = with_host or compiled
+    return compiled
+
+
+def _draw_graph(draw: "_Draw", config: SystolicConfig, operators: int, batch: int, max_cycles: int,
+                winograd: bool | None) -> CompiledGraph | None:
+    """Draw an input, and operators behind it as far as they fit; ``None`` if none does."""
     tensors = [draw.input(batch)]
     chosen: list[Operator] = []
     compiled: CompiledGraph | None = None
@@ -75,12 +92,6 @@ def random_graph(config: SystolicConfig, rng: np.random.Generator, *, operators:
                 break
         if len(chosen) >= operators:
             break
-    if compiled is None:
-        raise InputError(f"No graph fits in {max_cycles} cycles of this engine")
-    if rng.random() < 0.2:
-        with_host = _compile(config, tensors[0], [*chosen, draw.softmax(chosen[-1].output)], batch,
-                             winograd)
-        compiled = with_host or compiled
     return compiled
 
 
