@@ -242,6 +242,13 @@ class ShellSession:
         self.send_input(self.inputs[network][sample])
         self.receive(network, sample)
 
+    def use(self, network: int) -> None:
+        """Load a network, and infer and count all of its samples."""
+        self.load(network)
+        for sample in range(len(self.inputs[network])):
+            self.infer(network, sample)
+            self.count(network, sample)
+
     def count(self, network: int, sample: int) -> None:
         """Read the counters of an inference, which must be the models'."""
         counters = self._counters[network][sample]

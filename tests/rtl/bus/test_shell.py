@@ -150,11 +150,8 @@ def test_inferences(session: ShellSession, tmp_path: Path, stall: float) -> None
     s = session
     inferences = 0
     for network in (0, 1, 1, 0):
-        s.load(network)
-        for sample in range(3):
-            s.infer(network, sample)
-            s.count(network, sample)
-            inferences += 1
+        s.use(network)
+        inferences += len(s.inputs[network])
     # One after the other, without waiting for outputs.
     for sample in (0, 1, 2, 0):
         s.do("begin", "input", s.stream(s.inputs[0][sample]))
@@ -175,10 +172,7 @@ def test_reset_is_all_it_takes(session: ShellSession, tmp_path: Path, seed: int)
     """
     s = session
     for network in (0, 1):
-        s.load(network)
-        for sample in range(3):
-            s.infer(network, sample)
-            s.count(network, sample)
+        s.use(network)
         s.read(registers.ERROR, 0)
         s.do("hard_reset")
         s.expect([0, 0], "reset_closes")
@@ -189,10 +183,7 @@ def test_serial(session: ShellSession, tmp_path: Path) -> None:
     """The shell of a serial line: images word by word, everything else as ever."""
     s = session
     for network in (0, 1):
-        s.load(network)
-        for sample in range(3):
-            s.infer(network, sample)
-            s.count(network, sample)
+        s.use(network)
     for sample in (0, 1, 2, 0):
         s.do("begin", "input", s.stream(s.inputs[1][sample]))
     for sample in (0, 1, 2, 0):

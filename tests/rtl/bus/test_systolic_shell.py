@@ -45,10 +45,7 @@ def test_inferences(session: ShellSession, tmp_path: Path, stall: float) -> None
     s = session
     stalls = 0
     for network in (0, 1, 1, 0):
-        s.load(network)
-        for sample in range(3):
-            s.infer(network, sample)
-            s.count(network, sample)
+        s.use(network)
         stalls += sum(s._counters[network][0].stalls)
     # One after the other, without waiting for outputs.
     for sample in (0, 1, 2, 0):
@@ -70,10 +67,7 @@ def test_reset_is_all_it_takes(session: ShellSession, tmp_path: Path, seed: int)
     """
     s = session
     for network in (0, 1):
-        s.load(network)
-        for sample in range(3):
-            s.infer(network, sample)
-            s.count(network, sample)
+        s.use(network)
         s.read(registers.ERROR, 0)
         s.do("hard_reset")
         s.expect([0, 0], "reset_closes")
