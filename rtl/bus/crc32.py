@@ -21,6 +21,11 @@ class Crc32(wiring.Component):
     What a word adds is worked out ahead of the loop over the CRC, so that three levels of 4-input
     tables make the longest path.
 
+    Attributes
+    ----------
+    latency : :class:`int`
+        Cycles from a word to ``intact``.
+
     Members
     -------
     valid : ``In(1)``
@@ -30,8 +35,10 @@ class Crc32(wiring.Component):
     word : ``In(32)``
         The word.
     intact : ``Out(1)``
-        The words up to the last one are a message with its CRC at the end, 4 cycles later.
+        The words up to the last one are a message with its CRC at the end, ``latency`` later.
     """
+
+    latency = 4
 
     valid: Signal
     first: Signal

@@ -10,11 +10,7 @@ from eieio.rtl.bus.crc32 import Crc32
 from eieio.rtl.bus.serial_check import SerialCheck
 from eieio.rtl.bus.skid_buffer import SkidBuffer, beat_layout
 
-__all__ = ["SETTLE_CYCLES", "ImageFrameReceiver"]
-
-#: Cycles after an image's last word in which an engine must have reported an error, or that it is
-#: loaded.
-SETTLE_CYCLES = 16
+__all__ = ["ImageFrameReceiver"]
 
 
 class ImageFrameReceiver(wiring.Component):
@@ -23,7 +19,8 @@ class ImageFrameReceiver(wiring.Component):
     The engine gets the image while its CRC is computed. What counts as loaded is decided here: an
     image is, from the end of its frame on, if the frame was good and the engine took it; until the
     first word of the next image goes to the engine. A frame that its header betrays does not get
-    that far. Whatever is wrong with a frame, the receiver drops it up to its last word and takes
+    that far. However long the engine takes for an image's last word, the receiver waits for what
+    becomes of it. Whatever is wrong with a frame, the receiver drops it up to its last word and takes
     the next one.
 
     Parameters
@@ -42,6 +39,9 @@ class ImageFrameReceiver(wiring.Component):
         Images, to the engine.
     hold : ``In(1)``
         An input is on its way to the engine; no image may begin to be.
+    engine_loading : ``In(1)``
+        The engine has taken a word of ``o``, and what follows does not show yet what came of it;
+        from the cycle after the word on.
     engine_loaded : ``In(1)``
         The engine has a whole image.
     engine_failed : ``In(1)``
@@ -55,7 +55,8 @@ class ImageFrameReceiver(wiring.Component):
     error : ``Out(ShellError)``
         Not 0 for a cycle when a frame is refused.
     quiet : ``Out(1)``
-        What the engine reports is not to be passed on: it may be about a damaged image.
+        What the engine reports is not to be passed on: it may be about a damaged image. From the
+        cycle after the image's first word on: an error of an input before it has shown by then.
     discard : ``Out(1)``
         Nor later: clear it.
     """
@@ -63,6 +64,7 @@ class ImageFrameReceiver(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     hold: Signal
+    engine_loading: Signal
     engine_loaded: Signal
     engine_failed: Signal
     busy: Signal
@@ -79,6 +81,7 @@ class ImageFrameReceiver(wiring.Component):
             "i": In(stream.Signature(beat_layout(32))),
             "o": Out(stream.Signature(beat_layout(32))),
             "hold": In(unsigned(1)),
+            "engine_loading": In(unsigned(1)),
             "engine_loaded": In(unsigned(1)),
             "engine_failed": In(unsigned(1)),
             "busy": Out(unsigned(1)),
@@ -121,12 +124,12 @@ class ImageFrameReceiver(wiring.Component):
         begun = Signal()  # The engine gets something of the frame,
         ended = Signal()  # and has got its end.
         good = Signal()
-        settled = Signal(range(SETTLE_CYCLES + 1))
+        settled = Signal(range(checksum.latency + 1))  # Cycles since the frame ended.
         moves = Signal()
         m.d.comb += moves.eq(self.o.valid & self.o.ready)
         m.d.sync += [self.error.eq(0), self.accepted.eq(0), self.discard.eq(0)]
         with m.If(moves):
-            m.d.sync += self.loaded.eq(0)
+            m.d.sync += [self.loaded.eq(0), self.quiet.eq(1)]
         with m.If(moves & self.o.payload.last):
             m.d.sync += ended.eq(1)
 
@@ -137,7 +140,6 @@ class ImageFrameReceiver(wiring.Component):
         m.d.comb += [
             sink.payload.data.eq(word),
             sink.payload.last.eq(left_is_one | last),
-            self.quiet.eq(begun),
         ]
         position = Signal(range(HEADER_WORDS))
         wrong = Signal(HEADER_WORDS)  # What the word would be at each position of the header.
@@ -212,9 +214,9 @@ class ImageFrameReceiver(wiring.Component):
                         m.d.sync += first.eq(1)
                         m.next = "HEADER"
             with m.State("SETTLE"):
-                with m.If(ended):
+                with m.If(settled != checksum.latency):
                     m.d.sync += settled.eq(settled + 1)
-                with m.If(settled == SETTLE_CYCLES):
+                with m.Elif(ended & ~self.engine_loading):
                     m.next = "VERDICT"
             with m.State("VERDICT"):
                 with m.If(~(good & checksum.intact)):
@@ -228,6 +230,6 @@ class ImageFrameReceiver(wiring.Component):
                 m.next = "RELEASE"
             with m.State("RELEASE"):
                 # `discard` is 1 now, if at all; in the next cycle the engine's error is gone.
-                m.d.sync += [begun.eq(0), first.eq(1)]
+                m.d.sync += [begun.eq(0), self.quiet.eq(0), first.eq(1)]
                 m.next = "HEADER"
         return m

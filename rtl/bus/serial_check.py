@@ -16,6 +16,11 @@ class SerialCheck(wiring.Component):
     It computes what :class:`eieio.rtl.bus.crc32.Crc32` does, in a tenth of the lookup tables. All
     that it drives is a register, or says what the state is.
 
+    Attributes
+    ----------
+    latency : :class:`int`
+        Cycles from the offer of a word to ``intact``.
+
     Members
     -------
     i : ``In(stream.Signature(beat_layout(32)))``
@@ -27,9 +32,11 @@ class SerialCheck(wiring.Component):
     busy : ``Out(1)``
         A word has been taken, and not passed on.
     intact : ``Out(1)``
-        The packet whose last word has left ends with its CRC; from 2 cycles after that word was
-        offered until another word is taken.
+        The packet whose last word has left ends with its CRC; from ``latency`` cycles after that
+        word was offered until another word is taken.
     """
+
+    latency = 2
 
     i: stream.Interface
     o: stream.Interface

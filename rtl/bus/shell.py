@@ -48,9 +48,12 @@ class Shell(wiring.Component):
 
     Of its engine the shell expects that it
 
-    - takes no image while it has an input whose inference has not ended,
-    - reports within :data:`~eieio.rtl.bus.image_frame_receiver.SETTLE_CYCLES` of an image's last
-      word that it is ``loaded``, or an ``error``,
+    - takes no image while it has an input whose inference has not ended, nor before the error of an
+      input has shown,
+    - is ``loading`` from the cycle after a word of an image was taken until ``loaded`` and ``error``
+      show what came of it, however long that is,
+    - keeps its counters for a cycle at least when it begins to offer an output,
+    - sets ``error`` also in a cycle of ``clear_error``,
     - is not ``loaded`` once it has refused something of an image.
 
     Parameters
@@ -168,6 +171,7 @@ class Shell(wiring.Component):
             output_port.abort.eq(reset),
             registers.clear.eq(reset),
             receiver.hold.eq(gate.active),
+            receiver.engine_loading.eq(engine.loading),
             receiver.engine_loaded.eq(engine.loaded),
             receiver.engine_failed.eq(engine.error != 0),
             gate.wait.eq(receiver.busy),

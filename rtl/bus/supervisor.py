@@ -111,12 +111,13 @@ class Supervisor(wiring.Component):
             m.d.comb += arriving.eq(ShellError.INPUT_WITHOUT_IMAGE)
         with m.Elif(self.start & ~self.loaded):
             m.d.comb += arriving.eq(ShellError.START_WITHOUT_IMAGE)
-        with m.Elif(~self.quiet & ~self.clear_error):
-            # In the cycle of `clear_error` the engine still shows what is being cleared.
+        with m.Elif(~self.quiet):
             m.d.comb += arriving.eq(self.engine_error)
         m.d.comb += [
             kept.eq(Mux(self.clear_error, 0, self.error)),
-            self.engine_clear_error.eq(self.clear_error | self.discard),
+            # What is passed on is not needed there any more. `clear_error` does not clear what has
+            # not been.
+            self.engine_clear_error.eq(self.discard | ((self.engine_error != 0) & ~self.quiet)),
         ]
         m.d.sync += self.failed.eq(0)
         with m.If(kept == 0):

@@ -40,6 +40,10 @@ __all__ = ["NEAR_PES", "SparseEngine", "engine_signature"]
 # PEs that are driven from one register, close to them: no net of more loads crosses the engine.
 NEAR_PES = 4
 
+# Cycles from an image's last register on its way to the PEs: into their memories and the
+# sequencer's, out of the latter, and to what the sequencer and the packer make of a descriptor.
+_LOAD_LATENCY = 6
+
 
 def engine_signature(config: SparseConfig) -> wiring.Signature:
     """Signature of a :class:`SparseEngine`."""
@@ -48,12 +52,14 @@ def engine_signature(config: SparseConfig) -> wiring.Signature:
         "i": In(beat_signature(config)),
         "o": Out(beat_signature(config)),
         "run": In(1),
+        "waiting": Out(1),
         "busy": Out(1),
         "error": Out(unsigned(4)),
         "clear_error": In(1),
         "cycles": Out(unsigned(32)),
         "blocked_cycles": Out(unsigned(32)),
         "macs": Out(unsigned(48)),
+        "loading": Out(1),
         "loaded": Out(1),
         "layer_done": Out(1),
         "word_valid": Out(1),
@@ -89,12 +95,14 @@ class SparseEngine(wiring.Component):
         The same, for outputs.
     run : ``In(1)``
         Begin an inference as soon as there is an input.
+    waiting : ``Out(1)``
+        An input is complete, and its inference has not begun.
     busy : ``Out(1)``
         An inference is under way or its output is being sent.
     error : ``Out(ErrorCode)``
         First error since reset or ``clear_error``.
     clear_error : ``In(1)``
-        Return ``error`` to ``NONE``.
+        Return ``error`` to ``NONE``, unless something is refused in this cycle.
     cycles : ``Out(32)``
         Cycles of the inference, from the one in which it began to the one in which the last
         requantized activation was written. Holds until the next.
@@ -102,6 +110,9 @@ class SparseEngine(wiring.Component):
         Cycles in which a column waited for room in a queue, summed over column groups.
     macs : ``Out(48)``
         Multiplications of the inference, without fillers. Holds until the next.
+    loading : ``Out(1)``
+        A word of an image has been taken, and ``loaded`` and ``error`` do not show yet what came of
+        it. From the cycle after the word on, without a gap.
     loaded : ``Out(1)``
         A whole image has been taken, it has layers to run, and nothing of it was refused.
     layer_done : ``Out(1)``
@@ -114,12 +125,14 @@ class SparseEngine(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     run: Signal
+    waiting: Signal
     busy: Signal
     error: Signal
     clear_error: Signal
     cycles: Signal
     blocked_cycles: Signal
     macs: Signal
+    loading: Signal
     loaded: Signal
     layer_done: Signal
     word_valid: Signal
@@ -171,35 +184,41 @@ class SparseEngine(wiring.Component):
         wiring.connect(m, wiring.flipped(self.image), loader.i)
         wiring.connect(m, wiring.flipped(self.i), packer.i)
         wiring.connect(m, unpacker.o, wiring.flipped(self.o))
-        waiting = Signal()  # An input is complete, and its inference has not begun.
         with m.If(packer.done):
-            m.d.sync += waiting.eq(1)
+            m.d.sync += self.waiting.eq(1)
         with m.Elif(sequencer.begin & sequencer.free):
-            m.d.sync += waiting.eq(0)
+            m.d.sync += self.waiting.eq(0)
         # Between two vectors or images, an image that waits goes first.
         receiving = Signal()
         image_first = Signal()
         # A new image needs some cycles until it has arrived everywhere, and its descriptors can be
         # read.
-        loading = Signal(6 + -(-config.pes // NEAR_PES))
-        m.d.sync += loading.eq(Cat(loader.begun | loader.busy | loader.valid, loading))
+        arrives = Signal()
+        arriving = Signal(len(chunks) + _LOAD_LATENCY)
+        arriving_somewhere = Signal()
+        m.d.comb += arrives.eq(loader.begun | loader.busy | loader.valid)
+        m.d.sync += [
+            arriving.eq(Cat(arrives, arriving)),
+            arriving_somewhere.eq(arrives | arriving.any()),
+        ]
         with m.If(~(packer.busy | loader.begun | loader.busy | (self.i.valid & self.i.ready)
                     | (self.image.valid & self.image.ready))):
             m.d.sync += image_first.eq(self.image.valid)
         usable = Signal()
         m.d.sync += [
-            receiving.eq(sequencer.free & ~waiting & ~packer.done),
-            usable.eq(sequencer.loaded & ~loading.any()),
+            receiving.eq(sequencer.free & ~self.waiting & ~packer.done),
+            usable.eq(sequencer.loaded & ~arriving.any()),
         ]
         m.d.comb += [
             loader.enable.eq(receiving & image_first),
             packer.enable.eq(receiving & ~image_first & usable),
             packer.beats.eq(sequencer.input_beats),
-            sequencer.begin.eq(waiting & self.run),
+            sequencer.begin.eq(self.waiting & self.run),
             unpacker.beats.eq(sequencer.output_beats),
             sequencer.sent.eq(~(unpacker.start | unpacker.busy)),
             self.busy.eq(~sequencer.free),
             self.cycles.eq(sequencer.cycles),
+            self.loading.eq(loader.busy | arriving_somewhere),
             self.loaded.eq(usable),
         ]
 
@@ -396,9 +415,7 @@ class SparseEngine(wiring.Component):
                                        for number in range(c, config.pes, groups))),
             ]
 
-        with m.If(self.clear_error):
-            m.d.sync += self.error.eq(ErrorCode.NONE)
-        with m.Elif(self.error == ErrorCode.NONE):
+        with m.If(self.clear_error | (self.error == ErrorCode.NONE)):
             m.d.sync += self.error.eq(loader.error | packer.error)
         return m
 

@@ -31,6 +31,10 @@ __all__ = ["SystolicEngine"]
 _WORD_LATENCY = 4
 _GROUP_LATENCY = 2
 
+# Cycles from when the loader looks at a word until the memories have it: the loader's register, one
+# that finds the target, one that finds the unit, and the memory. `loaded` follows within them.
+_LOAD_LATENCY = 4
+
 
 class SystolicEngine(wiring.Component):
     """Takes an image once, then an input at a time, and returns an output for each.
@@ -55,14 +59,19 @@ class SystolicEngine(wiring.Component):
         The same, for outputs.
     run : ``In(1)``
         Begin an inference as soon as there is an input.
+    waiting : ``Out(1)``
+        An input is complete, and its inference has not begun.
     busy : ``Out(1)``
         An inference is under way or its output is being sent.
+    loading : ``Out(1)``
+        A word of an image has been taken, and ``loaded`` and ``error`` do not show yet what came of
+        it. From the cycle after the word on, without a gap.
     loaded : ``Out(1)``
         A complete, accepted image is in the engine.
     error : ``Out(ErrorCode)``
         First error since reset or ``clear_error``.
     clear_error : ``In(1)``
-        Return ``error`` to ``NONE``.
+        Return ``error`` to ``NONE``, unless something is refused in this cycle.
     cycles : ``Out(32)``
         Cycles of the inference, from the one in which it began to the one in which the last
         activations were written. Holds until the next inference's first layer is done.
@@ -81,7 +90,9 @@ class SystolicEngine(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     run: Signal
+    waiting: Signal
     busy: Signal
+    loading: Signal
     loaded: Signal
     error: Signal
     clear_error: Signal
@@ -103,7 +114,9 @@ class SystolicEngine(wiring.Component):
             "i": In(beat_signature(config)),
             "o": Out(beat_signature(config)),
             "run": In(1),
+            "waiting": Out(1),
             "busy": Out(1),
+            "loading": Out(1),
             "loaded": Out(1),
             "error": Out(unsigned(4)),
             "clear_error": In(1),
@@ -298,6 +311,7 @@ class SystolicEngine(wiring.Component):
         # is open, which none has been for a cycle before the other one is. An image's stream is
         # closed until its end has had its effect.
         receiving, idle = Signal(), Signal()
+        arriving = Signal(_LOAD_LATENCY)
         input_under_way, image_ends, image_ended = Signal(), Signal(), Signal(2)
         m.d.comb += [
             receiving.eq(sequencer.receiving & ~input_port.done),
@@ -307,6 +321,7 @@ class SystolicEngine(wiring.Component):
         ]
         m.d.sync += [
             image_ended.eq(Cat(image_ends, image_ended)),
+            arriving.eq(Cat(loader.busy, arriving)),
             loader.enable.eq(idle & (loader.busy | self.image.valid) & ~input_port.enable
                              & ~input_port.busy & ~image_ends & ~image_ended.any()),
             input_port.enable.eq(receiving & (input_under_way | ~self.image.valid)
@@ -323,7 +338,9 @@ class SystolicEngine(wiring.Component):
             sequencer.load_layers.eq(loader.valid & (loader.target == Target.LAYERS)),
             sequencer.load_addr.eq(loader.addr),
             sequencer.load_data.eq(loader.data),
+            self.waiting.eq(sequencer.waiting),
             self.busy.eq(sequencer.busy),
+            self.loading.eq(loader.busy | arriving.any()),
             self.loaded.eq(sequencer.loaded & ~loader.busy),
         ]
 
@@ -347,9 +364,7 @@ class SystolicEngine(wiring.Component):
             lanes.load_data.eq(late_word),
         ]
 
-        with m.If(self.clear_error):
-            m.d.sync += self.error.eq(ErrorCode.NONE)
-        with m.Elif(self.error == ErrorCode.NONE):
+        with m.If(self.clear_error | (self.error == ErrorCode.NONE)):
             m.d.sync += self.error.eq(loader.error | input_port.error)
 
     def _connect_winograd(self, m: Module, winograd: Signal, reader: WindowReader,

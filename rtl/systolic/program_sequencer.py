@@ -47,6 +47,8 @@ class ProgramSequencer(wiring.Component):
         An input may come.
     received : ``In(1)``
         It is complete.
+    waiting : ``Out(1)``
+        It waits for ``run``.
     run : ``In(1)``
         The inference may begin.
     computed : ``In(1)``
@@ -72,6 +74,7 @@ class ProgramSequencer(wiring.Component):
     fetched: Signal
     receiving: Signal
     received: Signal
+    waiting: Signal
     run: Signal
     computed: Signal
     sent: Signal
@@ -94,6 +97,7 @@ class ProgramSequencer(wiring.Component):
             "fetched": Out(1),
             "receiving": Out(1),
             "received": In(1),
+            "waiting": Out(1),
             "run": In(1),
             "computed": In(1),
             "sent": In(1),
@@ -148,6 +152,7 @@ class ProgramSequencer(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += [
                 self.receiving.eq(fsm.ongoing("RECEIVE")),
+                self.waiting.eq(fsm.ongoing("WAIT")),
                 self.unloaded.eq(fsm.ongoing("IDLE") & (self.loading | ~self.loaded)),
                 self.busy.eq(self.layer != 0),
             ]
