@@ -75,6 +75,7 @@ class Status(IntFlag):
     IMAGE_ACTIVE = 1 << 4
     START_PENDING = 1 << 5
     OUTPUT_WAITING = 1 << 6
+    INPUT_PENDING = 1 << 7
 
 
 class Interrupt(IntFlag):
@@ -224,7 +225,8 @@ CONTROL = Register("CONTROL", 0x20, Access.READ_WRITE, "What the engine shall do
 ))
 STATUS = Register("STATUS", 0x24, Access.READ_ONLY, "What the engine does.", None, (
     Field(Status.BUSY, "An inference is under way or its output is being sent, or the engine "
-          "clears its memories after reset.", Access.READ_ONLY),
+          "clears its memories after reset. Not while an input waits for RUN or START.",
+          Access.READ_ONLY),
     Field(Status.LOADED, "An image is loaded.", Access.READ_ONLY),
     Field(Status.ERROR, "ERROR is not 0.", Access.READ_ONLY),
     Field(Status.INPUT_ACTIVE, "An input has begun and not ended.", Access.READ_ONLY),
@@ -232,6 +234,8 @@ STATUS = Register("STATUS", 0x24, Access.READ_ONLY, "What the engine does.", Non
           Access.READ_ONLY),
     Field(Status.START_PENDING, "A START waits for its input.", Access.READ_ONLY),
     Field(Status.OUTPUT_WAITING, "A beat of output waits to be taken.", Access.READ_ONLY),
+    Field(Status.INPUT_PENDING, "An input has ended, and its inference has not begun: it waits for "
+          "RUN or START.", Access.READ_ONLY),
 ))
 ERROR = Register("ERROR", 0x28, Access.READ_ONLY,
                  "First error since reset or CLEAR_ERROR; see the table of errors.")
@@ -242,13 +246,16 @@ INTERRUPT_ENABLE = Register(
 INTERRUPT_STATUS = Register(
     "INTERRUPT_STATUS", 0x30, Access.WRITE_ONE_TO_CLEAR, "What has happened.", 0,
     _interrupts(Access.WRITE_ONE_TO_CLEAR))
-CYCLES = Register("CYCLES", 0x40, Access.READ_ONLY, "Cycles of the last inference.")
+CYCLES = Register("CYCLES", 0x40, Access.READ_ONLY,
+                  "Cycles of the last inference, which is the last one that ended: this and the "
+                  "counters below hold while the next one runs, until it ends.")
 MACS_LOW = Register("MACS_LOW", 0x44, Access.READ_ONLY,
                     "Multiplications of the last inference, bits 31 to 0.")
 MACS_HIGH = Register("MACS_HIGH", 0x48, Access.READ_ONLY,
                      "Multiplications of the last inference, bits 47 to 32.")
 INFERENCES = Register("INFERENCES", 0x4C, Access.READ_ONLY,
-                      "Inferences that ended since reset, modulo 2^32.")
+                      "Inferences that ended since reset, modulo 2^32: each counts when its output "
+                      "begins to be offered, and the other counters are then its own.")
 
 #: Registers that every engine has, by rising address.
 REGISTERS = (

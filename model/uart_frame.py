@@ -110,7 +110,7 @@ class Status(IntEnum):
     REFUSED = 4
     """Not done: no such kind, or a wrong length of the payload."""
     BUS_ERROR = 5
-    """The register's bus answered with an error."""
+    """The register's bus answered with an error, or has no such address."""
 
 
 @dataclass(frozen=True)

@@ -27,18 +27,23 @@ from eieio.sim.axi_monitor import SHELL_CHANNELS, AxiMonitor
 from eieio.sim.case import load_case
 from eieio.sim.streams import reset
 
-#: Nanoseconds after which a step has failed; a cycle has 10.
-STEP_TIMEOUT = 500_000
+#: Nanoseconds of a cycle.
+PERIOD = 10
+#: Cycles after which a step has failed, beside those that the engine may need, and those of all
+#: beats that were sent before: a word of an image may take 34.
+STEP_CYCLES, BEAT_CYCLES = 50_000, 40
 
 
 class Session:
     """A shell, and what it has shown."""
 
-    def __init__(self, dut: Any, stall: float, streams: dict[str, list[int]], reset_cycles: int
-                 ) -> None:
+    def __init__(self, dut: Any, settings: dict[str, Any]) -> None:
         self.dut = dut
-        self.streams = streams
-        self.reset_cycles = reset_cycles
+        self.streams: dict[str, list[int]] = settings["streams"]
+        self.reset_cycles: int = settings["reset_cycles"]
+        stall: float = settings["stall"]
+        self._limit: float = STEP_CYCLES + settings["longest"]
+        self._beat_cycles = BEAT_CYCLES / (1 - stall)
         self.observed: list[Any] = []
         # Its type is not what its constructor makes of it.
         self.registers: Any = AxiLiteMaster(
@@ -55,7 +60,13 @@ class Session:
 
     async def perform(self, step: list[Any]) -> None:
         what, *arguments = step
-        await with_timeout(getattr(self, what)(*arguments), STEP_TIMEOUT, "ns")
+        done = getattr(self, what)(*arguments)
+        if what == "together":  # Its own steps are bounded.
+            await done
+        else:
+            if what in {"send", "begin", "cut"}:
+                self._limit += self._beat_cycles * len(self.streams[arguments[1]])
+            await with_timeout(done, round(PERIOD * self._limit), "ns")
 
     async def read(self, address: int) -> None:
         """Read a register; record response and value."""
@@ -171,8 +182,7 @@ async def run_script(dut: Any) -> None:
     for name in ("s_axil", "s_axis_image", "s_axis_input", "m_axis_output"):
         logging.getLogger(f"cocotb.{dut._name}.{name}").setLevel(logging.ERROR)
     dut.rst.value = 1
-    session = Session(dut, case.settings["stall"], case.settings["streams"],
-                      case.settings["reset_cycles"])
+    session = Session(dut, case.settings)
     await reset(dut, cycles=session.reset_cycles)
     monitor = AxiMonitor(dut, SHELL_CHANNELS)
     await session.wait(2)

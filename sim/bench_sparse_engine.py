@@ -14,9 +14,9 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.sim.case import load_case
 from eieio.sim.streams import StreamMonitor, StreamSink, StreamSource, reset
 
-#: Cycles that the stream side waits for the engine beyond the case's own bound: clearing the
-#: accumulators after reset is the longest of its pauses.
-MARGIN = 20_000
+#: Cycles that the stream side waits for the engine beyond the case's own bound, and beside those in
+#: which it clears its accumulators after reset.
+MARGIN = 4_000
 
 
 class Recorder:
@@ -67,7 +67,7 @@ async def run_inferences(dut: Any) -> None:
     case = load_case()
     config = SparseConfig.from_dict(case.settings["config"])
     stall = case.settings["stall"]
-    max_wait = case.settings["max_cycles"] + MARGIN
+    max_wait = case.settings["max_cycles"] + config.accumulator_depth + MARGIN
     inputs = case.arrays["inputs"]
     layers = case.settings["layers"]
     outputs = case.settings["outputs"]

@@ -37,7 +37,9 @@ __all__ = ["DECERR", "OKAY", "SLVERR", "Counters", "ShellSession", "Traffic", "b
 #: Responses of AXI4-Lite.
 OKAY, SLVERR, DECERR = 0, 2, 3
 
-_LAST_ERROR_CYCLES = 4000
+#: Cycles for which a register is read until it is as it should be, beside those that the engine may
+#: need.
+_POLL_CYCLES = 4000
 
 #: A register's declaration in emitted Verilog, and its initial value.
 _INITIAL_VALUE = re.compile(r"(?m)^( *reg (?:\[\d+:0\] )?\S+ ?) = [^;]+;")
@@ -187,6 +189,9 @@ class ShellSession:
         self.outputs = [[b"".join(beat.to_bytes(octets, "little") for beat in output).hex()
                          for output in network.outputs] for network in networks]
         self._counters = [network.counters for network in networks]
+        # An inference, or clearing the memories after reset.
+        self._longest = max((counters.cycles for network in self._counters for counters in network),
+                            default=0) + config.accumulator_depth
         self.script: list[Step] = []
         self.streams: dict[str, list[int]] = {}
         self.expected: list[tuple[Any, str]] = []
@@ -212,7 +217,8 @@ class ShellSession:
 
     def poll(self, register: Register, mask: int, value: int) -> None:
         """Read a register until bits of it are as they should."""
-        self.do("poll", register.address, int(mask), int(value), _LAST_ERROR_CYCLES)
+        self.do("poll", register.address, int(mask), int(value),
+                _POLL_CYCLES + self._longest)
 
     def stream(self, beats: list[int]) -> str:
         """Keep beats for a step, and return their name."""
@@ -302,7 +308,7 @@ class ShellSession:
             If a step shows something else than it must; the message names the first such step.
         """
         save_case(folder, {}, script=self.script, streams=self.streams, stall=stall,
-                  reset_cycles=reset_cycles)
+                  reset_cycles=reset_cycles, longest=self._longest)
         run(built, "eieio.sim.bench_shell", environment=case_environment(folder), folder=folder,
             timeout=timeout, seed=seed)
         seen = json.loads((folder / "observed.json").read_text(encoding="utf-8"))

@@ -19,9 +19,9 @@ class ImageFrameReceiver(wiring.Component):
     The engine gets the image while its CRC is computed. What counts as loaded is decided here: an
     image is, from the end of its frame on, if the frame was good and the engine took it; until the
     first word of the next image goes to the engine. A frame that its header betrays does not get
-    that far. However long the engine takes for an image's last word, the receiver waits for what
-    becomes of it. Whatever is wrong with a frame, the receiver drops it up to its last word and takes
-    the next one.
+    that far. The receiver waits for what the engine makes of an image's last word, however long
+    that takes. Whatever is wrong with a frame, it is dropped up to its last word, and the next one
+    is taken.
 
     Parameters
     ----------

@@ -24,6 +24,7 @@ from eieio.model.registers import (
     ID_VALUE,
     STALL_COUNTERS,
     Control,
+    Status,
     engine_kind,
     register_map,
     version_word,
@@ -48,11 +49,13 @@ class Shell(wiring.Component):
 
     Of its engine the shell expects that it
 
-    - takes no image while it has an input whose inference has not ended, nor before the error of an
-      input has shown,
-    - is ``loading`` from the cycle after a word of an image was taken until ``loaded`` and ``error``
-      show what came of it, however long that is,
-    - keeps its counters for a cycle at least when it begins to offer an output,
+    - takes no image while it has an input whose inference has not ended,
+    - is ``receiving`` from the cycle after the first beat of an input until it is ``waiting``, or
+      ``error`` shows that the input was refused,
+    - is ``loading`` from the cycle after a word of an image was taken until ``loaded`` and
+      ``error`` show what came of it, however long that is,
+    - does not change its counters in the cycle in which it begins to offer an output, nor in the
+      next,
     - sets ``error`` also in a cycle of ``clear_error``,
     - is not ``loaded`` once it has refused something of an image.
 
@@ -170,7 +173,7 @@ class Shell(wiring.Component):
             ResetSignal("inner").eq(reset),
             output_port.abort.eq(reset),
             registers.clear.eq(reset),
-            receiver.hold.eq(gate.active),
+            receiver.hold.eq(gate.active | engine.receiving),
             receiver.engine_loading.eq(engine.loading),
             receiver.engine_loaded.eq(engine.loaded),
             receiver.engine_failed.eq(engine.error != 0),
@@ -194,17 +197,35 @@ class Shell(wiring.Component):
             port.error.eq(supervisor.error),
             port.interrupt_status_set.eq(
                 Cat(supervisor.done, supervisor.failed, receiver.accepted)),
-            port.cycles.eq(engine.cycles),
-            port.macs_low.eq(engine.macs[:32]),
-            port.macs_high.eq(engine.macs[32:]),
             port.inferences.eq(supervisor.inferences),
-            *(getattr(port, counter.name.lower()).eq(getattr(engine, counter.name.lower()))
-              for counter in STALL_COUNTERS[self.kind]),
         ]
-        status = Signal(7)
+
+        # The engine's counters are of the inference under way.
+        finished = {name: Signal.like(getattr(engine, name), name=f"finished_{name}")
+                    for name in ("cycles", "macs", *(counter.name.lower() for counter
+                                                     in STALL_COUNTERS[self.kind]))}
+        with m.If(supervisor.done):
+            m.d.inner += [held.eq(getattr(engine, name)) for name, held in finished.items()]
+        macs = finished.pop("macs")
+        m.d.comb += [
+            port.macs_low.eq(macs[:32]),
+            port.macs_high.eq(macs[32:]),
+            *(getattr(port, name).eq(held) for name, held in finished.items()),
+        ]
+
+        status = Signal(len(Status))
+        shown = {
+            Status.BUSY: engine.busy,
+            Status.LOADED: receiver.loaded,
+            Status.ERROR: supervisor.error != 0,
+            Status.INPUT_ACTIVE: gate.active | engine.receiving,
+            Status.IMAGE_ACTIVE: receiver.busy,
+            Status.START_PENDING: supervisor.start_pending,
+            Status.OUTPUT_WAITING: output_port.o.valid,
+            Status.INPUT_PENDING: engine.waiting,
+        }
         m.d.sync += [
-            status.eq(Cat(engine.busy, receiver.loaded, supervisor.error != 0, gate.active,
-                          receiver.busy, supervisor.start_pending, output_port.o.valid)),
+            *(_bit(status, flag).eq(value) for flag, value in shown.items()),
             self.irq.eq((port.interrupt_status & port.interrupt_enable).any()),
         ]
         m.d.comb += port.status.eq(status)
@@ -222,7 +243,7 @@ class Shell(wiring.Component):
         }
 
 
-def _bit(value: Signal, flag: Control) -> Any:
+def _bit(value: Signal, flag: Control | Status) -> Any:
     return value[int(flag).bit_length() - 1]
 
 

@@ -35,9 +35,9 @@ class Supervisor(wiring.Component):
     failed : ``Out(1)``
         It has just come; pulse.
     done : ``Out(1)``
-        An output has begun to be offered; pulse.
+        An output began to be offered in the cycle before; pulse.
     inferences : ``Out(32)``
-        How often that was so.
+        How often that was so; from the next cycle on.
     """
 
     run_enable: Signal
@@ -95,8 +95,8 @@ class Supervisor(wiring.Component):
         m.d.comb += self.engine_run.eq(self.run_enable | self.start_pending)
 
         offered = Signal()
-        m.d.comb += self.done.eq(self.output_offered & ~offered)
         m.d.sync += [
+            self.done.eq(self.output_offered & ~offered),
             offered.eq(self.output_offered | offered),
             self.inferences.eq(self.inferences + self.done),
         ]

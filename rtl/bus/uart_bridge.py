@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from eieio.model.registers import ADDRESS_WIDTH
 from eieio.model.uart_frame import LAST, MAX_PAYLOAD, REPLY, VERSION, Kind, Status
 from eieio.rtl.bus.axi_lite_registers import axi_lite_members
 from eieio.rtl.bus.axi_stream import (
@@ -13,7 +14,7 @@ from eieio.rtl.bus.axi_stream import (
     connect_source,
 )
 from eieio.rtl.bus.uart import UartReceiver, UartTransmitter
-from eieio.rtl.bus.uart_deframer import UartDeframer
+from eieio.rtl.bus.uart_deframer import BYTE_CYCLES, UartDeframer
 from eieio.rtl.bus.uart_framer import UartFramer
 from eieio.rtl.bus.uart_input_queue import UartInputQueue
 from eieio.rtl.bus.uart_output_queue import UartOutputQueue
@@ -103,6 +104,8 @@ class UartBridge(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        # A byte has 10 bits, and is there in the middle of the last one.
+        assert 9 * self.divisor >= BYTE_CYCLES, "Deframer takes a byte every 16 cycles"
         m = Module()
         m.submodules.receiver = receiver = UartReceiver(self.divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
@@ -136,6 +139,8 @@ class UartBridge(wiring.Component):
         sizes = {Kind.READ: has_size[2], Kind.WRITE: has_size[6], Kind.IMAGE: ~has_size[0],
                  Kind.INPUT: ~has_size[0], Kind.OUTPUT: has_size[0], Kind.LINK: has_size[0],
                  Kind.FLUSH: has_size[0]}
+        # The register's bus has no such address.
+        beyond = Signal()
         ahead = Signal(8)
         fresh = Signal()
         follows = Signal()
@@ -146,6 +151,8 @@ class UartBridge(wiring.Component):
             *(is_kind[kind].eq(deframer.kind & ~mask == kind) for kind, mask in (
                 (kind, LAST if kind in {Kind.IMAGE, Kind.INPUT} else 0) for kind in Kind)),
             *(asks[kind].eq(is_kind[kind] & sizes[kind]) for kind in Kind),
+            beyond.eq(Mux(is_kind[Kind.READ], tail.word_select(4, 8),
+                          tail.word_select(8, 8))[ADDRESS_WIDTH - 8:] != 0),
             ahead.eq(deframer.number - Mux(is_kind[Kind.OUTPUT], output_number, expected)),
             fresh.eq(ahead == 0),
             follows.eq(ahead == 1),
@@ -226,12 +233,17 @@ class UartBridge(wiring.Component):
                     m.next = "KIND"
             with m.State("REQUEST"):
                 m.next = "KIND"
-                with m.If(asks[Kind.READ]):
+                with m.If(asks[Kind.READ] & beyond):
+                    m.d.sync += status.eq(Status.BUS_ERROR)
+                with m.Elif(asks[Kind.READ]):
                     m.d.sync += [self.m_axil_arvalid.eq(1), has_value.eq(1), is_read.eq(1)]
                     m.next = "READ"
                 with m.If(asks[Kind.WRITE]):
                     m.d.sync += status.eq(Status.ORDER)
-                    with m.If(fresh):
+                    with m.If(fresh & beyond):
+                        m.d.sync += [write_failed.eq(1), advance.eq(1)]
+                        m.next = "WRITTEN"
+                    with m.Elif(fresh):
                         m.d.sync += [self.m_axil_awvalid.eq(1), self.m_axil_wvalid.eq(1),
                                      advance.eq(1)]
                         m.next = "WRITE"

@@ -52,6 +52,7 @@ def engine_signature(config: SparseConfig) -> wiring.Signature:
         "i": In(beat_signature(config)),
         "o": Out(beat_signature(config)),
         "run": In(1),
+        "receiving": Out(1),
         "waiting": Out(1),
         "busy": Out(1),
         "error": Out(unsigned(4)),
@@ -95,6 +96,9 @@ class SparseEngine(wiring.Component):
         The same, for outputs.
     run : ``In(1)``
         Begin an inference as soon as there is an input.
+    receiving : ``Out(1)``
+        An input has begun, and neither is it complete nor does ``error`` show that it was refused.
+        From the cycle after its first beat on, without a gap.
     waiting : ``Out(1)``
         An input is complete, and its inference has not begun.
     busy : ``Out(1)``
@@ -125,6 +129,7 @@ class SparseEngine(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     run: Signal
+    receiving: Signal
     waiting: Signal
     busy: Signal
     error: Signal
@@ -177,8 +182,8 @@ class SparseEngine(wiring.Component):
         m.submodules.loader = loader = image_loader(config)
         m.submodules.packer = packer = InputPacker(config)
         m.submodules.unpacker = unpacker = OutputUnpacker(config)
-        m.submodules.sequencer = sequencer = Sequencer(
-            config, write_latency=2 + levels + lanes[0].latency)
+        write_latency = 2 + levels + lanes[0].latency
+        m.submodules.sequencer = sequencer = Sequencer(config, write_latency=write_latency)
 
         # Streams, and what they may do when.
         wiring.connect(m, wiring.flipped(self.image), loader.i)
@@ -216,6 +221,7 @@ class SparseEngine(wiring.Component):
             sequencer.begin.eq(self.waiting & self.run),
             unpacker.beats.eq(sequencer.output_beats),
             sequencer.sent.eq(~(unpacker.start | unpacker.busy)),
+            self.receiving.eq(packer.busy),
             self.busy.eq(~sequencer.free),
             self.cycles.eq(sequencer.cycles),
             self.loading.eq(loader.busy | arriving_somewhere),
@@ -333,6 +339,8 @@ class SparseEngine(wiring.Component):
             m.d.sync += self.blocked_cycles.eq(self.blocked_cycles + blocked)
 
         m.submodules.products = products = PopulationCount(config.pes)
+        # The last products are counted before the output is offered.
+        assert products.latency < write_latency
         m.d.comb += products.i.eq(Cat(pe.multiplies for pe in pes))
         with m.If(begun):
             m.d.sync += self.macs.eq(0)

@@ -30,6 +30,11 @@ class Accumulators(wiring.Component):
     config : :class:`SystolicConfig`
         Configuration.
 
+    Attributes
+    ----------
+    latency : :class:`int`
+        Cycles from an address to what is read.
+
     Members
     -------
     descriptor : ``In(DESCRIPTOR)``
@@ -44,8 +49,10 @@ class Accumulators(wiring.Component):
     read_bank, read_addr : ``In``
         Accumulators to read.
     o_accumulators : ``Out(data.ArrayLayout(signed(accumulator_width), columns))``
-        What they hold, four cycles later.
+        What they hold, :attr:`latency` cycles later.
     """
+
+    latency = 4
 
     descriptor: data.View
     start: Signal

@@ -19,15 +19,22 @@ class ActivationBuffer(wiring.Component):
     config : :class:`SystolicConfig`
         Configuration.
 
+    Attributes
+    ----------
+    latency : :class:`int`
+        Cycles from an address to its word.
+
     Members
     -------
     read_addr : ``In``
         Word to read.
     word : ``Out``
-        Its activations, two cycles later.
+        Its activations, :attr:`latency` cycles later.
     write_valid, write_addr, write_group, write_data : ``In``
         Group of a word to write, a cycle later. A read of that word then is undefined.
     """
+
+    latency = 2
 
     read_addr: Signal
     word: Signal

@@ -8,7 +8,7 @@ from amaranth.utils import ceil_log2
 from eieio.model.sparse.image_layout import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Flag, Operation, Target
-from eieio.model.systolic.timing import GROUP, PIXEL_LATENCY, VECTOR_LATENCY
+from eieio.model.systolic.timing import GROUP, PIXEL_LATENCY, READ, VECTOR_LATENCY
 from eieio.rtl.image_loader import ImageLoader
 from eieio.rtl.systolic.accumulators import Accumulators
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
@@ -27,8 +27,7 @@ from eieio.rtl.winograd.delay import delayed
 
 __all__ = ["SystolicEngine"]
 
-# Cycles from a window reader's step to its word, and from a group to its accumulators.
-_WORD_LATENCY = 4
+# Cycles from a group to its accumulators.
 _GROUP_LATENCY = 2
 
 # Cycles from when the loader looks at a word until the memories have it: the loader's register, one
@@ -59,6 +58,9 @@ class SystolicEngine(wiring.Component):
         The same, for outputs.
     run : ``In(1)``
         Begin an inference as soon as there is an input.
+    receiving : ``Out(1)``
+        An input has begun, and neither is it complete nor does ``error`` show that it was refused.
+        From the cycle after its first beat on, without a gap.
     waiting : ``Out(1)``
         An input is complete, and its inference has not begun.
     busy : ``Out(1)``
@@ -90,6 +92,7 @@ class SystolicEngine(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     run: Signal
+    receiving: Signal
     waiting: Signal
     busy: Signal
     loading: Signal
@@ -114,6 +117,7 @@ class SystolicEngine(wiring.Component):
             "i": In(beat_signature(config)),
             "o": Out(beat_signature(config)),
             "run": In(1),
+            "receiving": Out(1),
             "waiting": Out(1),
             "busy": Out(1),
             "loading": Out(1),
@@ -170,11 +174,14 @@ class SystolicEngine(wiring.Component):
 
         self._connect_streams(m, sequencer, input_port, output_port, weights, lanes)
 
+        assert reader.latency + buffer.latency + 1 == PIXEL_LATENCY
+        assert accumulators.latency == READ
+
         # Words on their way to the array: of the image, or what padding is.
         stepped = Signal()
         m.d.sync += stepped.eq(tiles.vector_valid)
         m.d.comb += reader.step.eq(stepped)
-        inside = delayed(m, reader.o_inside, 2, "inside")
+        inside = delayed(m, reader.o_inside, buffer.latency, "inside")
         padding = descriptor[Field.QUANTIZATION][:ACTIVATION_BITS]
         pixels = [Mux(inside, buffer.word.word_select(row, ACTIVATION_BITS), padding).as_signed()
                   for row in range(config.rows)]
@@ -188,7 +195,8 @@ class SystolicEngine(wiring.Component):
             array.i_swap.eq(delayed(m, tiles.vector_swap, VECTOR_LATENCY, "vector_swap")),
             array.i_last.eq(delayed(m, tiles.vector_last, VECTOR_LATENCY, "vector_last")),
             weights.read_addr.eq(
-                delayed(m, tiles.weight_addr, VECTOR_LATENCY - 3, "weight_addr", reset_less=True)),
+                delayed(m, tiles.weight_addr, VECTOR_LATENCY - weights.latency, "weight_addr",
+                        reset_less=True)),
             array.w_valid.eq(delayed(m, tiles.weight_valid, VECTOR_LATENCY, "weight_valid")),
             array.w_weights.eq(weights.weights),
             accumulators.i_valid.eq(array.o_valid),
@@ -338,6 +346,7 @@ class SystolicEngine(wiring.Component):
             sequencer.load_layers.eq(loader.valid & (loader.target == Target.LAYERS)),
             sequencer.load_addr.eq(loader.addr),
             sequencer.load_data.eq(loader.data),
+            self.receiving.eq(input_port.busy | input_port.closing),
             self.waiting.eq(sequencer.waiting),
             self.busy.eq(sequencer.busy),
             self.loading.eq(loader.busy | arriving.any()),
@@ -345,7 +354,7 @@ class SystolicEngine(wiring.Component):
         ]
 
         # Two registers between the loader and the memories: one finds the target, one the unit.
-        unit = Signal(8)
+        unit = Signal(range(max(2, *(units for units, _ in memories.values()))))
         addr, word = Signal(32, reset_less=True), Signal(32, reset_less=True)
         m.d.sync += [unit.eq(loader.unit), addr.eq(loader.addr), word.eq(loader.data)]
         late_addr, late_word = (Signal.like(signal, reset_less=True) for signal in (addr, word))
@@ -375,7 +384,8 @@ class SystolicEngine(wiring.Component):
         config = self.config
         m.submodules.transform = transform = WinogradInput(
             config.winograd, config.rows, config.winograd_tiles)
-        assert transform.read_latency == _WORD_LATENCY
+        # As long as the reader and the buffer take for a word.
+        assert transform.read_latency + 1 == PIXEL_LATENCY
 
         # The reader is ahead of the array, as far as there is room for the phases.
         active, reading = Signal(), Signal()

@@ -10,6 +10,7 @@ from eieio.model.systolic.program import Field
 from eieio.model.systolic.quantized_graph import ADD_LEFT_SHIFT
 from eieio.rtl.emit import shared
 from eieio.rtl.requantize import Requantize
+from eieio.rtl.systolic.activation_buffer import ActivationBuffer
 from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits
 from eieio.rtl.systolic.drain import GroupInterface, GroupSignature
 from eieio.rtl.systolic.output_lanes import ACCUMULATOR_WIDTH
@@ -68,6 +69,7 @@ class Residual(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        assert ActivationBuffer.latency == 2, "Operands are taken from the buffer in fixed cycles"
         m = Module()
         config = self.config
         descriptor = self.descriptor

@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 from eieio.model.sparse.image_layout import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import Field
+from eieio.rtl.systolic.activation_buffer import ActivationBuffer
 from eieio.rtl.systolic.countdown import Countdown
 from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, pair
 
@@ -95,6 +96,8 @@ class InputPort(wiring.Component):
         Inputs, each ended by ``last``.
     busy : ``Out(1)``
         An input has begun and not ended.
+    closing : ``Out(1)``
+        One has ended, and what came of it does not show yet.
     write_valid, write_addr, write_group, write_data : ``Out``
         Group to write.
     done : ``Out(1)``
@@ -109,6 +112,7 @@ class InputPort(wiring.Component):
     enable: Signal
     i: stream.Interface
     busy: Signal
+    closing: Signal
     write_valid: Signal
     write_addr: Signal
     write_group: Signal
@@ -124,6 +128,7 @@ class InputPort(wiring.Component):
             "enable": In(1),
             "i": In(beat_signature(config)),
             "busy": Out(1),
+            "closing": Out(1),
             "write_valid": Out(1),
             "write_addr": Out(unsigned(ceil_log2(config.activation_depth))),
             "write_group": Out(range(config.word_groups)),
@@ -136,14 +141,14 @@ class InputPort(wiring.Component):
         m = Module()
         m.submodules.walk = walk = _Walk(self.config, Field.DESTINATION)
         accepted = Signal()
-        # After the last beat, until it is known what has come.
         ended = Signal(2)
         beat_valid = Signal()
         beat = Signal.like(self.i.payload, reset_less=True)
         last = beat.last
         dropping, restart = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(self.enable & ~ended.any()),
+            self.closing.eq(ended.any()),
+            self.i.ready.eq(self.enable & ~self.closing),
             accepted.eq(self.i.valid & self.i.ready),
             walk.descriptor.eq(self.descriptor),
             walk.start.eq(self.start | restart),
@@ -196,7 +201,7 @@ class OutputPort(wiring.Component):
     read_addr : ``Out``
         Word to read.
     word : ``In``
-        Its activations, two cycles later.
+        Its activations, :attr:`ActivationBuffer.latency` cycles later.
     o : ``Out(beat_signature(config))``
         Outputs, each ended by ``last``.
     """
@@ -231,9 +236,10 @@ class OutputPort(wiring.Component):
         room = Signal(range(depth + 1), init=depth)
         has_room = Signal()  # Even after a read in the cycle before.
         read, sent = Signal(), Signal()
-        arriving, lasts = Signal(2), Signal(2)
+        latency = ActivationBuffer.latency
+        arriving, lasts = Signal(latency), Signal(latency)
         groups = [walk.group]
-        for stage in range(2):
+        for stage in range(latency):
             groups.append(Signal.like(walk.group, name=f"group_{stage}"))
             m.d.sync += groups[-1].eq(groups[-2])
         m.d.comb += [
@@ -242,9 +248,9 @@ class OutputPort(wiring.Component):
             read.eq(reading & has_room),
             walk.step.eq(read),
             self.read_addr.eq(walk.addr),
-            queue.w_en.eq(arriving[1]),
-            queue.w_data[:width].eq(self.word.word_select(groups[2], width)),
-            queue.w_data[width].eq(lasts[1]),
+            queue.w_en.eq(arriving[-1]),
+            queue.w_data[:width].eq(self.word.word_select(groups[-1], width)),
+            queue.w_data[width].eq(lasts[-1]),
             self.o.valid.eq(queue.r_rdy),
             self.o.payload.data.eq(queue.r_data[:width]),
             self.o.payload.last.eq(queue.r_data[width]),

@@ -21,6 +21,8 @@ class WeightBuffer(wiring.Component):
 
     Attributes
     ----------
+    latency : :class:`int`
+        Cycles from an address to its weights.
     units : :class:`int`
         Parts of a row that are written each on its own.
 
@@ -29,7 +31,7 @@ class WeightBuffer(wiring.Component):
     read_addr : ``In``
         Row to read.
     weights : ``Out(data.ArrayLayout(signed(weight_width), columns))``
-        Its weights, three cycles later.
+        Its weights, :attr:`latency` cycles later.
     load_valid : ``In(units)``
         Write a part of a row: a bit for each.
     load_addr : ``In``
@@ -37,6 +39,8 @@ class WeightBuffer(wiring.Component):
     load_data : ``In(32)``
         ``weights_per_word`` weights, the first in the lowest bits.
     """
+
+    latency = 3
 
     read_addr: Signal
     weights: data.View

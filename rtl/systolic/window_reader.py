@@ -25,6 +25,11 @@ class WindowReader(wiring.Component):
     config : :class:`SystolicConfig`
         Configuration.
 
+    Attributes
+    ----------
+    latency : :class:`int`
+        Cycles from a step to its word's address.
+
     Members
     -------
     descriptor : ``In(DESCRIPTOR)``
@@ -40,9 +45,11 @@ class WindowReader(wiring.Component):
     last : ``Out(1)``
         The word at hand is the last one of the layer.
     o_valid, o_addr, o_inside : ``Out``
-        Two cycles after ``step``: there is a word, its address, and whether it is in the image and
-        not padding.
+        :attr:`latency` cycles after ``step``: there is a word, its address, and whether it is in
+        the image and not padding.
     """
+
+    latency = 2
 
     descriptor: data.View
     start: Signal
