@@ -1,10 +1,14 @@
-"""Runs LeNet-300-100 on a simulated board, through the host driver and a pseudo-terminal.
+"""Runs networks on a simulated board, through the host driver and a pseudo-terminal.
 
     python benchmarks/host_driver.py --count 100
+    python benchmarks/host_driver.py --pes 64 --count 100
+    python benchmarks/host_driver.py --random --pes 256 --column-groups 16 --count 3
+    python benchmarks/host_driver.py --random --engine systolic --rows 32 --columns 32 --count 3
 
-The board is the Verilog of UART bridge, shell and engine; the driver is the one for real boards,
-unchanged. Every integer of every output must equal the golden model's, and every cycle count the
-cycle model's; exits with status 1 if any does not.
+The network is LeNet-300-100, or a small random one for engines of any size. The board is the
+Verilog of UART bridge, shell and engine; the driver is the one for real boards, unchanged. Every
+integer of every output must equal the golden model's, and every cycle count the cycle model's;
+exits with status 1 if any does not.
 """
 
 import argparse
@@ -12,54 +16,122 @@ import resource
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eieio.host.device import Device
+from eieio.model.errors import InputError
 from eieio.model.formats.samples import read as read_samples
-from eieio.model.host_image import sparse_host_image
+from eieio.model.formats.systolic_image import describe
+from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
+from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.golden import run_network
+from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.report import accuracy
 from eieio.model.sparse.timing import NetworkTimer
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.golden import run_graph
+from eieio.model.systolic.timing import time_graph
 from eieio.scripts import steps
-from eieio.sim.board_simulation import (
-    SIMULATED_TIMEOUT,
-    Noise,
-    SimulatedBoard,
-    build_board,
-)
+from eieio.sim import random_graph
+from eieio.sim.board_simulation import Noise, SimulatedBoard, build_board
+from eieio.sim.random_network import compile_random, random_inputs, random_network
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "lenet_300_100"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Run LeNet-300-100 on a simulated board.")
-    parser.add_argument("--count", type=int, default=100, help="inferences (default: 100)")
-    parser.add_argument("--pes", type=int, default=16, help="processing elements (default: 16)")
-    parser.add_argument("--divisor", type=int, default=4, help="clocks of a bit (default: 4)")
-    parser.add_argument("--noise", type=float, default=0.0,
-                        help="probability that a bit is inverted, and that a byte is lost or added")
-    options = parser.parse_args()
+class Case(NamedTuple):
+    """A network, inputs for it, and what must come of them."""
 
+    image: HostImage
+    x: NDArray[np.integer]
+    golden: NDArray[np.integer]
+    cycles: list[int]
+    labels: NDArray[np.integer] | None = None
+
+
+def sparse_case(compiled: CompiledNetwork, x: NDArray[np.integer],
+                labels: NDArray[np.integer] | None = None) -> Case:
+    golden = run_network(compiled.network, x)
+    timer = NetworkTimer(compiled)
+    cycles = [sum(layer.cycles for layer in timer(sample, [layer[number] for layer in golden]))
+              for number, sample in enumerate(x)]
+    return Case(sparse_host_image(compiled), x, golden[-1], cycles, labels)
+
+
+def lenet(options: argparse.Namespace) -> Case:
     loaded = steps.load(EXAMPLE / "lenet_300_100.npz")
     samples = read_samples(EXAMPLE / "mnist_test_1000.npz", 784, 10)
     assert samples.labels is not None
     compiled = steps.compile_shared(steps.share(loaded, {}).shared, samples, {"pes": options.pes})
-    image = sparse_host_image(compiled)
-    x = image.quantize(samples.x[:options.count])
-    golden = run_network(compiled.network, x)
-    timer = NetworkTimer(compiled)
-    expected_cycles = [
-        sum(layer.cycles for layer in timer(sample, [layer[number] for layer in golden]))
-        for number, sample in enumerate(x)]
+    x = sparse_host_image(compiled).quantize(samples.x[:options.count])
+    return sparse_case(compiled, x, samples.labels[:len(x)])
+
+
+def random_sparse(options: argparse.Namespace) -> Case:
+    groups = options.column_groups
+    config = SparseConfig(
+        pes=options.pes, column_groups=groups, queue_depth=2, run_width=3,
+        entry_depth=64, pointer_depth=4 * options.pes // groups + 64, accumulator_depth=4 * groups,
+        activation_depth=4, output_depth=8, layer_depth=2)
+    rng = np.random.default_rng(0)
+    network = random_network(config, (40, 30, 9), [0.4, 0.4], rng)
+    compiled = compile_random(network, config, [groups, groups], "hidden", rng)
+    return sparse_case(compiled, random_inputs(config, options.count, 40, 0.6, rng))
+
+
+def random_systolic(options: argparse.Namespace) -> Case:
+    config = SystolicConfig(
+        rows=options.rows, columns=options.columns, activation_depth=600, weight_depth=2048,
+        parameter_depth=128, program_depth=8, accumulator_depth=16)
+    rng = np.random.default_rng(0)
+    while True:
+        try:
+            compiled = random_graph.random_graph(config, rng, operators=4, max_cycles=4000)
+        except InputError:  # Of what was drawn, nothing fits.
+            continue
+        if len(compiled.image()) > 500:  # It has weights.
+            break
+    graph = compiled.graph
+    x = random_graph.random_inputs(compiled, options.count, rng)[:, 0]
+    golden = run_graph(graph, x)[compiled.result.name].reshape(len(x), -1)
+    cycles = time_graph(config, [layer.work for layer in compiled.layers]).cycles
+    return Case(systolic_host_image(describe(compiled)), x.reshape(len(x), -1).astype(np.int32),
+                golden.astype(np.int32), [cycles] * len(x))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run a network on a simulated board.")
+    parser.add_argument("--count", type=int, default=100, help="inferences (default: 100)")
+    parser.add_argument("--random", action="store_true",
+                        help="a small random network, in place of LeNet-300-100")
+    parser.add_argument("--engine", choices=["sparse", "systolic"], default="sparse",
+                        help="engine (default: sparse); systolic runs random networks only")
+    parser.add_argument("--pes", type=int, default=16, help="processing elements (default: 16)")
+    parser.add_argument("--column-groups", type=int, default=1,
+                        help="column groups of a random network's engine (default: 1)")
+    parser.add_argument("--rows", type=int, default=8, help="rows of an array (default: 8)")
+    parser.add_argument("--columns", type=int, default=8, help="columns of an array (default: 8)")
+    parser.add_argument("--divisor", type=int, default=4, help="clocks of a bit (default: 4)")
+    parser.add_argument("--noise", type=float, default=0.0,
+                        help="probability that a bit is inverted, and that a byte is lost or added")
+    options = parser.parse_args()
+    if options.engine == "systolic" and not options.random:
+        parser.error("--engine systolic wants --random")
+
+    case = (random_systolic if options.engine == "systolic" else
+            random_sparse if options.random else lenet)(options)
+    image, x = case.image, case.x
 
     started = time.monotonic()
-    built = build_board(compiled.config, divisor=options.divisor)
-    print(f"built in                  {time.monotonic() - started:.1f} s")
+    built = build_board(image.config, divisor=options.divisor)
+    print(f"built in                  {time.monotonic() - started:.1f} s", flush=True)
     used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     noise = Noise(options.noise, options.noise, options.noise, options.noise)
     with SimulatedBoard(built, noise=noise) as board, Device.open(
-            board.port, timeout=SIMULATED_TIMEOUT) as device:
+            board.port, timeout=built.timeout, patience=built.patience) as device:
         started = time.monotonic()
         device.load(image)
         loaded_at = time.monotonic()
@@ -72,14 +144,15 @@ def main() -> int:
     used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - used
     figures = board.figures
     assert figures is not None
-    wrong = int(np.count_nonzero(np.any(np.array(outputs) != golden[-1], axis=1)))
-    wrong_cycles = sum(a != b for a, b in zip(cycles, expected_cycles, strict=True))
+    wrong = int(np.count_nonzero(np.any(np.array(outputs) != case.golden, axis=1)))
+    wrong_cycles = sum(a != b for a, b in zip(cycles, case.cycles, strict=True))
     print(f"image                     {len(image.frame()):,} bytes, loaded in "
           f"{loaded_at - started:.1f} s")
     print(f"inferences                {len(x)} in {ended - loaded_at:.1f} s")
-    print(f"differ from golden model  {wrong}")
-    print(f"differ from cycle model   {wrong_cycles}")
-    print(f"accuracy                  {accuracy(np.array(outputs), samples.labels[:len(x)]):.2%}")
+    print(f"differ from golden model  {wrong} of {len(x)}")
+    print(f"differ from cycle model   {wrong_cycles} of {len(x)}")
+    if case.labels is not None:
+        print(f"accuracy                  {accuracy(np.array(outputs), case.labels):.2%}")
     print(f"cycles of an inference    {np.mean(cycles):.1f}")
     print(f"bytes to, from the board  {figures.bytes_to_board:,}, {figures.bytes_from_board:,}")
     print(f"cycles simulated          {figures.cycles:,}, "

@@ -248,7 +248,8 @@ INTERRUPT_STATUS = Register(
     _interrupts(Access.WRITE_ONE_TO_CLEAR))
 CYCLES = Register("CYCLES", 0x40, Access.READ_ONLY,
                   "Cycles of the last inference, which is the last one that ended: this and the "
-                  "counters below hold while the next one runs, until it ends.")
+                  "counters below hold while the next one runs, until it ends; behind a serial "
+                  "line, until it begins.")
 MACS_LOW = Register("MACS_LOW", 0x44, Access.READ_ONLY,
                     "Multiplications of the last inference, bits 31 to 0.")
 MACS_HIGH = Register("MACS_HIGH", 0x48, Access.READ_ONLY,

@@ -12,6 +12,7 @@ from eieio.model.image_frame import fingerprint
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import make_config
+from eieio.rtl.vendor.family import FAMILIES
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import any_engine_options, choose_engine, json_option, read_config
 from eieio.scripts.packaging import Bus, Package, write_package
@@ -37,8 +38,9 @@ def _check_name(ctx: click.Context, param: click.Parameter, value: str | None) -
               "or systolic_engine.")
 @click.option("--clock", "clock_hz", type=click.IntRange(0, (1 << 32) - 1), default=0,
               metavar="HZ", help="Clock frequency that the register CLOCK_HZ tells.")
-@click.option("--family", type=click.Choice(["ecp5"]),
-              help="FPGA family whose own cells may be used. Default: plain Verilog.")
+@click.option("--family", type=click.Choice(FAMILIES),
+              help="FPGA family whose own cells may be used. Default: plain Verilog, which "
+              "simulates anywhere; a sparse engine needs ice40 to be synthesized for iCE40.")
 @click.option("--vectors", "count", type=click.IntRange(min=0), default=2, show_default=True,
               help="Random inputs, with the outputs that must come of them; for designs with a "
               "network.")

@@ -13,6 +13,7 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.fitting import make_config
+from eieio.rtl.vendor.family import FAMILIES
 from eieio.scripts.packaging import Bus, Package, write_package
 
 __all__ = ["generate", "main", "read_parameters"]
@@ -34,7 +35,7 @@ def read_parameters(parameters: dict[str, Any]) -> Package:
                          f"{', '.join(sorted(_PARAMETERS))}")
     engine = _choice(parameters, "engine", ("sparse", "systolic"))
     bus: Any = _choice(parameters, "bus", get_args(Bus))
-    family = _choice(parameters, "family", (None, "ecp5"))
+    family = _choice(parameters, "family", (None, *FAMILIES))
     options = parameters.get("options") or {}
     if not isinstance(options, dict):
         raise InputError(f"Parameter 'options' must hold options by name, not {options!r}")

@@ -17,12 +17,10 @@ from eieio.model.systolic.load_graph import read_samples
 from eieio.model.uart_frame import BAUD_RATE
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
 from eieio.scripts.options import input_scale_option, json_option
-from eieio.sim.board_simulation import SIMULATED_TIMEOUT, SimulatedBoard, build_board
+from eieio.sim.board_simulation import SimulatedBoard, build_board
 
 __all__ = ["run"]
 
-#: Seconds that a simulated engine may need for an inference.
-_SIMULATED_PATIENCE = 600.0
 #: Answers that are shown one by one.
 _SHOWN = 10
 
@@ -71,7 +69,7 @@ def run(design: Path, input_file: Path, port: str | None, simulated: bool, baud:
                 built = build_board(image.config)
             port = stack.enter_context(SimulatedBoard(built)).port
             device = stack.enter_context(Device.open(
-                port, baud, timeout=SIMULATED_TIMEOUT, patience=_SIMULATED_PATIENCE))
+                port, baud, timeout=built.timeout, patience=built.patience))
         else:
             device = stack.enter_context(Device.open(port, baud))
         info = device.info()

@@ -161,6 +161,22 @@ async def registers(dut: Any) -> None:
 
 
 @cocotb.test()
+async def addresses_beyond(dut: Any) -> None:
+    """Addresses that the bus does not have are answered by an error, and are no others'."""
+    bench = await start(dut)
+    host = bench.host
+    await host.write(0x20, 1)
+    for number, bit in enumerate(range(12, 16), start=1):
+        address = (0x20 | 1 << bit).to_bytes(2, "little")
+        assert await host.ask(Kind.READ, 7, address) == bytes([Status.BUS_ERROR])
+        for _ in range(2):  # The second is a repetition.
+            assert await host.ask(Kind.WRITE, number, address + bytes(4)) == bytes(
+                [Status.BUS_ERROR])
+    assert await host.read(0x20) == 1
+    assert (await host.ask(Kind.LINK, 1))[2] == 5
+
+
+@cocotb.test()
 async def repetition(dut: Any) -> None:
     """Repeat requests, which are answered and not done; those too early are refused."""
     bench = await start(dut)

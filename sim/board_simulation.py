@@ -3,7 +3,8 @@
 ::
 
     built = build_board(config)
-    with SimulatedBoard(built) as board, Device.open(board.port) as device:
+    with SimulatedBoard(built) as board, Device.open(
+            board.port, timeout=built.timeout, patience=built.patience) as device:
         device.load(image)
 
 What runs is the Verilog of a whole :class:`~eieio.rtl.bus.uart_board.UartSystem`, clocked by a
@@ -23,7 +24,7 @@ from dataclasses import astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, cast
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
@@ -33,13 +34,13 @@ from eieio.rtl.bus.uart_board import UartSystem
 from eieio.rtl.emit import emit, write
 from eieio.sim.runner import BuildError, verilator_environment
 
-__all__ = ["SIMULATED_TIMEOUT", "BoardBuild", "BoardFigures", "Noise", "SimulatedBoard",
-           "build_board"]
+__all__ = ["BoardBuild", "BoardFigures", "Noise", "SimulatedBoard", "build_board"]
 
 TOP = "uart_board"
 
-#: Seconds until a host should send a frame again: the simulation is slower than a real line.
-SIMULATED_TIMEOUT = 5.0
+#: Seconds until a host should send a frame again, and seconds that the engine may need, for engines
+#: of up to 16 PEs: the simulation is slower than a real line, the slower the more PEs there are.
+_TIMEOUT, _PATIENCE, _PES = 5.0, 600.0, 16
 
 _MAIN = Path(__file__).with_name("uart_board.cpp")
 
@@ -54,10 +55,15 @@ class BoardBuild:
         Program; belongs to the cache.
     divisor : :class:`int`
         Clocks of a bit on its serial line.
+    timeout, patience : :class:`float`
+        Seconds after which a host should repeat a request, and that the engine may need, for
+        :class:`eieio.host.device.Device`.
     """
 
     executable: Path
     divisor: int
+    timeout: float
+    patience: float
 
 
 @dataclass(frozen=True)
@@ -159,7 +165,8 @@ def build_board(config: EngineConfig, *, divisor: int = 4, cache: Path | None = 
                                      f"{errors[0] if errors else 'no reason'} (log: {log})")
                 shutil.move(Path(folder) / "board", executable)
                 log.unlink()
-    return BoardBuild(executable, divisor)
+    slower = max(1.0, cast(Any, config).pes / _PES)
+    return BoardBuild(executable, divisor, _TIMEOUT * slower, _PATIENCE * slower)
 
 
 class SimulatedBoard:

@@ -13,12 +13,9 @@ from eieio.rtl.bus.uart_board import UartSystem
 from eieio.rtl.emit import emit
 from eieio.rtl.sparse.engine import SparseEngine
 from eieio.rtl.systolic.engine import SystolicEngine
-from eieio.rtl.vendor.family import ECP5, ICE40
+from eieio.rtl.vendor.family import FAMILIES
 
 __all__ = ["emit_system", "make_engine"]
-
-#: Families whose own cells the engines know.
-_FAMILIES = (ECP5, ICE40)
 
 
 def make_engine(config: EngineConfig) -> wiring.Component:
@@ -59,4 +56,4 @@ def emit_system(config: EngineConfig, board: Board, setting: Setting, baud: int 
     divisor = baud_divisor(clock_hz, board.baud if baud is None else baud)
     system = UartSystem(make_engine(config), divisor, clock_frequency=clock_hz)
     return emit(system, "system", header=config.label,
-                family=board.family if board.family in _FAMILIES else None)
+                family=board.family if board.family in FAMILIES else None)

@@ -22,7 +22,8 @@ BYTE_CYCLES = 16
 class UartDeframer(wiring.Component):
     """Takes bytes, removes escapes, and checks length and CRC.
 
-    From a byte to the next there are :data:`BYTE_CYCLES` or more. For the format see :mod:`eieio.model.uart_frame`. All that it drives is a register.
+    From a byte to the next there are :data:`BYTE_CYCLES` or more. For the format see
+    :mod:`eieio.model.uart_frame`. All that it drives is a register.
 
     Members
     -------

@@ -1,11 +1,13 @@
 """The FPGA family that a component is elaborated for."""
 
-__all__ = ["ECP5", "ICE40", "family_of"]
+__all__ = ["ECP5", "FAMILIES", "ICE40", "family_of"]
 
 #: Lattice ECP5, as amaranth's Lattice platforms call it.
 ECP5 = "ecp5"
 #: Lattice iCE40 UltraPlus, the one with multipliers.
 ICE40 = "ice40"
+#: Families whose own cells some components know.
+FAMILIES = (ECP5, ICE40)
 
 
 def family_of(platform: object) -> str | None:

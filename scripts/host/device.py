@@ -54,11 +54,12 @@ class Counters:
     Attributes
     ----------
     cycles, macs : :class:`int`
-        Clock cycles and multiplications of the last inference.
+        Clock cycles and multiplications of the last inference that ended.
     inferences : :class:`int`
-        Inferences since the image was loaded, modulo 2**32.
+        Inferences that ended since the image was loaded, modulo 2**32; the counters are those of
+        the last of them.
     stalls : dict of :class:`str` to :class:`int`
-        Stall cycles of the last inference, by cause.
+        Its stall cycles, by cause.
     """
 
     cycles: int
@@ -144,21 +145,36 @@ class Device:
         return self._info
 
     def cycles(self) -> int:
-        """Return the clock cycles of the last inference."""
+        """Return the clock cycles of the last inference that ended."""
         return self._link.read(registers.CYCLES.address)
 
+    def status(self) -> Status:
+        """Return the bits of the register STATUS.
+
+        The engine is idle when neither ``INPUT_ACTIVE`` nor ``INPUT_PENDING`` nor ``BUSY`` is set:
+        one of them is from an input's first beat until its output has left the engine.
+        """
+        return Status(self._link.read(registers.STATUS.address))
+
     def counters(self) -> Counters:
-        """Return what the engine has counted."""
+        """Return what the engine has counted, while no inference is under way.
+
+        All of it is of the same inference: it is read again if one ends meanwhile.
+        """
         def read(register: registers.Register) -> int:
             return self._link.read(register.address)
 
-        names = [register.name for register in registers.STALL_COUNTERS[self._info.engine]]
-        values = [read(register) for register in registers.STALL_COUNTERS[self._info.engine]]
-        return Counters(
-            self.cycles(),
-            read(registers.MACS_LOW) | read(registers.MACS_HIGH) << 32,
-            read(registers.INFERENCES),
-            {name.lower(): value for name, value in zip(names, values, strict=True)})
+        inferences = read(registers.INFERENCES)
+        while True:
+            counters = Counters(
+                self.cycles(),
+                read(registers.MACS_LOW) | read(registers.MACS_HIGH) << 32,
+                inferences,
+                {register.name.lower(): read(register)
+                 for register in registers.STALL_COUNTERS[self._info.engine]})
+            inferences = read(registers.INFERENCES)
+            if inferences == counters.inferences:
+                return counters
 
     def load(self, image: HostImage | str | os.PathLike[str]) -> None:
         """Give up whatever the engine is doing, and load an image.
@@ -191,7 +207,7 @@ class Device:
         self._reset()
         self._link.send(Kind.IMAGE, image.frame(), patience=self._patience, check=self._check)
         deadline = time.monotonic() + self._patience
-        while not self._status() & Status.LOADED:
+        while not self.status() & Status.LOADED:
             self._check()
             if time.monotonic() > deadline:
                 raise NoAnswerError(f"{self._line.name}: the engine does not finish loading")
@@ -287,15 +303,13 @@ class Device:
         link.flush()
         link.write(registers.CONTROL.address, Control.SOFT_RESET | Control.RUN)
         deadline = time.monotonic() + self._patience
-        active = Status.BUSY | Status.INPUT_ACTIVE | Status.IMAGE_ACTIVE
-        while link.poll() is not None or self._status() & active:
+        active = (Status.BUSY | Status.INPUT_ACTIVE | Status.INPUT_PENDING
+                  | Status.IMAGE_ACTIVE)
+        while link.poll() is not None or self.status() & active:
             if time.monotonic() > deadline:
                 raise NoAnswerError(f"{self._line.name}: the engine stays busy after a reset")
         # The end of what was cut by the flush may have been an error.
         link.write(registers.CONTROL.address, Control.CLEAR_ERROR | Control.RUN)
-
-    def _status(self) -> Status:
-        return Status(self._link.read(registers.STATUS.address))
 
     def _check(self) -> None:
         """Raise what the engine reports."""

@@ -10,7 +10,7 @@ from eieio.host.device import Counters, Device, Info
 from eieio.host.errors import ConfigurationError, EngineError, LinkError, NoAnswerError
 from eieio.model import registers
 from eieio.model.errors import InputError
-from eieio.model.registers import ShellError
+from eieio.model.registers import ShellError, Status
 from eieio.sim.board_model import BoardModel, MemoryLine, on_terminal
 
 
@@ -30,6 +30,32 @@ def test_integers_equal_the_golden_model(board: BoardModel, example: Any) -> Non
     assert np.array_equal(outputs, example.golden)
     assert device.counters() == Counters(100, 0, 0, {"blocked_cycles": 0})
     assert device.retries == 0
+
+
+def test_counters_are_of_one_inference(board: BoardModel, example: Any) -> None:
+    """Those that are read while an inference ends are read again."""
+    class Changing(dict[int, int]):
+        def get(self, address: int, default: Any = None) -> Any:
+            value = super().get(address, default)
+            if address == registers.MACS_LOW.address and value < 300:
+                for register in (registers.CYCLES, registers.MACS_LOW):
+                    self[register.address] = super().get(register.address, 0) + 100
+                self[registers.INFERENCES.address] = super().get(
+                    registers.INFERENCES.address, 0) + 1
+            return value
+
+    device = device_on(board)
+    board.registers = Changing(board.registers)
+    assert device.counters() == Counters(400, 300, 3, {"blocked_cycles": 0})
+
+
+def test_status(board: BoardModel, example: Any) -> None:
+    device = device_on(board)
+    assert device.status() == Status(0)
+    device.load(example.image)
+    assert device.status() == Status.LOADED
+    board.registers[registers.STATUS.address] |= Status.INPUT_PENDING
+    assert device.status() == Status.LOADED | Status.INPUT_PENDING
 
 
 def test_real_numbers(board: BoardModel, example: Any) -> None:
