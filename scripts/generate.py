@@ -48,6 +48,9 @@ def generate(ctx: click.Context, network_or_config: Path, out: Path, samples: Pa
     do, too.
 
     \b
+    The Verilog is portable: any tool simulates and synthesizes it, but for sparse engines on iCE40,
+    which 'eieio export --family ice40' and 'eieio synthesize' write for those FPGAs.
+
     The folder --out then holds
       rtl/*.v, rtl/*.f   the engine in Verilog, and the list of its files
       network.eie        the compressed network (sparse), or

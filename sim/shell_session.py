@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,7 +191,7 @@ class ShellSession:
         self._counters = [network.counters for network in networks]
         # An inference, or clearing the memories after reset.
         self._longest = max((counters.cycles for network in self._counters for counters in network),
-                            default=0) + config.accumulator_depth
+                            default=0) + cast(Any, config).accumulator_depth
         self.script: list[Step] = []
         self.streams: dict[str, list[int]] = {}
         self.expected: list[tuple[Any, str]] = []

@@ -56,7 +56,7 @@ def test_input_that_waits(session: ShellSession, tmp_path: Path) -> None:
         s.send_input(s.inputs[0][sample])
         s.poll(registers.STATUS, Status.INPUT_ACTIVE, 0)
         s.read(registers.STATUS, Status.LOADED | pending)
-        s.do("wait", 100)
+        s.do("wait", 40)
         s.read(registers.STATUS, Status.LOADED | pending)
         s.count(0, sample - 1)
         s.read(registers.INFERENCES, sample)
@@ -92,7 +92,8 @@ def test_an_input_is_always_somewhere(session: ShellSession, tmp_path: Path) -> 
     beats = s.inputs[1][0]
     for run in (Control.RUN, Control(0)):
         s.write(registers.CONTROL, run)
-        for cycles in range(len(beats), len(beats) + 60):
+        for cycles in range(len(beats), len(beats) + 12):
+            s.do("wait", 50)  # The engine takes beats at once.
             s.do("begin", "input", s.stream(beats))
             s.do("wait", cycles)
             seen.append(s.observe("read", registers.STATUS.address))
@@ -102,61 +103,67 @@ def test_an_input_is_always_somewhere(session: ShellSession, tmp_path: Path) -> 
     shown = s.run(built(s.kind), tmp_path)["observed"]
     states = [Status(shown[place][1]) & somewhere for place in seen]
     assert all(states)
-    assert {state for state in states if state in Status} >= {
-        Status.INPUT_ACTIVE, Status.INPUT_PENDING, Status.BUSY}
+    assert {*states} >= {Status.INPUT_ACTIVE, Status.INPUT_PENDING, Status.BUSY}
 
 
-@pytest.mark.parametrize("what", ["short", "long", "image"])
-def test_error_beside_clear(session: ShellSession, tmp_path: Path, what: str) -> None:
+def test_errors_beside_clear(session: ShellSession, tmp_path: Path) -> None:
     """An error that comes when CLEAR_ERROR does is kept or has been seen, and so its interrupt."""
     s = session
     s.load(0)
     good = s.inputs[0][0]
-    port, beats, code, last = {
-        "short": ("input", good[:-1], ErrorCode.INPUT_SHORT, len(good) + 12),
-        "long": ("input", [*good, *good[:3]], ErrorCode.INPUT_LONG, len(good) + 12),
-        "image": ("image", _refused(s), ErrorCode.IMAGE_TARGET, 44),
-    }[what]
-    seen: list[int] = []
-    for cycles in range(last):
-        s.write(registers.INTERRUPT_STATUS, 7)
-        s.do("together", [["send", port, s.stream(beats)]],
-             [["wait", cycles],
-              ["write", registers.CONTROL.address, int(Control.RUN | Control.CLEAR_ERROR)]])
-        s.expected.append((OKAY, "write"))
-        s.poll(registers.STATUS, Status.INPUT_ACTIVE | Status.IMAGE_ACTIVE, 0)
-        s.do("wait", 10)
-        s.read(registers.INTERRUPT_STATUS, Interrupt.ERROR)
-        seen.append(s.observe("read", registers.ERROR.address))
-        s.write(registers.CONTROL, Control.RUN | Control.CLEAR_ERROR)
-        s.read(registers.ERROR, 0)
+    seen: dict[ErrorCode, list[int]] = {}
+    for port, beats, code, last in (
+            ("input", good[:-1], ErrorCode.INPUT_SHORT, len(good) + 10),
+            ("input", [*good, *good[:3]], ErrorCode.INPUT_LONG, len(good) + 10),
+            ("image", _refused(s), ErrorCode.IMAGE_TARGET, 40)):
+        seen[code] = []
+        name = s.stream(beats)
+        for cycles in range(last):
+            s.write(registers.INTERRUPT_STATUS, 7)
+            s.do("together", [["send", port, name]],
+                 [["wait", cycles],
+                  ["write", registers.CONTROL.address, int(Control.RUN | Control.CLEAR_ERROR)]])
+            s.expected.append((OKAY, "write"))
+            s.poll(registers.STATUS, Status.INPUT_ACTIVE | Status.IMAGE_ACTIVE, 0)
+            s.read(registers.INTERRUPT_STATUS, Interrupt.ERROR)
+            seen[code].append(s.observe("read", registers.ERROR.address))
+            s.write(registers.CONTROL, Control.RUN | Control.CLEAR_ERROR)
+            s.read(registers.ERROR, 0)
     s.load(1)
     s.write(registers.INTERRUPT_STATUS, 7)
     s.infer(1, 0)
     s.read(registers.INTERRUPT_STATUS, Interrupt.INFERENCE_DONE)
     s.read(registers.ERROR, 0)
     shown = s.run(built(s.kind), tmp_path)["observed"]
-    errors = [shown[place][1] for place in seen]
-    # Those before are kept; those after have been cleared, once.
-    kept = errors.index(0) if 0 in errors else len(errors)
-    assert 0 < kept < len(errors)
-    assert errors == [code] * errors.count(code) + [0] * errors.count(0)
+    for code, places in seen.items():
+        errors = [shown[place][1] for place in places]
+        # Of those before the clear all are kept, of those after it none.
+        assert 0 < errors.count(code) < len(errors)
+        assert errors == [code] * errors.count(code) + [0] * errors.count(0)
 
 
 def _refused(session: ShellSession) -> list[int]:
     """Frame of an image of which the engine refuses the first word."""
-    image = [15 << 28, *session.frames[1][HEADER_WORDS + 1:HEADER_WORDS + 20]]
+    image = [15 << 28, *session.frames[1][HEADER_WORDS + 1:HEADER_WORDS + 8]]
     return frame_image(np.array(image, np.uint32), session.fingerprint).tolist()
 
 
 def test_every_address(session: ShellSession, tmp_path: Path) -> None:
-    """All addresses but those of registers are answered by DECERR; none is another's."""
+    """All addresses but those of registers are answered by DECERR; none is another's.
+
+    Of the systolic engine, whose registers the same component decodes, those that differ from a
+    register's in a bit.
+    """
     s = session
     known: dict[int, Register] = {
         register.address: register for register in register_map(s.kind)}
     unmapped = [address for address in range(0, 1 << ADDRESS_WIDTH, 4) if address not in known]
     assert len(known) + len(unmapped) == 1024
-    assert len(unmapped) == {"sparse": 1007, "systolic": 1006}[s.kind]
+    if s.kind == "sparse":
+        assert len(unmapped) == 1007
+    else:
+        near = {address ^ 1 << bit for address in known for bit in range(2, ADDRESS_WIDTH)}
+        unmapped = [address for address in unmapped if address in near]
     s.load(0)
     s.infer(0, 0)
     s.write(registers.INTERRUPT_ENABLE, Interrupt.ERROR)

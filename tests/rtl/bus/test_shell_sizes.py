@@ -19,9 +19,7 @@ from eieio.sim.shell_session import build_shell
 LONGEST = -(-256 // engine.NEAR_PES)
 
 
-@pytest.mark.parametrize("serial", [False, True])
-def test_images_of_an_engine_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                        serial: bool) -> None:
+def test_images_of_an_engine_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images load, one after the other, and bad ones give their errors."""
     # Two and a half times as long as of 256 PEs.
     monkeypatch.setattr(engine, "_LOAD_LATENCY", 10 + 5 * LONGEST // 2)
@@ -32,7 +30,7 @@ def test_images_of_an_engine_that_grows(tmp_path: Path, monkeypatch: pytest.Monk
     s.error(registers.ShellError.FRAME_SHORT, loaded=False)
     s.use(1)
     s.read(registers.ERROR, 0)
-    s.run(build_shell(s.config, serial=serial), tmp_path)
+    s.run(build_shell(s.config), tmp_path)
 
 
 def test_engines_say_when_they_load() -> None:
