@@ -61,6 +61,15 @@ class Session:
         self.observed.append(int(getattr(self.dut, port).value))
         await RisingEdge(self.dut.clk)
 
+    async def shows(self, port: str, cycles: int) -> None:
+        """Record in how many of some cycles a port is not 0."""
+        shown = 0
+        for _ in range(cycles):
+            await FallingEdge(self.dut.clk)
+            shown += int(getattr(self.dut, port).value) != 0
+        self.observed.append(shown)
+        await RisingEdge(self.dut.clk)
+
     async def set(self, port: str, value: int) -> None:
         getattr(self.dut, port).value = value
         await RisingEdge(self.dut.clk)

@@ -461,6 +461,12 @@ def test_bad_inputs(session: Session, tmp_path: Path) -> None:
     # The first error stays.
     s.script += [["input", "beats_1"], ["input", "beats_300"], *s.error(ErrorCode.INPUT_SHORT),
                  s.image(1), *s.infer(1, 0), s.observe("error", ErrorCode.NONE)]
+    # Setting wins over clearing: an error is there for a cycle at least.
+    s.script += [["set", "clear_error", 1]]
+    for beats in (1, 300):
+        s.script += [["together", [["input", f"beats_{beats}"]], [["shows", "error", 500]]]]
+        s.observed.append(1)
+    s.script += [["set", "clear_error", 0], *s.infer(1, 1), s.observe("error", ErrorCode.NONE)]
     s.run(tmp_path)
 
 
