@@ -24,6 +24,8 @@ METHODS: tuple[Method, ...] = ("minmax", "percentile")
 # Samples computed together, at most, and elements of one value of all of them.
 _BATCH = 32
 _BATCH_ELEMENTS = 1 << 22
+# What frameworks compute in float32 is infinite beyond.
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def calibrate(graph: FloatGraph, x: NDArray[np.floating], method: Method = "minmax",
@@ -68,9 +70,9 @@ def calibrate(graph: FloatGraph, x: NDArray[np.floating], method: Method = "minm
         with np.errstate(all="ignore"):  # what is not finite is refused below
             values = run(graph, x[start:start + batch])
         for name, value in values.items():
-            if not np.isfinite(value).all():
-                raise InputError(f"Network {graph.name!r}: activations {name!r} must be finite for "
-                                 "all samples")
+            if not (np.abs(value) <= _LARGEST).all():
+                raise InputError(f"Network {graph.name!r}: activations {name!r} must be finite in "
+                                 "float32 for all samples")
             if name not in tails:
                 share = 0.0 if name in ends else outside
                 tails[name] = _Tails(int(share * len(x) * value[0].size) + 1)

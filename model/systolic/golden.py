@@ -20,18 +20,20 @@ from eieio.model.systolic.quantized_graph import (
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    LogSoftmax,
     MaxPool,
     Operator,
     Pad,
     QuantizedGraph,
     Reshape,
     Softmax,
+    Stack,
     Tensor,
     WeightedOperator,
     Window,
 )
 from eieio.model.systolic.rescale import rescale
-from eieio.model.systolic.softmax import softmax
+from eieio.model.systolic.softmax import log_softmax, softmax
 
 __all__ = ["accumulate", "run_graph", "run_operator"]
 
@@ -220,7 +222,15 @@ def _softmax(operator: Softmax, x: NDArray[np.int8]) -> NDArray[np.int8]:
     return softmax(x, operator.multiplier, operator.shift)
 
 
+def _log_softmax(operator: LogSoftmax, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    return log_softmax(x, operator.input.scale)
+
+
+def _stack(operator: Stack, *operands: NDArray[np.int8]) -> NDArray[np.int8]:
+    return np.concatenate(operands, axis=1)
+
+
 _OPERATORS: dict[type[Operator], Callable[..., NDArray[np.int8]]] = {
     Add: _add, AveragePool: _average_pool, Conv2D: _weighted, DepthwiseConv2D: _weighted,
-    FullyConnected: _weighted, MaxPool: _max_pool, Pad: _pad_operator, Reshape: _reshape,
-    Softmax: _softmax}
+    FullyConnected: _weighted, LogSoftmax: _log_softmax, MaxPool: _max_pool, Pad: _pad_operator,
+    Reshape: _reshape, Softmax: _softmax, Stack: _stack}

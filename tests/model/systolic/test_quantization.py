@@ -23,7 +23,6 @@ from eieio.model.systolic.quantization import (
     Scale,
     choose_scales,
     quantize,
-    spread_scales,
 )
 from eieio.model.systolic.quantized_graph import (
     QuantizedGraph,
@@ -269,25 +268,6 @@ def test_names_and_moves() -> None:
     zero_point = network.input.zero_point
     assert values["y"].tolist() == [[zero_point, zero_point, 0, 127]]
     assert values["y_image"].max() == zero_point + round(1 / network.input.scale)
-
-
-def test_spread() -> None:
-    """Through operators that keep scales, to both sides; not past another user of the value."""
-    x, y, z, end = (Value(name, (4,)) for name in ("x", "y", "z", "end"))
-    move = real.Reshape(name="a", inputs=(x,), output=y)
-    again = real.Reshape(name="b", inputs=(y,), output=z)
-    softmax = real.Softmax(name="s", inputs=(z,), output=end)
-    graph, scale = FloatGraph("g", x, end, (move, again, softmax)), Scale(0.5, 3)
-    expected = {"x": scale, "y": scale, "z": scale, "end": Scale(1 / 256, -128)}
-    for known in ("x", "y", "z"):
-        assert spread_scales(graph, {known: scale}) == expected
-    assert isinstance(quantize(graph, expected).operators[-1], Softmax)
-    shared = FloatGraph("g", x, end, (
-        move, real.Add(name="b", inputs=(x, y), output=z), softmax))
-    with pytest.raises(InputError, match="^" + re.escape(
-            "activations 'x' must be quantized, too: eieio takes networks of 8-bit integers "
-            "throughout, or of floating-point numbers") + "$"):
-        spread_scales(shared, {"y": scale, "z": scale})
 
 
 def test_refused() -> None:
