@@ -70,9 +70,13 @@ def calibrate(graph: FloatGraph, x: NDArray[np.floating], method: Method = "minm
         with np.errstate(all="ignore"):  # what is not finite is refused below
             values = run(graph, x[start:start + batch])
         for name, value in values.items():
-            if not (np.abs(value) <= _LARGEST).all():
-                raise InputError(f"Network {graph.name!r}: activations {name!r} must be finite in "
-                                 "float32 for all samples")
+            if not np.isfinite(value).all():
+                raise InputError(f"Network {graph.name!r}: activations {name!r} must be finite for "
+                                 "all samples")
+            if np.abs(value).max() > _LARGEST:
+                raise InputError(f"Network {graph.name!r}: activations {name!r} must be of float32, "
+                                 f"at most {_LARGEST:.4g}, for all samples, not "
+                                 f"{np.abs(value).max():.4g}")
             if name not in tails:
                 share = 0.0 if name in ends else outside
                 tails[name] = _Tails(int(share * len(x) * value[0].size) + 1)
