@@ -129,6 +129,8 @@ def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Quan
         for name in _attributes(kind):
             if f"{name}.{number}" in arrays:
                 attributes[name] = arrays[f"{name}.{number}"]
+            elif name == "single_rounding":  # which older files do not have
+                attributes[name] = bool(entry.get(name, False))
             elif name == "window":
                 attributes[name] = Window(*_tuples(entry[name]))
             else:

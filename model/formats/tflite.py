@@ -17,9 +17,9 @@ network whose accumulators could overflow 32 bits.
 
 The integers are those of TensorFlow Lite's reference kernels. Its integer rule rescales in two
 roundings. In later versions (1.4 of ai-edge-litert, but not yet 1.2) the kernel of FULLY_CONNECTED,
-and no other, multiplies in float64 and rounds once. A factor by which the integer rule gives the
-same for every accumulator is taken where there is one. Where there is none, for some factors below
-about 2**-7, the integer rule stands, and a result of the later kernels may be another by one.
+and no other, multiplies in float64 and rounds once, a half away from zero; so such an operator has
+``single_rounding``, and a multiplier that gives the same for every accumulator. Where there is none
+(a factor below about 2**-14, whose sums need more than 22 bits) the operator is refused.
 """
 
 import math
@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.fixed_point import MULTIPLIER_WIDTH
 from eieio.model.formats.tflite_schema import (
     RawGraph,
     RawOperator,
@@ -343,21 +344,27 @@ class _Importer:
         multiplier, shift = quantize_factors(
             np.broadcast_to(sums / output.scale, (len(weight),)))
         integer = FullyConnected(name, (source,), output, weight, bias, multiplier, shift, low,
-                                 high)
+                                 high, single_rounding=True)
         return self._rounded_once(integer, sums / output.scale)
 
     @staticmethod
     def _rounded_once(operator: FullyConnected, factors: NDArray[np.float64]) -> FullyConnected:
-        """Replace the factors of an operator by such as round once, where there are any."""
-        zero_point, bound = operator.output.zero_point, operator.accumulator_bound
-        pairs = [quantize_factor_rounded_once(float(factor), bound, zero_point - operator.minimum,
-                                              operator.maximum - zero_point)
-                 for factor in factors]
+        """Replace the factors of an operator by such as round each sum as float64 does."""
+        zero_point = operator.output.zero_point
+        results = zero_point - operator.minimum, operator.maximum - zero_point
+        bounds = operator.channel_bounds
+        if len(factors) == 1:  # one for all, if there is such
+            bounds = bounds.max(keepdims=True)
         multiplier, shift = operator.multiplier.copy(), operator.shift.copy()
-        for channel in range(operator.channels):
-            pair = pairs[channel % len(pairs)]
-            if pair is not None:
-                multiplier[channel], shift[channel] = pair
+        for channel, (factor, bound) in enumerate(zip(factors.tolist(), bounds.tolist(),
+                                                      strict=True)):
+            pair = quantize_factor_rounded_once(factor, bound, *results)
+            if pair is None:
+                raise ValueError(
+                    f"no multiplier of {MULTIPLIER_WIDTH} bits rounds sums of up to {bound} as the "
+                    f"kernel does, in float64; the factor must be larger, not {factor:.4g}")
+            channels = slice(None) if len(factors) == 1 else channel
+            multiplier[channels], shift[channels] = pair
         return replace(operator, multiplier=multiplier, shift=shift)
 
     def _pool(self, name: str, operator: RawOperator) -> Operator:

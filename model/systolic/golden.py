@@ -181,7 +181,8 @@ _ACCUMULATORS: dict[type[WeightedOperator], Callable[..., NDArray[np.int64]]] = 
 def _weighted(operator: WeightedOperator, x: NDArray[np.int8]) -> NDArray[np.int8]:
     return rescale(
         _accumulate(operator, x), operator.multiplier, operator.shift, operator.output.zero_point,
-        operator.minimum, operator.maximum).astype(np.int8).reshape(len(x), *operator.output.shape)
+        operator.minimum, operator.maximum, single_rounding=operator.single_rounding,
+    ).astype(np.int8).reshape(len(x), *operator.output.shape)
 
 
 def _average_pool(operator: AveragePool, x: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -207,7 +208,8 @@ def _add(operator: Add, *operands: NDArray[np.int8]) -> NDArray[np.int8]:
                 -limit, limit - 1)
         for tensor, x, factor in zip(operator.inputs, operands, factors, strict=True))
     return rescale(np.asarray(total), multiplier, shift, operator.output.zero_point,
-                   operator.minimum, operator.maximum).astype(np.int8)
+                   operator.minimum, operator.maximum,
+                   single_rounding=operator.single_rounding).astype(np.int8)
 
 
 def _reshape(operator: Reshape, x: NDArray[np.int8]) -> NDArray[np.int8]:

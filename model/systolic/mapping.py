@@ -642,7 +642,7 @@ class _Compiler:
         zero_points = [tensor.zero_point & 0xff for tensor in operator.inputs]
         output = operator.output
         self.layers.append(CompiledLayer(operator.name, operator, destination, {
-            Field.OPERATION: int(Operation.ADD),
+            Field.OPERATION: int(Operation.ADD) | int(_rounding(operator)),
             Field.SOURCE: sources[0].base,
             Field.SECOND_SOURCE: sources[1].base,
             Field.DESTINATION: destination.base,
@@ -718,7 +718,7 @@ class _Compiler:
                 raise InputError(f"{_label(operator)}: {field.name.lower().replace('_', ' ')} must "
                                  f"be less than {_FIELD}, not {values}")
         descriptor = {
-            Field.OPERATION: int(Operation.COMPUTE) | int(flags),
+            Field.OPERATION: int(Operation.COMPUTE) | int(flags | _rounding(operator)),
             Field.SOURCE: source.base + start[0] * row + start[1] * source.words,
             Field.DESTINATION: destination.base,
             Field.SOURCE_START: (start[0] & 0xffff) | (start[1] & 0xffff) << 16,
@@ -770,6 +770,11 @@ class _Compiler:
 # What costs nothing, and what the host computes.
 _FREE = (Reshape, Stack)
 _HOST = (Softmax, LogSoftmax)
+
+
+def _rounding(operator: Operator) -> Flag:
+    once = isinstance(operator, WeightedOperator | Add) and operator.single_rounding
+    return Flag.SINGLE_ROUNDING if once else Flag(0)
 
 
 def _label(operator: Operator) -> str:

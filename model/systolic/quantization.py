@@ -214,7 +214,7 @@ class _Quantizer:
                 multipliers, shifts = integer.Add.factors(
                     inputs[0].scale, inputs[1].scale, output.scale)
                 self.operators.append(integer.Add(name, inputs, output, multipliers, shifts, low,
-                                                  high))
+                                                  high, single_rounding=True))
             case real.Softmax():
                 factor = quantize_factor(softmax_factor(1.0, inputs[0].scale))
                 self.operators.append(integer.Softmax(name, inputs, output, *factor))
@@ -245,12 +245,14 @@ class _Quantizer:
         match operator:
             case real.Conv2D():
                 return integer.Conv2D(operator.name, inputs, output, levels.reshape(shape), *rest,
-                                      operator.window)
+                                      operator.window, single_rounding=True)
             case real.DepthwiseConv2D():
                 return integer.DepthwiseConv2D(operator.name, inputs, output,
-                                               levels.T.reshape(shape), *rest, operator.window)
+                                               levels.T.reshape(shape), *rest, operator.window,
+                                               single_rounding=True)
             case _:
-                return integer.FullyConnected(operator.name, inputs, output, levels, *rest)
+                return integer.FullyConnected(operator.name, inputs, output, levels, *rest,
+                                              single_rounding=True)
 
     def _move(self, operator: real.Operator, name: str, source: Tensor, output: Tensor, low: int,
               high: int) -> None:
@@ -296,7 +298,6 @@ def _mean(name: str, source: Tensor, output: Tensor, window: Window, low: int,
     """Make a mean of windows at another scale: a sum, with the division in its factor."""
     channels, elements = source.shape[2], math.prod(window.kernel)
     factor = source.scale / (output.scale * elements)
-    # The numbers are small. Two roundings of such would often give another result than one.
     bound = elements * max(_MAXIMUM - source.zero_point, source.zero_point - _MINIMUM)
     once = quantize_factor_rounded_once(
         factor, bound, output.zero_point - low, high - output.zero_point)
@@ -304,7 +305,7 @@ def _mean(name: str, source: Tensor, output: Tensor, window: Window, low: int,
     return integer.DepthwiseConv2D(
         name, (source,), output, np.ones((*window.kernel, channels), np.int8),
         np.zeros(channels, np.int32), np.full(channels, multiplier, np.int32),
-        np.full(channels, shift, np.int32), low, high, window)
+        np.full(channels, shift, np.int32), low, high, window, single_rounding=True)
 
 
 def _same_scale(first: Tensor, second: Tensor) -> bool:

@@ -13,7 +13,7 @@ have the samples as one more axis in front.
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -229,8 +229,9 @@ class WeightedOperator(Operator):
     """An operator that sums products of weights and activations, and rescales the sums.
 
     ``output = rescale(sum(weight * (input - input.zero_point)) + bias, multiplier, shift,
-    output.zero_point, minimum, maximum)``, see :func:`eieio.model.systolic.rescale.rescale`.
-    An element of the padding is the zero point, a real 0.
+    output.zero_point, minimum, maximum, single_rounding=single_rounding)``, see
+    :func:`eieio.model.systolic.rescale.rescale`. An element of the padding is the zero point, a real
+    0.
 
     No accumulator of 32 bits overflows, neither before nor after a left shift.
 
@@ -244,6 +245,8 @@ class WeightedOperator(Operator):
         Factors of the output channels, for :func:`eieio.model.systolic.rescale.rescale`.
     minimum, maximum : :class:`int`
         Range of the output, -128 to 127. A rectifier has the zero point as its minimum.
+    single_rounding : :class:`bool`
+        Whether the sums are rescaled in one rounding. The default is in two.
     """
 
     weight: NDArray[np.int8]
@@ -252,6 +255,7 @@ class WeightedOperator(Operator):
     shift: NDArray[np.int32]
     minimum: int
     maximum: int
+    single_rounding: bool = field(default=False, kw_only=True)
 
     def _check(self) -> None:
         if self.weight.dtype != np.int8 or self.weight.ndim != len(self._axes()):
@@ -464,12 +468,15 @@ class Add(Operator):
         operands, and of the sum. Right shifts only.
     minimum, maximum : :class:`int`
         Range of the output, -128 to 127.
+    single_rounding : :class:`bool`
+        Whether the sum is rescaled in one rounding. The default is in two, as the operands are.
     """
 
     multipliers: tuple[int, int, int]
     shifts: tuple[int, int, int]
     minimum: int
     maximum: int
+    single_rounding: bool = field(default=False, kw_only=True)
 
     def _operands(self) -> int:
         return 2

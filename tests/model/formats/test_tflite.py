@@ -1,5 +1,6 @@
 """TensorFlow Lite: single operators against its reference kernels, and refusals."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -244,7 +245,7 @@ def test_fully_connected(tmp_path: Path, shift: float, per_channel: bool, zero_p
     compare(tmp_path / "net.tflite", data, seed)
 
 
-@pytest.mark.parametrize("factor", [1.5, 1.0, 0.75, 0.5, 1 / 16, 0.0231, 0.0078])
+@pytest.mark.parametrize("factor", [1.5, 1.0, 0.75, 0.5, 1 / 12, 1 / 16, 0.0231, 0.0078, 0.0003])
 @pytest.mark.parametrize("zero_point", [-128, 0, 24])
 def test_fully_connected_accumulators(tmp_path: Path, factor: float, zero_point: int) -> None:
     # The weights are 0, so that the biases are all accumulators whose results are not clamped.
@@ -255,25 +256,45 @@ def test_fully_connected_accumulators(tmp_path: Path, factor: float, zero_point:
     graph = compare(tmp_path / "net.tflite", data, samples=1)
     operator = graph.operators[0]
     assert isinstance(operator, FullyConnected)
-    assert (operator.shift <= 0).all()
+    assert operator.single_rounding
 
 
-def test_fully_connected_by_the_integer_rule(tmp_path: Path) -> None:
-    # No multiplier for one rounding: the kernel's result may be another by one.
-    reach = 2**20
-    bias = np.linspace(-reach, reach, 4001).astype(np.int32)
-    scale = float(np.float32(0.000121))
-    data = fully_connected(bias, np.zeros((len(bias), 1), np.int8), scale, 1.0)
+@pytest.mark.parametrize("factor", [0.000121, 2.0**-14, 2.0**-20 / 3])
+def test_fully_connected_accumulators_next_to_a_half(tmp_path: Path, factor: float) -> None:
+    # All of them are too many; these are all at which a result changes, and their neighbours.
+    scale = float(np.float32(factor))
+    bias = np.array([number + off for result in range(-130, 131)
+                     for number in [math.floor((result + 0.5) / scale)] for off in (-1, 0, 1, 2)])
+    data = fully_connected(bias.astype(np.int32), np.zeros((len(bias), 1), np.int8), scale, 1.0)
+    graph = compare(tmp_path / "net.tflite", data, samples=1)
+    assert isinstance(graph.operators[0], FullyConnected)
+    assert graph.operators[0].single_rounding
+
+
+def test_fully_connected_without_a_multiplier(tmp_path: Path) -> None:
+    # More accumulators than 31 bits of a factor can tell apart.
+    bias = np.array([-2**30, 2**30], np.int32)
+    data = fully_connected(bias, np.zeros((2, 1), np.int8), 1e-7, 0.9)
     path = tmp_path / "net.tflite"
     path.write_bytes(data)
-    graph = read(path)
-    operator = graph.operators[0]
-    assert isinstance(operator, FullyConnected)
-    assert (operator.shift == 13).all()
-    x = np.zeros((1, 1), np.int8)
-    difference = run_graph(graph, x)["t3"].astype(int) - reference(data, x)
-    assert np.abs(difference).max() <= 1
-    assert np.count_nonzero(difference) <= 4
+    message = re.escape(
+        f"{path}: operator 0 (FULLY_CONNECTED): no multiplier of 31 bits rounds sums of up to "
+        "1073741824 as the kernel does, in float64; the factor must be larger, not 1.111e-07")
+    with pytest.raises(InputError, match=f"^{message}$"):
+        read(path)
+
+
+def test_one_rounding_is_that_of_fully_connected_alone(tmp_path: Path) -> None:
+    # A sum of 5 times 1/4 is 1.25; in two roundings 3, and 2. The kernels of both differ so.
+    bias = np.array([5, -6, 9], np.int32)
+    weight = np.zeros((3, 1), np.int8)
+    dense = compare(tmp_path / "dense.tflite", fully_connected(bias, weight, 0.25, 1.0), samples=1)
+    assert run_graph(dense, np.zeros((1, 1), np.int8))["t3"].tolist() == [[1, -2, 2]]
+    conv = build([T([1, 1, 1, 1]), T([3, 1, 1, 1], 0.5, data=weight.reshape(3, 1, 1, 1)),
+                  T([3], 0.25, dtype=TYPES.INT32, data=bias), T([1, 1, 1, 3], 1.0)],
+                 [Op(OPERATORS.CONV_2D, [0, 1, 2], [3], *window("Conv2D"))])
+    graph = compare(tmp_path / "conv.tflite", conv, samples=1)
+    assert run_graph(graph, np.zeros((1, 1, 1, 1), np.int8))["t3"].tolist() == [[[[2, -2, 3]]]]
 
 
 @many
