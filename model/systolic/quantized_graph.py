@@ -230,8 +230,8 @@ class WeightedOperator(Operator):
 
     ``output = rescale(sum(weight * (input - input.zero_point)) + bias, multiplier, shift,
     output.zero_point, minimum, maximum, single_rounding=single_rounding)``, see
-    :func:`eieio.model.systolic.rescale.rescale`. An element of the padding is the zero point, a real
-    0.
+    :func:`eieio.model.systolic.rescale.rescale`. An element of the padding is the zero point, a
+    real 0.
 
     No accumulator of 32 bits overflows, neither before nor after a left shift.
 

@@ -415,6 +415,10 @@ def move_data(model: Any) -> None:
 
 SPARSE = schema.SparsityParametersT()
 OPERATOR = "operator 0 (CONV_2D): "
+KINDS = ("ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, EXPAND_DIMS, FULLY_CONNECTED, "
+         "MAX_POOL_2D, MEAN, PAD, RESHAPE, SOFTMAX, SQUEEZE")
+ADVICE = ("convert with a representative dataset, TFLITE_BUILTINS_INT8, and int8 or uint8 as "
+          "inference_input_type and inference_output_type")
 
 
 @pytest.mark.parametrize(("data", "message"), [
@@ -422,14 +426,13 @@ OPERATOR = "operator 0 (CONV_2D): "
     (conv(change=add_subgraph), "must have one subgraph, not 2"),
     (conv(change=move_data), "data must be inside of the FlatBuffers tables, not behind them"),
     (conv(kind=OPERATORS.CONV_3D, option=(0, None)),
-     ("operators must be among ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, "
-      "MAX_POOL_2D, PAD, RESHAPE, SOFTMAX, not CONV_3D")),
+     f"operators must be among {KINDS}, not CONV_3D"),
     (build([T([1, 1])] * 3, [Op(OPERATORS.CUSTOM, [0], [1]), Op(OPERATORS.TANH, [1], [2])]),
-     ("operators must be among ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, "
-      "MAX_POOL_2D, PAD, RESHAPE, SOFTMAX, not 'Mystery', TANH")),
+     f"operators must be among {KINDS}, not 'Mystery', TANH"),
     (conv(inputs=(0, 9)), "must be a whole TensorFlow Lite file: no tensor 9 among 4"),
     (conv(option=window("Pool2D")),
-     "must be a whole TensorFlow Lite file: CONV_2D without its options"),
+     OPERATOR + "must have Conv2DOptions, not options of type 5"),
+    (conv(option=(0, None)), OPERATOR + "must have Conv2DOptions, not no options"),
     # Inputs and outputs of the network.
     (build([T([1, 4])] * 3, [Op(OPERATORS.RESHAPE, [0], [1])], inputs=(0, 2)),
      "must have one input, not 2"),
@@ -447,11 +450,14 @@ OPERATOR = "operator 0 (CONV_2D): "
     # Types.
     (conv(source=T([1, 5, 5, 1], None, dtype=TYPES.FLOAT32)),
      ("tensor 't0' must be INT8, not FLOAT32: eieio takes networks quantized to 8 bits "
-      "throughout")),
-    (conv(source=T([1, 5, 5, 1], dtype=TYPES.UINT8)), "tensor 't0' must be INT8, not UINT8"),
+      f"throughout; {ADVICE}")),
+    (conv(source=T([1, 5, 5, 1], dtype=TYPES.UINT8)),
+     ("tensor 't0' must be INT8, not UINT8: eieio takes uint8 at the ends of a network only; "
+      "convert by TensorFlow 2, whose scheme is int8")),
     (conv(source=T([1, 5, 5, 1], dtype=99)), "tensor 't0' must be INT8, not type 99"),
     (conv(result=T([1, 3, 3, 2], dtype=TYPES.INT16)),
-     OPERATOR + "tensor 't3' must be INT8, not INT16"),
+     OPERATOR + ("tensor 't3' must be INT8, not INT16: eieio takes activations of 8 bits; "
+                 + ADVICE)),
     (conv(weight=T(ZEROS.shape, dtype=TYPES.INT4, data=ZEROS[:1])),
      OPERATOR + "tensor 't1' must be INT8, not INT4"),
     (conv(bias=T([2], dtype=TYPES.INT64, data=np.zeros(2, np.int64))),
