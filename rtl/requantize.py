@@ -20,9 +20,10 @@ _PRODUCT_STAGES = 3
 class Requantize(wiring.Component):
     """Multiplies by ``multiplier / 2**31``, shifts right, adds the zero point and clamps.
 
-    Rounds twice or once, as :mod:`eieio.model.fixed_point` says, in the same cycles. Bit-exact with :func:`eieio.model.fixed_point.requantize`. A pipeline: takes an accumulator in
-    every cycle and gives its result :attr:`latency` cycles later, in order. It never stalls and has
-    no reset; a user who needs to know when a result is valid delays its own valid bit as much.
+    Rounds twice or once, as :mod:`eieio.model.fixed_point` says, in the same cycles. Bit-exact with
+    :func:`eieio.model.fixed_point.requantize`. A pipeline: takes an accumulator in every cycle and
+    gives its result :attr:`latency` cycles later, in order. It never stalls and has no reset; a
+    user who needs to know when a result is valid delays its own valid bit as much.
 
     Parameters
     ----------
@@ -178,8 +179,9 @@ class Requantize(wiring.Component):
         far_above = register(~sign & excess.any(), "far_above")
         shifted = register(rounded[:width].as_signed() + self.zero_point, "shifted")
         stages += 1
-        below = register(far_below | (~far_above & (shifted < self.minimum)), "below")
-        above = register(far_above | (shifted > self.maximum), "above")
+        # Signs of differences, which are sums of a carry chain; a comparison has logic behind it.
+        below = register(far_below | (~far_above & (shifted - self.minimum)[-1]), "below")
+        above = register(far_above | (self.maximum - shifted)[-1], "above")
         inside = register(shifted, "inside")
         stages += 1
         m.d.sync += self.output.eq(

@@ -146,7 +146,7 @@ class _Importer:
             raise InputError(f"{self.path}: {'; '.join(reasons[:_REASONS])}{more}")
         try:
             return QuantizedGraph(self.path.stem, self.tensors.known[ends.source], output,
-                                  tuple(operators))
+                                  tuple(operators), integer_input=ends.integer_input)
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
 

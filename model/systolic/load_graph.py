@@ -213,8 +213,8 @@ def read_samples(path: str | os.PathLike[str], shape: tuple[int, ...], outputs: 
     channels_first : :class:`bool`
         As :func:`arrange` takes it.
     integers : tuple of :class:`str` and Scale
-        Type and scale of the input of a network that takes integers. An array of this type holds
-        them, unless `scale` says otherwise.
+        Type and scale of the input of a network that takes integers. An array of int8 or uint8
+        holds them, those of uint8 larger by 128, unless `scale` says otherwise.
 
     Returns
     -------
@@ -233,8 +233,9 @@ def read_samples(path: str | os.PathLike[str], shape: tuple[int, ...], outputs: 
         stored: NDArray[Any] = loaded if isinstance(loaded, np.ndarray) else loaded["x"]
     x = found.x.reshape(stored.shape)
     kind, input_scale = integers
-    if kind is not None and input_scale is not None and scale is None and stored.dtype == kind:
-        levels = stored.astype(np.int64) - (128 if kind == "uint8" else 0)
+    if (kind is not None and input_scale is not None and scale is None
+            and stored.dtype in (np.int8, np.uint8)):
+        levels = stored.astype(np.int64) - (128 if stored.dtype == np.uint8 else 0)
         x = ((levels - input_scale.zero_point) * input_scale.scale).astype(np.float32)
     try:
         return Samples(arrange(x, shape, channels_first=channels_first), found.labels)

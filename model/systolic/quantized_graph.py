@@ -634,8 +634,8 @@ class QuantizedGraph:
         Whether the file of the network has its input, an image, in the order channels, height,
         width: so samples are taken whose shape leaves it open.
     integer_input : :class:`str` or None
-        ``"int8"`` or ``"uint8"``, if the file takes integers of this type: samples of the same
-        type then are the integers themselves, those of uint8 larger by 128.
+        ``"int8"`` or ``"uint8"``, if the file takes integers of this type: samples of either type
+        then are the integers themselves, those of uint8 larger by 128.
 
     Raises
     ------

@@ -29,6 +29,7 @@ from eieio.model.formats.tflite import read
 from eieio.model.formats.tflite_schema import RawOperator
 from eieio.model.formats.tflite_shapes import evaluate
 from eieio.model.systolic.golden import run_graph
+from eieio.model.systolic.load_graph import NetworkFile
 from eieio.model.systolic.quantized_graph import DepthwiseConv2D, QuantizedGraph, Reshape
 
 INT32, UINT8, FLOAT32 = TYPES.INT32, TYPES.UINT8, TYPES.FLOAT32
@@ -281,6 +282,43 @@ def test_all_reasons_at_once(tmp_path: Path) -> None:
                             "as the input, not 0.25 and 0")
 
 
+# Samples.
+
+def quantized(path: Path, x: NDArray[Any], scale: float | None = None) -> list[int]:
+    """Integers of one sample of a network, from a file of samples."""
+    network = NetworkFile(path)
+    np.save(path.parent / "x.npy", x[np.newaxis])
+    samples = network.read_samples(path.parent / "x.npy", scale)
+    return network.quantize().input.quantize(samples.x)[0].tolist()
+
+
+@pytest.mark.parametrize("outside", [None, UINT8])
+def test_bytes_are_the_integers(tmp_path: Path, outside: int | None) -> None:
+    path = tmp_path / "net.tflite"
+    weight = np.ones((3, 6), np.int8)
+    path.write_bytes(build(
+        [T([1, 6], 1.0, -128), T(weight.shape, 0.01, data=weight), T([1, 3], 1.0)],
+        [Op(OPERATORS.FULLY_CONNECTED, [0, 1], [2], *options("FullyConnected"))])
+        if outside is None else with_ends(outside))
+    integers = np.array([-128, -127, -1, 0, 1, 127])
+    assert quantized(path, integers.astype(np.int8)) == integers.tolist()
+    assert quantized(path, (integers + 128).astype(np.uint8)) == integers.tolist()
+    # Other types hold real numbers, and so does every type with a scale.
+    scale, zero = (1.0, -128) if outside is None else (float(np.float32(0.1)), 3)
+    wide = np.array([0, 1, 2, 3, 100, 255])
+    real = np.clip(np.floor(wide / scale + 0.5) + zero, -128, 127).tolist()
+    assert quantized(path, wide) == quantized(path, wide.astype(np.float32)) == real
+    assert quantized(path, wide.astype(np.uint8), 1.0) == real
+
+
+def test_bytes_are_fractions_for_real_inputs(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(with_ends(FLOAT32))
+    x = np.array([0, 1, 2, 128, 200, 255], np.uint8)
+    assert quantized(path, x) == quantized(path, x / np.float32(256))
+    assert quantized(path, x.astype(np.int8)) == quantized(path, x.astype(np.int8) * 1.0)
+
+
 # Small files by public tools.
 
 @pytest.fixture
@@ -289,6 +327,15 @@ def cases(shared_data: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs small files in {folder}")
     return folder
+
+
+@pytest.mark.parametrize("samples", ["bytes_x", "bytes_i8_x"])
+def test_case_of_bytes(cases: Path, samples: str) -> None:
+    network = NetworkFile(cases / "bytes.tflite")
+    graph = network.quantize()
+    x = graph.input.quantize(network.read_samples(cases / f"{samples}.npy").x)
+    np.testing.assert_array_equal(run_graph(graph, x)[graph.output.name],
+                                  np.load(cases / "bytes_y.npy"))
 
 
 @pytest.mark.parametrize("name", ["keras_flatten", "keras_flatten_batch_1", "keras_uint8_io",
