@@ -167,7 +167,8 @@ def test_ties_of_the_product(accumulator_width: int) -> None:
         odd = 2 * int(rng.integers(-8, 8)) + 1
         acc = (odd << shift + bits - 1) + int(rng.integers(-1, 2))
         cases.append((acc, (factor << 31 - bits) - int(rng.integers(0, 2)) * (bits > 1), shift))
-    check(Requantize(accumulator_width=accumulator_width), *zip(*cases, strict=True),
+    acc, multiplier, shift = zip(*cases, strict=True)
+    check(Requantize(accumulator_width=accumulator_width), acc, multiplier, shift,
           single_rounding=True)
 
 

@@ -254,6 +254,23 @@ def test_limits(weight: list[list[float]], bias: list[float],
     assert error.max() <= 1.5 * network.output.scale + 0.01 * np.abs(y).max()
 
 
+def test_sums_are_rounded_once() -> None:
+    """Of 1.25 two roundings make 1.5 first, and 2."""
+    x, y, z = (Value(name, (1,)) for name in "xyz")
+    graph = FloatGraph("g", x, z, (
+        real.FullyConnected(name="fc", inputs=(x,), output=y, weight=np.ones((1, 1)),
+                            bias=np.zeros(1), weight_scale=np.ones(1)),
+        real.Add(name="add", inputs=(y, y), output=z)))
+    network = quantize(graph, {"x": Scale(1.0, 0), "y": Scale(4.0, 0), "z": Scale(32.0, 0)})
+    q = np.arange(-128, 128).astype(np.int8)[:, np.newaxis]
+    values = run_graph(network, q)
+    np.testing.assert_array_equal(
+        values["y"], np.trunc(q / 4 + np.copysign(0.5, q)).astype(int))
+    sums = values["y"].astype(int) * 8
+    np.testing.assert_array_equal(
+        values["z"], np.trunc(sums / 32 + np.copysign(0.5, sums)).astype(int))
+
+
 def test_names_and_moves() -> None:
     """A clamp of a vector is a pool of an image; names stay different."""
     x, y, z = Value("x", (4,)), Value("y", (4,)), Value("y_image", (4,))
