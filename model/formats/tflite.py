@@ -71,13 +71,16 @@ __all__ = ["read"]
 _REASONS = 6  # that a refusal names
 
 
-def read(path: str | os.PathLike[str]) -> QuantizedGraph:
+def read(path: str | os.PathLike[str], output: str | None = None) -> QuantizedGraph:
     """Read a network.
 
     Parameters
     ----------
     path : path-like
         A TensorFlow Lite file.
+    output : :class:`str`, optional
+        Name of the tensor to take as the output. The default is the file's. What only other tensors
+        need is left out.
 
     Returns
     -------
@@ -92,7 +95,15 @@ def read(path: str | os.PathLike[str]) -> QuantizedGraph:
         message names the operator and what would fit.
     """
     path = Path(path)
-    return _Importer(path, read_raw_graph(path)).graph()
+    raw = read_raw_graph(path)
+    if output is not None:
+        numbers = [number for operator in raw.operators for number in operator.outputs
+                   if number >= 0 and raw.tensors[number].name == output]
+        if len(numbers) != 1:
+            raise InputError(f"{path}: output must be the name of a tensor that an operator "
+                             f"computes, not {output!r}")
+        raw = replace(raw, outputs=tuple(numbers))
+    return _Importer(path, raw).graph()
 
 
 class _Importer:
@@ -110,7 +121,10 @@ class _Importer:
     def graph(self) -> QuantizedGraph:
         for what, numbers in (("input", self.raw.inputs), ("output", self.raw.outputs)):
             if len(numbers) != 1 or numbers[0] < 0:
-                raise InputError(f"{self.path}: must have one {what}, not {len(numbers)}")
+                named = ", ".join(repr(self.raw.tensors[number].name) for number in numbers
+                                  if number >= 0)
+                raise InputError(f"{self.path}: must have one {what}, not {len(numbers)}"
+                                 + (f" ({named})" if named else ""))
         try:
             ends = find_ends(self.raw)
         except ValueError as error:
@@ -181,7 +195,11 @@ class _Importer:
         else:
             operands = [self.tensors.integer(self.tensors.operand(operator, index))
                         for index in range(len(operator.inputs))]
-        self.tensors.integers[operator.outputs[0]] = evaluate(operator, operands)
+        try:
+            self.tensors.integers[operator.outputs[0]] = evaluate(operator, operands)
+        except ValueError as error:
+            raise ValueError(f"{error}; a file converted with a fixed batch computes no "
+                             "shapes") from None
         return []
 
     # Options.

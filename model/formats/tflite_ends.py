@@ -23,7 +23,7 @@ class Ends:
     source, result : :class:`int`
         Numbers of its input and its output.
     skipped : frozenset of :class:`int`
-        Numbers of the operators around it.
+        Numbers of the operators around it, and of those that its output does not need.
     integer_input : :class:`str` or None
         Type of the file's input, ``"int8"`` or ``"uint8"``; None if it takes real numbers.
     """
@@ -43,10 +43,11 @@ def find_ends(raw: RawGraph) -> Ends:
         If an operator at an end does more than it should: the message names it.
     """
     (source,), (result,) = raw.inputs, raw.outputs
-    skipped = set()
+    needed = _needed(raw, result)
+    skipped = set(range(len(raw.operators))) - needed
     given, wanted = raw.tensors[source], raw.tensors[result]
     readers = [number for number, operator in enumerate(raw.operators)
-               if source in operator.inputs]
+               if source in operator.inputs and number in needed]
     if given.dtype in {"UINT8", "FLOAT32"} and len(readers) == 1:
         first = raw.operators[readers[0]]
         if first.kind == "QUANTIZE" and len(first.outputs) == 1 and first.outputs[0] >= 0:
@@ -64,6 +65,22 @@ def find_ends(raw: RawGraph) -> Ends:
             skipped.add(writers[0])
     integer_input = given.dtype.lower() if given.dtype in {"INT8", "UINT8"} else None
     return Ends(source, result, frozenset(skipped), integer_input)
+
+
+def _needed(raw: RawGraph, result: int) -> set[int]:
+    """Numbers of the operators that a tensor needs, and of such as compute nothing."""
+    makers: dict[int, list[int]] = {}
+    for number, operator in enumerate(raw.operators):
+        for output in operator.outputs:
+            makers.setdefault(output, []).append(number)
+    needed = {number for number, operator in enumerate(raw.operators) if not operator.outputs}
+    wanted = [result]
+    while wanted:
+        for number in makers.get(wanted.pop(), []):
+            if number not in needed:
+                needed.add(number)
+                wanted += [tensor for tensor in raw.operators[number].inputs if tensor >= 0]
+    return needed
 
 
 def _check_same(raw: RawGraph, number: int, outside: RawTensor, inside: RawTensor) -> None:

@@ -32,7 +32,7 @@ class NetworkFile:
         ``.tflite`` (:mod:`eieio.model.formats.tflite`) or ``.onnx``
         (:mod:`eieio.model.formats.onnx_graph`); upper case is as good.
     output : :class:`str`, optional
-        Name of the value to take as the output of an ONNX file. The default is the file's.
+        Name of the value to take as the output. The default is the file's.
 
     Attributes
     ----------
@@ -69,9 +69,7 @@ class NetworkFile:
             case ".tflite":
                 from eieio.model.formats import tflite
 
-                if output is not None:
-                    raise InputError(f"{path}: the output can be chosen of .onnx files only")
-                self._graph = graph = tflite.read(path)
+                self._graph = graph = tflite.read(path, output)
                 self.channels_first, self.integer_input = graph.channels_first, graph.integer_input
                 self.input_scale = Scale(graph.input.scale, graph.input.zero_point)
             case ".onnx":
@@ -172,7 +170,7 @@ def read_graph(path: str | os.PathLike[str],
     scale : :class:`float`, optional
         Real value of a 1 in a file of samples: see :func:`eieio.model.formats.samples.read`.
     output : :class:`str`, optional
-        Name of the value to take as the output of an ONNX file. The default is the file's.
+        Name of the value to take as the output. The default is the file's.
 
     Returns
     -------

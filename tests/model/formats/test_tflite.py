@@ -324,7 +324,7 @@ ADVICE = ("convert with a representative dataset, TFLITE_BUILTINS_INT8, and int8
     (conv(option=(0, None)), OPERATOR + "must have Conv2DOptions, not no options"),
     # Inputs and outputs of the network.
     (build([T([1, 4])] * 3, [Op(OPERATORS.RESHAPE, [0], [1])], inputs=(0, 2)),
-     "must have one input, not 2"),
+     "must have one input, not 2 ('t0', 't2')"),
     (build([T([1, 4])] * 3, [Op(OPERATORS.RESHAPE, [0], [1])], outputs=()),
      "must have one output, not 0"),
     (conv(outputs=(1,)), "output must be computed by an operator, not tensor 't1'"),

@@ -265,10 +265,10 @@ def test_all_reasons_at_once(tmp_path: Path) -> None:
     weight = np.zeros((4, 4), np.int8)
     data = build(
         [T([1, 4]), T([1, 4]), T([1, 4]), T([4, 4], None, dtype=FLOAT32, data=weight),
-         T([1, 4]), T([1, 4]), T([1, 4], 0.25)],
+         T([1, 4]), T([1, 4]), T([1, 4], 0.25), T([1, 4])],
         [Op(OPERATORS.TANH, [0], [1]), Op(OPERATORS.FULLY_CONNECTED, [0, 3], [2]),
          Op(OPERATORS.LOGISTIC, [1], [4]), Op(OPERATORS.ADD, [2, 4], [5]),
-         Op(OPERATORS.RESHAPE, [0], [6])], outputs=[5])
+         Op(OPERATORS.RESHAPE, [0], [6]), Op(OPERATORS.ADD, [5, 6], [7])])
     path = tmp_path / "net.tflite"
     path.write_bytes(data)
     with pytest.raises(InputError) as caught:
@@ -280,6 +280,35 @@ def test_all_reasons_at_once(tmp_path: Path) -> None:
     assert ", not LOGISTIC, TANH; operator 1 (FULLY_CONNECTED): tensor 't3' must be " in message
     assert message.endswith("; Reshape 'reshape_4': output must have scale 0.5 and zero point 0, "
                             "as the input, not 0.25 and 0")
+
+
+def branches() -> bytes:
+    """Make a network with a second output, by an operator that nobody takes, and a third."""
+    return build(
+        [T([1, 4], 0.1, 3, name="x"), T([1, 4], 0.2, name="a"), T([1], None, dtype=INT32, name="b"),
+         T([1, 4], 0.3, name="c"), integers(1)],
+        [Op(OPERATORS.ADD, [0, 0], [1]), Op(OPERATORS.ARG_MAX, [1, 4], [2]),
+         Op(OPERATORS.ADD, [0, 1], [3])], outputs=[1, 2, 3])
+
+
+@pytest.mark.parametrize(("output", "operators"), [("a", 1), ("c", 2)])
+def test_chosen_output(tmp_path: Path, output: str, operators: int) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(branches())
+    graph = NetworkFile(path, output).quantize()
+    assert (graph.output.name, len(graph.operators)) == (output, operators)
+
+
+@pytest.mark.parametrize(("output", "message"), [
+    (None, "must have one output, not 3 ('a', 'b', 'c')"),
+    ("x", "output must be the name of a tensor that an operator computes, not 'x'"),
+    ("b", "operators must be among ADD, .*, not ARG_MAX")])
+def test_wrong_output(tmp_path: Path, output: str | None, message: str) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(branches())
+    pattern = message if "*" in message else re.escape(message)
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: {pattern}$"):
+        read(path, output)
 
 
 # Samples.
