@@ -119,7 +119,11 @@ BUGS = [
         'm.next = "DROP"\n                    with m.If(taken & last)',
         'm.next = "TARGET"\n                    with m.If(taken & last)'),
     Bug("halves of negative numbers are rounded up", "rtl/requantize.py",
-        "nudge = high[-1] & shift_of(stages).any()", "nudge = Const(0)"),
+        "high - (takes_once | (takes_twice & high[-1]))", "high - takes_once"),
+    Bug("one rounding sends halves of negative numbers up", "rtl/requantize.py",
+        "below = total[-1] & low_zero", "below = Const(0) & low_zero"),
+    Bug("all layers round twice", "rtl/sparse/engine.py",
+        "lane.single_rounding.eq(near.single_rounding)", "lane.single_rounding.eq(0)"),
     Bug("results saturate at the minimum only", "rtl/requantize.py",
         "Mux(above, self.maximum, inside)", "inside"),
 ]

@@ -72,6 +72,8 @@ BUGS = [
              "quantization[8:16].as_signed()", "quantization[8:15]"),
     systolic("output_lanes", "nothing is shifted to the left",
              "total << factor[MULTIPLIER_WIDTH + _SHIFT_WIDTH:]", "total"),
+    systolic("output_lanes", "all layers round twice",
+             "requantize.single_rounding.eq(single)", "requantize.single_rounding.eq(0)"),
     systolic("output_lanes", "the minimum is always -128",
              "requantize.minimum.eq(quantization[16:24].as_signed())",
              "requantize.minimum.eq(-128)"),

@@ -3,13 +3,18 @@
 A tensor is integers q with a scale and a zero point: ``real = scale * (q - zero_point)``. The sum
 of products of two tensors has the product of their scales, and requantization takes it to the
 scale of the next tensor. The quotient of the scales, a real number in (0, 1), is held as
-``multiplier / 2**31 / 2**shift`` with a 31-bit multiplier in [2**30, 2**31), and the result is
-rounded twice: by the doubling high multiplication, and by the shift.
+``multiplier / 2**31 / 2**shift`` with a 31-bit multiplier in [2**30, 2**31). The result is rounded
+by one of two rules:
 
-This is the reference rule of TensorFlow Lite: B. Jacob et al., "Quantization and Training of Neural
-Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 2.2, with the two
-operations as gemmlowp's ``fixedpoint.h`` defines them. They are written here from their
-mathematical definitions, for accumulators of up to 64 bits.
+Twice
+    By the doubling high multiplication, and by the shift. This is the reference rule of TensorFlow
+    Lite: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference", CVPR 2018, section 2.2, with the two operations as
+    gemmlowp's ``fixedpoint.h`` defines them. They are written here from their mathematical
+    definitions, for accumulators of up to 64 bits.
+Once
+    The exact quotient, to the nearest integer, and a half away from zero: what is left of a product
+    of real numbers that a kernel rounds.
 
 Nothing overflows: every intermediate result is exact in 64 bits. All arrays broadcast, so the
 parameters of a layer may be integers, or arrays with one value for each output channel.
@@ -153,8 +158,8 @@ def _divide_by_pot(x: NDArray[np.int64], exponent: NDArray[np.int64]) -> NDArray
 
 
 def requantize(accumulators: NDArray[np.integer], multiplier: ArrayLike, shift: ArrayLike,
-               zero_point: ArrayLike, minimum: ArrayLike,
-               maximum: ArrayLike) -> NDArray[np.int64]:
+               zero_point: ArrayLike, minimum: ArrayLike, maximum: ArrayLike, *,
+               single_rounding: bool = False) -> NDArray[np.int64]:
     """Take accumulators to the scale, zero point and range of the next tensor.
 
     Bit-exact reference of :class:`eieio.rtl.requantize.Requantize`.
@@ -170,6 +175,9 @@ def requantize(accumulators: NDArray[np.integer], multiplier: ArrayLike, shift: 
     minimum, maximum : integer or integer array
         Range of the next tensor's integers, within 32 bits. A rectifier has the zero point as its
         minimum.
+    single_rounding : :class:`bool`
+        Whether to round once, ``acc * multiplier / 2**(31 + shift)`` to the nearest integer and a
+        half away from zero. The default is to round twice.
 
     Returns
     -------
@@ -195,9 +203,24 @@ def requantize(accumulators: NDArray[np.integer], multiplier: ArrayLike, shift: 
     if np.any(minima > maxima):
         raise ValueError(f"Minimum must not be above the maximum, not {minimum!r} above "
                          f"{maximum!r}")
-    scaled = _divide_by_pot(_high_mul(numbers, multipliers), shifts)
+    scaled = (_multiply_once(numbers, multipliers, shifts) if single_rounding
+              else _divide_by_pot(_high_mul(numbers, multipliers), shifts))
     # Clamping before the zero point is added gives the same, and cannot overflow.
     return np.clip(scaled, minima - zero_points, maxima - zero_points) + zero_points
+
+
+def _multiply_once(a: NDArray[np.int64], multiplier: NDArray[np.int64],
+                   shift: NDArray[np.int64]) -> NDArray[np.int64]:
+    # The product is 2**31 * high + low, as in _high_mul. Rounding adds the highest bit that the
+    # shifts drop, which sends a half up. To send a half away from zero, a negative product becomes
+    # one less first: no other is moved across a half.
+    mask = (1 << 31) - 1
+    low = (a & mask) * multiplier
+    high, low = (a >> 31) * multiplier + (low >> 31), low & mask
+    negative = high < 0
+    high, low = high - (negative & (low == 0)), (low - negative) & mask
+    dropped = np.where(shift > 0, high >> np.maximum(shift - 1, 0), low >> 30)
+    return (high >> shift) + (dropped & 1)
 
 
 def quantize(real: ArrayLike, scale: float, zero_point: int, width: int) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from eieio.model.image_frame import fingerprint, frame_image
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.systolic.config import ACTIVATION_BITS
 from eieio.model.systolic.load_graph import arrange
-from eieio.model.systolic.softmax import softmax
+from eieio.model.systolic.softmax import log_softmax, softmax
 
 __all__ = ["HostImage", "Packing", "Quantization", "sparse_host_image", "systolic_host_image"]
 
@@ -139,6 +139,12 @@ class HostImage:
         Samples of an inference.
     softmax : tuple of pairs of :class:`int`
         Multiplier and shift of each softmax that is left to the host.
+    log_softmax : :class:`float` or None
+        Scale of the engine's outputs, if the host computes the logarithm of softmax of them.
+    channels_first : :class:`bool`
+        Whether the network's file has its input, an image, in the order channels, height, width.
+    integer_input : :class:`str` or None
+        Type of the file's input, if it takes integers.
     """
 
     name: str
@@ -154,6 +160,9 @@ class HostImage:
     output_shape: tuple[int, ...]
     batch: int = 1
     softmax: tuple[tuple[int, int], ...] = ()
+    log_softmax: float | None = None
+    channels_first: bool = False
+    integer_input: str | None = None
 
     def frame(self) -> bytes:
         """Return the bytes of the image's frame, see :mod:`eieio.model.image_frame`."""
@@ -177,7 +186,7 @@ class HostImage:
         InputError
             If the shape does not fit, or a value is not finite.
         """
-        x = arrange(x, self.input_shape)
+        x = arrange(x, self.input_shape, channels_first=self.channels_first)
         if not np.isfinite(x).all():
             raise InputError("Samples must be finite")
         return self.input_numbers.quantize(x).reshape(len(x), prod(self.input_shape))
@@ -204,6 +213,8 @@ class HostImage:
         values = integers.reshape(self.batch, *self.output_shape)
         for multiplier, shift in self.softmax:
             values = softmax(values.astype(np.int8), multiplier, shift).astype(np.int32)
+        if self.log_softmax is not None:
+            values = log_softmax(values.astype(np.int8), self.log_softmax).astype(np.int32)
         return values.reshape(-1)
 
 
@@ -234,9 +245,14 @@ def systolic_host_image(image: SystolicImage) -> HostImage:
         return Quantization(scale, zero_point, -128, 127, "away")
 
     result = numbers(image.output.scale, image.output.zero_point)
+    if image.softmax:
+        result = numbers(1 / 256, -128)
+    elif image.log_softmax:
+        result = numbers(1 / 16, 127)
     return HostImage(
         image.network, "systolic", image.config, image.fingerprint, image.words,
         packing(image.input), packing(image.output),
         numbers(image.input.scale, image.input.zero_point),
-        numbers(1 / 256, -128) if image.softmax else result, image.input.shape, image.output.shape,
-        image.batch, image.softmax)
+        result, image.input.shape, image.output.shape, image.batch, image.softmax,
+        image.output.scale if image.log_softmax else None, image.channels_first,
+        image.integer_input)

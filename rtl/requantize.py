@@ -20,9 +20,10 @@ _PRODUCT_STAGES = 3
 class Requantize(wiring.Component):
     """Multiplies by ``multiplier / 2**31``, shifts right, adds the zero point and clamps.
 
-    Bit-exact with :func:`eieio.model.fixed_point.requantize`. A pipeline: takes an accumulator in
-    every cycle and gives its result :attr:`latency` cycles later, in order. It never stalls and has
-    no reset; a user who needs to know when a result is valid delays its own valid bit as much.
+    Rounds twice or once, as :mod:`eieio.model.fixed_point` says, in the same cycles. Bit-exact with
+    :func:`eieio.model.fixed_point.requantize`. A pipeline: takes an accumulator in every cycle and
+    gives its result :attr:`latency` cycles later, in order. It never stalls and has no reset; a
+    user who needs to know when a result is valid delays its own valid bit as much.
 
     Parameters
     ----------
@@ -45,8 +46,10 @@ class Requantize(wiring.Component):
         Multiplier of this cycle's accumulator.
     shift : ``In(unsigned(6))``
         Right shift of this cycle's accumulator.
+    single_rounding : ``In(1)``
+        Round once. This, the zero point and the range must hold while an accumulator is under way.
     zero_point : ``In(signed(output_width))``
-        Zero point. This and the range must hold while an accumulator is under way.
+        Zero point.
     minimum, maximum : ``In(signed(output_width))``
         Range of the results.
     output : ``Out(signed(output_width))``
@@ -63,6 +66,7 @@ class Requantize(wiring.Component):
     acc: Signal
     multiplier: Signal
     shift: Signal
+    single_rounding: Signal
     zero_point: Signal
     minimum: Signal
     maximum: Signal
@@ -86,6 +90,7 @@ class Requantize(wiring.Component):
             "acc": In(signed(accumulator_width)),
             "multiplier": In(unsigned(MULTIPLIER_WIDTH)),
             "shift": In(unsigned(SHIFT_MAXIMUM.bit_length())),
+            "single_rounding": In(1),
             "zero_point": In(signed(output_width)),
             "minimum": In(signed(output_width)),
             "maximum": In(signed(output_width)),
@@ -109,6 +114,8 @@ class Requantize(wiring.Component):
                 shifts.append(register(shifts[-1], f"shift_{len(shifts) + 1}"))
             return shifts[stages - 1]
 
+        single = register(self.single_rounding, "single")  # one for each lane, close to it
+
         # Partial products, and one register behind each addition.
         part_width = _PART_WIDTH
         if (family_of(platform) == ICE40
@@ -130,25 +137,34 @@ class Requantize(wiring.Component):
                                  f"row_{part}"))
         stages = _PRODUCT_STAGES + 1
         total = rows[0]
+        low_zero = ~total[:part_width].any()  # bits to which nothing is added any more
         for part in range(1, self._parts):
             row = rows[part]
             for delay in range(part - 1):
                 row = register(row, f"row_{part}_{delay}")
             total = register(_add_above(total, row, part * part_width), f"total_{part}")
+            low_zero = register(low_zero, f"low_zero_{part}")
             stages += 1
 
         # floor((total + 2**30) / 2**31): the bit below the result is what the addition carries.
         high = register((total >> MULTIPLIER_WIDTH) + total[MULTIPLIER_WIDTH - 1], "high")
         high = high[:self.accumulator_width].as_signed()
-        stages += 1
 
         # A shift rounds to nearest by adding the last bit that it drops, which sends a half up. To
         # send a half away from zero, a negative number becomes one less first: no other is moved
-        # across a rounding boundary.
-        nudge = high[-1] & shift_of(stages).any()
-        nudged = register(high - nudge, "nudged")
+        # across a rounding boundary. If it is to be rounded twice, that is the sum above, where
+        # there is a shift. If it is to be rounded once, it is the exact product, of which all bits
+        # down to the half are kept: 2 * high, less the half that was added and what is taken here.
+        half = total[MULTIPLIER_WIDTH - 1]
+        below = total[-1] & low_zero & ~total[part_width:MULTIPLIER_WIDTH - 1].any()
+        takes_twice = register(~single & shift_of(stages).any(), "takes_twice")
+        takes_once = register(single & (half | below), "takes_once")
+        odd = register(single & (half ^ below), "odd")
         stages += 1
-        coarse = register(Cat(Const(0, 1), nudged).as_signed()
+        nudged = register(high - (takes_once | (takes_twice & high[-1])), "nudged")
+        odd = register(odd, "late_odd")
+        stages += 1
+        coarse = register(Cat(odd, nudged).as_signed()
                           >> Cat(Const(0, 3), shift_of(stages)[3:]), "coarse")
         stages += 1
         fine = register(coarse >> shift_of(stages)[:3], "fine")
@@ -163,8 +179,9 @@ class Requantize(wiring.Component):
         far_above = register(~sign & excess.any(), "far_above")
         shifted = register(rounded[:width].as_signed() + self.zero_point, "shifted")
         stages += 1
-        below = register(far_below | (~far_above & (shifted < self.minimum)), "below")
-        above = register(far_above | (shifted > self.maximum), "above")
+        # Signs of differences, which are sums of a carry chain; a comparison has logic behind it.
+        below = register(far_below | (~far_above & (shifted - self.minimum)[-1]), "below")
+        above = register(far_above | (self.maximum - shifted)[-1], "above")
         inside = register(shifted, "inside")
         stages += 1
         m.d.sync += self.output.eq(

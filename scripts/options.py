@@ -339,7 +339,8 @@ def input_scale_option(command: _Command) -> _Command:
     """Take the ``input_scale``."""
     return click.option(
         "--input-scale", type=_Scale(), metavar="SCALE", help="Real value of a 1 in the inputs. "
-        "Default: 1/256 for bytes, 1 for other numbers.")(command)
+        "Default: 1/256 for bytes, 1 for other numbers; but if the network's file takes integers "
+        "of 8 bits, int8 and uint8 inputs are these.")(command)
 
 
 def sample_options(command: _Command) -> _Command:

@@ -14,6 +14,7 @@ from eieio.host.images import read_host_image
 from eieio.model.errors import InputError
 from eieio.model.sparse.report import accuracy
 from eieio.model.systolic.load_graph import read_samples
+from eieio.model.systolic.quantization import Scale
 from eieio.model.uart_frame import BAUD_RATE
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
 from eieio.scripts.options import input_scale_option, json_option
@@ -55,7 +56,10 @@ def run(design: Path, input_file: Path, port: str | None, simulated: bool, baud:
         raise click.UsageError("Give either --port, for a board, or --simulated")
     check_writable(json_file)
     image = read_host_image(design)
-    samples = read_samples(input_file, image.input_shape, prod(image.output_shape), input_scale)
+    numbers = image.input_numbers
+    samples = read_samples(input_file, image.input_shape, prod(image.output_shape), input_scale,
+                           channels_first=image.channels_first, integers=(
+                               image.integer_input, Scale(numbers.scale, numbers.zero_point)))
     if count is not None and count > len(samples.x):
         raise InputError(f"Option --count must be at most {len(samples.x)}, the number of inputs, "
                          f"not {count}")

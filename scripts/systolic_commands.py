@@ -1,7 +1,7 @@
 """What ``build``, ``generate``, ``simulate`` and ``infer`` do for the systolic engine."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ import numpy as np
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.design_folder import MANIFEST, output_folder
+from eieio.model.formats.samples import Samples
 from eieio.model.sparse.report import accuracy
 from eieio.model.systolic.calibration import Method
 from eieio.model.systolic.fitting import make_config
 from eieio.model.systolic.load_graph import read_samples
-from eieio.model.systolic.quantized_graph import WeightedOperator
+from eieio.model.systolic.quantization import Scale
+from eieio.model.systolic.quantized_graph import QuantizedGraph, WeightedOperator
 from eieio.scripts import steps, systolic_steps
 from eieio.scripts.console import note, progress, show, table, write_json
 from eieio.scripts.figures import accuracy_table
@@ -39,6 +41,8 @@ class Quantizing:
         Samples of an inference.
     calibration, percentile :
         As in :func:`eieio.model.systolic.calibration.calibrate`.
+    output : :class:`str` or None
+        Name of the value to take as the network's output.
     """
 
     samples: Path | None
@@ -46,12 +50,21 @@ class Quantizing:
     batch: int
     calibration: Method
     percentile: float
+    output: str | None = None
 
     def load(self, network: Path, *, seed: int = 0, inputs: int = steps.CALIBRATION_SAMPLES
              ) -> systolic_steps.Loaded:
         """Load a network: see :func:`eieio.scripts.systolic_steps.load`."""
         return systolic_steps.load(network, self.samples, self.scale, seed=seed, inputs=inputs,
-                                   calibration=self.calibration, percentile=self.percentile)
+                                   calibration=self.calibration, percentile=self.percentile,
+                                   output=self.output)
+
+    def read(self, path: Path, graph: QuantizedGraph) -> Samples:
+        """Read a file of inputs for a network."""
+        scale = Scale(graph.input.scale, graph.input.zero_point)
+        return read_samples(path, graph.input.shape, graph.output.elements, self.scale,
+                            channels_first=graph.channels_first,
+                            integers=(graph.integer_input, scale))
 
 
 def build(ctx: click.Context, network: Path, out: Path, count: int, quantizing: Quantizing,
@@ -139,8 +152,7 @@ def simulate(ctx: click.Context, design_or_network: Path, quantizing: Quantizing
         design, compiled = systolic_steps.open_design(folder)
         graph = compiled.graph
         if quantizing.samples is not None:
-            x = read_samples(quantizing.samples, graph.input.shape, graph.output.elements,
-                             quantizing.scale).x
+            x = quantizing.read(quantizing.samples, graph).x
         else:
             note("no inputs are given: they are random integers")
             x = systolic_steps.random_inputs(graph.input, inputs)
@@ -179,15 +191,13 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
     else:
         make_config(options)
         if quantizing.samples is None:
-            quantizing = Quantizing(input_file, quantizing.scale, quantizing.batch,
-                                    quantizing.calibration, quantizing.percentile)
+            quantizing = replace(quantizing, samples=input_file)
         loaded = quantizing.load(network_or_design)
         if loaded.reference is not None and quantizing.samples == input_file:
             note("no samples are given: the inputs calibrate the integers' ranges")
         compiled = systolic_steps.compile_network(loaded.graph, options, quantizing.batch)
     graph = compiled.graph
-    inputs = read_samples(input_file, graph.input.shape, graph.output.elements,
-                          quantizing.scale).x
+    inputs = quantizing.read(input_file, graph).x
     x = graph.input.quantize(inputs)
     ends = graph.input.dequantize(np.array([-128, 127], np.int8)) + np.array(
         [-0.5, 0.5]) * graph.input.scale

@@ -25,7 +25,7 @@ from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import compile_fitted
 from eieio.model.systolic.float_graph import FloatGraph
 from eieio.model.systolic.golden import run_graph, run_operator
-from eieio.model.systolic.load_graph import read_graph, read_samples
+from eieio.model.systolic.load_graph import NetworkFile
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.model.systolic.quantized_graph import QuantizedGraph, Tensor
 from eieio.rtl.emit import write
@@ -61,7 +61,8 @@ class Loaded:
 
 
 def load(path: Path, samples: Path | None, scale: float | None, *, calibration: Method = "minmax",
-         percentile: float = 99.99, seed: int = 0, inputs: int = CALIBRATION_SAMPLES) -> Loaded:
+         percentile: float = 99.99, seed: int = 0, inputs: int = CALIBRATION_SAMPLES,
+         output: str | None = None) -> Loaded:
     """Read a network and samples, and quantize the network by them if it is not.
 
     Parameters
@@ -76,32 +77,24 @@ def load(path: Path, samples: Path | None, scale: float | None, *, calibration: 
         Seed of the random inputs.
     inputs : :class:`int`
         Number of random inputs.
+    output : :class:`str`, optional
+        Name of the value to take as the network's output.
     """
-    reference = _float_graph(path)
-    if reference is None or samples is None:
-        with progress(f"Loading {path.name}"):
-            graph = read_graph(path)
-        if samples is None:
-            note("no samples are given: inputs are random integers")
-            return Loaded(graph, None, Samples(random_inputs(graph.input, inputs, seed), None))
-        with progress(f"Reading {samples.name}"):
-            taken = read_samples(samples, graph.input.shape, graph.output.elements, scale)
-        return Loaded(graph, None, taken)
+    with progress(f"Loading {path.name}"):
+        file = NetworkFile(path, output)
+    if samples is None:
+        with progress(f"Quantizing {path.name}"):
+            graph = file.quantize()
+        note("no samples are given: inputs are random integers")
+        return Loaded(graph, None, Samples(random_inputs(graph.input, inputs, seed), None))
     with progress(f"Reading {samples.name}"):
-        taken = read_samples(samples, reference.input.shape, reference.output.elements, scale)
+        taken = file.read_samples(samples, scale)
     with progress(f"Quantizing {path.name}"):
-        graph = read_graph(path, taken.x[:CALIBRATION_SAMPLES], calibration, percentile)
-    return Loaded(graph, reference, taken)
-
-
-def _float_graph(path: Path) -> FloatGraph | None:
-    """Read a network of floating-point numbers, or nothing of any other file."""
-    if path.suffix.lower() != ".onnx" or not path.is_file():
-        return None
-    from eieio.model.formats import onnx_graph  # takes a second
-
-    found = onnx_graph.read(path)
-    return None if found.scales else found.graph
+        graph = file.quantize(taken.x[:CALIBRATION_SAMPLES], calibration, percentile)
+    if file.reference is None and file.needs_samples:
+        note("the file leaves activations in real numbers: their ranges are measured on the "
+             "samples")
+    return Loaded(graph, file.reference, taken)
 
 
 def random_inputs(tensor: Tensor, count: int, seed: int = 0) -> NDArray[np.float32]:

@@ -162,6 +162,8 @@ class _Draw:
     def __init__(self, config: SystolicConfig, rng: np.random.Generator) -> None:
         self.config = config
         self.rng = rng
+        # By itself, so that all else is drawn as it was before there were two modes.
+        self.modes = rng.spawn(1)[0]
 
     def input(self, batch: int) -> Tensor:
         if batch > 1 or self.rng.random() < 0.1:
@@ -216,7 +218,8 @@ class _Draw:
         shape = (*window.output_size(*source.shape[:2]), len(weight))
         output = self._tensor(f"{name}_output", shape)
         return Conv2D(f"conv_{name}", (source,), output, weight,
-                      *self._parameters(weight, (1, 2, 3), source), *self._range(), window)
+                      *self._parameters(weight, (1, 2, 3), source), *self._range(), window,
+                      single_rounding=self._mode())
 
     def _depthwise(self, name: str, source: Tensor, window: Window) -> DepthwiseConv2D:
         multiple = int(self.rng.choice([1, 1, 2, 3]))
@@ -226,7 +229,8 @@ class _Draw:
         shape = (*window.output_size(*source.shape[:2]), weight.shape[2])
         output = self._tensor(f"{name}_output", shape)
         return DepthwiseConv2D(f"depthwise_{name}", (source,), output, weight,
-                               *self._parameters(weight, (0, 1), source), *self._range(), window)
+                               *self._parameters(weight, (0, 1), source), *self._range(), window,
+                               single_rounding=self._mode())
 
     def _fully_connected(self, name: str, source: Tensor, batch: int) -> FullyConnected:
         weight = self._thin(_integers((self._channels(), source.elements), self.rng), (1,))
@@ -236,7 +240,8 @@ class _Draw:
             shapes.append((2, 1, channels // 2))
         output = self._tensor(f"{name}_output", shapes[self.rng.integers(len(shapes))])
         return FullyConnected(f"fully_connected_{name}", (source,), output, weight,
-                              *self._parameters(weight, (1,), source), *self._range())
+                              *self._parameters(weight, (1,), source), *self._range(),
+                              single_rounding=self._mode())
 
     def _pool(self, kind: type[MaxPool] | type[AveragePool], name: str, source: Tensor,
               window: Window) -> MaxPool | AveragePool:
@@ -274,9 +279,13 @@ class _Draw:
             shifts[rng.integers(3)] = int(rng.choice([0, 27, 31]))
         output = self._tensor(f"{name}_output", first.shape)
         return Add(f"add_{name}", (first, second), output, multipliers,
-                   (shifts[0], shifts[1], shifts[2]), *self._range())
+                   (shifts[0], shifts[1], shifts[2]), *self._range(),
+                   single_rounding=self._mode())
 
     # Numbers.
+
+    def _mode(self) -> bool:
+        return bool(self.modes.integers(2))
 
     def _channels(self) -> int:
         """Draw a number of channels: often a multiple of the array's sides, one less or more."""

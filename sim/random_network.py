@@ -107,7 +107,9 @@ def _random_layer(name: str, config: SparseConfig, outputs: int, inputs: int, de
     if rng.random() < 0.25:
         maximum //= 2
     return QuantizedLayer(name, codes, codebook, bias, int(rng.integers(1 << 30, 1 << 31)), shift,
-                          minimum, maximum, 1.0, 1.0, 1.0)
+                          minimum, maximum, 1.0, 1.0, 1.0,
+                          # By itself, so that all else is drawn as before there were two modes.
+                          single_rounding=bool(rng.spawn(1)[0].integers(2)))
 
 
 def _fullness(outputs: int, inputs: int, density: float, rng: np.random.Generator

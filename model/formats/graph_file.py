@@ -7,6 +7,9 @@ object in JSON, as UTF-8 bytes:
     Version of the format: 1.
 ``name``, ``input``, ``output``
     Name of the network, and names of its tensors.
+``channels_first``, ``integer_input``
+    How the network's own file has its input, as in
+    :class:`~eieio.model.systolic.quantized_graph.QuantizedGraph`. May be missing.
 ``tensors``
     Name, shape, scale and zero point of the input and of each operator's output.
 ``operators``
@@ -38,12 +41,14 @@ from eieio.model.systolic.quantized_graph import (
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    LogSoftmax,
     MaxPool,
     Operator,
     Pad,
     QuantizedGraph,
     Reshape,
     Softmax,
+    Stack,
     Tensor,
     Window,
 )
@@ -52,7 +57,8 @@ __all__ = ["dump", "load", "read", "write"]
 
 _VERSION = 1
 _KINDS: dict[str, type[Operator]] = {kind.__name__: kind for kind in (
-    Add, AveragePool, Conv2D, DepthwiseConv2D, FullyConnected, MaxPool, Pad, Reshape, Softmax)}
+    Add, AveragePool, Conv2D, DepthwiseConv2D, FullyConnected, LogSoftmax, MaxPool, Pad, Reshape,
+    Softmax, Stack)}
 _REFERENCES = ("name", "inputs", "output")
 
 
@@ -73,8 +79,9 @@ def dump(graph: QuantizedGraph) -> bytes:
         operators.append(entry)
     description = {
         "version": _VERSION, "name": graph.name, "input": graph.input.name,
-        "output": graph.output.name, "tensors": [astuple(tensor) for tensor in graph.tensors],
-        "operators": operators}
+        "output": graph.output.name, "channels_first": graph.channels_first,
+        "integer_input": graph.integer_input,
+        "tensors": [astuple(tensor) for tensor in graph.tensors], "operators": operators}
     arrays["graph"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
@@ -122,6 +129,8 @@ def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Quan
         for name in _attributes(kind):
             if f"{name}.{number}" in arrays:
                 attributes[name] = arrays[f"{name}.{number}"]
+            elif name == "single_rounding":  # which older files do not have
+                attributes[name] = bool(entry.get(name, False))
             elif name == "window":
                 attributes[name] = Window(*_tuples(entry[name]))
             else:
@@ -129,7 +138,9 @@ def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Quan
         operators.append(kind(entry["name"], tuple(tensors[name] for name in entry["inputs"]),
                               tensors[entry["output"]], **attributes))
     return QuantizedGraph(description["name"], tensors[description["input"]],
-                          tensors[description["output"]], tuple(operators))
+                          tensors[description["output"]], tuple(operators),
+                          bool(description.get("channels_first", False)),
+                          description.get("integer_input"))
 
 
 def _attributes(kind: type[Operator]) -> list[str]:

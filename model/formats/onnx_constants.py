@@ -3,16 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-__all__ = ["evaluate", "initializers"]
+__all__ = ["FOLDED", "evaluate", "initializers"]
 
-# Operators that exporters leave between constants; none of them is random or grows without bound.
-_OPERATORS = frozenset({
-    "Add", "Cast", "Concat", "Constant", "DequantizeLinear", "Div", "Flatten", "Gather", "Identity",
-    "Mul", "Neg", "Reshape", "Shape", "Slice", "Sqrt", "Squeeze", "Sub", "Transpose",
-    "Unsqueeze"})
+#: Operators that exporters leave between constants; none of them is random.
+FOLDED = frozenset({
+    "Abs", "Add", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape",
+    "DequantizeLinear", "Div", "Equal", "Expand", "Flatten", "Floor", "Gather", "Identity", "Max",
+    "Min", "Mul", "Neg", "Reciprocal", "ReduceProd", "Reshape", "Round", "Shape", "Slice", "Split",
+    "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where"})
+
+# Elements that a constant may have: what a file's few bytes may grow to.
+_MAX_ELEMENTS = 1 << 26
 
 
 def initializers(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
@@ -56,9 +61,11 @@ def evaluate(node: onnx.NodeProto, opset: int,
     ValueError
         If the operator is not one that eieio folds, or it cannot be computed.
     """
-    if node.op_type not in _OPERATORS:
-        raise ValueError(f"must be one of {', '.join(sorted(_OPERATORS))} where all inputs are "
+    if node.op_type not in FOLDED:
+        raise ValueError(f"must be one of {', '.join(sorted(FOLDED))} where all inputs are "
                          "constants")
+    if node.op_type in ("ConstantOfShape", "Expand"):
+        _check_growth(node, constants)
     # Costs more to import than all the rest; most files do without.
     from onnx.reference import ReferenceEvaluator
 
@@ -68,3 +75,10 @@ def evaluate(node: onnx.NodeProto, opset: int,
     except Exception as error:  # the evaluator documents no exceptions
         raise ValueError(f"must be computable: {error}") from error
     return dict(zip(node.output, outputs, strict=True))
+
+
+def _check_growth(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse a constant that is far larger than what it is made of."""
+    shape = np.asarray(constants[node.input[-1]], np.float64)
+    if not (shape >= 0).all() or shape.prod() > _MAX_ELEMENTS:
+        raise ValueError(f"must give at most {_MAX_ELEMENTS} elements")

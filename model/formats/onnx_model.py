@@ -1,5 +1,7 @@
 """ONNX files, as their protocol buffers."""
 
+import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,13 @@ import onnx
 from eieio.model.errors import InputError
 from eieio.model.formats.input_file import read_bytes
 
-__all__ = ["attributes_of", "load_model", "one_line"]
+__all__ = ["attributes_of", "load_model", "needed_nodes", "one_line"]
 
 _MIN_OPSET = 7
+
+#: Operators that make labels out of numbers.
+_LABELS = frozenset({"ArgMax", "ArrayFeatureExtractor", "Cast", "Identity", "Reshape", "TopK",
+                     "ZipMap"})
 
 
 def load_model(path: Path) -> tuple[onnx.ModelProto, int]:
@@ -39,8 +45,10 @@ def load_model(path: Path) -> tuple[onnx.ModelProto, int]:
         # Refuses a location outside of the folder.
         onnx.load_external_data_for_model(model, str(path.parent))
         for output in model.graph.output:
-            # The checker wants a shape, even an empty one; some exporters leave it out.
-            output.type.tensor_type.shape.SetInParent()
+            # The checker wants a shape, even an empty one; some exporters leave it out. What is no
+            # tensor has none.
+            if output.type.WhichOneof("value") in (None, "tensor_type"):
+                output.type.tensor_type.shape.SetInParent()
         onnx.checker.check_model(model)
     except Exception as error:  # protobuf, the checker and the file system each raise their own
         raise InputError(f"{path}: must be a valid ONNX model: {one_line(error)}") from error
@@ -51,6 +59,68 @@ def load_model(path: Path) -> tuple[onnx.ModelProto, int]:
     if model.graph.sparse_initializer:
         raise InputError(f"{path}: initializers must be dense, not sparse")
     return model, opset
+
+
+def needed_nodes(path: Path, graph: onnx.GraphProto, output: str | None = None
+                 ) -> tuple[list[tuple[str, onnx.NodeProto]], str]:
+    """Choose the output, and find the nodes that it needs.
+
+    Parameters
+    ----------
+    path : :class:`pathlib.Path`
+        File, for messages.
+    graph : GraphProto
+        Its graph.
+    output : :class:`str`, optional
+        Name of a value that a node computes. The default is the graph's output, which must be one.
+
+    Returns
+    -------
+    list of tuples of :class:`str` and NodeProto
+        Where each node is, and the node, in the order of the file. Others do not matter.
+    :class:`str`
+        Name of the output.
+
+    Raises
+    ------
+    InputError
+        If there is no such value, or more than one output to choose from.
+    """
+    makers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    if output is None:
+        names = [entry.name for entry in graph.output]
+        if len(names) != 1:
+            listed = ", ".join(repr(name) for name in names)
+            raise InputError(f"{path}: must have one output, not {len(names)} ({listed or 'none'})"
+                             + _choice(graph, names, makers))
+        output = names[0]
+    elif output not in makers:
+        near = difflib.get_close_matches(output, makers, 3, 0.3) or list(makers)[:3]
+        raise InputError(f"{path}: output {output!r} must be a value that a node computes, such as "
+                         f"{', '.join(map(repr, near))}")
+    needed: set[int] = set()
+    wanted = [output]
+    while wanted:
+        index = makers.get(wanted.pop())
+        if index is not None and index not in needed:
+            needed.add(index)
+            wanted += graph.node[index].input
+    return [(f"node {node.name!r}" if node.name else f"node {index}", node)
+            for index, node in enumerate(graph.node) if index in needed], output
+
+
+def _choice(graph: onnx.GraphProto, names: Sequence[str], makers: Mapping[str, int]) -> str:
+    """Say how to choose one of several outputs, and which."""
+    if not names:
+        return ""
+    # Labels and maps of them come of numbers that a network can give.
+    found = []
+    for name in names:
+        while name in makers and graph.node[makers[name]].op_type in _LABELS:
+            name = graph.node[makers[name]].input[0]
+        found.append(name)
+    listed = " or ".join(repr(name) for name in dict.fromkeys(found))
+    return f": choose one of the values of the graph as the output, here {listed} (--output-name)"
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:

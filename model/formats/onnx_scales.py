@@ -43,24 +43,27 @@ def activation_scale(scale: NDArray[Any], zero_point: NDArray[Any]) -> Scale:
 
 
 def weight_steps(levels: NDArray[Any], scale: NDArray[Any], zero_point: NDArray[Any] | None,
-                 axis: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the real numbers of quantized weights or biases, and the step of each.
+                 axis: int) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    """Return the real numbers of quantized constants, and the step of each.
 
     Parameters
     ----------
     levels : int8, uint8 or int32 array
-        Weights or biases.
+        Weights, biases, or other constants.
     scale : float array of shape () or (channels,)
         Scales.
     zero_point : array of the scales' shape, or None
-        Zero points of the levels' dtype. What is quantized must be symmetric: 0, or 128 for uint8.
+        Zero points of the levels' dtype.
     axis : :class:`int`
         Axis of the channels.
 
     Returns
     -------
     number, step : float64 arrays of the levels' shape
-        ``number`` is ``step`` times an integer of 8 or 32 bits.
+        ``number`` is ``step`` times an integer.
+    unfit : :class:`str`
+        Why they cannot be weights, or nothing if they can: weights are integers of 8 bits, less
+        their zero point.
 
     Raises
     ------
@@ -70,25 +73,30 @@ def weight_steps(levels: NDArray[Any], scale: NDArray[Any], zero_point: NDArray[
     if levels.dtype != np.int32 and levels.dtype not in _OFFSETS:
         raise ValueError("must have weights of int8, or of uint8 with zero point 128, and biases "
                          f"of int32, not constants of {levels.dtype}")
-    offset = _OFFSETS.get(levels.dtype, 0)
-    found = np.unique(np.zeros(1) if zero_point is None else zero_point.astype(np.int64)).tolist()
-    if found != [offset]:
-        wrong = next((point for point in found if point != offset), 0)
-        raise ValueError(f"must have symmetric weights, of zero point {offset} for {levels.dtype}, "
-                         f"not {int(wrong)}")
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         raise ValueError("must have positive scales")
-    steps = scale.astype(np.float64)
-    if scale.size > 1:
-        axis = axis + levels.ndim if axis < 0 else axis
-        if not 0 <= axis < levels.ndim or scale.shape != (levels.shape[axis],):
-            raise ValueError("must have one scale for all weights, or one for each channel, not "
-                             f"scales of shape {scale.shape} for weights of shape {levels.shape}")
-        steps = steps.reshape([-1 if i == axis else 1 for i in range(levels.ndim)])
-    else:
-        steps = steps.reshape(())
-    step = np.broadcast_to(steps, levels.shape)
-    return (levels.astype(np.int64) - offset) * step, step
+    step = np.broadcast_to(_by_axis(scale.astype(np.float64), levels, axis), levels.shape)
+    points = np.zeros(1) if zero_point is None else zero_point
+    integers = levels.astype(np.int64) - _by_axis(points.astype(np.int64), levels, axis)
+    unfit = ""
+    if levels.dtype != np.int32 and integers.size and not (
+            integers.min() >= -128 and integers.max() <= 127):
+        offset = _OFFSETS[levels.dtype]
+        wrong = next((point for point in np.unique(points).tolist() if point != offset), 0)
+        unfit = (f"must have symmetric weights, of zero point {offset} for {levels.dtype}, not "
+                 f"{int(wrong)}")
+    return integers * step, step, unfit
+
+
+def _by_axis(array: NDArray[Any], levels: NDArray[Any], axis: int) -> NDArray[Any]:
+    """Shape what is one for all levels, or one for each channel, to go with them."""
+    if array.size <= 1:
+        return array.reshape(())
+    axis = axis + levels.ndim if axis < 0 else axis
+    if not 0 <= axis < levels.ndim or array.shape != (levels.shape[axis],):
+        raise ValueError("must have one scale for all weights, or one for each channel, not "
+                         f"scales of shape {array.shape} for weights of shape {levels.shape}")
+    return array.reshape([-1 if i == axis else 1 for i in range(levels.ndim)])
 
 
 def quantize_constant(number: NDArray[Any], scale: NDArray[Any], zero_point: NDArray[Any],

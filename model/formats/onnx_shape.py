@@ -66,6 +66,8 @@ class ActivationShape:
         """Join all axes from `axis` on, and all before."""
         if axis < 0 and self.dims is not None:
             axis += 1 + len(self.dims)
+        if axis == 0 and self.batch == 1:
+            axis = 1  # the first axis is 1 either way
         if axis != 1:
             raise ValueError(f"must have axis 1, so that the batch stays, not {axis}")
         if self.dims is None:

@@ -3,6 +3,10 @@
 An ``.npz`` file has the keys ``x`` (inputs) and, if there are labels, ``y``. An ``.npy`` file holds
 inputs. Inputs have shape (samples, inputs) or any that flattens to it, such as
 (samples, height, width); labels are integers of shape (samples,).
+
+Numbers are real ones, and bytes are parts of 256, unless a scale is given. For networks whose own
+file takes integers of 8 bits, :func:`eieio.model.systolic.load_graph.read_samples` takes arrays of
+int8 and uint8 for these integers.
 """
 
 import io

@@ -18,6 +18,13 @@ The file is one of :mod:`eieio.model.formats.image_file`, with words of
     Multiplier and shift of each softmax that the host computes of the output, in their order (see
     :func:`eieio.model.systolic.softmax.softmax`); its numbers then have scale 1/256 and zero point
     -128.
+``log_softmax``
+    Whether the host computes the logarithm of softmax of the output (see
+    :func:`eieio.model.systolic.softmax.log_softmax`); its numbers then have scale 1/16 and zero
+    point 127.
+``channels_first``, ``integer_input``
+    How the network's own file has its input, as in
+    :class:`~eieio.model.systolic.quantized_graph.QuantizedGraph`.
 ``layers``
     Names of the layers, in the order of their descriptors.
 """
@@ -36,7 +43,7 @@ from eieio.model.formats.input_file import read_parsed
 from eieio.model.image_frame import fingerprint
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, Placement
-from eieio.model.systolic.quantized_graph import Softmax, Tensor
+from eieio.model.systolic.quantized_graph import LogSoftmax, Softmax, Tensor
 
 __all__ = ["Port", "SystolicImage", "describe", "dump", "load", "read", "write"]
 
@@ -97,6 +104,9 @@ class SystolicImage:
     batch : :class:`int`
     input, output : Port
     softmax : tuple of pairs of :class:`int`
+    log_softmax : :class:`bool`
+    channels_first : :class:`bool`
+    integer_input : :class:`str` or None
     layers : tuple of :class:`str`
     words : uint32 array of shape (words,)
         The image.
@@ -111,6 +121,9 @@ class SystolicImage:
     softmax: tuple[tuple[int, int], ...]
     layers: tuple[str, ...]
     words: NDArray[np.uint32]
+    log_softmax: bool = False
+    channels_first: bool = False
+    integer_input: str | None = None
 
 
 def describe(compiled: CompiledGraph) -> SystolicImage:
@@ -126,7 +139,9 @@ def describe(compiled: CompiledGraph) -> SystolicImage:
     return SystolicImage(
         compiled.graph.name, config, fingerprint("systolic", config), compiled.batch,
         port(compiled.graph.input, compiled.input), port(compiled.result, compiled.output), softmax,
-        tuple(layer.name for layer in compiled.layers), compiled.image())
+        tuple(layer.name for layer in compiled.layers), compiled.image(),
+        any(isinstance(operator, LogSoftmax) for operator in compiled.host_operators),
+        compiled.graph.channels_first, compiled.graph.integer_input)
 
 
 def dump(compiled: CompiledGraph) -> bytes:
@@ -135,7 +150,9 @@ def dump(compiled: CompiledGraph) -> bytes:
     return image_file.pack({
         "engine": "systolic", "network": image.network, "config": image.config.to_dict(),
         "fingerprint": image.fingerprint, "batch": image.batch, "input": asdict(image.input),
-        "output": asdict(image.output), "softmax": image.softmax, "layers": image.layers,
+        "output": asdict(image.output), "softmax": image.softmax,
+        "log_softmax": image.log_softmax, "channels_first": image.channels_first,
+        "integer_input": image.integer_input, "layers": image.layers,
     }, image.words)
 
 
@@ -161,7 +178,9 @@ def load(data: bytes) -> SystolicImage:
         return SystolicImage(
             str(description["network"]), config, int(description["fingerprint"]),
             int(description["batch"]), _port(description["input"]), _port(description["output"]),
-            softmax, tuple(description["layers"]), words)
+            softmax, tuple(description["layers"]), words,
+            bool(description.get("log_softmax", False)),
+            bool(description.get("channels_first", False)), description.get("integer_input"))
     except (ValueError, TypeError, KeyError) as error:
         raise InputError("Image must have a description of a systolic engine and its "
                          "network") from error

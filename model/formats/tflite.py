@@ -6,20 +6,26 @@ CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED
     Weights int8 with zero point 0, of one scale or one for each output channel; biases int32.
 ADD
     Of two activations of one shape.
-AVERAGE_POOL_2D, MAX_POOL_2D, PAD, RESHAPE
+MEAN
+    Over the height, the width or both.
+AVERAGE_POOL_2D, MAX_POOL_2D, PAD, RESHAPE, SQUEEZE, EXPAND_DIMS
     At one scale.
 SOFTMAX
     Along the last axis.
+QUANTIZE, DEQUANTIZE
+    At the ends, from uint8 or real numbers and to them: :mod:`eieio.model.formats.tflite_ends`.
+SHAPE, STRIDED_SLICE, PACK and others on integers
+    Computed while reading: :mod:`eieio.model.formats.tflite_shapes`.
 
 Activations are int8 and have the batch as their first axis. RELU, RELU6 and RELU_N1_TO_1 may be
-fused. SAME and VALID padding are resolved to numbers. Everything else is refused by name; so is a
-network whose accumulators could overflow 32 bits.
+fused. SAME and VALID padding are resolved to numbers. Everything else is refused by name, with all
+reasons in one line; so is a network whose accumulators could overflow 32 bits.
 
 The integers are those of TensorFlow Lite's reference kernels. Its integer rule rescales in two
 roundings. In later versions (1.4 of ai-edge-litert, but not yet 1.2) the kernel of FULLY_CONNECTED,
-and no other, multiplies in float64 and rounds once. A factor by which the integer rule gives the
-same for every accumulator is taken where there is one. Where there is none, for some factors below
-about 2**-7, the integer rule stands, and a result of the later kernels may be another by one.
+and no other, multiplies in float64 and rounds once, a half away from zero; so such an operator has
+``single_rounding``, and a multiplier that gives the same for every accumulator. Where there is none
+(a factor below about 2**-14, whose sums need more than 22 bits) the operator is refused.
 """
 
 import math
@@ -27,18 +33,16 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.formats.tflite_schema import (
-    RawGraph,
-    RawOperator,
-    RawTensor,
-    read_raw_graph,
-)
+from eieio.model.fixed_point import MULTIPLIER_WIDTH
+from eieio.model.formats.tflite_ends import Ends, find_ends
+from eieio.model.formats.tflite_schema import RawGraph, RawOperator, read_raw_graph
+from eieio.model.formats.tflite_shapes import SHAPE_OPERATORS, evaluate
+from eieio.model.formats.tflite_tensors import TensorReader
 from eieio.model.systolic.quantized_graph import (
     Add,
     AveragePool,
@@ -55,6 +59,7 @@ from eieio.model.systolic.quantized_graph import (
     Window,
 )
 from eieio.model.systolic.rescale import (
+    RIGHT_SHIFT_MAXIMUM,
     quantize_factor,
     quantize_factor_rounded_once,
     quantize_factors,
@@ -63,18 +68,19 @@ from eieio.model.systolic.softmax import softmax_factor
 
 __all__ = ["read"]
 
-_DTYPES = {"INT8": np.dtype("i1"), "INT32": np.dtype("<i4")}
-# What the scale of a bias may differ from that of the sums, in steps of the output.
-_BIAS_TOLERANCE = 0.02
+_REASONS = 6  # that a refusal names
 
 
-def read(path: str | os.PathLike[str]) -> QuantizedGraph:
+def read(path: str | os.PathLike[str], output: str | None = None) -> QuantizedGraph:
     """Read a network.
 
     Parameters
     ----------
     path : path-like
         A TensorFlow Lite file.
+    output : :class:`str`, optional
+        Name of the tensor to take as the output. The default is the file's. What only other tensors
+        need is left out.
 
     Returns
     -------
@@ -89,167 +95,112 @@ def read(path: str | os.PathLike[str]) -> QuantizedGraph:
         message names the operator and what would fit.
     """
     path = Path(path)
-    return _Importer(path, read_raw_graph(path)).graph()
+    raw = read_raw_graph(path)
+    if output is not None:
+        numbers = [number for operator in raw.operators for number in operator.outputs
+                   if number >= 0 and raw.tensors[number].name == output]
+        if len(numbers) != 1:
+            raise InputError(f"{path}: output must be the name of a tensor that an operator "
+                             f"computes, not {output!r}")
+        raw = replace(raw, outputs=tuple(numbers))
+    return _Importer(path, raw).graph()
 
 
 class _Importer:
     def __init__(self, path: Path, raw: RawGraph) -> None:
         self.path = path
         self.raw = raw
-        self.batch = 0
-        #: Tensors computed so far, by their numbers.
-        self.tensors: dict[int, Tensor] = {}
-        self.names: set[str] = set()
-        self.operators: dict[str, Callable[[str, RawOperator], Operator]] = {
+        self.tensors = TensorReader(raw)
+        self.operators: dict[str, Callable[[str, RawOperator], list[Operator]]] = {
             "ADD": self._add, "AVERAGE_POOL_2D": self._pool, "CONV_2D": self._conv,
-            "DEPTHWISE_CONV_2D": self._depthwise, "FULLY_CONNECTED": self._fully_connected,
-            "MAX_POOL_2D": self._pool, "PAD": self._pad, "RESHAPE": self._reshape,
-            "SOFTMAX": self._softmax}
+            "DEPTHWISE_CONV_2D": self._depthwise, "EXPAND_DIMS": self._reshape,
+            "FULLY_CONNECTED": self._fully_connected, "MAX_POOL_2D": self._pool,
+            "MEAN": self._mean, "PAD": self._pad, "RESHAPE": self._reshape,
+            "SOFTMAX": self._softmax, "SQUEEZE": self._reshape}
 
     def graph(self) -> QuantizedGraph:
-        unsupported = sorted({operator.kind for operator in self.raw.operators}
-                             - self.operators.keys())
-        if unsupported:
-            raise InputError(f"{self.path}: operators must be among {', '.join(self.operators)}, "
-                             f"not {', '.join(unsupported)}")
         for what, numbers in (("input", self.raw.inputs), ("output", self.raw.outputs)):
             if len(numbers) != 1 or numbers[0] < 0:
-                raise InputError(f"{self.path}: must have one {what}, not {len(numbers)}")
+                named = ", ".join(repr(self.raw.tensors[number].name) for number in numbers
+                                  if number >= 0)
+                raise InputError(f"{self.path}: must have one {what}, not {len(numbers)}"
+                                 + (f" ({named})" if named else ""))
         try:
-            source = self._define(self.raw.inputs[0])
+            ends = find_ends(self.raw)
         except ValueError as error:
             raise InputError(f"{self.path}: {error}") from None
-        operators = []
+        reasons = self._unsupported(ends)
+        # Of all that is wrong, what is not wrong for the sake of something else.
+        unknown: set[int] = set()
+        try:
+            self.tensors.define(ends.source)
+        except ValueError as error:
+            reasons.append(str(error))
+            unknown.add(ends.source)
+        operators: list[Operator] = []
         for number, operator in enumerate(self.raw.operators):
+            if number in ends.skipped:
+                continue
+            if not self._supported(operator) or unknown.intersection(operator.inputs):
+                unknown.update(operator.outputs)
+                continue
             try:
-                operators.append(self._operator(number, operator))
+                operators += self._operator(number, operator)
             except ValueError as error:
                 named = repr(_name(number, operator)) in str(error)
                 where = "" if named else f"operator {number} ({operator.kind}): "
-                raise InputError(f"{self.path}: {where}{error}") from None
-        output = self.tensors.get(self.raw.outputs[0])
-        if output is None:
-            raise InputError(f"{self.path}: output must be computed by an operator, not "
-                             f"{self._label(self.raw.outputs[0])}")
+                reasons.append(f"{where}{error}")
+                unknown.update(operator.outputs)
+        output = self.tensors.known.get(ends.result)
+        if output is None and not reasons:
+            reasons.append("output must be computed by an operator, not "
+                           f"{self.tensors.label(ends.result)}")
+        if output is None or reasons:
+            more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
+            raise InputError(f"{self.path}: {'; '.join(reasons[:_REASONS])}{more}")
         try:
-            return QuantizedGraph(self.path.stem, source, output, tuple(operators))
+            return QuantizedGraph(self.path.stem, self.tensors.known[ends.source], output,
+                                  tuple(operators), integer_input=ends.integer_input)
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
 
-    def _operator(self, number: int, operator: RawOperator) -> Operator:
+    def _unsupported(self, ends: Ends) -> list[str]:
+        """Refuse all kinds of operators that are none of ours, in one sentence."""
+        kinds = sorted({operator.kind for number, operator in enumerate(self.raw.operators)
+                        if number not in ends.skipped and not self._supported(operator)})
+        if not kinds:
+            return []
+        where = (", and QUANTIZE and DEQUANTIZE at the ends"
+                 if {"QUANTIZE", "DEQUANTIZE"}.intersection(kinds) else "")
+        listed = ", ".join(self.operators)
+        return [f"operators must be among {listed}{where}, not {', '.join(kinds)}"]
+
+    def _supported(self, operator: RawOperator) -> bool:
+        return operator.kind in self.operators or self._is_shape(operator)
+
+    def _is_shape(self, operator: RawOperator) -> bool:
+        """Whether it computes integers, such as shapes are."""
+        return operator.kind in SHAPE_OPERATORS and all(
+            self.raw.tensors[number].dtype in {"INT32", "INT64"}
+            for number in operator.outputs if number >= 0)
+
+    def _operator(self, number: int, operator: RawOperator) -> list[Operator]:
         if len(operator.outputs) != 1 or operator.outputs[0] < 0:
             raise ValueError(f"must have one output, not {len(operator.outputs)}")
-        return self.operators[operator.kind](_name(number, operator), operator)
-
-    # Tensors.
-
-    def _label(self, number: int) -> str:
-        return f"tensor {self.raw.tensors[number].name or number!r}"
-
-    def _checked(self, number: int, dtype: str) -> RawTensor:
-        tensor = self.raw.tensors[number]
-        if tensor.dtype != dtype:
-            hint = ": eieio takes networks quantized to 8 bits throughout" \
-                if tensor.dtype.startswith("FLOAT") else ""
-            raise ValueError(f"{self._label(number)} must be {dtype}, not {tensor.dtype}{hint}")
-        if tensor.special:
-            raise ValueError(f"{self._label(number)} must be a plain tensor, not have "
-                             f"{tensor.special}")
-        return tensor
-
-    def _define(self, number: int) -> Tensor:
-        """Take a tensor of activations that has not been computed yet."""
-        if number in self.tensors:
-            raise ValueError(f"{self._label(number)} must be computed once")
-        raw = self._checked(number, "INT8")
-        if raw.data is not None:
-            raise ValueError(f"{self._label(number)} must be activations, not a constant")
-        if len(raw.scales) != 1 or len(raw.zero_points) != 1:
-            raise ValueError(f"{self._label(number)} must have one scale and one zero point, not "
-                             f"{len(raw.scales)} and {len(raw.zero_points)}")
-        if -1 in raw.signature[1:] or min(raw.shape, default=0) < 1:
-            raise ValueError(f"{self._label(number)} must have a fixed shape, but for the batch, "
-                             f"not {raw.signature or raw.shape}")
-        if raw.signature and raw.signature[1:] != raw.shape[1:]:
-            raise ValueError(f"{self._label(number)} must have one shape, not {raw.shape} and "
-                             f"{raw.signature}")
-        self.batch = self.batch or raw.shape[0]
-        if len(raw.shape) < 2 or raw.shape[0] != self.batch:
-            raise ValueError(f"{self._label(number)} must have the batch of {self.batch} as its "
-                             f"first axis, and one more, not shape {raw.shape}")
-        name = raw.name or str(number)
-        if name in self.names:
-            name = f"{name}#{number}"
-        self.names.add(name)
-        tensor = Tensor(name, raw.shape[1:], raw.scales[0], raw.zero_points[0])
-        self.tensors[number] = tensor
-        return tensor
-
-    def _activations(self, operator: RawOperator, index: int) -> Tensor:
-        number = self._operand(operator, index)
-        if number not in self.tensors:
-            self._checked(number, "INT8")
-            raise ValueError(f"operand {index} must be activations computed before, not "
-                             f"{self._label(number)}")
-        return self.tensors[number]
-
-    def _operand(self, operator: RawOperator, index: int) -> int:
-        if index >= len(operator.inputs) or operator.inputs[index] < 0:
-            raise ValueError(f"must have operand {index}")
-        return operator.inputs[index]
-
-    def _constant(self, number: int, dtype: str) -> tuple[RawTensor, NDArray[Any]]:
-        raw = self._checked(number, dtype)
-        if raw.data is None:
-            raise ValueError(f"{self._label(number)} must be a constant")
-        wanted = math.prod(raw.shape) * _DTYPES[dtype].itemsize
-        if min(raw.shape, default=1) < 1 or len(raw.data) != wanted:
-            raise ValueError(f"{self._label(number)} must have {wanted} bytes for its shape "
-                             f"{raw.shape}, not {len(raw.data)}")
-        array = np.frombuffer(raw.data, _DTYPES[dtype]).reshape(raw.shape)
-        return raw, array.astype(_DTYPES[dtype].newbyteorder("="))
-
-    def _weights(self, operator: RawOperator, rank: int, axis: int) \
-            -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-        """Weights, and their scales: one, or one for each output channel, along `axis`."""
-        number = self._operand(operator, 1)
-        raw, weight = self._constant(number, "INT8")
-        if weight.ndim != rank:
-            raise ValueError(f"{self._label(number)} must have {rank} axes, not shape {raw.shape}")
-        if len(raw.scales) != 1 and (len(raw.scales) != weight.shape[axis] or raw.axis != axis):
-            raise ValueError(
-                f"{self._label(number)} must have one scale, or {weight.shape[axis]} along axis "
-                f"{axis}, not {len(raw.scales)} along axis {raw.axis}")
-        self._check_symmetric(number, raw)
-        return weight, np.array(raw.scales)
-
-    def _check_symmetric(self, number: int, raw: RawTensor) -> None:
-        if any(raw.zero_points):
-            wrong = next(point for point in raw.zero_points if point)
-            raise ValueError(f"{self._label(number)} must have zero point 0, not {wrong}")
-        if not all(0 < scale < math.inf for scale in raw.scales):
-            raise ValueError(f"{self._label(number)} must have positive scales")
-
-    def _bias(self, operator: RawOperator, channels: int, scales: NDArray[np.float64],
-              output: Tensor) -> NDArray[np.int32]:
-        """Biases; `scales` are those of the sums, one or one for each channel."""
-        if len(operator.inputs) < 3 or operator.inputs[2] < 0:
-            return np.zeros(channels, np.int32)
-        number = operator.inputs[2]
-        raw, bias = self._constant(number, "INT32")
-        if bias.shape != (channels,):
-            raise ValueError(f"{self._label(number)} must have shape {(channels,)}, not "
-                             f"{bias.shape}")
-        self._check_symmetric(number, raw)
-        if raw.scales:
-            if len(raw.scales) not in (1, channels):
-                raise ValueError(f"{self._label(number)} must have one scale or {channels}, not "
-                                 f"{len(raw.scales)}")
-            difference = np.abs(np.array(raw.scales) - scales) / output.scale
-            if difference.max() > _BIAS_TOLERANCE:
-                raise ValueError(f"{self._label(number)} must have the scale of the sums, that of "
-                                 "the input times that of the weights")
-        return bias
+        if not self._is_shape(operator):
+            return self.operators[operator.kind](_name(number, operator), operator)
+        if operator.kind == "SHAPE":
+            shape = self.tensors.batch, *self.tensors.activations(operator, 0).shape
+            operands = [np.array(shape, np.int64)]
+        else:
+            operands = [self.tensors.integer(self.tensors.operand(operator, index))
+                        for index in range(len(operator.inputs))]
+        try:
+            self.tensors.integers[operator.outputs[0]] = evaluate(operator, operands)
+        except ValueError as error:
+            raise ValueError(f"{error}; a file converted with a fixed batch computes no "
+                             "shapes") from None
+        return []
 
     # Options.
 
@@ -294,24 +245,24 @@ class _Importer:
     # Operators.
 
     def _image(self, operator: RawOperator) -> Tensor:
-        source = self._activations(operator, 0)
+        source = self.tensors.activations(operator, 0)
         if len(source.shape) != 3:
             raise ValueError(f"tensor {source.name!r} must be images, with 4 axes, not "
                              f"{1 + len(source.shape)}")
         return source
 
-    def _conv(self, name: str, operator: RawOperator) -> Operator:
+    def _conv(self, name: str, operator: RawOperator) -> list[Operator]:
         source = self._image(operator)
-        weight, scales = self._weights(operator, 4, 0)
+        weight, scales = self.tensors.weights(operator, 4, 0)
         if weight.shape[3] != source.shape[2]:
             raise ValueError(f"must not be grouped: weights must have {source.shape[2]} input "
                              f"channels, as tensor {source.name!r}, not {weight.shape[3]}")
         return self._convolution(Conv2D, name, operator, weight, scales, len(weight),
                                  weight.shape[1:3])
 
-    def _depthwise(self, name: str, operator: RawOperator) -> Operator:
+    def _depthwise(self, name: str, operator: RawOperator) -> list[Operator]:
         self._image(operator)
-        weight, scales = self._weights(operator, 4, 3)
+        weight, scales = self.tensors.weights(operator, 4, 3)
         if len(weight) != 1:
             raise ValueError(f"weights must have 1 as their first axis, not {len(weight)}")
         return self._convolution(DepthwiseConv2D, name, operator, weight[0], scales,
@@ -320,90 +271,122 @@ class _Importer:
     def _convolution(self, create: type[Conv2D] | type[DepthwiseConv2D], name: str,
                      operator: RawOperator, weight: NDArray[np.int8],
                      scales: NDArray[np.float64], channels: int,
-                     kernel: tuple[int, ...]) -> Operator:
-        source = self._activations(operator, 0)
+                     kernel: tuple[int, ...]) -> list[Operator]:
+        source = self.tensors.activations(operator, 0)
         window = self._window(operator, source, (kernel[0], kernel[1]))
-        output = self._define(operator.outputs[0])
+        output = self.tensors.define(operator.outputs[0])
         sums = source.scale * scales
         multiplier, shift = quantize_factors(
             np.broadcast_to(sums / output.scale, (channels,)))
-        bias = self._bias(operator, channels, sums, output)
-        return create(name, (source,), output, weight, bias, multiplier, shift,
-                      *self._range(operator, output), window)
+        bias = self.tensors.bias(operator, channels, sums, output)
+        return [create(name, (source,), output, weight, bias, multiplier, shift,
+                       *self._range(operator, output), window)]
 
-    def _fully_connected(self, name: str, operator: RawOperator) -> Operator:
-        source = self._activations(operator, 0)
+    def _fully_connected(self, name: str, operator: RawOperator) -> list[Operator]:
+        source = self.tensors.activations(operator, 0)
         if operator.options["WeightsFormat"]:
             raise ValueError("weights must be in the default order, not shuffled")
-        weight, scales = self._weights(operator, 2, 0)
-        output = self._define(operator.outputs[0])
+        weight, scales = self.tensors.weights(operator, 2, 0)
+        output = self.tensors.define(operator.outputs[0])
         sums = source.scale * scales
-        bias = self._bias(operator, len(weight), sums, output)
+        bias = self.tensors.bias(operator, len(weight), sums, output)
         low, high = self._range(operator, output)
         multiplier, shift = quantize_factors(
             np.broadcast_to(sums / output.scale, (len(weight),)))
         integer = FullyConnected(name, (source,), output, weight, bias, multiplier, shift, low,
-                                 high)
-        return self._rounded_once(integer, sums / output.scale)
+                                 high, single_rounding=True)
+        return [self._rounded_once(integer, sums / output.scale)]
 
     @staticmethod
     def _rounded_once(operator: FullyConnected, factors: NDArray[np.float64]) -> FullyConnected:
-        """Replace the factors of an operator by such as round once, where there are any."""
-        zero_point, bound = operator.output.zero_point, operator.accumulator_bound
-        pairs = [quantize_factor_rounded_once(float(factor), bound, zero_point - operator.minimum,
-                                              operator.maximum - zero_point)
-                 for factor in factors]
+        """Replace the factors of an operator by such as round each sum as float64 does."""
+        zero_point = operator.output.zero_point
+        results = zero_point - operator.minimum, operator.maximum - zero_point
+        bounds = operator.channel_bounds
+        if len(factors) == 1:  # one for all, if there is such
+            bounds = bounds.max(keepdims=True)
         multiplier, shift = operator.multiplier.copy(), operator.shift.copy()
-        for channel in range(operator.channels):
-            pair = pairs[channel % len(pairs)]
-            if pair is not None:
-                multiplier[channel], shift[channel] = pair
+        for channel, (factor, bound) in enumerate(zip(factors.tolist(), bounds.tolist(),
+                                                      strict=True)):
+            pair = quantize_factor_rounded_once(factor, bound, *results)
+            if pair is None:
+                raise ValueError(
+                    f"no multiplier of {MULTIPLIER_WIDTH} bits rounds sums of up to {bound} as the "
+                    f"kernel does, in float64; the factor must be larger, not {factor:.4g}")
+            channels = slice(None) if len(factors) == 1 else channel
+            multiplier[channels], shift[channels] = pair
         return replace(operator, multiplier=multiplier, shift=shift)
 
-    def _pool(self, name: str, operator: RawOperator) -> Operator:
+    def _pool(self, name: str, operator: RawOperator) -> list[Operator]:
         source = self._image(operator)
         window = self._window(operator, source, (operator.options["FilterHeight"],
                                                  operator.options["FilterWidth"]))
-        output = self._define(operator.outputs[0])
+        output = self.tensors.define(operator.outputs[0])
         create = AveragePool if operator.kind == "AVERAGE_POOL_2D" else MaxPool
-        return create(name, (source,), output, window, *self._range(operator, output))
+        return [create(name, (source,), output, window, *self._range(operator, output))]
 
-    def _add(self, name: str, operator: RawOperator) -> Operator:
-        first, second = self._activations(operator, 0), self._activations(operator, 1)
-        output = self._define(operator.outputs[0])
+    def _add(self, name: str, operator: RawOperator) -> list[Operator]:
+        first, second = (self.tensors.activations(operator, index) for index in range(2))
+        output = self.tensors.define(operator.outputs[0])
         multipliers, shifts = Add.factors(first.scale, second.scale, output.scale)
-        return Add(name, (first, second), output, multipliers, shifts,
-                   *self._range(operator, output))
+        return [Add(name, (first, second), output, multipliers, shifts,
+                    *self._range(operator, output))]
 
-    def _pad(self, name: str, operator: RawOperator) -> Operator:
-        source = self._activations(operator, 0)
-        number = self._operand(operator, 1)
-        _, padding = self._constant(number, "INT32")
-        if padding.shape != (1 + len(source.shape), 2) or padding[0].any():
-            raise ValueError(f"{self._label(number)} must have shape {(1 + len(source.shape), 2)} "
-                             "and leave the batch as it is")
-        return Pad(name, (source,), self._define(operator.outputs[0]),
-                   tuple((before, after) for before, after in padding[1:].tolist()))
+    def _mean(self, name: str, operator: RawOperator) -> list[Operator]:
+        """Make sums of windows; like the kernel, divide the multiplier by their elements."""
+        source = self._image(operator)
+        axes = {axis % 4 for axis in self.tensors.integer(
+            self.tensors.operand(operator, 1)).ravel().tolist()}
+        if not axes or not axes <= {1, 2}:
+            raise ValueError(f"must be along the axes 1, 2 or both, not {sorted(axes)}")
+        output = self.tensors.define(operator.outputs[0])
+        height, width, channels = source.shape
+        kernel = height if 1 in axes else 1, width if 2 in axes else 1
+        shape = *(1 if axis in axes else size for axis, size in ((1, height), (2, width))), channels
+        means = output if output.shape == shape else replace(
+            output, name=self.tensors.unique(f"{output.name}_kept"), shape=shape)
+        elements = math.prod(kernel)
+        multiplier, shift = quantize_factor(source.scale / output.scale)
+        bits = min(elements.bit_length() - 1, RIGHT_SHIFT_MAXIMUM - shift)
+        factor = (np.full(channels, (multiplier << bits) // elements, np.int32),
+                  np.full(channels, shift + bits, np.int32))
+        sums = DepthwiseConv2D(
+            name, (source,), means, np.ones((*kernel, channels), np.int8),
+            np.zeros(channels, np.int32), *factor, -128, 127, Window(kernel))
+        if means is output:
+            return [sums]
+        return [sums, Reshape(f"{name}_reshape", (means,), output)]
 
-    def _reshape(self, name: str, operator: RawOperator) -> Operator:
-        source = self._activations(operator, 0)
-        output = self._define(operator.outputs[0])
-        if len(operator.inputs) > 1:
-            number = self._operand(operator, 1)
-            _, wanted = self._constant(number, "INT32")
-            shape = (self.batch, *output.shape)
+    def _pad(self, name: str, operator: RawOperator) -> list[Operator]:
+        source = self.tensors.activations(operator, 0)
+        number = self.tensors.operand(operator, 1)
+        padding = self.tensors.integer(number)
+        shape = 1 + len(source.shape), 2
+        if padding.shape != shape or padding[0].any():
+            raise ValueError(f"{self.tensors.label(number)} must have shape {shape} and leave the "
+                             "batch as it is")
+        return [Pad(name, (source,), self.tensors.define(operator.outputs[0]),
+                    tuple((before, after) for before, after in padding[1:].tolist()))]
+
+    def _reshape(self, name: str, operator: RawOperator) -> list[Operator]:
+        source = self.tensors.activations(operator, 0)
+        output = self.tensors.define(operator.outputs[0])
+        if operator.kind == "RESHAPE" and len(operator.inputs) > 1:
+            number = self.tensors.operand(operator, 1)
+            wanted = self.tensors.integer(number)
+            shape = (self.tensors.batch, *output.shape)
             if wanted.shape != (len(shape),) or any(
                     size not in (-1, axis)
                     for size, axis in zip(wanted.tolist(), shape, strict=True)):
-                raise ValueError(f"{self._label(number)} must be {shape}, the shape of the output, "
-                                 f"not {tuple(wanted.ravel().tolist())}")
-        return Reshape(name, (source,), output)
+                raise ValueError(f"{self.tensors.label(number)} must be {shape}, the shape of the "
+                                 f"output, not {tuple(wanted.ravel().tolist())}")
+        return [Reshape(name, (source,), output)]
 
-    def _softmax(self, name: str, operator: RawOperator) -> Operator:
-        source = self._activations(operator, 0)
+    def _softmax(self, name: str, operator: RawOperator) -> list[Operator]:
+        source = self.tensors.activations(operator, 0)
         factor = softmax_factor(operator.options["Beta"], source.scale)
-        return Softmax(name, (source,), self._define(operator.outputs[0]),
-                       *quantize_factor(factor))
+        return [Softmax(name, (source,), self.tensors.define(operator.outputs[0]),
+                        *quantize_factor(factor))]
 
 
 def _name(number: int, operator: RawOperator) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import tflite
+from flatbuffers import number_types
 
 from eieio.model.errors import InputError
 from eieio.model.formats.input_file import read_bytes
@@ -116,10 +117,25 @@ _OPTIONS: dict[str, tuple[int, Callable[[], Any], tuple[str, ...]]] = {
     "FULLY_CONNECTED": (tflite.BuiltinOptions.FullyConnectedOptions, tflite.FullyConnectedOptions,
                         ("FusedActivationFunction", "WeightsFormat")),
     "SOFTMAX": (tflite.BuiltinOptions.SoftmaxOptions, tflite.SoftmaxOptions, ("Beta",)),
+    "CONCATENATION": (tflite.BuiltinOptions.ConcatenationOptions, tflite.ConcatenationOptions,
+                      ("Axis",)),
+    "GATHER": (tflite.BuiltinOptions.GatherOptions, tflite.GatherOptions, ("Axis",)),
+    "PACK": (tflite.BuiltinOptions.PackOptions, tflite.PackOptions, ("Axis",)),
+    "STRIDED_SLICE": (
+        tflite.BuiltinOptions.StridedSliceOptions, tflite.StridedSliceOptions,
+        ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask", "Offset")),
+    **dict.fromkeys(("MEAN", "REDUCE_PROD"), (
+        tflite.BuiltinOptions.ReducerOptions, tflite.ReducerOptions, ("KeepDims",))),
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), (
         tflite.BuiltinOptions.Pool2DOptions, tflite.Pool2DOptions,
         (*_WINDOW, "FilterHeight", "FilterWidth"))),
 }
+# Operators whose options have no default that means something, such as a stride of 0.
+_NEEDED = {"AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "SOFTMAX"}
+# A table without fields: its vtable, of 4 bytes, and behind it the distance to that.
+_EMPTY, _EMPTY_AT = struct.pack("<HHi", 4, 4, 4), 4
+# Where a table of operator codes has its code.
+_BUILTIN_CODE = 10
 # Options that are numbers of an enumeration.
 _ENUMERATIONS = {"Padding": _PADDINGS, "FusedActivationFunction": _ACTIVATIONS}
 
@@ -178,7 +194,7 @@ class _Reader:
                    for i in self._range(self.model.BuffersLength())]
         tensors = tuple(self._tensor(graph.Tensors(i), buffers)
                         for i in self._range(graph.TensorsLength()))
-        operators = tuple(self._operator(graph.Operators(i), kinds)
+        operators = tuple(self._operator(i, graph.Operators(i), kinds)
                           for i in self._range(graph.OperatorsLength()))
         raw = RawGraph(tensors, operators, _integers(graph.InputsAsNumpy()),
                        _integers(graph.OutputsAsNumpy()))
@@ -197,7 +213,11 @@ class _Reader:
         return range(length)
 
     def _kind(self, code: Any) -> str:
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        # Newer files have the first one alone, which the accessor of the package then takes for 0.
+        table = code._tab
+        at = table.Offset(_BUILTIN_CODE)
+        number = max(table.Get(number_types.Int32Flags, at + table.Pos) if at else 0,
+                     code.DeprecatedBuiltinCode())
         if number == tflite.BuiltinOperator.CUSTOM:
             return repr(_text(code.CustomCode()))
         return tflite.BUILTIN_OPCODE2NAME.get(number, f"operator code {number}")
@@ -225,16 +245,23 @@ class _Reader:
             _integers(tensor.ShapeAsNumpy()), _integers(tensor.ShapeSignatureAsNumpy()), scales,
             zero_points, axis, buffers[tensor.Buffer()], special)
 
-    def _operator(self, operator: Any, kinds: list[str]) -> RawOperator:
+    def _operator(self, index: int, operator: Any, kinds: list[str]) -> RawOperator:
         kind = kinds[operator.OpcodeIndex()]
         options: dict[str, Any] = {}
         if kind in _OPTIONS:
             number, create, fields = _OPTIONS[kind]
             table = operator.BuiltinOptions()
-            if operator.BuiltinOptionsType() != number or table is None:
-                raise ValueError(f"{kind} without its options")
-            reader = create()
-            reader.Init(table.Bytes, table.Pos)
+            reader, found = create(), operator.BuiltinOptionsType()
+            where = f"operator {index} ({kind})"
+            if found not in (0, number):
+                raise _Refusal(f"{where}: must have {type(reader).__name__}, not options of type "
+                               f"{found}")
+            if found and table is not None:
+                reader.Init(table.Bytes, table.Pos)
+            elif kind in _NEEDED:
+                raise _Refusal(f"{where}: must have {type(reader).__name__}, not no options")
+            else:  # the schema's defaults
+                reader.Init(_EMPTY, _EMPTY_AT)
             for field in fields:
                 value = getattr(reader, field)()
                 options[field] = _ENUMERATIONS[field].get(value, f"number {value}") \

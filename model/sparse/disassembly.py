@@ -120,11 +120,13 @@ def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
         codes = decode(matrix)[np.ix_(output_positions, input_positions)]
         bias = biases[bias_base:].ravel()[output_positions].astype(np.int64)
         layer = QuantizedLayer(
-            label.name, codes, codebook, bias, int(descriptor[DescriptorField.MULTIPLIER]),
+            label.name, codes, codebook, bias,
+            int(descriptor[DescriptorField.MULTIPLIER] & 0x7FFFFFFF),
             int(descriptor[DescriptorField.BIAS_BASE] >> 16),
             _signed(descriptor[DescriptorField.MINIMUM]),
             _signed(descriptor[DescriptorField.MAXIMUM]),
-            label.input_scale, label.weight_scale, label.output_scale)
+            label.input_scale, label.weight_scale, label.output_scale,
+            bool(descriptor[DescriptorField.MULTIPLIER] >> 31))
         compiled.append(CompiledLayer(layer, matrix, groups, input_positions, output_positions,
                                       pointer_base, absolute[:, 0], bias_base))
     network = QuantizedNetwork(

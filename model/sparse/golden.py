@@ -37,8 +37,8 @@ def run_layer(layer: QuantizedLayer, x: NDArray[np.integer]) -> NDArray[np.int32
     # Accumulators have at most 48 bits, so that float64 holds every sum exactly.
     weight = layer.codebook.astype(np.float64)[layer.codes]
     sums = (x.astype(np.float64) @ weight.T).astype(np.int64) + layer.bias
-    return requantize(sums, layer.multiplier, layer.shift, 0, layer.minimum,
-                      layer.maximum).astype(np.int32)
+    return requantize(sums, layer.multiplier, layer.shift, 0, layer.minimum, layer.maximum,
+                      single_rounding=layer.single_rounding).astype(np.int32)
 
 
 def run_network(network: QuantizedNetwork, x: NDArray[np.integer]) -> list[NDArray[np.int32]]:

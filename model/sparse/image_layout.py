@@ -44,7 +44,7 @@ class DescriptorField(IntEnum):
     BIAS_BASE = 2
     """Address of the first bias (bits 15 to 0) and right shift of requantization (31 to 16)."""
     MULTIPLIER = 3
-    """Multiplier of requantization."""
+    """Multiplier of requantization (bits 30 to 0), and whether that rounds once (bit 31)."""
     MINIMUM = 4
     """Smallest activation, two's complement."""
     MAXIMUM = 5

@@ -250,7 +250,7 @@ def _descriptor(layer: CompiledLayer, config: SparseConfig) -> NDArray[np.uint32
         DescriptorField.WORDS: -(-columns // config.pes) | -(-rows // config.pes) << 16,
         DescriptorField.POINTER_BASE: layer.pointer_base | (layer.groups.bit_length() - 1) << 28,
         DescriptorField.BIAS_BASE: layer.bias_base | quantized.shift << 16,
-        DescriptorField.MULTIPLIER: quantized.multiplier,
+        DescriptorField.MULTIPLIER: quantized.multiplier | quantized.single_rounding << 31,
         DescriptorField.MINIMUM: quantized.minimum & 0xFFFFFFFF,
         DescriptorField.MAXIMUM: quantized.maximum & 0xFFFFFFFF,
         DescriptorField.INPUT_BEATS: -(-columns // config.io_lanes),

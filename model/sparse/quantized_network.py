@@ -39,6 +39,8 @@ class QuantizedLayer:
         Range of the output activations; the minimum is 0 after a rectifier.
     input_scale, weight_scale, output_scale : :class:`float`
         Real value of the integer 1.
+    single_rounding : :class:`bool`
+        Whether requantization rounds once. The default is twice.
     """
 
     name: str
@@ -52,6 +54,7 @@ class QuantizedLayer:
     input_scale: float
     weight_scale: float
     output_scale: float
+    single_rounding: bool = False
 
     @property
     def inputs(self) -> int:

@@ -24,6 +24,8 @@ METHODS: tuple[Method, ...] = ("minmax", "percentile")
 # Samples computed together, at most, and elements of one value of all of them.
 _BATCH = 32
 _BATCH_ELEMENTS = 1 << 22
+# What frameworks compute in float32 is infinite beyond.
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def calibrate(graph: FloatGraph, x: NDArray[np.floating], method: Method = "minmax",
@@ -71,6 +73,10 @@ def calibrate(graph: FloatGraph, x: NDArray[np.floating], method: Method = "minm
             if not np.isfinite(value).all():
                 raise InputError(f"Network {graph.name!r}: activations {name!r} must be finite for "
                                  "all samples")
+            if np.abs(value).max() > _LARGEST:
+                raise InputError(f"Network {graph.name!r}: activations {name!r} must be of float32, "
+                                 f"at most {_LARGEST:.4g}, for all samples, not "
+                                 f"{np.abs(value).max():.4g}")
             if name not in tails:
                 share = 0.0 if name in ends else outside
                 tails[name] = _Tails(int(share * len(x) * value[0].size) + 1)

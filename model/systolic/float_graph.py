@@ -25,12 +25,15 @@ __all__ = [
     "DepthwiseConv2D",
     "FloatGraph",
     "FullyConnected",
+    "LogSoftmax",
     "MaxPool",
     "Operator",
     "Pad",
     "Pool",
+    "Quantize",
     "Reshape",
     "Softmax",
+    "Stack",
     "Value",
     "WeightedOperator",
     "run",
@@ -182,6 +185,36 @@ class Softmax(Operator):
     """Softmax along the last axis."""
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stack(Operator):
+    """Images, one below the other.
+
+    Its scale need not be that of its inputs, whose integers it takes as they are: only
+    :mod:`eieio.model.systolic.quantizers` makes it, and knows what they are worth.
+    """
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LogSoftmax(Operator):
+    """The logarithm of softmax along the last axis."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Quantize(Operator):
+    """The input, rounded to 8-bit integers and back: what a file's quantizer does to it.
+
+    Attributes
+    ----------
+    scale : :class:`float`
+        Real value of a step.
+    zero_point : :class:`int`
+        Integer of the real 0, -128 to 127. Numbers beyond the integers -128 to 127 saturate.
+    """
+
+    scale: float
+    zero_point: int
+
+
 @dataclass(frozen=True, eq=False)
 class FloatGraph:
     """A network of real numbers.
@@ -292,7 +325,18 @@ def _softmax(operator: Softmax, x: NDArray[np.float64]) -> NDArray[np.float64]:
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
+def _log_softmax(operator: LogSoftmax, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    below = x - x.max(axis=-1, keepdims=True)
+    return below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
+
+
+def _quantize(operator: Quantize, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    zero_point = operator.zero_point
+    integers = np.clip(np.rint(x / operator.scale) + zero_point, -128, 127)
+    return (integers - zero_point) * operator.scale
+
+
 _OPERATORS: dict[type[Operator], Callable[..., NDArray[np.float64]]] = {
     Add: _add, AveragePool: _average_pool, Clamp: _clamp, Conv2D: _conv2d,
-    DepthwiseConv2D: _depthwise, FullyConnected: _fully_connected, MaxPool: _max_pool, Pad: _pad,
-    Reshape: _reshape, Softmax: _softmax}
+    DepthwiseConv2D: _depthwise, FullyConnected: _fully_connected, LogSoftmax: _log_softmax,
+    MaxPool: _max_pool, Pad: _pad, Quantize: _quantize, Reshape: _reshape, Softmax: _softmax}

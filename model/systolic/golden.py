@@ -20,18 +20,20 @@ from eieio.model.systolic.quantized_graph import (
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    LogSoftmax,
     MaxPool,
     Operator,
     Pad,
     QuantizedGraph,
     Reshape,
     Softmax,
+    Stack,
     Tensor,
     WeightedOperator,
     Window,
 )
 from eieio.model.systolic.rescale import rescale
-from eieio.model.systolic.softmax import softmax
+from eieio.model.systolic.softmax import log_softmax, softmax
 
 __all__ = ["accumulate", "run_graph", "run_operator"]
 
@@ -179,7 +181,8 @@ _ACCUMULATORS: dict[type[WeightedOperator], Callable[..., NDArray[np.int64]]] = 
 def _weighted(operator: WeightedOperator, x: NDArray[np.int8]) -> NDArray[np.int8]:
     return rescale(
         _accumulate(operator, x), operator.multiplier, operator.shift, operator.output.zero_point,
-        operator.minimum, operator.maximum).astype(np.int8).reshape(len(x), *operator.output.shape)
+        operator.minimum, operator.maximum, single_rounding=operator.single_rounding,
+    ).astype(np.int8).reshape(len(x), *operator.output.shape)
 
 
 def _average_pool(operator: AveragePool, x: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -205,7 +208,8 @@ def _add(operator: Add, *operands: NDArray[np.int8]) -> NDArray[np.int8]:
                 -limit, limit - 1)
         for tensor, x, factor in zip(operator.inputs, operands, factors, strict=True))
     return rescale(np.asarray(total), multiplier, shift, operator.output.zero_point,
-                   operator.minimum, operator.maximum).astype(np.int8)
+                   operator.minimum, operator.maximum,
+                   single_rounding=operator.single_rounding).astype(np.int8)
 
 
 def _reshape(operator: Reshape, x: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -220,7 +224,15 @@ def _softmax(operator: Softmax, x: NDArray[np.int8]) -> NDArray[np.int8]:
     return softmax(x, operator.multiplier, operator.shift)
 
 
+def _log_softmax(operator: LogSoftmax, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    return log_softmax(x, operator.input.scale)
+
+
+def _stack(operator: Stack, *operands: NDArray[np.int8]) -> NDArray[np.int8]:
+    return np.concatenate(operands, axis=1)
+
+
 _OPERATORS: dict[type[Operator], Callable[..., NDArray[np.int8]]] = {
     Add: _add, AveragePool: _average_pool, Conv2D: _weighted, DepthwiseConv2D: _weighted,
-    FullyConnected: _weighted, MaxPool: _max_pool, Pad: _pad_operator, Reshape: _reshape,
-    Softmax: _softmax}
+    FullyConnected: _weighted, LogSoftmax: _log_softmax, MaxPool: _max_pool, Pad: _pad_operator,
+    Reshape: _reshape, Softmax: _softmax, Stack: _stack}

@@ -1,7 +1,10 @@
 """Loading a network of 8-bit integers from any of the formats that hold one, or make one."""
 
 import os
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +14,144 @@ from eieio.model.formats import samples as sample_files
 from eieio.model.formats.samples import Samples
 from eieio.model.systolic.calibration import Method, calibrate
 from eieio.model.systolic.float_graph import FloatGraph
-from eieio.model.systolic.quantization import choose_scales, quantize, spread_scales
+from eieio.model.systolic.quantization import Scale, choose_scales, quantize
 from eieio.model.systolic.quantized_graph import QuantizedGraph
+from eieio.model.systolic.quantizers import RangesNeededError, settle
 
-__all__ = ["arrange", "read_graph", "read_samples"]
+__all__ = ["NetworkFile", "arrange", "read_graph", "read_samples"]
 
 _SUFFIXES = (".onnx", ".tflite")
+
+
+class NetworkFile:
+    """A network in a file, which may be quantized, or may have to be.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.tflite`` (:mod:`eieio.model.formats.tflite`) or ``.onnx``
+        (:mod:`eieio.model.formats.onnx_graph`); upper case is as good.
+    output : :class:`str`, optional
+        Name of the value to take as the output. The default is the file's.
+
+    Attributes
+    ----------
+    shape : tuple of :class:`int`
+        Shape of the input.
+    outputs : :class:`int`
+        Elements of the output.
+    reference : FloatGraph or None
+        The network in real numbers, if that is what the file holds.
+    channels_first, integer_input :
+        As in :class:`~eieio.model.systolic.quantized_graph.QuantizedGraph`.
+    input_scale : Scale or None
+        Scale of the input, if the file takes integers.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or does not hold such a network.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], output: str | None = None) -> None:
+        self.path = path = Path(path)
+        if path.is_dir():
+            raise InputError(f"{path} must be a file, not a folder")
+        if not path.exists():
+            raise InputError(f"{path} must be an existing file")
+        self.reference: FloatGraph | None = None
+        self.channels_first, self.integer_input = False, None
+        self.input_scale: Scale | None = None
+        self._graph: FloatGraph | QuantizedGraph
+        self._scales: dict[str, Scale] = {}
+        # One format is needed; importing the libraries of both takes a second.
+        match path.suffix.lower():
+            case ".tflite":
+                from eieio.model.formats import tflite
+
+                self._graph = graph = tflite.read(path, output)
+                self.channels_first, self.integer_input = graph.channels_first, graph.integer_input
+                self.input_scale = Scale(graph.input.scale, graph.input.zero_point)
+            case ".onnx":
+                from eieio.model.formats import onnx_graph
+
+                found = onnx_graph.read(path, output)
+                self._graph, self._scales = found.graph, found.scales
+                self.channels_first, self.integer_input = found.channels_first, found.integer_input
+                self.input_scale = found.scales.get(found.graph.input.name)
+                self.reference = None if found.scales else found.graph
+            case suffix:
+                raise InputError(f"{path} must end in {' or '.join(_SUFFIXES)}, not {suffix!r}")
+        self.shape = self._graph.input.shape
+        self.outputs = self._graph.output.elements
+
+    @cached_property
+    def _without_samples(self) -> QuantizedGraph | InputError:
+        """The network of integers, or why it cannot be made without samples."""
+        graph = self._graph
+        if isinstance(graph, QuantizedGraph):
+            return graph
+        if self.reference is not None:
+            return InputError(f"{self.path} is a network of floating-point numbers: sample inputs "
+                              "must be given, to quantize it by")
+        try:
+            return self._quantize(*settle(graph, self._scales))
+        except RangesNeededError as error:
+            return InputError(f"{self.path}: {error}")
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from None
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether it takes samples to make the network of integers."""
+        return isinstance(self._without_samples, InputError)
+
+    def quantize(self, x: NDArray[np.floating] | None = None, calibration: Method = "minmax",
+                 percentile: float = 99.99) -> QuantizedGraph:
+        """Return the network of integers.
+
+        Parameters
+        ----------
+        x : float array of shape (samples, and the shape of the input), optional
+            Samples, to find the ranges that the file does not tell.
+        calibration, percentile :
+            How: see :mod:`eieio.model.systolic.calibration`.
+
+        Raises
+        ------
+        InputError
+            If it takes samples and there are none, or the network cannot be computed in integers.
+        """
+        found = self._without_samples
+        if isinstance(found, QuantizedGraph):
+            return found
+        if x is None:
+            raise found
+        graph = self._graph
+        assert isinstance(graph, FloatGraph)
+        try:
+            ranges = calibrate(graph, x, calibration, percentile)
+            if self.reference is not None:
+                return self._quantize(graph, choose_scales(graph, ranges))
+            return self._quantize(*settle(graph, self._scales, ranges))
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from None
+
+    def _quantize(self, graph: FloatGraph, scales: dict[str, Scale]) -> QuantizedGraph:
+        return replace(quantize(graph, scales), channels_first=self.channels_first,
+                       integer_input=self.integer_input)
+
+    def read_samples(self, path: str | os.PathLike[str], scale: float | None = None) -> Samples:
+        """Read samples for the network: see :func:`read_samples`."""
+        return read_samples(path, self.shape, self.outputs, scale,
+                            channels_first=self.channels_first,
+                            integers=(self.integer_input, self.input_scale))
 
 
 def read_graph(path: str | os.PathLike[str],
                samples: NDArray[np.floating] | str | os.PathLike[str] | None = None,
                calibration: Method = "minmax", percentile: float = 99.99,
-               scale: float | None = None) -> QuantizedGraph:
+               scale: float | None = None, output: str | None = None) -> QuantizedGraph:
     """Read a network, and quantize it if it is not.
 
     Parameters
@@ -31,14 +160,17 @@ def read_graph(path: str | os.PathLike[str],
         ``.tflite`` (:mod:`eieio.model.formats.tflite`) or ``.onnx``
         (:mod:`eieio.model.formats.onnx_graph`); upper case is as good.
     samples : float array, or path-like, optional
-        Sample inputs to calibrate a network of floating-point numbers, which needs them. An array
-        is one for :func:`arrange`; a file is one for :mod:`eieio.model.formats.samples`.
+        Sample inputs to calibrate a network of floating-point numbers, which needs them, or what a
+        quantized one leaves in real numbers. An array is one for :func:`arrange`; a file is one for
+        :mod:`eieio.model.formats.samples`.
     calibration : ``"minmax"`` or ``"percentile"``
         How to find the ranges of the activations: see :mod:`eieio.model.systolic.calibration`.
     percentile : :class:`float`
         For ``"percentile"``.
     scale : :class:`float`, optional
         Real value of a 1 in a file of samples: see :func:`eieio.model.formats.samples.read`.
+    output : :class:`str`, optional
+        Name of the value to take as the output. The default is the file's.
 
     Returns
     -------
@@ -50,46 +182,19 @@ def read_graph(path: str | os.PathLike[str],
     InputError
         If a file cannot be read, does not hold such a network, or needs samples and there are none.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path} must be a file, not a folder")
-    if not path.exists():
-        raise InputError(f"{path} must be an existing file")
-    # One format is needed; importing the libraries of both takes a second.
-    match path.suffix.lower():
-        case ".tflite":
-            from eieio.model.formats import tflite
-
-            return tflite.read(path)
-        case ".onnx":
-            from eieio.model.formats import onnx_graph
-
-            found = onnx_graph.read(path)
-        case suffix:
-            raise InputError(f"{path} must end in {' or '.join(_SUFFIXES)}, not {suffix!r}")
-    graph = found.graph
-    x = None if found.scales else _calibration_inputs(path, graph, samples, scale)
-    try:
-        scales = spread_scales(graph, found.scales) if x is None else choose_scales(
-            graph, calibrate(graph, x, calibration, percentile))
-        return quantize(graph, scales)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def _calibration_inputs(path: Path, graph: FloatGraph,
-                        samples: NDArray[np.floating] | str | os.PathLike[str] | None,
-                        scale: float | None) -> NDArray[np.floating]:
-    if samples is None:
-        raise InputError(f"{path} is a network of floating-point numbers: sample inputs must be "
-                         "given, to quantize it by")
+    file = NetworkFile(path, output)
+    if samples is None or not file.needs_samples:
+        return file.quantize()
     if isinstance(samples, np.ndarray):
-        return arrange(samples, graph.input.shape)
-    return read_samples(samples, graph.input.shape, graph.output.elements, scale).x
+        x = arrange(samples, file.shape, channels_first=file.channels_first)
+    else:
+        x = file.read_samples(samples, scale).x
+    return file.quantize(x, calibration, percentile)
 
 
 def read_samples(path: str | os.PathLike[str], shape: tuple[int, ...], outputs: int,
-                 scale: float | None = None) -> Samples:
+                 scale: float | None = None, *, channels_first: bool = False,
+                 integers: tuple[str | None, Scale | None] = (None, None)) -> Samples:
     """Read samples for a network of images.
 
     Parameters
@@ -103,6 +208,11 @@ def read_samples(path: str | os.PathLike[str], shape: tuple[int, ...], outputs: 
         Elements of the network's output.
     scale : :class:`float`, optional
         Real value of a 1 in the file.
+    channels_first : :class:`bool`
+        As :func:`arrange` takes it.
+    integers : tuple of :class:`str` and Scale
+        Type and scale of the input of a network that takes integers. An array of int8 or uint8
+        holds them, those of uint8 larger by 128, unless `scale` says otherwise.
 
     Returns
     -------
@@ -115,26 +225,36 @@ def read_samples(path: str | os.PathLike[str], shape: tuple[int, ...], outputs: 
         If the file cannot be read, or an array does not fit the network.
     """
     found = sample_files.read(path, int(np.prod(shape)), outputs, scale)
-    # Read already, and found to be in order; this is for the shape alone.
+    # Read already, and found to be in order; this is for the type and the shape alone.
     with open(path, "rb") as file:
         loaded = np.load(file)
-        stored = loaded.shape if isinstance(loaded, np.ndarray) else loaded["x"].shape
+        stored: NDArray[Any] = loaded if isinstance(loaded, np.ndarray) else loaded["x"]
+    x = found.x.reshape(stored.shape)
+    kind, input_scale = integers
+    if (kind is not None and input_scale is not None and scale is None
+            and stored.dtype in (np.int8, np.uint8)):
+        levels = stored.astype(np.int64) - (128 if stored.dtype == np.uint8 else 0)
+        x = ((levels - input_scale.zero_point) * input_scale.scale).astype(np.float32)
     try:
-        return Samples(arrange(found.x.reshape(stored), shape), found.labels)
+        return Samples(arrange(x, shape, channels_first=channels_first), found.labels)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def arrange(x: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.floating]:
+def arrange(x: NDArray[np.floating], shape: tuple[int, ...], *,
+            channels_first: bool = False) -> NDArray[np.floating]:
     """Bring sample inputs into the shape of a network's input.
 
     Parameters
     ----------
     x : float array of shape (samples, ...)
-        Images in the order height, width, channels or, where this is how the shape fits, channels,
-        height, width; without their channels' axis if they have one channel. Or anything flat.
+        Images in the order height, width, channels, or channels, height, width: which of them, the
+        shape tells; without their channels' axis if they have one channel. Or anything flat.
     shape : tuple of :class:`int`
         Shape of the network's input; (height, width, channels) for images.
+    channels_first : :class:`bool`
+        The order of images with as many channels as rows and columns, whose shape does not tell it:
+        that of the network's own file.
 
     Returns
     -------
@@ -147,7 +267,8 @@ def arrange(x: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.float
         If the shape does not fit.
     """
     given = x.shape[1:]
-    if given == shape:
+    ambiguous = len(shape) == 3 and shape[0] == shape[1] == shape[2]
+    if given == shape and not (ambiguous and channels_first):
         return x
     if len(shape) == 3:
         height, width, channels = shape

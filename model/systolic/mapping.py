@@ -4,7 +4,8 @@ Every operator becomes one descriptor. Convolutions, fully connected layers and 
 operation of the engine: windows that slide over a tensor, whose elements are multiplied by tiles of
 weights. A fully connected layer has one window, as large as its input; pooling has weights of 1 on
 the diagonal, and takes maxima, or sums that requantization divides by their number. What only
-changes a shape costs nothing, and softmax stays with the host.
+changes a shape costs nothing, nor do stacks, whose images are computed next to one another. Softmax
+and its logarithm stay with the host.
 """
 
 import math
@@ -30,6 +31,7 @@ from eieio.model.systolic.quantized_graph import (
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    LogSoftmax,
     MaxPool,
     Operator,
     Pad,
@@ -37,6 +39,7 @@ from eieio.model.systolic.quantized_graph import (
     QuantizedGraph,
     Reshape,
     Softmax,
+    Stack,
     Tensor,
     WeightedOperator,
     Window,
@@ -292,7 +295,7 @@ class _Compiler:
         aliases = self._storage(engine)
         placements = self._allocate(engine, aliases, result)
         for operator in engine:
-            if not isinstance(operator, Reshape):
+            if not isinstance(operator, _FREE):
                 self._compile(operator, [placements[aliases[tensor.name]]
                                          for tensor in operator.inputs],
                               placements[aliases[operator.output.name]])
@@ -318,27 +321,29 @@ class _Compiler:
     # What runs where.
 
     def _split(self) -> tuple[list[Operator], tuple[Operator, ...], Tensor]:
-        """Separate what the host computes: softmax at the end, and what only reshapes it."""
+        """Separate what the host computes: softmax at the end."""
         operators = list(self.graph.operators)
         names = [tensor.name for tensor in self.graph.tensors]
         end = names.index(self.graph.output.name)
         operators = operators[:end]
         host: list[Operator] = []
         result = self.graph.output
-        while operators and isinstance(operators[-1], Softmax):
+        while operators and isinstance(operators[-1], _HOST):
             host.insert(0, operators.pop())
             result = host[0].input
             if operators and operators[-1].output.name != result.name:
                 raise InputError(f"{_label(host[0])}: must take the result of the operator before "
                                  "it")
         for operator in operators:
-            if isinstance(operator, Softmax):
+            if isinstance(operator, _HOST):
                 raise InputError(f"{_label(operator)}: softmax must be the last operator, which "
                                  "the host computes")
             if isinstance(operator, Add) and not self.config.residual:
                 raise InputError(f"{_label(operator)}: the engine must be configured with residual "
                                  "to add")
-        if all(isinstance(operator, Reshape) for operator in operators):
+        if len(host) > 1 and any(isinstance(operator, LogSoftmax) for operator in host):
+            raise InputError(f"{_label(host[0])}: must be the only softmax at the end")
+        if all(isinstance(operator, _FREE) for operator in operators):
             raise InputError(f"Network {self.graph.name!r} must have an operator that the engine "
                              "computes")
         return operators, tuple(host), result
@@ -365,7 +370,14 @@ class _Compiler:
         births = [(-1, self.graph.input.name)]
         births += [(number, operator.output.name) for number, operator in enumerate(operators)
                    if not isinstance(operator, Reshape)]
-        for born, name in births:
+        stacks = self._stacks(operators, aliases)
+        for name, (stack, _) in stacks.items():
+            last_use[stack] = max(last_use[stack], last_use[name])
+        for born, tensor in births:
+            if tensor in placements:
+                continue
+            # A stack takes its place with the first of its images.
+            name, _ = stacks.get(tensor, (tensor, 0))
             height, width, channels = shapes[name]
             words = -(-channels // self.config.rows)
             size = height * width * words
@@ -383,7 +395,28 @@ class _Compiler:
                     f"needed: option activation_depth must be at least {base + size}, not "
                     f"{self.config.activation_depth}")
             placements[name] = Placement(base, height, width, channels, words)
+            for part, (stack, row) in stacks.items():
+                if stack == name:
+                    size = shapes[part]
+                    placements[part] = Placement(base + row * width * words, *size, words)
         return placements
+
+    def _stacks(self, operators: Sequence[Operator], aliases: dict[str, str]
+                ) -> dict[str, tuple[str, int]]:
+        """Stack and first row there, of each tensor that lies in one."""
+        found: dict[str, tuple[str, int]] = {}
+        for operator in operators:
+            if not isinstance(operator, Stack):
+                continue
+            row = 0
+            for tensor in operator.inputs:
+                root = aliases[tensor.name]
+                if root in found or root == self.graph.input.name:
+                    raise InputError(f"{_label(operator)}: must not take {tensor.name!r}, which "
+                                     "is the input or in another stack")
+                found[root] = operator.output.name, row
+                row += tensor.shape[0]
+        return found
 
     def _shapes(self, operators: Sequence[Operator],
                 aliases: dict[str, str]) -> dict[str, tuple[int, int, int]]:
@@ -609,7 +642,7 @@ class _Compiler:
         zero_points = [tensor.zero_point & 0xff for tensor in operator.inputs]
         output = operator.output
         self.layers.append(CompiledLayer(operator.name, operator, destination, {
-            Field.OPERATION: int(Operation.ADD),
+            Field.OPERATION: int(Operation.ADD) | int(_rounding(operator)),
             Field.SOURCE: sources[0].base,
             Field.SECOND_SOURCE: sources[1].base,
             Field.DESTINATION: destination.base,
@@ -685,7 +718,7 @@ class _Compiler:
                 raise InputError(f"{_label(operator)}: {field.name.lower().replace('_', ' ')} must "
                                  f"be less than {_FIELD}, not {values}")
         descriptor = {
-            Field.OPERATION: int(Operation.COMPUTE) | int(flags),
+            Field.OPERATION: int(Operation.COMPUTE) | int(flags | _rounding(operator)),
             Field.SOURCE: source.base + start[0] * row + start[1] * source.words,
             Field.DESTINATION: destination.base,
             Field.SOURCE_START: (start[0] & 0xffff) | (start[1] & 0xffff) << 16,
@@ -732,6 +765,16 @@ class _Compiler:
         self.parameters.append((bias, multiplier, right | left << 8))
         self.parameter_groups += len(bias)
         return base
+
+
+# What costs nothing, and what the host computes.
+_FREE = (Reshape, Stack)
+_HOST = (Softmax, LogSoftmax)
+
+
+def _rounding(operator: Operator) -> Flag:
+    once = isinstance(operator, WeightedOperator | Add) and operator.single_rounding
+    return Flag.SINGLE_ROUNDING if once else Flag(0)
 
 
 def _label(operator: Operator) -> str:

@@ -54,7 +54,7 @@ class Operation(IntEnum):
 
 
 class Flag(IntFlag):
-    """How :attr:`Operation.COMPUTE` is done."""
+    """How :attr:`Operation.COMPUTE` is done; the last one is of :attr:`Operation.ADD` as well."""
 
     MAXIMUM = 1 << 4
     """Accumulate maxima, not sums."""
@@ -62,6 +62,8 @@ class Flag(IntFlag):
     """Each block of outputs takes the one block of channels that it lies in."""
     WINOGRAD = 1 << 6
     """Windows are tiles, which go through Winograd's transforms."""
+    SINGLE_ROUNDING = 1 << 7
+    """Sums are rescaled in one rounding, not in two."""
 
 
 class Field(IntEnum):

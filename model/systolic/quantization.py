@@ -17,7 +17,6 @@ weights could do, meet these limits.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -35,7 +34,8 @@ from eieio.model.systolic.rescale import (
 )
 from eieio.model.systolic.softmax import softmax_factor
 
-__all__ = ["BIAS_LIMIT", "LEFT_SHIFT_LIMIT", "Scale", "choose_scales", "quantize", "spread_scales"]
+__all__ = ["BIAS_LIMIT", "LEFT_SHIFT_LIMIT", "LOG_SOFTMAX_SCALE", "SOFTMAX_SCALE", "Scale",
+           "choose_scales", "finest_scale", "quantize", "scale_of"]
 
 #: Largest left shift of an accumulator.
 LEFT_SHIFT_LIMIT = 7
@@ -51,9 +51,6 @@ _BELOW_ONE = 1 - 2.0**-20
 _ADD_RATIO = 2.0 ** (integer.ADD_LEFT_SHIFT - 2)
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 
-#: Operators whose output may have the scale of their input.
-_SAME_SCALE = (real.Pool, real.Clamp, real.Reshape, real.Pad)
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -63,7 +60,9 @@ class Scale:
     zero_point: int
 
 
-_SOFTMAX_SCALE = Scale(integer.Softmax.OUTPUT_SCALE, integer.Softmax.OUTPUT_ZERO_POINT)
+#: Scales of the outputs of softmax and of its logarithm: the only ones that they can have.
+SOFTMAX_SCALE = Scale(integer.Softmax.OUTPUT_SCALE, integer.Softmax.OUTPUT_ZERO_POINT)
+LOG_SOFTMAX_SCALE = Scale(integer.LogSoftmax.OUTPUT_SCALE, integer.LogSoftmax.OUTPUT_ZERO_POINT)
 
 
 def choose_scales(graph: real.FloatGraph,
@@ -83,21 +82,24 @@ def choose_scales(graph: real.FloatGraph,
     dict of Scale
         Scales by the name of the value.
     """
-    scales = {graph.input.name: _scale_of(ranges[graph.input.name])}
+    scales = {graph.input.name: scale_of(ranges[graph.input.name])}
     for operator in graph.operators:
         operands = [scales[value.name] for value in operator.inputs]
         match operator:
             case real.Softmax():
-                scale = _SOFTMAX_SCALE
+                scale = SOFTMAX_SCALE
+            case real.LogSoftmax():
+                scale = LOG_SOFTMAX_SCALE
             case real.Pool() | real.Clamp() | real.Reshape() | real.Pad():
                 scale = operands[0]
             case _:
-                scale = _scale_of(ranges[operator.output.name], _finest(operator, operands))
+                scale = scale_of(ranges[operator.output.name], finest_scale(operator, operands))
         scales[operator.output.name] = scale
     return scales
 
 
-def _scale_of(ends: tuple[float, float], finest: float = 0.0) -> Scale:
+def scale_of(ends: tuple[float, float], finest: float = 0.0) -> Scale:
+    """Return the scale of a range, to which 0 is added; its step is `finest` at least."""
     low, high = min(ends[0], 0.0), max(ends[1], 0.0)
     step = (high - low) / (_MAXIMUM - _MINIMUM)
     scale = max(step, finest, _SMALLEST_SCALE) if step or finest else 1.0
@@ -105,8 +107,8 @@ def _scale_of(ends: tuple[float, float], finest: float = 0.0) -> Scale:
     return Scale(scale, min(max(zero_point, _MINIMUM), _MAXIMUM))
 
 
-def _finest(operator: real.Operator, operands: list[Scale]) -> float:
-    """Finest scale of the output to which the sums can be rescaled."""
+def finest_scale(operator: real.Operator, operands: list[Scale]) -> float:
+    """Return the finest scale of the output to which the sums can be rescaled."""
     if isinstance(operator, real.WeightedOperator):
         source = operands[0]
         scale, weight, bias = _integers(operator, source)
@@ -144,47 +146,6 @@ def _round(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.trunc(numbers + np.copysign(0.5, numbers))
 
 
-def spread_scales(graph: real.FloatGraph, scales: Mapping[str, Scale]) -> dict[str, Scale]:
-    """Find the scales that a network leaves out, through operators that need not change them.
-
-    Parameters
-    ----------
-    graph : FloatGraph
-        Network.
-    scales : mapping of Scale
-        Known scales by the name of the value.
-
-    Returns
-    -------
-    dict of Scale
-        Scales of all values.
-
-    Raises
-    ------
-    InputError
-        If a value's scale is neither known nor that of a neighbour: the message names it.
-    """
-    found = dict(scales)
-    uses = Counter(value.name for operator in graph.operators for value in operator.inputs)
-    for operator in graph.operators:
-        if isinstance(operator, real.Softmax):
-            found[operator.output.name] = _SOFTMAX_SCALE
-    # Forwards, backwards, and forwards again for what was found on the way back.
-    for operators in (graph.operators, graph.operators[::-1], graph.operators):
-        for operator in operators:
-            if isinstance(operator, _SAME_SCALE):
-                source, target = operator.input.name, operator.output.name
-                if source in found:
-                    found.setdefault(target, found[source])
-                elif target in found and uses[source] == 1:
-                    found[source] = found[target]
-    for value in (graph.input, *(operator.output for operator in graph.operators)):
-        if value.name not in found:
-            raise InputError(f"activations {value.name!r} must be quantized, too: eieio takes "
-                             "networks of 8-bit integers throughout, or of floating-point numbers")
-    return found
-
-
 def quantize(graph: real.FloatGraph, scales: Mapping[str, Scale]) -> integer.QuantizedGraph:
     """Make the network of integers.
 
@@ -193,8 +154,8 @@ def quantize(graph: real.FloatGraph, scales: Mapping[str, Scale]) -> integer.Qua
     graph : FloatGraph
         Network to quantize.
     scales : mapping of Scale
-        Scales of all values by their names. Those of softmax's outputs are the only ones they can
-        have, 1/256 with zero point -128.
+        Scales of all values by their names. Those of the outputs of softmax and of its logarithm
+        are :data:`SOFTMAX_SCALE` and :data:`LOG_SOFTMAX_SCALE`.
 
     Returns
     -------
@@ -253,10 +214,14 @@ class _Quantizer:
                 multipliers, shifts = integer.Add.factors(
                     inputs[0].scale, inputs[1].scale, output.scale)
                 self.operators.append(integer.Add(name, inputs, output, multipliers, shifts, low,
-                                                  high))
+                                                  high, single_rounding=True))
             case real.Softmax():
                 factor = quantize_factor(softmax_factor(1.0, inputs[0].scale))
                 self.operators.append(integer.Softmax(name, inputs, output, *factor))
+            case real.LogSoftmax():
+                self.operators.append(integer.LogSoftmax(name, inputs, output))
+            case real.Stack():
+                self.operators.append(integer.Stack(name, inputs, output))
             case _ if _same_scale(inputs[0], output):
                 self._move(operator, name, inputs[0], output, low, high)
             case real.AveragePool(window=window) if window.padding == ((0, 0), (0, 0)):
@@ -280,12 +245,14 @@ class _Quantizer:
         match operator:
             case real.Conv2D():
                 return integer.Conv2D(operator.name, inputs, output, levels.reshape(shape), *rest,
-                                      operator.window)
+                                      operator.window, single_rounding=True)
             case real.DepthwiseConv2D():
                 return integer.DepthwiseConv2D(operator.name, inputs, output,
-                                               levels.T.reshape(shape), *rest, operator.window)
+                                               levels.T.reshape(shape), *rest, operator.window,
+                                               single_rounding=True)
             case _:
-                return integer.FullyConnected(operator.name, inputs, output, levels, *rest)
+                return integer.FullyConnected(operator.name, inputs, output, levels, *rest,
+                                              single_rounding=True)
 
     def _move(self, operator: real.Operator, name: str, source: Tensor, output: Tensor, low: int,
               high: int) -> None:
@@ -331,7 +298,6 @@ def _mean(name: str, source: Tensor, output: Tensor, window: Window, low: int,
     """Make a mean of windows at another scale: a sum, with the division in its factor."""
     channels, elements = source.shape[2], math.prod(window.kernel)
     factor = source.scale / (output.scale * elements)
-    # The numbers are small. Two roundings of such would often give another result than one.
     bound = elements * max(_MAXIMUM - source.zero_point, source.zero_point - _MINIMUM)
     once = quantize_factor_rounded_once(
         factor, bound, output.zero_point - low, high - output.zero_point)
@@ -339,7 +305,7 @@ def _mean(name: str, source: Tensor, output: Tensor, window: Window, low: int,
     return integer.DepthwiseConv2D(
         name, (source,), output, np.ones((*window.kernel, channels), np.int8),
         np.zeros(channels, np.int32), np.full(channels, multiplier, np.int32),
-        np.full(channels, shift, np.int32), low, high, window)
+        np.full(channels, shift, np.int32), low, high, window, single_rounding=True)
 
 
 def _same_scale(first: Tensor, second: Tensor) -> bool:

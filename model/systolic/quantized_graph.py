@@ -13,7 +13,7 @@ have the samples as one more axis in front.
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ __all__ = [
     "Conv2D",
     "DepthwiseConv2D",
     "FullyConnected",
+    "LogSoftmax",
     "MaxPool",
     "Operator",
     "Pad",
@@ -40,6 +41,7 @@ __all__ = [
     "QuantizedGraph",
     "Reshape",
     "Softmax",
+    "Stack",
     "Tensor",
     "WeightedOperator",
     "Window",
@@ -227,8 +229,9 @@ class WeightedOperator(Operator):
     """An operator that sums products of weights and activations, and rescales the sums.
 
     ``output = rescale(sum(weight * (input - input.zero_point)) + bias, multiplier, shift,
-    output.zero_point, minimum, maximum)``, see :func:`eieio.model.systolic.rescale.rescale`.
-    An element of the padding is the zero point, a real 0.
+    output.zero_point, minimum, maximum, single_rounding=single_rounding)``, see
+    :func:`eieio.model.systolic.rescale.rescale`. An element of the padding is the zero point, a
+    real 0.
 
     No accumulator of 32 bits overflows, neither before nor after a left shift.
 
@@ -242,6 +245,8 @@ class WeightedOperator(Operator):
         Factors of the output channels, for :func:`eieio.model.systolic.rescale.rescale`.
     minimum, maximum : :class:`int`
         Range of the output, -128 to 127. A rectifier has the zero point as its minimum.
+    single_rounding : :class:`bool`
+        Whether the sums are rescaled in one rounding. The default is in two.
     """
 
     weight: NDArray[np.int8]
@@ -250,6 +255,7 @@ class WeightedOperator(Operator):
     shift: NDArray[np.int32]
     minimum: int
     maximum: int
+    single_rounding: bool = field(default=False, kw_only=True)
 
     def _check(self) -> None:
         if self.weight.dtype != np.int8 or self.weight.ndim != len(self._axes()):
@@ -462,12 +468,15 @@ class Add(Operator):
         operands, and of the sum. Right shifts only.
     minimum, maximum : :class:`int`
         Range of the output, -128 to 127.
+    single_rounding : :class:`bool`
+        Whether the sum is rescaled in one rounding. The default is in two, as the operands are.
     """
 
     multipliers: tuple[int, int, int]
     shifts: tuple[int, int, int]
     minimum: int
     maximum: int
+    single_rounding: bool = field(default=False, kw_only=True)
 
     def _operands(self) -> int:
         return 2
@@ -576,6 +585,40 @@ class Softmax(Operator):
 
 
 @dataclass(frozen=True, eq=False)
+class LogSoftmax(Operator):
+    """The logarithm of softmax along the last axis: see :mod:`eieio.model.systolic.softmax`."""
+
+    #: Scale and zero point of the output, which is from -255/16 to 0.
+    OUTPUT_SCALE = 1 / 16
+    OUTPUT_ZERO_POINT = _MAXIMUM
+
+    def _check(self) -> None:
+        _check_shape("output", self.output.shape, self.input.shape)
+        if (self.output.scale, self.output.zero_point) != (
+                self.OUTPUT_SCALE, self.OUTPUT_ZERO_POINT):
+            raise InputError(
+                f"output must have scale 1/16 and zero point {self.OUTPUT_ZERO_POINT}, not "
+                f"{self.output.scale} and {self.output.zero_point}")
+
+
+@dataclass(frozen=True, eq=False)
+class Stack(Operator):
+    """Images, one below the other: their integers, whatever the scales.
+
+    An image is in one stack only, so that it costs nothing: it is computed in its place there.
+    """
+
+    def _operands(self) -> int:
+        return max(len(self.inputs), 1)
+
+    def _check(self) -> None:
+        heights = [_image(operand)[0] for operand in self.inputs]
+        for operand in self.inputs:
+            _check_shape("inputs", operand.shape[1:], self.output.shape[1:])
+        _check_shape("output", self.output.shape, (sum(heights), *self.input.shape[1:]))
+
+
+@dataclass(frozen=True, eq=False)
 class QuantizedGraph:
     """A network of 8-bit integers.
 
@@ -587,6 +630,12 @@ class QuantizedGraph:
         What the network takes and gives.
     operators : tuple of :class:`Operator`
         At least one. Each takes the input, or outputs of operators before it.
+    channels_first : bool
+        Whether the file of the network has its input, an image, in the order channels, height,
+        width: so samples are taken whose shape leaves it open.
+    integer_input : :class:`str` or None
+        ``"int8"`` or ``"uint8"``, if the file takes integers of this type: samples of either type
+        then are the integers themselves, those of uint8 larger by 128.
 
     Raises
     ------
@@ -599,6 +648,8 @@ class QuantizedGraph:
     input: Tensor
     output: Tensor
     operators: tuple[Operator, ...]
+    channels_first: bool = False
+    integer_input: str | None = None
 
     def __post_init__(self) -> None:
         if not self.operators:

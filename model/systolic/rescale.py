@@ -88,12 +88,12 @@ def quantize_factors(real: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.int
 
 def quantize_factor_rounded_once(real: float, bound: int, below: int,
                                  above: int) -> tuple[int, int] | None:
-    """Find a factor by which :func:`rescale` rounds as if it did so once, if there is one.
+    """Find a factor by which :func:`rescale`, in one rounding, gives what float64 gives.
 
-    With a right shift of 0, the second rounding does nothing. The multiplier then has fewer bits,
-    and rounds a half up. Often there is one that gives ``round(number * real)``, a half away from
-    zero, for every number all the same; this finds it. The product is one of float64, as in
-    TensorFlow Lite's fully connected reference kernel.
+    That is ``round(number * real)``, a half away from zero, with the product rounded to float64, as
+    in TensorFlow Lite's fully connected reference kernel. A multiplier has fewer bits than that;
+    but only results that are not clamped count, and their halves leave a range of multipliers, of
+    which the nearest to ``real`` is taken.
 
     Parameters
     ----------
@@ -107,30 +107,32 @@ def quantize_factor_rounded_once(real: float, bound: int, below: int,
     Returns
     -------
     multiplier, shift : :class:`int`, or None
-        Factor for :func:`rescale`; None if no multiplier of 31 bits rounds every number so. There
-        is one for almost every factor above 2**-7, and for some down to 2**-12.
+        Factor for :func:`rescale`; None if no multiplier of 31 bits rounds every number so. For
+        results of 8 bits there is one for factors above about 2**-14, whatever the bound, and for
+        most down to 2**-17.
+
+    Raises
+    ------
+    InputError
+        As :func:`quantize_factor`.
     """
-    left_shift = max(math.frexp(real)[1], 0)
-    if left_shift > LEFT_SHIFT_MAXIMUM:
-        return None
-    low, high = 0, (1 << MULTIPLIER_WIDTH) - 1
+    multiplier, shift = quantize_factor(real)
+    if not multiplier:
+        return multiplier, shift
+    low, high = 1, (1 << MULTIPLIER_WIDTH) - 1
     for level in range(1, max(below, above) + 1):
-        # The smallest number whose result reaches the level, and the half below the level.
+        # The smallest number whose result reaches the level: it must reach the half before the
+        # level, and the number before it must not. Negative numbers are their mirror image.
         number = _reaching(level, real) if level / real <= 2 * bound else bound + 1
-        half = (2 * level - 1) << (MULTIPLIER_WIDTH - 1)
-        reaching, short = number << left_shift, min(number - 1, bound) << left_shift
-        # With a half up, a positive number reaches the level when it reaches the half, and a
-        # negative one when it is beyond.
+        half = (2 * level - 1) << (MULTIPLIER_WIDTH - 1 + max(shift, 0))
+        reaching, short = number << max(-shift, 0), min(number - 1, bound) << max(-shift, 0)
         if number <= bound:
-            low = max(low, half // reaching + 1 if level <= below else -(-half // reaching))
+            low = max(low, -(-half // reaching))
         if short:
-            high = min(high, -(-half // short) - 1 if level <= above else half // short)
+            high = min(high, -(-half // short) - 1)
         if number > bound:
             break
-    if low > high:
-        return None
-    nearest = round(real * 2 ** (MULTIPLIER_WIDTH - left_shift))
-    return min(max(nearest, low), high), -left_shift
+    return (min(max(multiplier, low), high), shift) if low <= high else None
 
 
 def _reaching(level: int, real: float) -> int:
@@ -147,7 +149,8 @@ def _reaches(product: float, level: int) -> bool:
 
 
 def rescale(numbers: NDArray[np.integer], multiplier: ArrayLike, shift: ArrayLike,
-            zero_point: ArrayLike, minimum: ArrayLike, maximum: ArrayLike) -> NDArray[np.int64]:
+            zero_point: ArrayLike, minimum: ArrayLike, maximum: ArrayLike, *,
+            single_rounding: bool = False) -> NDArray[np.int64]:
     """Multiply by a factor, add a zero point and clamp.
 
     As :func:`eieio.model.fixed_point.requantize`, but a negative ``shift`` shifts the numbers to
@@ -161,6 +164,8 @@ def rescale(numbers: NDArray[np.integer], multiplier: ArrayLike, shift: ArrayLik
         Factor, as :func:`quantize_factor` returns it.
     zero_point, minimum, maximum : integer or integer array
         Zero point and range of the result.
+    single_rounding : :class:`bool`
+        Whether to round once, and not twice.
 
     Returns
     -------
@@ -169,4 +174,5 @@ def rescale(numbers: NDArray[np.integer], multiplier: ArrayLike, shift: ArrayLik
     """
     shifts = np.asarray(shift, np.int64)
     return requantize(np.asarray(numbers, np.int64) << np.maximum(-shifts, 0), multiplier,
-                      np.maximum(shifts, 0), zero_point, minimum, maximum)
+                      np.maximum(shifts, 0), zero_point, minimum, maximum,
+                      single_rounding=single_rounding)

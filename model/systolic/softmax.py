@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eieio.model.fixed_point import rounding_divide_by_pot
 
-__all__ = ["exp_of_negative", "reciprocal", "softmax", "softmax_factor"]
+__all__ = ["exp_of_negative", "log_softmax", "reciprocal", "softmax", "softmax_factor"]
 
 #: Fractional bits of the distance to the largest input.
 DISTANCE_FRACTION = 26
@@ -121,6 +121,29 @@ def softmax(x: NDArray[np.int8], multiplier: int, shift: int) -> NDArray[np.int8
     product = _multiply(exponentials, inverse)
     return np.clip(rounding_divide_by_pot(product, bits - SUM_FRACTION + 31 - 8) - 128,
                    -128, 127).astype(np.int8)
+
+
+def log_softmax(x: NDArray[np.int8], scale: float) -> NDArray[np.int8]:
+    """Compute the logarithm of softmax along the last axis.
+
+    In float64, rounded to the nearest integer: what is not next to the middle between two is the
+    same by any library.
+
+    Parameters
+    ----------
+    x : int8 array of shape (..., classes)
+        Inputs.
+    scale : :class:`float`
+        Real value of their step.
+
+    Returns
+    -------
+    int8 array of shape (..., classes)
+        Logarithms of probabilities, of scale 1/16 and zero point 127.
+    """
+    below = (x.astype(np.float64) - x.max(axis=-1, keepdims=True)) * scale
+    logarithms = below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
+    return np.maximum(np.rint(logarithms * 16) + 127, -128).astype(np.int8)
 
 
 def _multiply(a: NDArray[np.int64], b: NDArray[np.int64] | int) -> NDArray[np.int64]:

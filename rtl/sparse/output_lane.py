@@ -31,7 +31,7 @@ class OutputLane(wiring.Component):
         Bias to add to the sum of the next cycle.
     sum : ``In(signed(accumulator_width))``
         Sum of products.
-    multiplier, shift, minimum, maximum : ``In``
+    multiplier, single_rounding, shift, minimum, maximum : ``In``
         Requantization, see :class:`eieio.rtl.requantize.Requantize`. Held during the layer.
     activation : ``Out(signed(activation_width))``
         The requantized sum.
@@ -42,6 +42,7 @@ class OutputLane(wiring.Component):
     bias_addr: Signal
     sum: Signal
     multiplier: Signal
+    single_rounding: Signal
     shift: Signal
     minimum: Signal
     maximum: Signal
@@ -60,6 +61,7 @@ class OutputLane(wiring.Component):
             "bias_addr": In(unsigned(addr_width)),
             "sum": In(signed(config.accumulator_width)),
             "multiplier": In(unsigned(31)),
+            "single_rounding": In(1),
             "shift": In(self._requantize.shift.shape()),
             "minimum": In(signed(config.activation_width)),
             "maximum": In(signed(config.activation_width)),
@@ -86,6 +88,7 @@ class OutputLane(wiring.Component):
             biases.write_data.eq(self.load_data),
             requantize.acc.eq(total),
             requantize.multiplier.eq(self.multiplier),
+            requantize.single_rounding.eq(self.single_rounding),
             requantize.shift.eq(self.shift),
             requantize.zero_point.eq(0),
             requantize.minimum.eq(self.minimum),

@@ -43,7 +43,8 @@ class Sequencer(wiring.Component):
         Layer under way.
     start : ``Out(1)``
         Begin to broadcast the source activations; pulse.
-    words, pointer_base, word_columns, group_bits, multiplier, shift, minimum, maximum : ``Out``
+    words, pointer_base, word_columns, group_bits : ``Out``
+    multiplier, single_rounding, shift, minimum, maximum : ``Out``
         What the layer's descriptor says, see
         :class:`eieio.model.sparse.image_layout.DescriptorField`; ``word_columns`` is the number of
         columns of each group in a word.
@@ -82,6 +83,7 @@ class Sequencer(wiring.Component):
     word_columns: Signal
     group_bits: Signal
     multiplier: Signal
+    single_rounding: Signal
     shift: Signal
     minimum: Signal
     maximum: Signal
@@ -121,6 +123,7 @@ class Sequencer(wiring.Component):
             "word_columns": Out(unsigned(ceil_log2(config.pes + 1))),
             "group_bits": Out(unsigned(ceil_log2(groups).bit_length())),
             "multiplier": Out(unsigned(31)),
+            "single_rounding": Out(1),
             "shift": Out(unsigned(6)),
             "minimum": Out(signed(config.activation_width)),
             "maximum": Out(signed(config.activation_width)),
@@ -182,7 +185,7 @@ class Sequencer(wiring.Component):
             self.word_columns.eq(config.pes >> self.group_bits),
             bias_base.eq(read.data[field.BIAS_BASE][:16]),
             self.shift.eq(read.data[field.BIAS_BASE][16:]),
-            self.multiplier.eq(read.data[field.MULTIPLIER]),
+            Cat(self.multiplier, self.single_rounding).eq(read.data[field.MULTIPLIER]),
             self.minimum.eq(read.data[field.MINIMUM]),
             self.maximum.eq(read.data[field.MAXIMUM]),
             self.input_beats.eq(read.data[field.INPUT_BEATS]),

@@ -7,7 +7,7 @@ from amaranth.utils import ceil_log2
 
 from eieio.model.fixed_point import MULTIPLIER_WIDTH
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
-from eieio.model.systolic.program import LEFT_SHIFT_MAXIMUM, Field
+from eieio.model.systolic.program import LEFT_SHIFT_MAXIMUM, Field, Flag
 from eieio.rtl.emit import shared
 from eieio.rtl.requantize import Requantize
 from eieio.rtl.systolic.descriptor import DESCRIPTOR
@@ -107,8 +107,11 @@ class OutputLanes(wiring.Component):
                             Cat(self.load_data[:_SHIFT_WIDTH], self.load_data[8:8 + _LEFT_WIDTH]))
 
         # Held while a layer is computed; a register each, close to the lanes.
-        quantization = Signal(32, reset_less=True)
-        m.d.sync += quantization.eq(self.descriptor[Field.QUANTIZATION])
+        quantization, single = Signal(32, reset_less=True), Signal(reset_less=True)
+        m.d.sync += [
+            quantization.eq(self.descriptor[Field.QUANTIZATION]),
+            single.eq((self.descriptor[Field.OPERATION] & Flag.SINGLE_ROUNDING).any()),
+        ]
         for lane, requantize in enumerate(self._requantize):
             m.submodules[f"lane_{lane}"] = shared(requantize, platform)
             total = Signal(signed(ACCUMULATOR_WIDTH), name=f"total_{lane}", reset_less=True)
@@ -127,6 +130,7 @@ class OutputLanes(wiring.Component):
                 requantize.acc.eq(shifted),
                 requantize.multiplier.eq(late_factor[:MULTIPLIER_WIDTH]),
                 requantize.shift.eq(late_factor[MULTIPLIER_WIDTH:]),
+                requantize.single_rounding.eq(single),
                 requantize.zero_point.eq(quantization[8:16].as_signed()),
                 requantize.minimum.eq(quantization[16:24].as_signed()),
                 requantize.maximum.eq(quantization[24:].as_signed()),

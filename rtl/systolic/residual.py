@@ -166,6 +166,7 @@ class Residual(wiring.Component):
                     rescale.acc.eq(centred.shift_left(ADD_LEFT_SHIFT)),
                     rescale.multiplier.eq(multipliers[number]),
                     rescale.shift.eq(shifts[number]),
+                    rescale.single_rounding.eq(Const(0)),
                     rescale.zero_point.eq(Const(0)),
                     rescale.minimum.eq(-limit),
                     rescale.maximum.eq(limit - 1),

@@ -85,6 +85,36 @@ def test_requantize_rounds_twice() -> None:
     assert requantize(np.array([5]), 2**30, 1, 0, -128, 127).tolist() == [2]
 
 
+@given(int64s, st.integers(0, 2**31 - 1), shifts, st.integers(-128, 127))
+@example(2**63 - 1, 2**31 - 1, 0, 0)
+@example(-2**63, 2**31 - 1, 63, 0)
+@example(-1, 2**30, 0, 0)
+@example(-1, 2**30, 1, 0)
+def test_requantize_once(accumulator: int, multiplier: int, shift: int, zero_point: int) -> None:
+    limit = 1 << 31
+    result = requantize(np.array([accumulator]), multiplier, shift, zero_point, -limit, limit - 1,
+                        single_rounding=True)
+    expected = half_away(Fraction(accumulator * multiplier, 2**(31 + shift))) + zero_point
+    assert result.tolist() == [min(max(expected, -limit), limit - 1)]
+
+
+@given(st.integers(-2**20, 2**20), st.sampled_from([1, 3, 5, 7]), st.integers(0, 32),
+       st.integers(-1, 1))
+def test_requantize_once_at_ties(number: int, factor: int, shift: int, off: int) -> None:
+    # number * factor and a half, and its neighbours.
+    multiplier = factor << (31 - factor.bit_length())
+    accumulator = (2 * number + 1 << shift + factor.bit_length() - 1) + off
+    result = requantize(np.array([accumulator]), multiplier, shift, 0, -2**31, 2**31 - 1,
+                        single_rounding=True)
+    exact = Fraction(accumulator * multiplier, 2**(31 + shift))
+    assert (2 * exact).denominator == 1 or off
+    assert result.tolist() == [half_away(exact)]
+
+
+def test_requantize_once_does_not_round_twice() -> None:
+    assert requantize(np.array([5]), 2**30, 1, 0, -128, 127, single_rounding=True).tolist() == [1]
+
+
 def test_requantize_per_channel() -> None:
     accumulators = np.array([[1000, 1000], [-1000, -1000]])
     result = requantize(accumulators, np.array([2**30, 2**30]), np.array([0, 1]),

@@ -16,11 +16,13 @@ Integers = NDArray[np.int64]
 
 
 def simulate(dut: Requantize, acc: Integers, multiplier: Integers, shift: Integers,
-             zero_point: int, minimum: int, maximum: int) -> list[int]:
+             zero_point: int, minimum: int, maximum: int, *,
+             single_rounding: bool = False) -> list[int]:
     """Feed one accumulator a cycle, and return the results in order."""
     results: list[int] = []
 
     async def bench(ctx: Any) -> None:
+        ctx.set(dut.single_rounding, single_rounding)
         ctx.set(dut.zero_point, zero_point)
         ctx.set(dut.minimum, minimum)
         ctx.set(dut.maximum, maximum)
@@ -41,14 +43,17 @@ def simulate(dut: Requantize, acc: Integers, multiplier: Integers, shift: Intege
 
 
 def check(dut: Requantize, acc: Any, multiplier: Any, shift: Any, zero_point: int = 0,
-          minimum: int | None = None, maximum: int | None = None) -> None:
+          minimum: int | None = None, maximum: int | None = None, *,
+          single_rounding: bool = False) -> None:
     bound = 1 << (dut.output_width - 1)
     minimum = -bound if minimum is None else minimum
     maximum = bound - 1 if maximum is None else maximum
     acc, multiplier, shift = np.broadcast_arrays(
         *(np.asarray(values, dtype=np.int64).ravel() for values in (acc, multiplier, shift)))
-    expected = requantize(acc, multiplier, shift, zero_point, minimum, maximum)
-    results = simulate(dut, acc, multiplier, shift, zero_point, minimum, maximum)
+    expected = requantize(acc, multiplier, shift, zero_point, minimum, maximum,
+                          single_rounding=single_rounding)
+    results = simulate(dut, acc, multiplier, shift, zero_point, minimum, maximum,
+                       single_rounding=single_rounding)
     wrong = [case for case, result in enumerate(results) if result != expected[case]]
     assert not wrong, [(acc[case], multiplier[case], shift[case], results[case], expected[case])
                        for case in wrong[:5]]
@@ -60,6 +65,7 @@ def test_members() -> None:
         "acc": In(signed(40)),
         "multiplier": In(unsigned(31)),
         "shift": In(unsigned(6)),
+        "single_rounding": In(1),
         "zero_point": In(signed(8)),
         "minimum": In(signed(8)),
         "maximum": In(signed(8)),
@@ -95,9 +101,13 @@ def test_width_of_wrong_type() -> None:
         Requantize(output_width=width)
 
 
+both = pytest.mark.parametrize("single_rounding", [False, True], ids=["twice", "once"])
+
+
+@both
 @pytest.mark.parametrize(("accumulator_width", "output_width"), [
     (8, 2), (18, 16), (19, 8), (32, 8), (32, 16), (35, 32), (36, 16), (48, 16)])
-def test_random(accumulator_width: int, output_width: int) -> None:
+def test_random(accumulator_width: int, output_width: int, *, single_rounding: bool) -> None:
     rng = np.random.default_rng(accumulator_width)
     bound = 1 << (accumulator_width - 1)
     count = 500
@@ -107,33 +117,59 @@ def test_random(accumulator_width: int, output_width: int) -> None:
     limit = 1 << (output_width - 1)
     zero_point = int(rng.integers(-limit, limit))
     check(Requantize(accumulator_width=accumulator_width, output_width=output_width),
-          acc, multiplier, shift, zero_point)
+          acc, multiplier, shift, zero_point, single_rounding=single_rounding)
 
 
+@both
 @pytest.mark.parametrize("accumulator_width", [18, 32, 48])
-def test_extremes(accumulator_width: int) -> None:
+def test_extremes(accumulator_width: int, *, single_rounding: bool) -> None:
     bound = 1 << (accumulator_width - 1)
     grid = np.meshgrid([-bound, 1 - bound, -1, 0, 1, bound - 1],
                        [0, 1, 1 << 30, (1 << 30) + 1, (1 << 31) - 1], np.arange(64))
-    check(Requantize(accumulator_width=accumulator_width, output_width=8), *grid)
+    check(Requantize(accumulator_width=accumulator_width, output_width=8), *grid,
+          single_rounding=single_rounding)
 
 
+@both
 @pytest.mark.parametrize("accumulator_width", [18, 32, 48])
-def test_ties_of_the_multiplication(accumulator_width: int) -> None:
+def test_ties_of_the_multiplication(accumulator_width: int, *, single_rounding: bool) -> None:
     # An odd number times a half; without a shift, so that each half shows.
     acc = np.arange(-33, 34, 2)
-    check(Requantize(accumulator_width=accumulator_width), acc, 1 << 30, 0)
+    check(Requantize(accumulator_width=accumulator_width), acc, 1 << 30, 0,
+          single_rounding=single_rounding)
 
 
+@both
 @pytest.mark.parametrize("accumulator_width", [18, 32, 48])
-def test_ties_of_the_shift(accumulator_width: int) -> None:
+def test_ties_of_the_shift(accumulator_width: int, *, single_rounding: bool) -> None:
     # Twice the number that is to be shifted, which makes it exact: odd multiples of a half of
     # 2**shift, and their neighbours, on both sides of zero.
     cases = [(2 * sign * (odd * (1 << shift >> 1) + off), shift)
              for shift in range(1, accumulator_width - 4)
              for odd in (1, 3) for off in (-1, 0, 1) for sign in (-1, 1)]
     acc, shift = zip(*cases, strict=True)
-    check(Requantize(accumulator_width=accumulator_width), acc, 1 << 30, shift)
+    check(Requantize(accumulator_width=accumulator_width), acc, 1 << 30, shift,
+          single_rounding=single_rounding)
+
+
+@pytest.mark.parametrize("accumulator_width", [18, 32, 48])
+def test_ties_of_the_product(accumulator_width: int) -> None:
+    # Products that are odd multiples of half a step, and their neighbours on both sides: one step
+    # of the accumulator, and one of the multiplier.
+    rng = np.random.default_rng(accumulator_width)
+    factors = [factor for factor in (1, 3, 5, 7, 11, 0x7fff, 0x10001)
+               if factor < 1 << accumulator_width - 6]
+    cases = []
+    for _ in range(700):
+        factor = int(rng.choice(factors))
+        bits = factor.bit_length()
+        shift = int(rng.integers(0, max(1, accumulator_width - 1 - bits - 4)))
+        odd = 2 * int(rng.integers(-8, 8)) + 1
+        acc = (odd << shift + bits - 1) + int(rng.integers(-1, 2))
+        cases.append((acc, (factor << 31 - bits) - int(rng.integers(0, 2)) * (bits > 1), shift))
+    acc, multiplier, shift = zip(*cases, strict=True)
+    check(Requantize(accumulator_width=accumulator_width), acc, multiplier, shift,
+          single_rounding=True)
 
 
 @pytest.mark.parametrize(("zero_point", "minimum", "maximum"), [

@@ -52,6 +52,9 @@ CONSTANTS: dict[str, NDArray[Any]] = {
     "pads": ints(0, 0, 1, 2, 0, 0, 0, 1), "pads_channel": ints(0, 1, 0, 0, 0, 2, 0, 0),
     "pads_axes": ints(1, 0, 2, 1), "axes": ints(2, -1), "pads_vector": ints(0, 1, 0, 2),
     "pads_batch": ints(1, 0, 0, 0, 0, 0, 0, 0), "pads_cut": ints(0, 0, -1, 0, 0, 0, 0, 0),
+    "two120": rand(120), "gray": ints(-1, 1, 5, 6), "v1": rand(2, 1, 3, 3), "cube": rand(1, 3, 1, 1),
+    "four": ints(4), "lrtb": ints(1, 1, 0, 2), "pairs": ints(-1, 2), "last": ints(-1),
+    "first": ints(-(1 << 62)), "zeroth": ints(0), "back1": ints(-1),
     "image": ints(-1, 4, 5, 6), "minus": ints(-1), "int_w": np.ones((2, 4, 3, 3), np.int64),
     "nan": np.full((2, 4, 3, 3), np.nan, np.float32), "true": np.array(True),
 }
@@ -80,7 +83,7 @@ def check(path: Path, x: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     assert found.scales == {}
     reference: Any = ReferenceEvaluator(str(path)).run(None, {"x": x})
     expected = reference[0]
-    image = x.ndim == 4 and found.graph.input.shape != x.shape[1:]
+    image = x.ndim == 4 and found.channels_first
     values = run(found.graph, x.transpose(0, 2, 3, 1) if image else x)
     actual = values[found.graph.output.name]
     if expected.ndim == 4 and actual.shape != expected.shape:
@@ -184,13 +187,37 @@ ACCEPTED: dict[str, tuple[Sequence[str], Sequence[int | str], int]] = {
                            "y = MatMul(f, d120)"], IMAGE, 15),
     "vector-to-image": (["f = Flatten(x)", "i = Reshape(f, image)", "y = Conv(i, w3)"], IMAGE, 15),
     "fixed-batch": (FLATTEN, (3, 4, 5, 6), 15),
+    "gemm-negative": (["f = Flatten(x)", "y = Gemm<alpha=-1.5>(f, d120, b3)"], IMAGE, 15),
+    "affine-of-vector": (["f = Flatten(x)", "m = MatMul(f, d120)", "r = Relu(m)",
+                          "y = Mul(r, b3)"], IMAGE, 15),
+    "affine-between-layers":
+        (["f = Flatten(x)", "m = MatMul(f, d120)", "r = Relu(m)",
+          "n = BatchNormalization(r, b3, b3, b3, v3)", "s = Sub(one, n)", "y = Gemm(s, d3, b2)"],
+         IMAGE, 15),
+    "affine-of-input": (["f = Flatten(x)", "s = Mul(f, two120)", "y = MatMul(s, d120)"], IMAGE, 15),
+    "log-softmax": ([*FLATTEN[:1], "g = Gemm(f, d120, b3)", "y = LogSoftmax<axis=1>(g)"],
+                    IMAGE, 15),
+    "gray-channels-last": (["i = Reshape(x, gray)", "y = Conv(i, v1)"], ("n", 5, 6, 1), 15),
+    "channels-last-behind-arithmetic":
+        (["s = Mul(x, six)", "t = Transpose<perm=[0, 3, 1, 2]>(s)", "y = Conv(t, w3, b2)"],
+         ("n", 5, 6, 4), 15),
+    "flatten-all": (["f = Flatten<axis=0>(x)", "y = MatMul(f, d120)"], (1, 4, 5, 6), 15),
+    "padding-computed":
+        (["z = ConstantOfShape<value=int64[1] {0}>(four)", "p = Concat<axis=0>(lrtb, z)",
+          "q = Reshape(p, pairs)", "s = Slice(q, last, first, zeroth, back1)",
+          "t = Transpose<perm=[1, 0]>(s)", "u = Reshape(t, minus)", "c = Cast<to=7>(u)",
+          "d = Pad(x, c, zero)", "y = Conv(d, w3)"], IMAGE, 15),
+    "dead-branch": (["c = Conv(x, w3)", "y = Relu(c)", "l = ArgMax<axis=1>(y)", "s = Sigmoid(c)"],
+                    IMAGE, 15),
+    "cubic": (["y = Conv(x, cube)"], ("n", 3, 3, 3), 15),
 }
 
 
 @pytest.mark.parametrize(("nodes", "shape", "opset"), ACCEPTED.values(), ids=ACCEPTED)
 def test_equals_the_evaluator(nodes: Sequence[str], shape: Sequence[int | str], opset: int,
                               tmp_path: Path) -> None:
-    x = rand(3, *(size for size in shape[1:] if isinstance(size, int)))
+    batch = shape[0] if isinstance(shape[0], int) else 3
+    x = rand(batch, *(size for size in shape[1:] if isinstance(size, int)))
     check(build(tmp_path / "a.onnx", nodes, shape, opset=opset), x)
 
 
@@ -311,9 +338,10 @@ def refuse(path: Path, message: str) -> None:
 
 
 SUPPORTED = ("Add, AveragePool, BatchNormalization, Cast, Clip, Conv, DequantizeLinear, Div, "
-             "Dropout, Flatten, Gemm, GlobalAveragePool, Identity, MatMul, MaxPool, Mul, Pad, "
-             "QLinearAdd, QLinearConv, QLinearGlobalAveragePool, QLinearMatMul, QuantizeLinear, "
-             "ReduceMean, Relu, Reshape, Softmax, Squeeze, Sub, Transpose, Unsqueeze")
+             "Dropout, Flatten, Gemm, GlobalAveragePool, Identity, LogSoftmax, MatMul, MaxPool, "
+             "Mul, Pad, QGemm, QLinearAdd, QLinearAveragePool, QLinearConv, "
+             "QLinearGlobalAveragePool, QLinearMatMul, QLinearSoftmax, QuantizeLinear, ReduceMean, "
+             "Relu, Reshape, Softmax, Squeeze, Sub, Transpose, Unsqueeze")
 
 REFUSED = [
     pytest.param(
@@ -324,7 +352,8 @@ REFUSED = [
         f"node 'cat' (Concat) must be one of {SUPPORTED}", id="concat"),
     pytest.param(
         ["y = ConvInteger(x, int_w)"],
-        f"node 0 (ConvInteger) must be one of {SUPPORTED}", id="conv-integer"),
+        f"node 0 (ConvInteger) must be one of {SUPPORTED}: quantize the network statically "
+        "(quantize_static), not dynamically", id="conv-integer"),
     pytest.param(
         ["y = Conv(x, w3)"],
         "node 0 (Conv) must take images, with 4 axes: batch, channels, height, width, not 2 axes",
@@ -376,8 +405,8 @@ REFUSED = [
         ["f = Flatten(x)", "y = Gemm<transA=1>(f, d120)"],
         "node 1 (Gemm) must have transA 0, not 1", id="gemm-trans"),
     pytest.param(
-        ["f = Flatten(x)", "y = Gemm<alpha=-1.0>(f, d120)"],
-        "node 1 (Gemm) must have alpha above 0, not -1.0", id="gemm-alpha"),
+        ["f = Flatten(x)", "y = Gemm<alpha=0.0>(f, d120)"],
+        "node 1 (Gemm) must have alpha above 0, not 0.0", id="gemm-alpha"),
     pytest.param(
         ["f = Flatten(x)", "y = Gemm(f, d24)"],
         "node 1 (Gemm) must take activations of shape (batch, 24), to fit its weights, not (?, "
@@ -409,9 +438,9 @@ REFUSED = [
         "node 0 (Add) must take a constant that fits activations of shape (4, 5, 6), not one of "
         "shape (3,)", id="add-constant"),
     pytest.param(
-        ["f = Flatten(x)", "m = MatMul(f, d120)", "r = Relu(m)", "y = Mul(r, b3)"],
-        "node 3 (Mul) must follow a Conv, Gemm or MatMul whose result nothing else takes, or "
-        "take images", id="affine-of-vector"),
+        ["f = Flatten(x)", "y = Mul(f, two120)"],
+        "output 'y' must follow a Conv, Gemm or MatMul whose result nothing else takes, come "
+        "before one, or take images or vectors of channels", id="affine-of-vector"),
     pytest.param(
         ["y = BatchNormalization<training_mode=1>(x, b4, m4, m4, v4)"],
         "node 0 (BatchNormalization) must be for inference, with training_mode 0 and spatial 1",
@@ -438,7 +467,7 @@ REFUSED = [
         ["y = MaxPool<kernel_shape=[2, 2], storage_order=1>(x)"],
         "node 0 (MaxPool) must have storage_order 0, not 1", id="pool-storage"),
     pytest.param(
-        ["y, i = MaxPool<kernel_shape=[2, 2]>(x)", "z = Add(y, i)"],
+        ["m, i = MaxPool<kernel_shape=[2, 2]>(x)", "y = Add(m, i)"],
         "node 0 (MaxPool) must have one output in use, not 2", id="pool-indices"),
     pytest.param(
         ["y = MaxPool<kernel_shape=[2, 2], pads=[2, 0, 0, 0]>(x)"],
@@ -484,7 +513,7 @@ REFUSED = [
         "node 1 (Conv) must take images whose channels, height and width have their order from "
         "the input on, not such as a Reshape or Transpose makes", id="reordered-image"),
     pytest.param(
-        ["r = Relu(x)", "y = Flatten(r)"],
+        ["r = Conv(x, w3)", "y = Flatten(r)"],
         "output 'y' must be an image, or a vector of channels: what flattens an image must have "
         "a Gemm or MatMul behind it", id="flat-output"),
     pytest.param(
@@ -514,7 +543,8 @@ def test_refused_graphs(tmp_path: Path) -> None:
     refuse(build(path, ["y = Relu(x)"], ("n", 4, "h", 6)),
            "input 'x' must have a batch axis, and others of fixed sizes behind it")
     refuse(build(path, ["y = Relu(x)", "z = Relu(y)"], outputs=["y", "z"]),
-           "must have one output, not 2: y, z")
+           "must have one output, not 2 ('y', 'z'): choose one of the values of the graph as the "
+           "output, here 'y' or 'z' (--output-name)")
     refuse(build(path, ["y = Relu(x)"], opset=6), "opset must be 7 or later, not 6")
     path.write_bytes(b"no model")
     with pytest.raises(InputError, match="must be a valid ONNX model"):

@@ -1,149 +1,39 @@
 """TensorFlow Lite: single operators against its reference kernels, and refusals."""
 
+import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tflite_file import (
+    NONE,
+    OPERATORS,
+    RELU,
+    RELU6,
+    RELU_N1_TO_1,
+    SAME,
+    TANH,
+    TYPES,
+    VALID,
+    Op,
+    T,
+    build,
+    compare,
+    options,
+    schema,
+    window,
+)
 
 from eieio.model.errors import InputError
 from eieio.model.formats.tflite import read
 from eieio.model.systolic.golden import run_graph
 from eieio.model.systolic.quantized_graph import Conv2D, FullyConnected, QuantizedGraph
-
-schema: Any = pytest.importorskip(
-    "ai_edge_litert.schema_py_generated", reason="builds models with ai-edge-litert")
-interpreter: Any = pytest.importorskip("ai_edge_litert.interpreter")
-
-OPERATORS, OPTIONS, TYPES = schema.BuiltinOperator, schema.BuiltinOptions, schema.TensorType
-SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
-NONE, RELU, RELU6, RELU_N1_TO_1, TANH = range(5)
-
-
-@dataclass
-class T:
-    """A tensor to write."""
-
-    shape: Sequence[int]
-    scale: Any = 0.5
-    zero_point: int = 0
-    dtype: int = TYPES.INT8
-    data: NDArray[Any] | None = None
-    axis: int = 0
-    name: str | None = None
-    changes: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Op:
-    """An operator to write; `inputs` and `outputs` are numbers of tensors."""
-
-    kind: int
-    inputs: Sequence[int]
-    outputs: Sequence[int]
-    options_type: int = 0
-    options: Any = None
-
-
-def options(kind: str, **values: Any) -> tuple[int, Any]:
-    table = getattr(schema, f"{kind}OptionsT")()
-    for name, value in values.items():
-        assert hasattr(table, name)
-        setattr(table, name, value)
-    return getattr(OPTIONS, f"{kind}Options"), table
-
-
-def window(kind: str, padding: int = VALID, stride: tuple[int, int] = (1, 1),
-           activation: int = NONE, **values: Any) -> tuple[int, Any]:
-    return options(kind, padding=padding, strideH=stride[0], strideW=stride[1],
-                   fusedActivationFunction=activation, **values)
-
-
-def build(tensors: Sequence[T], operators: Sequence[Op], inputs: Sequence[int] = (0,),
-          outputs: Sequence[int] | None = None,
-          change: Callable[[Any], None] | None = None) -> bytes:
-    """Write a model; the last operator's output is the model's."""
-    model = schema.ModelT()
-    model.version, model.buffers, model.operatorCodes = 3, [schema.BufferT()], []
-    graph = schema.SubGraphT()
-    graph.tensors, graph.operators = [], []
-    graph.inputs = list(inputs)
-    graph.outputs = list(operators[-1].outputs if outputs is None else outputs)
-    for number, tensor in enumerate(tensors):
-        written = schema.TensorT()
-        written.name = f"t{number}" if tensor.name is None else tensor.name
-        written.shape, written.type = list(tensor.shape), tensor.dtype
-        written.buffer = 0
-        if tensor.data is not None:
-            buffer = schema.BufferT()
-            buffer.data = np.frombuffer(np.ascontiguousarray(tensor.data).tobytes(), np.uint8)
-            model.buffers.append(buffer)
-            written.buffer = len(model.buffers) - 1
-        if tensor.scale is not None:
-            quantization = schema.QuantizationParametersT()
-            quantization.scale = np.atleast_1d(np.float32(tensor.scale))
-            quantization.zeroPoint = np.full(len(quantization.scale), tensor.zero_point, np.int64)
-            quantization.quantizedDimension = tensor.axis
-            written.quantization = quantization
-        for name, value in tensor.changes.items():
-            setattr(written, name, value)
-        graph.tensors.append(written)
-    for operator in operators:
-        code = schema.OperatorCodeT()
-        code.builtinCode, code.deprecatedBuiltinCode = operator.kind, min(operator.kind, 127)
-        code.version = {OPERATORS.FULLY_CONNECTED: 4, OPERATORS.RESHAPE: 1,
-                        OPERATORS.PAD: 2}.get(operator.kind, 3)
-        if operator.kind == OPERATORS.CUSTOM:
-            code.customCode = "Mystery"
-        written = schema.OperatorT()
-        written.opcodeIndex = len(model.operatorCodes)
-        written.inputs, written.outputs = list(operator.inputs), list(operator.outputs)
-        written.builtinOptionsType = operator.options_type
-        written.builtinOptions = operator.options
-        model.operatorCodes.append(code)
-        graph.operators.append(written)
-    model.subgraphs = [graph]
-    if change is not None:
-        change(model)
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def reference(data: bytes, x: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Run a model on TensorFlow Lite's reference kernels, sample by sample."""
-    model = interpreter.Interpreter(
-        model_content=data,
-        experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_REF)
-    model.allocate_tensors()
-    source, output = model.get_input_details()[0], model.get_output_details()[0]
-    results = []
-    for sample in x:
-        model.set_tensor(source["index"], sample[np.newaxis])
-        model.invoke()
-        results.append(model.get_tensor(output["index"])[0])
-    return np.stack(results)
-
-
-def compare(path: Path, data: bytes, seed: int = 0, samples: int = 3) -> QuantizedGraph:
-    """Check that the network gives what the reference kernels give."""
-    path.write_bytes(data)
-    graph = read(path)
-    shape = (samples, *graph.input.shape)
-    x = np.random.default_rng(seed).integers(-128, 128, shape).astype(np.int8)
-    x = np.concatenate([x, np.full((1, *shape[1:]), -128, np.int8),
-                        np.full((1, *shape[1:]), 127, np.int8),
-                        np.resize(np.array([-128, 127], np.int8), (1, *shape[1:]))])
-    np.testing.assert_array_equal(run_graph(graph, x)[graph.output.name], reference(data, x))
-    return graph
-
 
 # One file is written anew for every example.
 many = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60,
@@ -244,7 +134,7 @@ def test_fully_connected(tmp_path: Path, shift: float, per_channel: bool, zero_p
     compare(tmp_path / "net.tflite", data, seed)
 
 
-@pytest.mark.parametrize("factor", [1.5, 1.0, 0.75, 0.5, 1 / 16, 0.0231, 0.0078])
+@pytest.mark.parametrize("factor", [1.5, 1.0, 0.75, 0.5, 1 / 12, 1 / 16, 0.0231, 0.0078, 0.0003])
 @pytest.mark.parametrize("zero_point", [-128, 0, 24])
 def test_fully_connected_accumulators(tmp_path: Path, factor: float, zero_point: int) -> None:
     # The weights are 0, so that the biases are all accumulators whose results are not clamped.
@@ -255,25 +145,45 @@ def test_fully_connected_accumulators(tmp_path: Path, factor: float, zero_point:
     graph = compare(tmp_path / "net.tflite", data, samples=1)
     operator = graph.operators[0]
     assert isinstance(operator, FullyConnected)
-    assert (operator.shift <= 0).all()
+    assert operator.single_rounding
 
 
-def test_fully_connected_by_the_integer_rule(tmp_path: Path) -> None:
-    # No multiplier for one rounding: the kernel's result may be another by one.
-    reach = 2**20
-    bias = np.linspace(-reach, reach, 4001).astype(np.int32)
-    scale = float(np.float32(0.000121))
-    data = fully_connected(bias, np.zeros((len(bias), 1), np.int8), scale, 1.0)
+@pytest.mark.parametrize("factor", [0.000121, 2.0**-14, 2.0**-20 / 3])
+def test_fully_connected_accumulators_next_to_a_half(tmp_path: Path, factor: float) -> None:
+    # All of them are too many; these are all at which a result changes, and their neighbours.
+    scale = float(np.float32(factor))
+    bias = np.array([number + off for result in range(-130, 131)
+                     for number in [math.floor((result + 0.5) / scale)] for off in (-1, 0, 1, 2)])
+    data = fully_connected(bias.astype(np.int32), np.zeros((len(bias), 1), np.int8), scale, 1.0)
+    graph = compare(tmp_path / "net.tflite", data, samples=1)
+    assert isinstance(graph.operators[0], FullyConnected)
+    assert graph.operators[0].single_rounding
+
+
+def test_fully_connected_without_a_multiplier(tmp_path: Path) -> None:
+    # More accumulators than 31 bits of a factor can tell apart.
+    bias = np.array([-2**30, 2**30], np.int32)
+    data = fully_connected(bias, np.zeros((2, 1), np.int8), 1e-7, 0.9)
     path = tmp_path / "net.tflite"
     path.write_bytes(data)
-    graph = read(path)
-    operator = graph.operators[0]
-    assert isinstance(operator, FullyConnected)
-    assert (operator.shift == 13).all()
-    x = np.zeros((1, 1), np.int8)
-    difference = run_graph(graph, x)["t3"].astype(int) - reference(data, x)
-    assert np.abs(difference).max() <= 1
-    assert np.count_nonzero(difference) <= 4
+    message = re.escape(
+        f"{path}: operator 0 (FULLY_CONNECTED): no multiplier of 31 bits rounds sums of up to "
+        "1073741824 as the kernel does, in float64; the factor must be larger, not 1.111e-07")
+    with pytest.raises(InputError, match=f"^{message}$"):
+        read(path)
+
+
+def test_one_rounding_is_that_of_fully_connected_alone(tmp_path: Path) -> None:
+    # A sum of 5 times 1/4 is 1.25; in two roundings 3, and 2. The kernels of both differ so.
+    bias = np.array([5, -6, 9], np.int32)
+    weight = np.zeros((3, 1), np.int8)
+    dense = compare(tmp_path / "dense.tflite", fully_connected(bias, weight, 0.25, 1.0), samples=1)
+    assert run_graph(dense, np.zeros((1, 1), np.int8))["t3"].tolist() == [[1, -2, 2]]
+    conv = build([T([1, 1, 1, 1]), T([3, 1, 1, 1], 0.5, data=weight.reshape(3, 1, 1, 1)),
+                  T([3], 0.25, dtype=TYPES.INT32, data=bias), T([1, 1, 1, 3], 1.0)],
+                 [Op(OPERATORS.CONV_2D, [0, 1, 2], [3], *window("Conv2D"))])
+    graph = compare(tmp_path / "conv.tflite", conv, samples=1)
+    assert run_graph(graph, np.zeros((1, 1, 1, 1), np.int8))["t3"].tolist() == [[[[2, -2, 3]]]]
 
 
 @many
@@ -394,6 +304,10 @@ def move_data(model: Any) -> None:
 
 SPARSE = schema.SparsityParametersT()
 OPERATOR = "operator 0 (CONV_2D): "
+KINDS = ("ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, EXPAND_DIMS, FULLY_CONNECTED, "
+         "MAX_POOL_2D, MEAN, PAD, RESHAPE, SOFTMAX, SQUEEZE")
+ADVICE = ("convert with a representative dataset, TFLITE_BUILTINS_INT8, and int8 or uint8 as "
+          "inference_input_type and inference_output_type")
 
 
 @pytest.mark.parametrize(("data", "message"), [
@@ -401,17 +315,16 @@ OPERATOR = "operator 0 (CONV_2D): "
     (conv(change=add_subgraph), "must have one subgraph, not 2"),
     (conv(change=move_data), "data must be inside of the FlatBuffers tables, not behind them"),
     (conv(kind=OPERATORS.CONV_3D, option=(0, None)),
-     ("operators must be among ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, "
-      "MAX_POOL_2D, PAD, RESHAPE, SOFTMAX, not CONV_3D")),
+     f"operators must be among {KINDS}, not CONV_3D"),
     (build([T([1, 1])] * 3, [Op(OPERATORS.CUSTOM, [0], [1]), Op(OPERATORS.TANH, [1], [2])]),
-     ("operators must be among ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, "
-      "MAX_POOL_2D, PAD, RESHAPE, SOFTMAX, not 'Mystery', TANH")),
+     f"operators must be among {KINDS}, not 'Mystery', TANH"),
     (conv(inputs=(0, 9)), "must be a whole TensorFlow Lite file: no tensor 9 among 4"),
     (conv(option=window("Pool2D")),
-     "must be a whole TensorFlow Lite file: CONV_2D without its options"),
+     OPERATOR + "must have Conv2DOptions, not options of type 5"),
+    (conv(option=(0, None)), OPERATOR + "must have Conv2DOptions, not no options"),
     # Inputs and outputs of the network.
     (build([T([1, 4])] * 3, [Op(OPERATORS.RESHAPE, [0], [1])], inputs=(0, 2)),
-     "must have one input, not 2"),
+     "must have one input, not 2 ('t0', 't2')"),
     (build([T([1, 4])] * 3, [Op(OPERATORS.RESHAPE, [0], [1])], outputs=()),
      "must have one output, not 0"),
     (conv(outputs=(1,)), "output must be computed by an operator, not tensor 't1'"),
@@ -426,11 +339,14 @@ OPERATOR = "operator 0 (CONV_2D): "
     # Types.
     (conv(source=T([1, 5, 5, 1], None, dtype=TYPES.FLOAT32)),
      ("tensor 't0' must be INT8, not FLOAT32: eieio takes networks quantized to 8 bits "
-      "throughout")),
-    (conv(source=T([1, 5, 5, 1], dtype=TYPES.UINT8)), "tensor 't0' must be INT8, not UINT8"),
+      f"throughout; {ADVICE}")),
+    (conv(source=T([1, 5, 5, 1], dtype=TYPES.UINT8)),
+     ("tensor 't0' must be INT8, not UINT8: eieio takes uint8 at the ends of a network only; "
+      "convert by TensorFlow 2, whose scheme is int8")),
     (conv(source=T([1, 5, 5, 1], dtype=99)), "tensor 't0' must be INT8, not type 99"),
     (conv(result=T([1, 3, 3, 2], dtype=TYPES.INT16)),
-     OPERATOR + "tensor 't3' must be INT8, not INT16"),
+     OPERATOR + ("tensor 't3' must be INT8, not INT16: eieio takes activations of 8 bits; "
+                 + ADVICE)),
     (conv(weight=T(ZEROS.shape, dtype=TYPES.INT4, data=ZEROS[:1])),
      OPERATOR + "tensor 't1' must be INT8, not INT4"),
     (conv(bias=T([2], dtype=TYPES.INT64, data=np.zeros(2, np.int64))),

@@ -12,9 +12,13 @@ from eieio.model.sparse.golden import run_layer, run_network
 from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwork
 
 
-def requantize(total: int, multiplier: int, shift: int, minimum: int, maximum: int) -> int:
-    """TensorFlow Lite's rule, from its definition."""
-    high = (total * multiplier + (1 << 30)) // (1 << 31)
+def requantize(total: int, multiplier: int, shift: int, minimum: int, maximum: int, *,
+               once: bool = False) -> int:
+    """TensorFlow Lite's rule, from its definition; or one rounding of the product."""
+    if once:
+        high, shift = total * multiplier, shift + 31
+    else:
+        high = (total * multiplier + (1 << 30)) // (1 << 31)
     # A half is rounded away from zero.
     magnitude = (abs(high) + (1 << shift >> 1)) >> shift
     return max(minimum, min(maximum, magnitude if high >= 0 else -magnitude))
@@ -27,7 +31,7 @@ def reference(layer: QuantizedLayer, x: list[int]) -> list[int]:
         for column, activation in enumerate(x):
             total += int(layer.codebook[layer.codes[row, column]]) * activation
         outputs.append(requantize(total, layer.multiplier, layer.shift, layer.minimum,
-                                  layer.maximum))
+                                  layer.maximum, once=layer.single_rounding))
     return outputs
 
 
@@ -43,7 +47,7 @@ def random_layer(rng: np.random.Generator, outputs: int, inputs: int, *, code_wi
     maximum = (1 << (activation_width - 1)) - 1
     return QuantizedLayer("layer", codes, codebook, bias,
                           int(rng.integers(1 << 30, 1 << 31)), shift, 0 if relu else -maximum,
-                          maximum, 1.0, 1.0, 1.0)
+                          maximum, 1.0, 1.0, 1.0, single_rounding=bool(outputs % 2))
 
 
 @settings(deadline=None, max_examples=100)

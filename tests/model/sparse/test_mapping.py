@@ -32,7 +32,7 @@ def network(sizes: list[int], *, seed: int = 0, density: float = 0.3, code_width
         layers.append(QuantizedLayer(
             f"fc{number}", codes, codebook, rng.integers(-100000, 100000, outputs),
             int(rng.integers(1 << 30, 1 << 31)), int(rng.integers(0, 20)),
-            int(rng.choice([0, -32767])), 32767, 1.0, 1.0, 1.0))
+            int(rng.choice([0, -32767])), 32767, 1.0, 1.0, 1.0, bool(number % 2)))
     return QuantizedNetwork("network", tuple(layers), 16)
 
 
@@ -90,7 +90,8 @@ class Interpreter:
             block = lane // groups * groups
             total = accumulators[block:block + groups, word * groups + lane % groups].sum()
             total += int(np.uint32(self.memories[3, lane][bias_base + word]).view(np.int32))
-            outputs.append(int(requantize(total, fields[3], shift, 0, minimum, maximum)))
+            outputs.append(int(requantize(total, fields[3] & 0x7FFFFFFF, shift, 0, minimum, maximum,
+                                          single_rounding=bool(fields[3] >> 31))))
         return outputs
 
 

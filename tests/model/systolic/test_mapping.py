@@ -128,7 +128,8 @@ class Interpreter:
         lanes = self.config.lanes
         self.buffer[base + words, place * lanes:(place + 1) * lanes] = requantize(
             np.array(total, np.int64), self.multipliers[parameter], shifts & 63, zero_point,
-            minimum, maximum)
+            minimum, maximum,
+            single_rounding=bool(self.descriptor[Field.OPERATION] & Flag.SINGLE_ROUNDING))
 
     def _add(self) -> None:
         operands = self.descriptor[Field.ADD_OPERANDS]

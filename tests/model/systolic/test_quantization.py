@@ -23,7 +23,6 @@ from eieio.model.systolic.quantization import (
     Scale,
     choose_scales,
     quantize,
-    spread_scales,
 )
 from eieio.model.systolic.quantized_graph import (
     QuantizedGraph,
@@ -255,6 +254,23 @@ def test_limits(weight: list[list[float]], bias: list[float],
     assert error.max() <= 1.5 * network.output.scale + 0.01 * np.abs(y).max()
 
 
+def test_sums_are_rounded_once() -> None:
+    """Of 1.25 two roundings make 1.5 first, and 2."""
+    x, y, z = (Value(name, (1,)) for name in "xyz")
+    graph = FloatGraph("g", x, z, (
+        real.FullyConnected(name="fc", inputs=(x,), output=y, weight=np.ones((1, 1)),
+                            bias=np.zeros(1), weight_scale=np.ones(1)),
+        real.Add(name="add", inputs=(y, y), output=z)))
+    network = quantize(graph, {"x": Scale(1.0, 0), "y": Scale(4.0, 0), "z": Scale(32.0, 0)})
+    q = np.arange(-128, 128).astype(np.int8)[:, np.newaxis]
+    values = run_graph(network, q)
+    np.testing.assert_array_equal(
+        values["y"], np.trunc(q / 4 + np.copysign(0.5, q)).astype(int))
+    sums = values["y"].astype(int) * 8
+    np.testing.assert_array_equal(
+        values["z"], np.trunc(sums / 32 + np.copysign(0.5, sums)).astype(int))
+
+
 def test_names_and_moves() -> None:
     """A clamp of a vector is a pool of an image; names stay different."""
     x, y, z = Value("x", (4,)), Value("y", (4,)), Value("y_image", (4,))
@@ -269,25 +285,6 @@ def test_names_and_moves() -> None:
     zero_point = network.input.zero_point
     assert values["y"].tolist() == [[zero_point, zero_point, 0, 127]]
     assert values["y_image"].max() == zero_point + round(1 / network.input.scale)
-
-
-def test_spread() -> None:
-    """Through operators that keep scales, to both sides; not past another user of the value."""
-    x, y, z, end = (Value(name, (4,)) for name in ("x", "y", "z", "end"))
-    move = real.Reshape(name="a", inputs=(x,), output=y)
-    again = real.Reshape(name="b", inputs=(y,), output=z)
-    softmax = real.Softmax(name="s", inputs=(z,), output=end)
-    graph, scale = FloatGraph("g", x, end, (move, again, softmax)), Scale(0.5, 3)
-    expected = {"x": scale, "y": scale, "z": scale, "end": Scale(1 / 256, -128)}
-    for known in ("x", "y", "z"):
-        assert spread_scales(graph, {known: scale}) == expected
-    assert isinstance(quantize(graph, expected).operators[-1], Softmax)
-    shared = FloatGraph("g", x, end, (
-        move, real.Add(name="b", inputs=(x, y), output=z), softmax))
-    with pytest.raises(InputError, match="^" + re.escape(
-            "activations 'x' must be quantized, too: eieio takes networks of 8-bit integers "
-            "throughout, or of floating-point numbers") + "$"):
-        spread_scales(shared, {"y": scale, "z": scale})
 
 
 def test_refused() -> None:

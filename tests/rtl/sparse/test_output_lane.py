@@ -31,14 +31,17 @@ async def load(ctx: Any, dut: OutputLane, biases: list[int]) -> None:
 
 
 async def check(ctx: Any, dut: OutputLane, biases: list[int], sums: list[tuple[int, int]], *,
-                multiplier: int, shift: int, minimum: int, maximum: int) -> None:
+                multiplier: int, shift: int, minimum: int, maximum: int,
+                single_rounding: bool = False) -> None:
     """Feed a sum a cycle, each with the address of its bias a cycle before it."""
     ctx.set(dut.multiplier, multiplier)
+    ctx.set(dut.single_rounding, single_rounding)
     ctx.set(dut.shift, shift)
     ctx.set(dut.minimum, minimum)
     ctx.set(dut.maximum, maximum)
     totals = np.array([value + biases[addr] for addr, value in sums], np.int64)
-    expected = requantize(totals, multiplier, shift, 0, minimum, maximum).tolist()
+    expected = requantize(totals, multiplier, shift, 0, minimum, maximum,
+                          single_rounding=single_rounding).tolist()
     activations = []
     for cycle in range(-1, len(sums) + dut.latency):
         if cycle + 1 < len(sums):
@@ -57,6 +60,7 @@ def test_members() -> None:
         "bias_addr": In(unsigned(5)),
         "sum": In(signed(40)),
         "multiplier": In(unsigned(31)),
+        "single_rounding": In(1),
         "shift": In(unsigned(6)),
         "minimum": In(signed(8)),
         "maximum": In(signed(8)),
@@ -95,7 +99,8 @@ def test_random(simulate: Callable[..., None], accumulator_width: int, activatio
             # Results of about the width of an activation.
             shift = max(0, accumulator_width - activation_width - rng.randrange(3))
             await check(ctx, dut, biases, sums, multiplier=rng.randrange(1 << 30, 1 << 31),
-                        shift=shift, minimum=minimum, maximum=maximum)
+                        shift=shift, minimum=minimum, maximum=maximum,
+                        single_rounding=minimum == 0)
 
     simulate(dut, bench)
 

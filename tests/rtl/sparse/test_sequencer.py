@@ -34,6 +34,7 @@ class Layer:
     bias_base: int
     shift: int
     multiplier: int
+    single_rounding: int
     minimum: int
     maximum: int
     input_beats: int
@@ -43,8 +44,9 @@ class Layer:
     def descriptor(self) -> list[int]:
         """Its words, by the layout of an image."""
         return [self.words | self.output_words << 16, self.pointer_base | self.group_bits << 28,
-                self.bias_base | self.shift << 16, self.multiplier, self.minimum & 0xFFFFFFFF,
-                self.maximum & 0xFFFFFFFF, self.input_beats, self.output_beats]
+                self.bias_base | self.shift << 16, self.multiplier | self.single_rounding << 31,
+                self.minimum & 0xFFFFFFFF, self.maximum & 0xFFFFFFFF, self.input_beats,
+                self.output_beats]
 
 
 def random_layer(rng: Random, settings: SparseConfig) -> Layer:
@@ -56,7 +58,8 @@ def random_layer(rng: Random, settings: SparseConfig) -> Layer:
         words=rng.randrange(1, settings.activation_depth + 1), output_words=output_words,
         pointer_base=rng.randrange(0, settings.pointer_depth, 2), group_bits=group_bits,
         bias_base=rng.randrange(settings.output_depth - output_words + 1),
-        shift=rng.randrange(64), multiplier=rng.getrandbits(31), minimum=rng.randrange(-128, 1),
+        shift=rng.randrange(64), multiplier=rng.getrandbits(31),
+        single_rounding=rng.getrandbits(1), minimum=rng.randrange(-128, 1),
         maximum=rng.randrange(128), input_beats=rng.randrange(1, most_beats + 1),
         output_beats=rng.randrange(1, most_beats + 1))
 
@@ -208,6 +211,7 @@ def test_members() -> None:
         "word_columns": Out(unsigned(4)),
         "group_bits": Out(unsigned(2)),
         "multiplier": Out(unsigned(31)),
+        "single_rounding": Out(1),
         "shift": Out(unsigned(6)),
         "minimum": Out(signed(8)),
         "maximum": Out(signed(8)),
@@ -298,7 +302,8 @@ def test_one_layer(simulate: Callable[..., None]) -> None:
 def test_drain_of_all_accumulators(simulate: Callable[..., None], group_bits: int) -> None:
     settings = config(8)
     dut = Sequencer(settings, write_latency=2)
-    layer = Layer(1, 16 >> group_bits, 0, group_bits, 64 - (16 >> group_bits), 0, 0, 0, 0, 1, 1)
+    layer = Layer(1, 16 >> group_bits, 0, group_bits, 64 - (16 >> group_bits), 0, 0, 0, 0, 0, 1,
+                  1)
     drained: list[tuple[int, int]] = []
 
     async def bench(ctx: Any) -> None:

@@ -1,0 +1,613 @@
+"""From quantizers anywhere in a network to a scale for each of its tensors.
+
+A file that comes quantized may round its activations where it likes: behind every operator, or only
+in front of those with weights, with any operators on real numbers between; and several quantizers
+may read one real tensor. An engine holds nothing but 8-bit integers. :func:`settle` gives every
+tensor a scale so that the integers behind each quantizer are what the file says:
+
+- Rounding and saturation go in front of what commutes with them: maxima of windows, clamps, padding
+  and changes of shape. A sum of products is rounded once, to the scale of the quantizer behind it.
+- Where several quantizers of different scales read one result, it is computed for each.
+- What is left are real numbers that an average, or a sum of two tensors, takes. They are held as
+  *segments*: tensors whose sum is the number, each of which covers 255 steps of the range and
+  saturates at both its ends. So the step may be as fine as the quantizer behind asks for, whatever
+  the range. The sum of segments is one depthwise convolution over a :class:`Stack` of them.
+
+The range of these numbers is what the quantizers in front and behind leave of it. Where this is too
+wide, or where real numbers go into weights or are the output, it has to be measured on samples.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from eieio.model.errors import InputError
+from eieio.model.systolic.float_graph import (
+    Add,
+    AveragePool,
+    Clamp,
+    DepthwiseConv2D,
+    FloatGraph,
+    LogSoftmax,
+    MaxPool,
+    Operator,
+    Pad,
+    Quantize,
+    Reshape,
+    Softmax,
+    Stack,
+    Value,
+    WeightedOperator,
+)
+from eieio.model.systolic.quantization import (
+    LOG_SOFTMAX_SCALE,
+    SOFTMAX_SCALE,
+    Scale,
+    finest_scale,
+    scale_of,
+)
+from eieio.model.systolic.quantized_graph import Window
+
+__all__ = ["RangesNeededError", "settle"]
+
+_Range = tuple[float, float]
+
+_EVERYTHING: _Range = (-math.inf, math.inf)
+_STEPS = 255
+# The step of a real number, as a share of that of the finest quantizer behind it.
+_STEP_SHARE = 0.5
+# Segments of a real number at most: of one whose range is measured, and of others.
+_MAX_SEGMENTS, _MAX_BOUND_SEGMENTS = 24, 8
+# What measured ranges are widened by, as a share of their width.
+_RESERVE = 0.125
+_WEIGHT_MAXIMUM = 127
+
+
+class RangesNeededError(InputError):
+    """The ranges of some activations must be measured on samples."""
+
+
+@dataclass(frozen=True)
+class _Term:
+    """A tensor of integers, and what they mean."""
+
+    value: Value
+    scale: Scale
+
+
+def settle(graph: FloatGraph, scales: Mapping[str, Scale],
+           ranges: Mapping[str, _Range] | None = None) -> tuple[FloatGraph, dict[str, Scale]]:
+    """Give every tensor of a quantized network a scale.
+
+    Parameters
+    ----------
+    graph : FloatGraph
+        Network with :class:`~eieio.model.systolic.float_graph.Quantize` operators.
+    scales : mapping of Scale
+        Scale of the input by its name, if the network takes integers.
+    ranges : mapping of pairs of :class:`float`, optional
+        Smallest and largest number by the name of the value, as
+        :func:`eieio.model.systolic.calibration.calibrate` returns them.
+
+    Returns
+    -------
+    FloatGraph
+        The same network without these operators. Results of a quantizer have its output's name.
+    dict of Scale
+        Scales of all its values by their names.
+
+    Raises
+    ------
+    RangesNeededError
+        If there are no ranges, and some activations need them: the message names one.
+    InputError
+        If the network cannot be computed as it says.
+    """
+    return _Settler(graph, scales.get(graph.input.name), ranges).settle()
+
+
+class _Settler:
+    def __init__(self, graph: FloatGraph, input_scale: Scale | None,
+                 ranges: Mapping[str, _Range] | None) -> None:
+        self.graph = graph
+        self.ranges = ranges
+        self.producers = {operator.output.name: operator for operator in graph.operators}
+        self.readers: dict[str, list[Operator]] = {}
+        for operator in graph.operators:
+            for value in operator.inputs:
+                self.readers.setdefault(value.name, []).append(operator)
+        self.uses = Counter({name: len(found) for name, found in self.readers.items()})
+        self.uses[graph.output.name] += 1
+        self.operators: list[Operator] = []
+        self.scales: dict[str, Scale] = {}
+        self.taken = {graph.input.name}
+        self.labels: set[str] = set()
+        self.made: dict[Any, Any] = {}
+        self.needs: dict[str, float | None] = {}
+        self.bounds: dict[str, _Range] = {}
+        self.stacked: set[str] = set()
+        scale = input_scale or self._input_scale()
+        self.scales[graph.input.name] = scale
+
+    def settle(self) -> tuple[FloatGraph, dict[str, Scale]]:
+        output = self.graph.output
+        scale = self._grid(output) or self._chosen(output, _EVERYTHING)
+        result = self._at(output, scale, _EVERYTHING, output.name)
+        if not self.operators:
+            raise InputError(f"output {output.name!r} must be computed by an operator")
+        return (replace(self.graph, output=result, operators=tuple(self.operators)), self.scales)
+
+    # What is known of values.
+
+    def _input_scale(self) -> Scale:
+        """Scale at which the host rounds a real input."""
+        value = self.graph.input
+        found, others = self._first_quantizers(value)
+        if len(found) == 1 and not others:
+            return found[0]
+        if self.ranges is None and (others or not found):
+            raise self._ranges_needed(value)
+        ends = [self._of_scale(scale) for scale in found]
+        if self.ranges is not None and (others or not found):
+            ends.append(self.ranges[value.name])
+        # One scale for all of them: it covers their ranges, and must be as fine as the finest.
+        scale = scale_of((min(low for low, _ in ends), max(high for _, high in ends)))
+        for other in found:
+            if other.scale < 0.75 * scale.scale:
+                raise InputError(
+                    f"input {value.name!r} must not be quantized at scales so different as "
+                    f"{other.scale} and {scale.scale}: the host can round it at one scale only")
+        return max(found, key=lambda other: other.scale) if found and not others else scale
+
+    def _first_quantizers(self, value: Value) -> tuple[list[Scale], bool]:
+        """Scales to which a real value is rounded, and whether something else takes it, too."""
+        found: list[Scale] = []
+        others = value.name == self.graph.output.name
+        for reader in self.readers.get(value.name, []):
+            if isinstance(reader, Quantize):
+                found.append(Scale(reader.scale, reader.zero_point))
+            elif isinstance(reader, MaxPool | Clamp | Reshape | Pad):
+                behind, more = self._first_quantizers(reader.output)
+                found, others = found + behind, others or more
+            else:
+                others = True
+        return list(dict.fromkeys(found)), others
+
+    def _grid(self, value: Value) -> Scale | None:
+        """Scale of which a value is a multiple everywhere, if it is."""
+        operator = self.producers.get(value.name)
+        match operator:
+            case None:
+                return self.scales[value.name]
+            case Quantize():
+                return Scale(operator.scale, operator.zero_point)
+            case Softmax():
+                return SOFTMAX_SCALE
+            case LogSoftmax():
+                return LOG_SOFTMAX_SCALE
+            case MaxPool() | Reshape() | Pad() | Clamp():
+                scale = self._grid(operator.input)
+                if scale is None:
+                    return None
+                low, high = self._of_scale(scale)
+                for end, beyond in ((operator.minimum, low), (operator.maximum, high)):
+                    steps = end / scale.scale
+                    inside = low < end < high
+                    if inside and abs(steps - round(steps)) > 1e-4:
+                        return None
+                    if not inside and math.isfinite(end) and (end > beyond) == (beyond == low) \
+                            and end != beyond:
+                        return None
+                return scale
+            case _:
+                return None
+
+    def _of_scale(self, scale: Scale) -> _Range:
+        """Range of the integers at a scale."""
+        return ((-128 - scale.zero_point) * scale.scale, (127 - scale.zero_point) * scale.scale)
+
+    def _need(self, value: Value) -> float | None:
+        """Finest step of a quantizer to which a real value comes without weights between."""
+        if value.name not in self.needs:
+            found: list[float] = []
+            for reader in self.readers.get(value.name, []):
+                if isinstance(reader, Quantize):
+                    found.append(reader.scale)
+                elif isinstance(reader, MaxPool | Clamp | Reshape | Pad | Add | AveragePool):
+                    need = self._need(reader.output)
+                    found += [] if need is None else [need]
+            self.needs[value.name] = min(found, default=None)
+        return self.needs[value.name]
+
+    def _bound(self, value: Value) -> _Range:
+        """Range that a value cannot leave."""
+        if value.name not in self.bounds:
+            low, high = self._find_bound(value)
+            operator = self.producers.get(value.name)
+            if operator is not None and operator.clamps:
+                low, high = (min(max(end, operator.minimum), operator.maximum)
+                             for end in (low, high))
+            self.bounds[value.name] = low, high
+        return self.bounds[value.name]
+
+    def _find_bound(self, value: Value) -> _Range:
+        operator = self.producers.get(value.name)
+        if operator is None:
+            return self._of_scale(self.scales[value.name])
+        if isinstance(operator, Softmax | LogSoftmax):
+            return self._of_scale(SOFTMAX_SCALE if isinstance(operator, Softmax)
+                                  else LOG_SOFTMAX_SCALE)
+        low, high = self._bound(operator.input)
+        match operator:
+            case Quantize():
+                ends = self._of_scale(Scale(operator.scale, operator.zero_point))
+                step = operator.scale
+                return max(low - step, ends[0]), min(high + step, ends[1])
+            case WeightedOperator():
+                weight, bias = operator.by_channel, operator.bias
+                low, high = min(low, 0.0), max(high, 0.0)  # padding is 0
+                positive, negative = (np.maximum(sign * weight, 0).sum(axis=1) for sign in (1, -1))
+                return (float((positive * low - negative * high + bias).min()),
+                        float((positive * high - negative * low + bias).max()))
+            case Add():
+                other = self._bound(operator.inputs[1])
+                return low + other[0], high + other[1]
+            case Pad():
+                return min(low, 0.0), max(high, 0.0)
+            case _:
+                return low, high
+
+    def _range(self, value: Value, wanted: _Range) -> _Range:
+        """Range that a value may have, and what of it matters; 0 belongs to it."""
+        low, high = self._bound(value)
+        if self.ranges is not None:
+            ends = self.ranges[value.name]
+            reserve = _RESERVE * (ends[1] - ends[0])
+            low, high = max(low, ends[0] - reserve), min(high, ends[1] + reserve)
+        low, high = max(low, wanted[0]), min(high, wanted[1])
+        return min(low, 0.0), max(high, 0.0)
+
+    def _chosen(self, value: Value, wanted: _Range) -> Scale:
+        """Scale of a real value that becomes one tensor, from its range."""
+        if self.ranges is None:
+            raise self._ranges_needed(value)
+        if value.name == self.graph.output.name:
+            return scale_of(self.ranges[value.name], self._finest(value))
+        return scale_of(self._range(value, wanted), self._finest(value))
+
+    def _finest(self, value: Value) -> float:
+        """Finest scale at which an engine can compute a value."""
+        operator = self.producers.get(value.name)
+        while isinstance(operator, MaxPool | Clamp | Reshape | Pad):
+            operator = self.producers.get(operator.input.name)
+        if isinstance(operator, WeightedOperator):
+            return finest_scale(operator, [self._grid(operator.input) or scale_of(
+                self._range(operator.input, _EVERYTHING))])
+        return 0.0
+
+    def _ranges_needed(self, value: Value) -> RangesNeededError:
+        return RangesNeededError(
+            f"activations {value.name!r} are real numbers in the file, without a scale: sample "
+            "inputs must be given, to find their range")
+
+    # What is computed.
+
+    def _name(self, wanted: str) -> str:
+        while wanted in self.taken:
+            wanted += "_"
+        self.taken.add(wanted)
+        return wanted
+
+    def _label(self, wanted: str) -> str:
+        while wanted in self.labels:
+            wanted += "_"
+        self.labels.add(wanted)
+        return wanted
+
+    def _emit(self, operator: Operator, inputs: tuple[Value, ...], scale: Scale, name: str,
+              ends: _Range = _EVERYTHING, shape: tuple[int, ...] | None = None,
+              **fields: Any) -> Value:
+        """Append a copy of an operator, clamped once more."""
+        output = Value(self._name(name), operator.output.shape if shape is None else shape)
+        low, high = (min(max(end, ends[0]), ends[1])
+                     for end in (operator.minimum, operator.maximum))
+        self.operators.append(replace(
+            operator, name=self._label(operator.name), inputs=inputs, output=output, minimum=low,
+            maximum=high, **fields))
+        self.scales[output.name] = scale
+        return output
+
+    def _clamped(self, source: Value, scale: Scale, ends: _Range, name: str) -> Value:
+        """Rescale, or clamp, integers."""
+        if self.scales[source.name] == scale and ends == _EVERYTHING:
+            return source
+        clamp = Clamp(name=f"{name}_rescale", inputs=(source,), output=source)
+        return self._emit(clamp, (source,), scale, name, ends)
+
+    def _at(self, value: Value, scale: Scale, ends: _Range, name: str) -> Value:
+        """Return the tensor of a value, clamped to a range and rounded to a scale."""
+        key = "at", value.name, scale, ends
+        if key not in self.made:
+            self.made[key] = self._make(value, scale, ends, name)
+        return self.made[key]
+
+    def _make(self, value: Value, scale: Scale, ends: _Range, name: str) -> Value:
+        operator = self.producers.get(value.name)
+        if ends != _EVERYTHING and self.uses[value.name] > 1:
+            # What others take as well is computed once, where they take it at this scale.
+            if any(isinstance(reader, Quantize) and Scale(reader.scale, reader.zero_point) == scale
+                   for reader in self.readers[value.name]) or self._grid(value) == scale:
+                return self._clamped(self._at(value, scale, _EVERYTHING, value.name), scale, ends,
+                                     name)
+        match operator:
+            case None:
+                return self._clamped(self.graph.input, scale, ends, name)
+            case Quantize():
+                own = Scale(operator.scale, operator.zero_point)
+                both = _intersect(ends, (operator.minimum, operator.maximum))
+                if own == scale:
+                    return self._at(operator.input, scale, both, name)
+                source = self._at(value, own, _EVERYTHING, operator.output.name)
+                return self._clamped(source, scale, ends, name)
+            case Clamp():
+                return self._at(operator.input, scale,
+                                _intersect(ends, (operator.minimum, operator.maximum)), name)
+            case MaxPool() | Reshape() | Pad():
+                own = self._grid(value)
+                if own is not None and own != scale:
+                    return self._clamped(self._at(value, own, _EVERYTHING, value.name), scale,
+                                         ends, name)
+                return self._moved(operator, self._at(
+                    operator.input, scale, _EVERYTHING, operator.input.name), scale, ends, name)
+            case WeightedOperator():
+                source = self._single(operator.input)
+                return self._emit(operator, (source,), scale, name, ends)
+            case Softmax() | LogSoftmax():
+                own = SOFTMAX_SCALE if isinstance(operator, Softmax) else LOG_SOFTMAX_SCALE
+                source = self._emit(operator, (self._single(operator.input),), own, name)
+                return self._clamped(source, scale, ends, f"{name}_rescaled")
+            case AveragePool():
+                return self._average(operator, scale, ends, name)
+            case Add():
+                return self._sum(operator, scale, ends, name)
+            case _:
+                raise InputError(f"{type(operator).__name__} {name!r} must have a scale")
+
+    def _moved(self, operator: Operator, source: Value, scale: Scale, ends: _Range,
+               name: str) -> Value:
+        """Append what chooses or moves integers."""
+        both = _intersect(ends, (operator.minimum, operator.maximum))
+        if isinstance(operator, MaxPool) or both == _EVERYTHING:
+            return self._emit(operator, (source,), scale, name, ends)
+        moved = self._emit(operator, (source,), scale, f"{name}_before")
+        return self._clamped(moved, scale, both, name)
+
+    def _single(self, value: Value) -> Value:
+        """Return the one tensor of what a sum of products, or softmax, takes."""
+        scale = self._grid(value) or self._chosen(value, _EVERYTHING)
+        return self._at(value, scale, _EVERYTHING, value.name)
+
+    # Real numbers.
+
+    def _terms(self, value: Value, wanted: _Range, need: float, divisor: float | None = None
+               ) -> list[_Term]:
+        """Return tensors whose sum is a value, as far as a range matters.
+
+        Parameters
+        ----------
+        value : Value
+            The value.
+        wanted : pair of float
+            Range beyond which it does not matter what they are.
+        need : float
+            Step of the quantizer behind.
+        divisor : float, optional
+            Scale of which the step is to be a whole part.
+        """
+        scale = self._grid(value)
+        if scale is not None:
+            return [_Term(self._at(value, scale, _EVERYTHING, value.name), scale)]
+        low, high = self._range(value, wanted)
+        step = max(need * _STEP_SHARE, self._finest(value))
+        if high - low <= _STEPS * step or not self._divides(value):
+            scale = scale_of((low, high), self._finest(value))
+            if self.ranges is None and scale.scale > need:
+                raise self._ranges_needed(value)
+            return [_Term(self._at(value, scale, _EVERYTHING, value.name), scale)]
+        if divisor is not None:
+            parts = math.ceil(divisor / step)
+            step = divisor / min(parts, _WEIGHT_MAXIMUM)
+        above, below = (math.ceil(end / (_STEPS * step) - 1e-9) for end in (high, -low))
+        most = _MAX_BOUND_SEGMENTS if self.ranges is None else _MAX_SEGMENTS
+        if above + below > most:
+            if self.ranges is None:
+                raise self._ranges_needed(value)
+            step *= (above + below) / most
+            return self._terms(value, wanted, step / _STEP_SHARE)
+        return [self._segment(value, step, index) for index in range(-below, above)]
+
+    def _divides(self, value: Value) -> bool:
+        """Whether a real value can be computed in segments."""
+        operator = self.producers.get(value.name)
+        match operator:
+            case MaxPool() | Clamp() | Reshape() | Pad():
+                return self._divides(operator.input)
+            case WeightedOperator() | Add():
+                return True
+            case AveragePool(window=window):
+                return window.padding == ((0, 0), (0, 0))
+            case _:
+                return False
+
+    def _segment(self, value: Value, step: float, index: int, ends: _Range = _EVERYTHING) -> _Term:
+        """Return the part of a value from `index` times 255 steps on.
+
+        Its integers are those of 0 where the value is 0.
+        """
+        scale = Scale(step, -128 if index >= 0 else 127)
+        key = "segment", value.name, step, index, ends
+        if key not in self.made:
+            self.made[key] = self._make_segment(value, scale, index, ends)
+        return _Term(self.made[key], scale)
+
+    def _make_segment(self, value: Value, scale: Scale, index: int, ends: _Range) -> Value:
+        offset = _STEPS * scale.scale * (index if index >= 0 else index + 1)
+        operator = self.producers[value.name]
+        name = f"{value.name}_{'plus' if index >= 0 else 'minus'}_{abs(index)}"
+        match operator:
+            case Clamp():
+                return self._segment(operator.input, scale.scale, index, _intersect(
+                    ends, (operator.minimum, operator.maximum))).value
+            case MaxPool() | Reshape() | Pad():
+                source = self._segment(operator.input, scale.scale, index).value
+                both = _intersect(ends, (operator.minimum, operator.maximum))
+                moved = self._emit(replace(operator, minimum=-math.inf, maximum=math.inf),
+                                   (source,), scale, name)
+                return self._clamped(moved, scale, _shifted(both, offset), f"{name}_clamped")
+            case WeightedOperator():
+                source = self._single(operator.input)
+                both = _intersect(ends, (operator.minimum, operator.maximum))
+                part = replace(operator, bias=operator.bias - offset, minimum=-math.inf,
+                               maximum=math.inf)
+                return self._emit(part, (source,), scale, name, _shifted(both, offset))
+            case AveragePool():
+                return self._average(operator, scale, ends, name, offset)
+            case _:
+                assert isinstance(operator, Add)
+                return self._sum(operator, scale, ends, name, offset)
+
+    def _average(self, operator: AveragePool, scale: Scale, ends: _Range, name: str,
+                 offset: float = 0.0) -> Value:
+        """Append the means of windows, less an offset."""
+        window, source = operator.window, operator.input
+        # Errors of many terms average out.
+        need = min(scale.scale, self._need(source) or math.inf) / _STEP_SHARE
+        terms = self._terms(source, _EVERYTHING, need)
+        both = _shifted(_intersect(ends, (operator.minimum, operator.maximum)), offset)
+        if len(terms) == 1 and not offset:
+            return self._emit(operator, (terms[0].value,), scale, name, ends)
+        height = source.shape[0]
+        weight = np.zeros(((len(terms) - 1) * height + window.kernel[0], window.kernel[1],
+                           source.shape[2]))
+        for index in range(len(terms)):
+            weight[index * height:index * height + window.kernel[0]] = 1
+        return self._combine(operator, terms, [1] * len(terms), weight,
+                             Window((len(weight), window.kernel[1]), window.stride),
+                             1 / math.prod(window.kernel), scale, both, name, offset)
+
+    def _sum(self, operator: Add, scale: Scale, ends: _Range, name: str,
+             offset: float = 0.0) -> Value:
+        """Append the sum of two values, less an offset."""
+        both = _intersect(ends, (operator.minimum, operator.maximum))
+        # Beyond the range of the result it does not matter by how much.
+        low, high = (end + offset for end in self._of_scale(scale))
+        need = min(scale.scale, self._need(operator.output) or math.inf)
+        known = [self._grid(value) for value in operator.inputs]
+        terms: list[list[_Term]] = []
+        for index, value in enumerate(operator.inputs):
+            other = operator.inputs[1 - index]
+            span = self._range(other, _EVERYTHING)
+            other_scale = known[1 - index]
+            terms.append(self._terms(value, (low - span[1], high - span[0]), need,
+                                     other_scale.scale if other_scale else None))
+        if len(terms[0]) == len(terms[1]) == 1 and not offset:
+            return self._emit(operator, (terms[0][0].value, terms[1][0].value), scale, name, ends)
+        if not (known[0] or known[1]):
+            # Both at the finer step.
+            step = min(found[0].scale.scale for found in terms)
+            terms = [self._again(value, found, step)
+                     for value, found in zip(operator.inputs, terms, strict=True)]
+        factors = _whole(*(found[0].scale.scale for found in terms))
+        weights = [factors[index] for index, found in enumerate(terms) for _ in found]
+        every = [*terms[0], *terms[1]]
+        unit = max((found[0].scale.scale, factor) for found, factor
+                   in zip(terms, factors, strict=True))
+        unit = unit[0] / unit[1]
+        shape = operator.output.shape
+        height, *_, channels = shape if len(shape) == 3 else (1, 1, shape[-1])
+        weight = np.broadcast_to(np.array(weights, float).reshape(-1, 1, 1),
+                                 (len(every), 1, channels)).copy()
+        return self._combine(operator, every, weights, weight,
+                             Window((len(every), 1), (1, 1), (height, 1)), 1.0, scale,
+                             _shifted(both, offset), name, offset, unit)
+
+    def _again(self, value: Value, found: list[_Term], step: float) -> list[_Term]:
+        """Return the terms of a value at another step."""
+        if found[0].scale.scale == step:
+            return found
+        span = len(found) * _STEPS * found[0].scale.scale
+        low, high = self._range(value, (-span, span))
+        above, below = (math.ceil(end / (_STEPS * step) - 1e-9) for end in (high, -low))
+        return [self._segment(value, step, index) for index in range(-below, above)]
+
+    def _combine(self, operator: Operator, terms: list[_Term], factors: list[int],
+                 weight: np.ndarray, window: Window, share: float, scale: Scale, ends: _Range,
+                 name: str, offset: float, unit: float | None = None) -> Value:
+        """Append a weighted sum of tensors, one below the other, as a depthwise convolution."""
+        unit = terms[0].scale.scale if unit is None else unit
+        label = Scale(unit, terms[0].scale.zero_point)
+        images = []
+        for term in terms:
+            value = term.value
+            if len(value.shape) != 3:
+                reshape = Reshape(name=f"{value.name}_image", inputs=(value,), output=value)
+                value = self._emit(reshape, (value,), term.scale, f"{value.name}_image",
+                                   shape=(1, 1, math.prod(value.shape)))
+            images.append(self._own(value, term.scale))
+        height, width, channels = images[0].shape
+        stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output)
+        stacked = self._emit(stack, tuple(images), label, f"{name}_stack",
+                             shape=(height * len(images), width, channels))
+        # A tensor's zero point may be another than that of the whole stack.
+        elements = weight.sum(axis=(0, 1))[0] / sum(factors)
+        correction = sum(factor * (label.zero_point - term.scale.zero_point)
+                         for factor, term in zip(factors, terms, strict=True)) * elements * unit
+        conv = DepthwiseConv2D(
+            name=operator.name, inputs=(), output=operator.output, weight=weight * share,
+            bias=np.full(channels, correction * share - offset), window=window,
+            weight_scale=np.full(channels, share))
+        shape = operator.output.shape
+        image = (*window.output_size(height * len(images), width), channels)
+        if shape == image:
+            return self._emit(conv, (stacked,), scale, name, ends)
+        result = self._emit(conv, (stacked,), scale, f"{name}_image", ends, shape=image)
+        reshape = Reshape(name=f"{name}_reshape", inputs=(), output=operator.output)
+        return self._emit(reshape, (result,), scale, name)
+
+    def _own(self, value: Value, scale: Scale) -> Value:
+        """Return a tensor that may lie in a stack: one that lies in no other, nor the input."""
+        root = value
+        for operator in self.operators[::-1]:
+            if operator.output == root and isinstance(operator, Reshape):
+                root = operator.input
+        if root.name not in self.stacked and root.name != self.graph.input.name:
+            self.stacked.add(root.name)
+            return value
+        copy = MaxPool(name=f"{value.name}_copy", inputs=(), output=value, window=Window((1, 1)))
+        result = self._emit(copy, (value,), scale, f"{value.name}_copy")
+        self.stacked.add(result.name)
+        return result
+
+
+def _intersect(first: _Range, second: _Range) -> _Range:
+    """Range of what is clamped to the second range and then to the first."""
+    low, high = (min(max(end, first[0]), first[1]) for end in second)
+    return low, high
+
+
+def _shifted(ends: _Range, offset: float) -> _Range:
+    return ends[0] - offset, ends[1] - offset
+
+
+def _whole(first: float, second: float) -> tuple[int, int]:
+    """Return the weights, at most 127, whose ratio is nearest to that of two steps."""
+    if first > second:
+        high, low = _whole(second, first)
+        return low, high
+    best = min(range(1, _WEIGHT_MAXIMUM + 1), key=lambda denominator: abs(
+        round(denominator * first / second) / denominator - first / second))
+    return round(best * first / second), best
