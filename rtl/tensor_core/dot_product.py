@@ -8,12 +8,11 @@ from amaranth.utils import ceil_log2
 from eieio.model.tensor_core.config import TensorCoreConfig
 from eieio.model.tensor_core.float_format import FLOAT16, FLOAT32, FloatFormat
 from eieio.model.tensor_core.golden import HALF_EXPONENT_MINIMUM
+from eieio.model.tensor_core.timing import PRODUCT_STAGES, latency
 from eieio.rtl.tensor_core.pipeline import Pipeline, Timed
 from eieio.rtl.vendor.multiplier import Multiplier
 
 __all__ = ["DotProduct"]
-
-_PRODUCT_STAGES = 3
 
 
 class DotProduct(wiring.Component):
@@ -72,8 +71,7 @@ class DotProduct(wiring.Component):
         self._top = (self._sum_width - 1 - config.fraction_width
                      + FLOAT32.bias - self._bias)
         self._right = self._top < 0
-        aligning = max(1 + ceil_log2(config.products + 2), _PRODUCT_STAGES) + 3
-        self.latency = (aligning + 1 + ceil_log2(config.products + 1) + 7 + self._right)
+        self.latency = latency(config)
         super().__init__({
             "a": In(data.ArrayLayout(16, config.products)),
             "b": In(data.ArrayLayout(16, config.products)),
@@ -93,9 +91,9 @@ class DotProduct(wiring.Component):
         products = []
         for number, (x, y) in enumerate(zip(a, b, strict=True)):
             m.submodules[f"multiplier_{number}"] = multiplier = Multiplier(
-                x.significand.shape(), y.significand.shape(), stages=_PRODUCT_STAGES)
+                x.significand.shape(), y.significand.shape(), stages=PRODUCT_STAGES)
             m.d.comb += [multiplier.a.eq(x.significand), multiplier.b.eq(y.significand)]
-            products.append(Timed(multiplier.product, _PRODUCT_STAGES))
+            products.append(Timed(multiplier.product, PRODUCT_STAGES))
 
         exponents, largest = self._exponents(p, a, b, c)
         total = self._total(p, products, c, exponents, largest,
