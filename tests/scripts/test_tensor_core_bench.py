@@ -60,10 +60,10 @@ def test_by_the_model(eieio: Run, tmp_path: Path, vectors: dict[str, NDArray[Any
 @pytest.mark.parametrize(("change", "message"), [
     ({"a": None, "c": None}, "must have keys a, b and c, and lacks a, c"),
     ({"d_fp32": None, "d_fp16": None}, "must have a key d_fp32 or d_fp16, beside a, b, c"),
-    ({"a": np.zeros((11, 6))}, "key 'a' must be an array of shape (vectors, products) of float16 "
-                               "or of bits as uint16, not float64 of shape (11, 6)"),
-    ({"b": np.zeros((11, 5), np.float16)}, "keys 'a' and 'b' must have the same shape, and "
-                                           "something in them, not (11, 6) and (11, 5)"),
+    ({"a": np.zeros((11, 6))}, ("key 'a' must be an array of shape (vectors, products) of float16 "
+                                "or of bits as uint16, not float64 of shape (11, 6)")),
+    ({"b": np.zeros((11, 5), np.float16)}, ("keys 'a' and 'b' must have the same shape, and "
+                                            "something in them, not (11, 6) and (11, 5)")),
     ({"c": np.zeros(11)},
      "key 'c' must be a float32 array of shape (11,), not float64 of shape (11,)"),
     ({"d_fp16": np.zeros(11, np.float32)},
