@@ -10,8 +10,9 @@ PRODUCT_STAGES = 3
 
 # Difference of exponents, two stages of the alignment, sign.
 _ALIGN = 4
-# Magnitude, leading zeros, amount of the shift, two stages of it, rounding, choice of the result.
-_NORMALISE = 7
+# Magnitude, leading zeros, amount of the shift, two stages of it, the cut, rounding, choice of the
+# result.
+_NORMALISE = 8
 
 
 def latency(config: TensorCoreConfig) -> int:

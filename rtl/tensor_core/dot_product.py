@@ -190,20 +190,27 @@ class DotProduct(wiring.Component):
         fine = p.stage("normalised", lambda magnitude, shift: (magnitude << shift[:low])[:width],
                        coarse, shift)
 
-        def rounded(number: Value, biased: Value, half: Value, negative: Value) -> Value:
+        def cut(number: Value, biased: Value, half: Value) -> Value:
             # Without the leading bit: it is 1, or the field is 0.
-            fractions = [number[width - 1 - form.fraction_width:width - 1]
-                         for form in (FLOAT32, FLOAT16)]
-            dropped = number[:width - 1 - FLOAT16.fraction_width]
-            up = dropped[-1] & (dropped[:-1].any() | fractions[1][0])
             full, short = (
                 Mux(biased >= (1 << form.exponent_width) - 1, form.infinity,
-                    Cat(fraction, biased[:form.exponent_width]) + carry)[:form.width - 1]
-                for form, fraction, carry in zip((FLOAT32, FLOAT16), fractions, (0, up),
-                                                 strict=True))
-            return Mux(half, Cat(short, negative), Cat(full, negative))
+                    Cat(number[width - 1 - form.fraction_width:width - 1],
+                        biased[:form.exponent_width]))
+                for form in (FLOAT32, FLOAT16))
+            return Mux(half, short, full)[:FLOAT32.width - 1]
 
-        return p.stage("rounded", rounded, fine, biased, half, negative)
+        def rounds_up(number: Value, biased: Value, half: Value) -> Value:
+            last = width - 1 - FLOAT16.fraction_width
+            infinite = biased >= (1 << FLOAT16.exponent_width) - 1
+            return (half & ~infinite & number[last - 1]
+                    & (number[:last - 1].any() | number[last]))
+
+        kept = p.stage("kept", cut, fine, biased, half)
+        up = p.stage("rounds_up", rounds_up, fine, biased, half)
+        return p.stage("rounded", lambda kept, up, half, negative: Cat(
+            (kept + up)[:FLOAT16.width - 1],
+            Mux(half, negative, kept[FLOAT16.width - 1]), kept[FLOAT16.width:],
+            negative & ~half), kept, up, half, negative)
 
 
 class _Unpacked:

@@ -57,4 +57,4 @@ def test_members() -> None:
         "half": In(1),
         "d": Out(32),
     }
-    assert dut.latency == latency(TensorCoreConfig(products=8)) == 20
+    assert dut.latency == latency(TensorCoreConfig(products=8)) == 21
