@@ -31,6 +31,7 @@ from amaranth.lib.wiring import In, Out
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.tensor_core.config import TensorCoreConfig
 from eieio.rtl.boards.find import find_board
 from eieio.rtl.boards.floorplan import multiplier_places
 from eieio.rtl.bus.shell import Shell
@@ -42,6 +43,7 @@ from eieio.rtl.sparse.engine import SparseEngine
 from eieio.rtl.sparse.output_lane import OutputLane
 from eieio.rtl.sparse.pe import ProcessingElement
 from eieio.rtl.systolic.array import SystolicArray
+from eieio.rtl.tensor_core.dot_product import DotProduct
 
 DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
 TOP = "chain"
@@ -118,6 +120,7 @@ TARGETS = {
     "sparse_output_lane": Target(lambda: OutputLane(SparseConfig()), 150),
     "requantize": Target(Requantize, 150),
     "shell": Target(lambda: Shell(EngineStub(SparseConfig()), version="0.0.0"), 150),
+    "dot_product": Target(lambda: DotProduct(TensorCoreConfig()), 150),
     "uart_bridge": Target(
         lambda: UartBridge(baud_divisor(125_000_000, 3_000_000), input_width=16, output_width=16),
         125),

@@ -22,6 +22,7 @@ from eieio.scripts.bench_plots import require_matplotlib
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import ENGINE_HELP, json_option
 from eieio.scripts.systolic_bench import systolic
+from eieio.scripts.tensor_core_bench import tensor_core
 from eieio.sim.eie_benchmark import (
     LayerResult,
     build_engines,
@@ -37,12 +38,13 @@ __all__ = ["bench"]
 _FILE = click.Path(path_type=Path)
 
 
-@click.group(short_help="Measure cycles of layers, beside the EIE paper's and the ideal.")
+@click.group(short_help="Measure cycles of layers, beside what is published and the ideal.")
 def bench() -> None:
-    """Measure how many cycles layers take, beside the EIE paper's engine and the ideal."""
+    """Measure how many cycles layers take, and compare results, with what is published."""
 
 
 bench.add_command(systolic)
+bench.add_command(tensor_core)
 
 
 class _Layers(click.ParamType):

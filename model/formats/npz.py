@@ -31,7 +31,7 @@ from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.layer_names import check_layer_names
 from eieio.model.network import DenseLayer, Network
 
-__all__ = ["read", "write"]
+__all__ = ["read", "read_arrays", "write"]
 
 _SUFFIXES = ("_weight", "_bias", "_relu")
 
@@ -55,7 +55,7 @@ def read(path: str | os.PathLike[str]) -> Network:
         If the file is not an ``.npz`` file, or a key, shape, dtype or value does not fit.
     """
     path = Path(path)
-    arrays = _load(path)
+    arrays = read_arrays(path)
     for key in arrays:
         if not key.endswith(_SUFFIXES):
             raise InputError(f"{path}: key {key!r} must end in _weight, _bias or _relu")
@@ -96,7 +96,14 @@ def write(path: str | os.PathLike[str], network: Network) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an ``.npz`` file; pickled objects are never loaded.
+
+    Raises
+    ------
+    InputError
+        If it is no such file, or a key cannot be read.
+    """
     data = read_bytes(path)
     if not zipfile.is_zipfile(io.BytesIO(data)):
         raise InputError(f"{path}: must be an .npz file written by numpy.savez")

@@ -1,0 +1,1 @@
+"""The tensor core: configuration, floating-point formats, golden model."""
