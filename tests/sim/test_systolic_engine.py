@@ -168,7 +168,8 @@ def _all_operators() -> QuantizedGraph:
     x = first.output
     second = convolution("strided", x, 4, Window((3, 2), (2, 1), (1, 2), ((2, 0), (1, 2))), rng)
     left = replace(convolution("left", source, 4, Window((1, 1)), rng, weight=1),
-                   shift=np.array([-7, -1, 0, 3], np.int32), bias=np.array([0, 1, -1, 9], np.int32))
+                   shift=np.array([-7, -1, 0, 3], np.int32), bias=np.array([0, 1, -1, 9], np.int32),
+                   single_rounding=True)
     padded = replace(x, name="padded", shape=(7, 7, 8))
     pad = Pad("pad", (x,), padded, ((1, 1), (2, 0), (0, 0)))
     weight = rng.integers(-128, 128, (2, 2, 8)).astype(np.int8)
@@ -176,7 +177,8 @@ def _all_operators() -> QuantizedGraph:
         (-99, 99), (1 << 30, 1 << 31), (7, 10)))
     depthwise = DepthwiseConv2D(
         "depthwise", (padded,), Tensor("depthwise_output", (7, 6, 8), 1.0, 7), weight, bias,
-        multiplier, shift, -100, 90, Window((2, 2), padding=((1, 0), (0, 0))))
+        multiplier, shift, -100, 90, Window((2, 2), padding=((1, 0), (0, 0))),
+        single_rounding=True)
     maxima = replace(depthwise.output, name="maxima", shape=(4, 3, 8))
     means = replace(depthwise.output, name="means", shape=(3, 3, 8))
     maximum = MaxPool("maximum", (depthwise.output,), maxima,
