@@ -67,6 +67,13 @@ docs: build/installed/docs
 		. build/docs
 	@echo "The site's front page is build/docs/index.html."
 
+package: programs build/installed/package
+	rm -rf build/dist
+	$(BIN)/python -m build --no-isolation --outdir build/dist . > build/package.log 2>&1 \
+		|| { cat build/package.log >&2; exit 1; }
+	rm -rf eieio.egg-info
+	$(BIN)/python benchmarks/installed_wheel.py build/dist/*.whl
+
 boards: programs build/installed/boards
 
 bitstream-sparse: programs build/installed/boards
