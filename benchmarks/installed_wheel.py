@@ -1,12 +1,12 @@
-"""Tries a wheel where nothing else of the repository is, as somebody does who has pip and a network.
+"""Tries a wheel where nothing else of the repository is.
 
     python benchmarks/installed_wheel.py build/dist/eieio-0.1.0-py3-none-any.whl
 
 The wheel is installed into a virtual environment in a new folder, and its commands run on a user's
-own files with an empty environment, another home and another current folder: build, simulate,
-infer and export, for both engines, and run on a simulated board. The RTL's outputs must be the golden model's, every file
-that eieio runs must lie in that environment, and none that it writes may name the repository. Exits
-with status 1 at the first thing that is not so.
+own files with an empty environment, another home and another current folder: build, simulate, infer
+and export, for both engines, and run on a simulated board. The RTL's outputs must be the golden
+model's, all of eieio must come from that environment, and no file that it writes may name the
+repository. Exits with status 1 at the first thing that is not so. Needs what pip installs from.
 """
 
 import argparse

@@ -103,8 +103,9 @@ def _mend_signature(app: Sphinx, what: str, name: str, thing: object, options: o
                     signature: str | None, returns: str | None) -> tuple[str | None, ...]:
     """Write a component's own parameters, and arrays as the sources do, ``NDArray[...]``."""
     if what == "class" and isinstance(thing, type) and issubclass(thing, wiring.Component):
-        signature = inspect.stringify_signature(inspect.signature(thing.__init__, bound_method=True),
-                                        show_return_annotation=False, unqualified_typehints=True)
+        own = inspect.signature(thing.__init__, bound_method=True)
+        signature = inspect.stringify_signature(own, show_return_annotation=False,
+                                                unqualified_typehints=True)
     return tuple(text and _NDARRAY.sub(r"~numpy.typing.NDArray[\1]", text)
                  for text in (signature, returns))
 
@@ -151,7 +152,7 @@ def _find(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: TextElem
 
 def _exists(app: Sphinx, domain: object, node: pending_xref) -> bool | None:
     """Pass a name that means something but has no page here, such as one of another package."""
-    return node["refdomain"] == "py" and _meant(node) is not None or None
+    return True if node["refdomain"] == "py" and _meant(node) is not None else None
 
 
 def setup(app: Sphinx) -> None:
