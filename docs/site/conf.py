@@ -13,7 +13,7 @@ from pathlib import Path
 from amaranth.lib import wiring
 from docutils import nodes
 from docutils.nodes import Element, TextElement
-from sphinx.addnodes import pending_xref
+from sphinx.addnodes import desc_annotation, pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import inspect
@@ -54,6 +54,8 @@ html_additional_pages = {"index": "index.html"}
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r".*\b_.*")]
 
+# Longest value of a constant that is shown.
+_VALUE_LENGTH = 80
 _NDARRAY = re.compile(r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[(.*?)\]\]")
 _CONTENTS = """
 ```{toctree}
@@ -110,10 +112,14 @@ def _mend_signature(app: Sphinx, what: str, name: str, thing: object, options: o
                  for text in (signature, returns))
 
 
-def _drop_object(app: Sphinx, domain: str, kind: str, content: Element) -> None:
-    """Leave out the base class that every class has."""
+def _shorten_object(app: Sphinx, domain: str, kind: str, content: Element) -> None:
+    """Leave out the base class that every class has, and values that fill lines."""
     if kind == "class" and content.children and content[0].astext() == "Bases: object":
         del content[0]
+    elif kind in {"data", "attribute"} and content.parent is not None:
+        for value in list(content.parent.findall(desc_annotation)):
+            if value.astext().startswith(" = ") and len(value.astext()) > _VALUE_LENGTH:
+                value.parent.remove(value)
 
 
 def _shorten_titles(app: Sphinx, env: BuildEnvironment) -> None:
@@ -160,7 +166,7 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", _add_contents)
     app.connect("autodoc-process-docstring", _keep_colons, priority=400)
     app.connect("autodoc-process-signature", _mend_signature)
-    app.connect("object-description-transform", _drop_object)
+    app.connect("object-description-transform", _shorten_object)
     app.connect("env-updated", _shorten_titles)
     app.connect("missing-reference", _find)
     app.connect("warn-missing-reference", _exists)
