@@ -3,6 +3,8 @@
 #   make demo    build the example: from LeNet-300-100 to verified Verilog in build/demo
 #   make test    run the tests
 #   make lint    check the sources, and the Verilog of example engines
+#   make docs    build the documentation site in build/docs; a dead link is an error
+#   make package build the wheel in build/dist, and try it in an environment of its own
 #   make boards  install the tools for bitstreams
 #   make clean   delete all that was built, but not .venv
 #   make bitstream-sparse     the demo's network for a board, sparse engine with 16 PEs
@@ -33,7 +35,7 @@ COMPILER := $(if $(filter default,$(origin CXX)),c++,$(firstword $(CXX)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint boards bitstream-sparse bitstream-systolic clean programs FORCE
+.PHONY: help demo test lint docs package boards bitstream-sparse bitstream-systolic clean programs FORCE
 
 help:
 	@sed -n '3,/^# All that/{/^# All that/d;s/^#  *//p;}' Makefile
@@ -58,6 +60,20 @@ lint: programs build/installed/lint
 		> build/lint/log
 	$(BIN)/python -m eieio.sim.lint systolic_engine build/lint/systolic/rtl/*.v
 
+# Anew each time: Sphinx does not repeat the warnings of pages that it keeps.
+docs: build/installed/docs
+	rm -rf docs/api build/docs build/doctrees
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --jobs $(JOBS) -c docs/site -d build/doctrees \
+		. build/docs
+	@echo "The site's front page is build/docs/index.html."
+
+package: programs build/installed/package
+	rm -rf build/dist
+	$(BIN)/python -m build --no-isolation --outdir build/dist . > build/package.log 2>&1 \
+		|| { cat build/package.log >&2; exit 1; }
+	rm -rf eieio.egg-info
+	$(BIN)/python benchmarks/installed_wheel.py build/dist/*.whl
+
 boards: programs build/installed/boards
 
 bitstream-sparse: programs build/installed/boards
@@ -73,7 +89,7 @@ bitstream-systolic: programs build/installed/boards
 		--json build/$(BOARD)-systolic.json
 
 clean:
-	rm -rf build
+	rm -rf build docs/api
 
 # Python packages cannot bring these.
 define require
@@ -107,8 +123,10 @@ build/installed/run: .venv/pyvenv.cfg constraints.txt pyproject.toml build/files
 
 EXTRAS_test := test
 EXTRAS_lint := test,lint
+EXTRAS_docs := docs
+EXTRAS_package := package
 EXTRAS_boards := boards
-build/installed/test build/installed/lint build/installed/boards: build/installed/%: \
+$(addprefix build/installed/,test lint docs package boards): build/installed/%: \
 		.venv/pyvenv.cfg constraints.txt pyproject.toml | build/installed/run
 	$(PIP) --editable '.[$(EXTRAS_$*)]'
 	@touch $@

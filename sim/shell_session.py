@@ -155,7 +155,7 @@ def systolic_traffic(compiled: CompiledGraph, x: NDArray[np.int8]) -> Traffic:
 
 
 class ShellSession:
-    """A script for :mod:`eieio.sim.bench_shell`, written step by step.
+    """A script for ``eieio.sim.bench_shell``, written step by step.
 
     Parameters
     ----------

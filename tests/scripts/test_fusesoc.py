@@ -38,8 +38,8 @@ def without_yosys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_generator_core() -> None:
     """The generator that the core names is there, and its usage lists what it takes."""
-    generator = read_core(ROOT / "eieio.core")["generators"]["eieio_engine"]
-    assert (ROOT / generator["command"]).is_file()
+    generator = read_core(ROOT / "scripts" / "eieio.core")["generators"]["eieio_engine"]
+    assert (ROOT / "scripts" / generator["command"]).is_file()
     names = [line.partition(":")[0] for line in generator["usage"].splitlines()]
     with pytest.raises(InputError) as caught:
         read_parameters({"zzz": 1})
