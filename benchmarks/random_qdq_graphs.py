@@ -398,11 +398,9 @@ def main() -> int:
                 refused[result.refusal] += 1
                 print(f"seed {seed}: refused: {result.refusal}", file=sys.stderr)
                 continue
-            steps = np.rint(result.steps) if options.placement == "ort" else result.steps - 0.5
-            largest = max(int(np.ceil(steps.max() - 1e-6)), 0)
-            worst[largest] += 1
+            worst[int(np.ceil(result.steps.max() - 1e-3))] += 1
             integers += result.steps.size
-            off += int((result.steps > (0.5 if options.placement == "ort" else 1)).sum())
+            off += int((result.steps > 1 + 1e-3).sum())
             if result.steps.max() > TOLERANCE + 1e-3:
                 print(f"seed {seed}: {result.steps.max():.2f} steps off, {result.operators}",
                       file=sys.stderr)

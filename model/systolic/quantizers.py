@@ -61,13 +61,13 @@ _EVERYTHING: _Range = (-math.inf, math.inf)
 _STEPS = 255
 # The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
 # worth it, and as coarse as is bearable.
-_FINE_SHARE, _COARSE_SHARE = 1 / 16, 0.5
+_FINE_SHARE, _COARSE_SHARE = 1 / 48, 0.5
 # How much coarser the terms of a mean may be at most.
 _MOST_AVERAGED = 4.0
 # Products that the segments of a real number may take beyond what one of them takes.
-_AFFORDABLE = 1 << 19
+_AFFORDABLE = 1 << 20
 # Segments of a real number at most.
-_MAX_SEGMENTS = 24
+_MAX_SEGMENTS = 64
 # What measured ranges are widened by, as a share of their width.
 _RESERVE = 0.25
 _WEIGHT_MAXIMUM = 127
