@@ -67,8 +67,8 @@ class _Draw:
         for _ in range(int(rng.integers(1, 7))):
             # Mostly on from the last image; else from an earlier one, which then has two readers.
             source = self.images[-1 if rng.random() < 0.75 else int(rng.integers(len(self.images)))]
-            kind = rng.choice(["conv", "conv", "depthwise", "residual", "residual", "max", "average",
-                               "pad", "norm", "relu"])
+            kind = rng.choice(["conv", "conv", "depthwise", "residual", "residual", "max",
+                               "average", "pad", "norm", "relu"])
             self.images.append(getattr(self, str(kind))(*source))
         unread = [image for image in self.images
                   if not any(image[0] in node.input for node in self.nodes)]
@@ -285,7 +285,7 @@ def _draw_case(folder: Path, placement: str, rng: np.random.Generator) -> Case:
 
 
 def sensitivity(case: Case, rng: np.random.Generator) -> float:
-    """Return how far the output moves if one integer is rounded to the other side: steps of the output.
+    """Return how far the output moves if one integer is another by one: steps of the output.
 
     By ONNX's definitions in float64, on a random integer of each quantizer in each sample. Where
     that is much, whoever rounds a tie otherwise, as ONNX Runtime itself does in float32, gets

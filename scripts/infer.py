@@ -57,8 +57,8 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
 
     This is for comparing with another framework. Inputs are real numbers; they are rounded to
     integers, and those beyond the calibrated range saturate. The outputs are the engine's integers
-    times their scale; softmax at the end of a network, or its logarithm, is done by the host. Images
-    are written in the order height, width, channels.
+    times their scale; softmax at the end of a network, or its logarithm, is done by the host.
+    Images are written in the order height, width, channels.
 
     A design is a folder that 'eieio generate' or 'eieio build' made, with the ranges in its image.
     The file of a network is quantized first; --samples calibrates the ranges, or without them the

@@ -501,7 +501,7 @@ class _Settler:
                 return self._average(operator, scale, ends, name, offset)
             case _:
                 assert isinstance(operator, Add)
-                return self._sum(operator, scale, ends, name, offset)
+                return self._sum(operator, scale, ends, name, offset, segment=True)
 
     def _weighted(self, operator: WeightedOperator, scale: Scale, ends: _Range, name: str,
                   offset: float = 0.0) -> Value:
@@ -543,12 +543,14 @@ class _Settler:
                              terms[0].scale.scale, np.full(channels, 1 / elements),
                              np.full(channels, -offset), scale, both, name)
 
-    def _sum(self, operator: Add, scale: Scale, ends: _Range, name: str,
-             offset: float = 0.0) -> Value:
+    def _sum(self, operator: Add, scale: Scale, ends: _Range, name: str, offset: float = 0.0, *,
+             segment: bool = False) -> Value:
         """Append the sum of two values, less an offset."""
         both = _intersect(ends, (operator.minimum, operator.maximum))
-        # Beyond the range of the result it does not matter by how much.
-        low, high = (end + offset for end in self._of_scale(scale))
+        # Beyond the range of the result it does not matter by how much. All segments of a result
+        # are made of the same terms.
+        low, high = (self._range(operator.output, _EVERYTHING) if segment
+                     else self._of_scale(scale))
         need = min(scale.scale, self._need(operator.output) or math.inf)
         known = [self._grid(value) for value in operator.inputs]
         found: list[list[_Term]] = []
@@ -557,7 +559,7 @@ class _Settler:
             other = known[1 - index]
             found.append(self._terms(value, (low - span[1], high - span[0]), need,
                                      other.scale if other else None))
-        if len(found[0]) == len(found[1]) == 1 and not offset:
+        if len(found[0]) == len(found[1]) == 1 and not segment:
             return self._emit(operator, (found[0][0].value, found[1][0].value), scale, name, ends)
         if not (known[0] or known[1]):
             # Both at the finer step.
