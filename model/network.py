@@ -1,13 +1,18 @@
 """Networks of fully connected layers, in floating point."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 
-__all__ = ["DenseLayer", "Network"]
+__all__ = ["ENDINGS", "DenseLayer", "Ending", "Network", "end"]
+
+#: What a host computes of a network's outputs: nothing, softmax, or its logarithm.
+Ending = Literal["none", "softmax", "log_softmax"]
+ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +79,9 @@ class Network:
         Name shown to the user, and the stem of written files.
     layers : tuple of :class:`DenseLayer`
         At least one; the inputs of each are the outputs of the one before.
+    ending : :data:`Ending`
+        What the file has behind the last layer, for :func:`end`. It does not change which output
+        is the largest; :meth:`forward` leaves it out.
 
     Raises
     ------
@@ -83,6 +91,7 @@ class Network:
 
     name: str
     layers: tuple[DenseLayer, ...]
+    ending: Ending = "none"
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -129,3 +138,25 @@ class Network:
     def forward(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the outputs of the last layer: float32 array of shape (samples, outputs)."""
         return self.activations(x)[-1]
+
+
+def end(ending: Ending, outputs: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Compute what comes behind the last layer.
+
+    Parameters
+    ----------
+    ending : :data:`Ending`
+        What it is.
+    outputs : float array of shape (samples, outputs)
+        Real outputs of the last layer.
+
+    Returns
+    -------
+    float32 array of shape (samples, outputs)
+        Outputs of the network, computed in float64.
+    """
+    if ending == "none":
+        return outputs.astype(np.float32)
+    below = outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True)
+    logarithms = below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+    return (np.exp(logarithms) if ending == "softmax" else logarithms).astype(np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.network import DenseLayer, Network
+from eieio.model.network import DenseLayer, Ending, Network
 
 __all__ = ["SharedLayer", "SharedNetwork"]
 
@@ -89,6 +89,8 @@ class SharedNetwork:
         Name shown to the user, and the stem of written files.
     layers : tuple of :class:`SharedLayer`
         At least one; the inputs of each are the outputs of the one before.
+    ending : :data:`~eieio.model.network.Ending`
+        What the host computes of the outputs.
 
     Raises
     ------
@@ -98,10 +100,11 @@ class SharedNetwork:
 
     name: str
     layers: tuple[SharedLayer, ...]
+    ending: Ending = "none"
 
     def __post_init__(self) -> None:
         self.to_network()
 
     def to_network(self) -> Network:
         """Expand the codes into weights."""
-        return Network(self.name, tuple(layer.to_dense() for layer in self.layers))
+        return Network(self.name, tuple(layer.to_dense() for layer in self.layers), self.ending)

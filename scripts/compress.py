@@ -19,6 +19,7 @@ from eieio.scripts.options import (
     compression_options,
     input_scale_option,
     json_option,
+    output_name_option,
 )
 
 __all__ = ["compress"]
@@ -34,6 +35,7 @@ __all__ = ["compress"]
               help="Samples with labels to measure the accuracy on: an .npz file with the keys x "
               "and y.")
 @input_scale_option
+@output_name_option
 @json_option
 def compress(network: Path, out: Path, density: tuple[float, ...], quality: tuple[float, ...],
              initialisation: Initialisation, seed: int, code_width: int | None,

@@ -10,6 +10,7 @@ import numpy as np
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.samples import read as read_samples
+from eieio.model.network import end
 from eieio.model.sparse.golden import run_network
 from eieio.model.systolic.calibration import Method
 from eieio.scripts import steps, systolic_commands
@@ -56,7 +57,8 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
 
     This is for comparing with another framework. Inputs are real numbers; they are rounded to
     integers, and those beyond the calibrated range saturate. The outputs are the engine's integers
-    times their scale; softmax at the end of a network for the systolic engine is done by the host.
+    times their scale; softmax at the end of a network, or its logarithm, is done by the host.
+    Images are written in the order height, width, channels.
 
     A design is a folder that 'eieio generate' or 'eieio build' made, with the ranges in its image.
     The file of a network is quantized first; --samples calibrates the ranges, or without them the
@@ -116,7 +118,9 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
         with progress(f"Computing {len(x):,} inferences"):
             y = run_network(network, x)[-1]
     buffer = io.BytesIO()
-    np.save(buffer, y if integers else network.dequantize_output(y))
+    if integers and network.ending != "none":
+        note(f"the integers are those in front of the {network.ending}, which the host computes")
+    np.save(buffer, y if integers else end(network.ending, network.dequantize_output(y)))
     output.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(output, buffer.getvalue())
     write_json(json_file, figures)

@@ -22,11 +22,14 @@ from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import MEMORY_DEPTHS, make_config
 
 __all__ = ["ENGINE_HELP", "SYSTOLIC_HELP", "any_engine_options", "choose_engine",
-           "code_width_option", "compression_options", "engine_options", "input_scale_option",
-           "json_option", "not_for_design", "only_for", "quantization_options", "read_config",
-           "sample_options", "simulator_options"]
+           "chosen_output", "code_width_option", "compression_options", "engine_options",
+           "input_scale_option", "json_option", "not_for_design", "only_for",
+           "output_name_option", "quantization_options", "read_config", "sample_options",
+           "simulator_options"]
 
 _Command = Callable[..., Any]
+
+_OUTPUT_NAME = "eieio.output_name"
 
 #: What each option of the sparse engine is, by the name of its field.
 ENGINE_HELP = {
@@ -130,10 +133,28 @@ def engine_options(command: _Command) -> _Command:
 def any_engine_options(command: _Command) -> _Command:
     """Take an engine and its configuration, for :func:`choose_engine`.
 
-    As :func:`engine_options`, but with the options of all engines. ``engine`` is None if it is not
+    As :func:`engine_options`, but with the options of all engines, and with
+    :func:`output_name_option`. ``engine`` is None if it is not
     given, and ``options`` then has them without a check.
     """
-    return _engine_options(command, list(_CONFIGS))
+    return output_name_option(_engine_options(command, list(_CONFIGS)))
+
+
+def output_name_option(command: _Command) -> _Command:
+    """Take the name of the value that is a network's output, for :func:`chosen_output`."""
+    def keep(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        ctx.meta[_OUTPUT_NAME] = value
+
+    return click.option(
+        "--output-name", metavar="NAME", callback=keep, expose_value=False,
+        help="Value of an .onnx file to take as the network's output, such as the logits of a "
+        "classifier that gives labels. Default: the file's output, if it has one.")(command)
+
+
+def chosen_output() -> str | None:
+    """Tell the name of the value that the command takes as a network's output."""
+    ctx = click.get_current_context(silent=True)
+    return None if ctx is None else ctx.meta.get(_OUTPUT_NAME)
 
 
 def _engine_options(command: _Command, engines: Sequence[str]) -> _Command:
@@ -200,6 +221,8 @@ def choose_engine(engine: str | None, options: dict[str, Any], path: Path) -> st
     UsageError
         If an option belongs to another engine, or to none because the engine is there already.
     """
+    if chosen_output() is not None and (path.is_dir() or path.suffix.lower() == ".json"):
+        raise click.UsageError(f"Option --output-name goes with a network, not with {path}")
     if path.is_dir():
         made = read_manifest(path).engine
         if engine not in {None, made}:

@@ -33,6 +33,7 @@ from eieio.model.sparse.fitting import compile_fitted
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.rtl.emit import write
 from eieio.scripts.console import note, progress, show
+from eieio.scripts.options import chosen_output
 from eieio.sim import runner
 from eieio.sim.sparse_simulation import TOP, Comparison, build_engine, compare, emit_engine
 
@@ -47,7 +48,7 @@ CALIBRATION_SAMPLES = 256
 def load(path: Path) -> Network | SharedNetwork:
     """Load a network of any format."""
     with progress(f"Loading {path.name}"):
-        return load_network(path)
+        return load_network(path, chosen_output())
 
 
 def share(network: Network | SharedNetwork, options: dict[str, Any]) -> Compression:

@@ -41,8 +41,6 @@ class Quantizing:
         Samples of an inference.
     calibration, percentile :
         As in :func:`eieio.model.systolic.calibration.calibrate`.
-    output : :class:`str` or None
-        Name of the value to take as the network's output.
     """
 
     samples: Path | None
@@ -50,14 +48,12 @@ class Quantizing:
     batch: int
     calibration: Method
     percentile: float
-    output: str | None = None
 
     def load(self, network: Path, *, seed: int = 0, inputs: int = steps.CALIBRATION_SAMPLES
              ) -> systolic_steps.Loaded:
         """Load a network: see :func:`eieio.scripts.systolic_steps.load`."""
         return systolic_steps.load(network, self.samples, self.scale, seed=seed, inputs=inputs,
-                                   calibration=self.calibration, percentile=self.percentile,
-                                   output=self.output)
+                                   calibration=self.calibration, percentile=self.percentile)
 
     def read(self, path: Path, graph: QuantizedGraph) -> Samples:
         """Read a file of inputs for a network."""

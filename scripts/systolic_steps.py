@@ -30,6 +30,7 @@ from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.model.systolic.quantized_graph import QuantizedGraph, Tensor
 from eieio.rtl.emit import write
 from eieio.scripts.console import note, progress
+from eieio.scripts.options import chosen_output
 from eieio.scripts.steps import CALIBRATION_SAMPLES, simulation_folder
 from eieio.sim import runner
 from eieio.sim.systolic_simulation import TOP, Comparison, build_engine, compare, emit_engine
@@ -61,8 +62,7 @@ class Loaded:
 
 
 def load(path: Path, samples: Path | None, scale: float | None, *, calibration: Method = "minmax",
-         percentile: float = 99.99, seed: int = 0, inputs: int = CALIBRATION_SAMPLES,
-         output: str | None = None) -> Loaded:
+         percentile: float = 99.99, seed: int = 0, inputs: int = CALIBRATION_SAMPLES) -> Loaded:
     """Read a network and samples, and quantize the network by them if it is not.
 
     Parameters
@@ -77,11 +77,9 @@ def load(path: Path, samples: Path | None, scale: float | None, *, calibration: 
         Seed of the random inputs.
     inputs : :class:`int`
         Number of random inputs.
-    output : :class:`str`, optional
-        Name of the value to take as the network's output.
     """
     with progress(f"Loading {path.name}"):
-        file = NetworkFile(path, output)
+        file = NetworkFile(path, chosen_output())
     if samples is None:
         with progress(f"Quantizing {path.name}"):
             graph = file.quantize()

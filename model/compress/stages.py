@@ -127,7 +127,7 @@ def prune_network(network: Network, amounts: Sequence[float],
                          f"not for {len(amounts)}")
     return Network(network.name, tuple(
         replace(layer, weight=np.where(mask(layer.weight, amount), layer.weight, np.float32(0)))
-        for layer, amount in zip(network.layers, amounts, strict=True)))
+        for layer, amount in zip(network.layers, amounts, strict=True)), network.ending)
 
 
 def compress_network(network: Network | SharedNetwork, *, density: Sequence[float] = (),

@@ -362,7 +362,7 @@ def share_weights(network: Network, code_width: int | Sequence[int],
     _check_initialisation(initialisation)
     return SharedNetwork(network.name, tuple(
         _share_layer(layer, width, initialisation, seed)
-        for layer, width in zip(network.layers, widths, strict=True)))
+        for layer, width in zip(network.layers, widths, strict=True)), network.ending)
 
 
 def _check_code_width(width: int, what: str) -> None:

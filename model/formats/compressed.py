@@ -10,7 +10,8 @@ offset bytes content
 ====== ===== =======================================================================
 0      8     signature: 89 45 49 45 0D 0A 1A 0A (``"\x89EIE\r\n\x1a\n"``)
 8      1     version of the format: 1
-9      1     encoding: 0 pruned, 1 shared, 2 Huffman-coded
+9      1     encoding: 0 pruned, 1 shared, 2 Huffman-coded; plus 16 if softmax follows the last
+             layer, or 32 if its logarithm does
 10     8     bytes of the file
 18     2     number of layers
 20     2     bytes of the network's name, n
@@ -70,7 +71,7 @@ from eieio.model.compress import huffman
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.input_file import read_bytes
-from eieio.model.network import DenseLayer, Network
+from eieio.model.network import ENDINGS, DenseLayer, Ending, Network
 from eieio.model.shared_network import SharedLayer, SharedNetwork
 
 __all__ = ["Encoding", "dump", "dump_pruned", "load", "load_pruned", "pruned_size", "read", "write"]
@@ -80,6 +81,7 @@ Encoding = Literal["shared", "huffman"]
 _SIGNATURE = b"\x89EIE\r\n\x1a\n"
 _VERSION = 1
 _ENCODINGS = ("pruned", "shared", "huffman")
+_ENDING_SHIFT = 4
 _HEADER = struct.Struct("<8sBBQH")
 _MAX_RUN_WIDTH = 8
 _MAX_WEIGHTS = 1 << 30  # Of a layer: a gibibyte of codes.
@@ -110,7 +112,7 @@ def dump(network: SharedNetwork, encoding: Encoding = "huffman") -> bytes:
     """
     if encoding not in get_args(Encoding):
         raise InputError(f"Encoding must be 'shared' or 'huffman', not {encoding!r}")
-    return _file(network.name, encoding,
+    return _file(network, encoding,
                  [_shared_layer(layer, encoding) for layer in network.layers])
 
 
@@ -133,7 +135,7 @@ def dump_pruned(network: Network) -> bytes:
     InputError
         If a name, a layer or the number of layers is too large to be stored.
     """
-    return _file(network.name, "pruned", [_pruned_layer(layer) for layer in network.layers])
+    return _file(network, "pruned", [_pruned_layer(layer) for layer in network.layers])
 
 
 def pruned_size(network: Network) -> int:
@@ -159,12 +161,12 @@ def load(data: bytes) -> SharedNetwork:
     InputError
         If the data is of something else, truncated or damaged.
     """
-    encoding, reader, layers = _open(data)
+    encoding, ending, reader, layers = _open(data)
     if encoding == "pruned":
         raise InputError("Compressed network must hold shared weights, not pruned ones")
     name = reader.text("the network's name")
     network = SharedNetwork(
-        name, tuple(_read_shared_layer(reader, encoding) for _ in range(layers)))
+        name, tuple(_read_shared_layer(reader, encoding) for _ in range(layers)), ending)
     reader.close()
     return network
 
@@ -187,11 +189,11 @@ def load_pruned(data: bytes) -> Network:
     InputError
         If the data is of something else, truncated or damaged.
     """
-    encoding, reader, layers = _open(data)
+    encoding, ending, reader, layers = _open(data)
     if encoding != "pruned":
         raise InputError("Compressed network must hold pruned weights, not shared ones")
     name = reader.text("the network's name")
-    network = Network(name, tuple(_read_pruned_layer(reader) for _ in range(layers)))
+    network = Network(name, tuple(_read_pruned_layer(reader) for _ in range(layers)), ending)
     reader.close()
     return network
 
@@ -243,13 +245,15 @@ def read(path: str | os.PathLike[str]) -> SharedNetwork:
 # Writing
 
 
-def _file(name: str, encoding: str, layers: list[bytes]) -> bytes:
+def _file(network: Network | SharedNetwork, encoding: str, layers: list[bytes]) -> bytes:
+    name, ending = network.name, ENDINGS.index(network.ending)
     if len(layers) >= 1 << 16:
         raise InputError(f"Network {name!r} must have at most 65535 layers, not {len(layers)}")
     body = b"".join((_text(name), *layers))
     size = _HEADER.size + len(body) + 4
     header = _HEADER.pack(
-        _SIGNATURE, _VERSION, _ENCODINGS.index(encoding), size, len(layers))
+        _SIGNATURE, _VERSION, _ENCODINGS.index(encoding) | ending << _ENDING_SHIFT, size,
+        len(layers))
     return header + body + struct.pack("<I", zlib.crc32(body, zlib.crc32(header)))
 
 
@@ -401,8 +405,8 @@ class _Reader:
                              f"not at byte {self.end}, before its checksum")
 
 
-def _open(data: bytes) -> tuple[str, _Reader, int]:
-    """Check what holds for every file; returns the encoding, a reader and the layer count."""
+def _open(data: bytes) -> tuple[str, Ending, _Reader, int]:
+    """Check what holds for every file; returns encoding, ending, reader and layer count."""
     if not data.startswith(_SIGNATURE):
         raise InputError("Compressed network must begin with the signature of an .eie file, "
                          f"not {data[:8]!r}")
@@ -420,10 +424,11 @@ def _open(data: bytes) -> tuple[str, _Reader, int]:
     if checksum != zlib.crc32(data[:-4]):
         raise InputError(f"Compressed network must have checksum {zlib.crc32(data[:-4]):08x} "
                          f"at byte {size - 4}, not {checksum:08x}")
-    if encoding >= len(_ENCODINGS):
+    coded, ending = encoding & (1 << _ENDING_SHIFT) - 1, encoding >> _ENDING_SHIFT
+    if coded >= len(_ENCODINGS) or ending >= len(ENDINGS):
         raise InputError(f"Compressed network must have encoding 0, 1 or 2 at byte 9, "
                          f"not {encoding}")
-    return _ENCODINGS[encoding], _Reader(data, _HEADER.size), layers
+    return _ENCODINGS[coded], ENDINGS[ending], _Reader(data, _HEADER.size), layers
 
 
 def _read_layer_head(reader: _Reader) -> tuple[str, tuple[int, int], bool, NDArray[np.float32]]:

@@ -11,6 +11,8 @@ The description is an object:
     Name of the network.
 ``config``
     Configuration of the engine (:class:`~eieio.model.sparse.config.SparseConfig`).
+``ending``
+    What the host computes of the outputs (:data:`~eieio.model.network.Ending`). May be missing.
 ``layers``
     For each layer the attributes of :class:`~eieio.model.sparse.disassembly.LayerLabel`: name,
     shape, scales, and the positions of its inputs and outputs in the engine's words.
@@ -23,6 +25,7 @@ from eieio.model.errors import InputError
 from eieio.model.formats import image_file
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.input_file import read_parsed
+from eieio.model.network import ENDINGS
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.disassembly import LayerLabel, disassemble, labels
 from eieio.model.sparse.mapping import CompiledNetwork
@@ -34,7 +37,7 @@ def dump(compiled: CompiledNetwork) -> bytes:
     """Return the file of a compiled network, from which :func:`load` restores it exactly."""
     return image_file.pack({
         "engine": "sparse", "network": compiled.network.name,
-        "config": compiled.config.to_dict(),
+        "config": compiled.config.to_dict(), "ending": compiled.network.ending,
         "layers": [asdict(label) for label in labels(compiled)],
     }, compiled.image())
 
@@ -62,9 +65,12 @@ def load(data: bytes) -> CompiledNetwork:
         name = str(description["network"])
         config = SparseConfig.from_dict(description["config"])
         layers = [LayerLabel(**layer) for layer in description["layers"]]
+        ending = description.get("ending", "none")
+        if ending not in ENDINGS:
+            raise ValueError
     except (ValueError, TypeError, KeyError) as error:
         raise InputError("Image must have a description of an engine and its layers") from error
-    return disassemble(image, config, name, layers)
+    return disassemble(image, config, name, layers, ending)
 
 
 def write(path: str | os.PathLike[str], compiled: CompiledNetwork) -> None:

@@ -11,6 +11,8 @@ __all__ = ["read_bytes", "read_parsed"]
 
 _Parsed = TypeVar("_Parsed")
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Return the content of a file.
@@ -28,17 +30,21 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises
     ------
     InputError
-        If `path` is missing, is a folder, or cannot be read.
+        If `path` is missing, is a folder, cannot be read, or is a pointer of Git LFS.
     """
     path = Path(path)
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path} must be an existing file") from None
     except IsADirectoryError:
         raise InputError(f"{path} must be a file, not a folder") from None
     except OSError as error:
         raise InputError(f"{path} must be readable: {error.strerror or error}") from error
+    if data.startswith(_LFS_POINTER):
+        raise InputError(f"{path} must be the file itself, not the pointer that Git LFS keeps in "
+                         "its place: fetch it with 'git lfs pull', or download it")
+    return data
 
 
 def read_parsed(path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]) -> _Parsed:

@@ -12,7 +12,8 @@ __all__ = ["load_network"]
 _SUFFIXES = (".npz", ".onnx", ".net", ".eie")
 
 
-def load_network(path: str | os.PathLike[str]) -> Network | SharedNetwork:
+def load_network(path: str | os.PathLike[str], output: str | None = None
+                 ) -> Network | SharedNetwork:
     """Load a network from a file, whose format is told by its suffix.
 
     Parameters
@@ -21,6 +22,8 @@ def load_network(path: str | os.PathLike[str]) -> Network | SharedNetwork:
         ``.npz`` (:mod:`eieio.model.formats.npz`), ``.onnx`` (:mod:`eieio.model.formats.onnx`),
         ``.net`` with its prototxt beside it (:mod:`eieio.model.formats.deep_compression`) or
         ``.eie`` (:mod:`eieio.model.formats.compressed`); upper case is as good.
+    output : :class:`str`, optional
+        Name of the value to take as the output of an ONNX file. The default is the file's.
 
     Returns
     -------
@@ -37,6 +40,8 @@ def load_network(path: str | os.PathLike[str]) -> Network | SharedNetwork:
         raise InputError(f"{path} must be a file, not a folder")
     if not path.exists():
         raise InputError(f"{path} must be an existing file")
+    if output is not None and path.suffix.lower() != ".onnx":
+        raise InputError(f"{path}: the output can be chosen of .onnx files only")
     # One format is needed; importing the libraries of all takes a second.
     match path.suffix.lower():
         case ".npz":
@@ -46,7 +51,7 @@ def load_network(path: str | os.PathLike[str]) -> Network | SharedNetwork:
         case ".onnx":
             from eieio.model.formats import onnx
 
-            return onnx.read(path)
+            return onnx.read(path, output)
         case ".net":
             from eieio.model.formats import deep_compression
 

@@ -8,19 +8,19 @@ Add, Sub, Mul, Div, BatchNormalization
     Scale and shift by constants, one for all features or one each (or one a channel, for
     BatchNormalization). Folded into the layer before, or, at the input and behind a ReLU, into
     the layer behind. The constants are folded in float64 and the result is rounded once.
-Relu
+Relu, or Clip from 0 on
     Behind a layer.
 Flatten, Reshape, Squeeze, Unsqueeze
     Any change of shape that leaves the batch as the first axis.
 Identity, Dropout, Cast to a floating-point type
     Skipped: the network is for inference in float32.
 Softmax, LogSoftmax
-    At the end, along the features. Dropped: the outputs of the network are logits, which have the
-    same largest element.
+    At the end, along the features. The host computes it: it is the network's
+    :data:`~eieio.model.network.Ending`.
 
 Constants are initializers, Constant nodes, or what simple nodes make of these. Weights are float32;
 float16 and float64 are taken too, and are rounded to the nearest float32. The graph must be of
-opset 7 or later. Everything else is refused by name.
+opset 7 or later. Everything else is refused by name, if the output needs it.
 """
 
 import math
@@ -37,30 +37,37 @@ from numpy.typing import NDArray
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.float32 import as_float32
-from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.layer_names import check_layer_names
-from eieio.model.formats.onnx_constants import evaluate, initializers
+from eieio.model.formats.onnx_constants import FOLDED, evaluate, initializers
+from eieio.model.formats.onnx_model import attributes_of, load_model, needed_nodes, one_line
 from eieio.model.formats.onnx_shape import ActivationShape
-from eieio.model.network import DenseLayer, Network
+from eieio.model.network import DenseLayer, Ending, Network
 
 __all__ = ["read", "write"]
 
-_MIN_OPSET = 7
 # Opset and format version of written files: the oldest that all current runtimes are tested with.
 _WRITE_OPSET = 13
 _WRITE_IR_VERSION = 7
+
+# What only the systolic engine computes.
+_SYSTOLIC = frozenset({
+    "AveragePool", "GlobalAveragePool", "MaxPool", "QGemm", "QLinearConv", "QLinearMatMul",
+    "QuantizeLinear"})
 
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 _FLOATS = (onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 
 
-def read(path: str | os.PathLike[str]) -> Network:
+def read(path: str | os.PathLike[str], output: str | None = None) -> Network:
     """Read a network.
 
     Parameters
     ----------
     path : path-like
         An ONNX file. Data that it keeps in other files are read from its folder.
+    output : :class:`str`, optional
+        Name of the value to take as the output: any that a node computes. The default is the
+        file's, which must be one.
 
     Returns
     -------
@@ -74,21 +81,17 @@ def read(path: str | os.PathLike[str]) -> Network:
         message names the node.
     """
     path = Path(path)
-    model = _load(path)
-    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
-                default=0)
-    if opset < _MIN_OPSET:
-        raise InputError(f"{path}: opset must be {_MIN_OPSET} or later, not {opset}")
-    if model.graph.sparse_initializer:
-        raise InputError(f"{path}: initializers must be dense, not sparse")
+    model, opset = load_model(path)
     try:
         constants = initializers(model.graph)
     except ValueError as error:
-        raise InputError(f"{path}: {_one_line(error)}") from error
-    chain = _Chain(model.graph, constants, opset, path)
-    for index, node in enumerate(model.graph.node):
-        chain.follow(node, index)
-    return Network(path.stem, chain.finish())
+        raise InputError(f"{path}: {one_line(error)}") from error
+    nodes, name = needed_nodes(path, model.graph, output)
+    chain = _Chain(model.graph, constants, opset, path, name)
+    chain.check(nodes)
+    for where, node in nodes:
+        chain.follow(node, where)
+    return Network(path.stem, chain.finish(), chain.ending)
 
 
 def write(path: str | os.PathLike[str], network: Network) -> None:
@@ -135,25 +138,6 @@ def write(path: str | os.PathLike[str], network: Network) -> None:
     write_bytes(path, model.SerializeToString(deterministic=True))
 
 
-def _one_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _load(path: Path) -> onnx.ModelProto:
-    data = read_bytes(path)
-    try:
-        model = onnx.load_model_from_string(data)
-        # Refuses a location outside of the folder.
-        onnx.load_external_data_for_model(model, str(path.parent))
-        for output in model.graph.output:
-            # The checker wants a shape, even an empty one; some exporters leave it out.
-            output.type.tensor_type.shape.SetInParent()
-        onnx.checker.check_model(model)
-    except Exception as error:  # protobuf, the checker and the file system each raise their own
-        raise InputError(f"{path}: must be a valid ONNX model: {_one_line(error)}") from error
-    return model
-
-
 @dataclass
 class _Layer:
     """A layer under construction: float arrays of shape (outputs, inputs) and (outputs,)."""
@@ -169,18 +153,17 @@ class _Chain:
     """The chain of layers, as far as its nodes have been followed."""
 
     def __init__(self, graph: onnx.GraphProto, constants: dict[str, NDArray[Any]], opset: int,
-                 path: Path) -> None:
+                 path: Path, output: str) -> None:
         self.constants = constants
         self.opset = opset
         self.path = path
         inputs = [entry for entry in graph.input if entry.name not in constants]
-        for what, entries in (("input", inputs), ("output", list(graph.output))):
-            if len(entries) != 1:
-                names = ", ".join(repr(entry.name) for entry in entries)
-                raise InputError(
-                    f"{path}: must have one {what}, not {len(entries)} ({names or 'none'})")
+        if len(inputs) != 1:
+            names = ", ".join(repr(entry.name) for entry in inputs)
+            raise InputError(
+                f"{path}: must have one input, not {len(inputs)} ({names or 'none'})")
         self.current = inputs[0].name
-        self.output = graph.output[0].name
+        self.output = output
         self.shape = self._input_shape(inputs[0])
         self.layers: list[_Layer] = []
         self.where = ""
@@ -189,24 +172,25 @@ class _Chain:
         self.shift: NDArray[np.float64] = np.zeros(())
         self.shifted_by = ""
         self.softmax = ""
+        self.ending: Ending = "none"
         self.operators: dict[str, Callable[[onnx.NodeProto], None]] = {
             **dict.fromkeys(_ARITHMETIC, self._arithmetic),
             "BatchNormalization": self._batch_normalization, "Cast": self._cast,
+            "Clip": self._clip,
             "Dropout": self._dropout, "Flatten": self._flatten, "Gemm": self._gemm,
             "Identity": lambda node: None, "LogSoftmax": self._softmax, "MatMul": self._matmul,
             "Relu": self._relu, "Reshape": self._reshape, "Softmax": self._softmax,
             "Squeeze": self._squeeze, "Unsqueeze": self._unsqueeze}
 
-    def follow(self, node: onnx.NodeProto, index: int) -> None:
+    def follow(self, node: onnx.NodeProto, where: str) -> None:
         """Take the next node, in the order of the file."""
-        self.where = f"node {node.name!r}" if node.name else f"node {index}"
-        self.where += f" ({node.op_type})"
+        self.where = f"{where} ({node.op_type})"
         try:
             # What overflows is refused at the end.
             with np.errstate(all="ignore"):
                 self._follow(node)
         except ValueError as error:
-            raise InputError(f"{self.path}: {self.where} {_one_line(error)}") from error
+            raise InputError(f"{self.path}: {self.where} {one_line(error)}") from error
 
     def _follow(self, node: onnx.NodeProto) -> None:
         if node.domain not in ("", "ai.onnx"):
@@ -216,7 +200,9 @@ class _Chain:
             self.constants |= evaluate(node, self.opset, self.constants)
             return
         if node.op_type != "Shape" and node.op_type not in self.operators:
-            raise ValueError(f"must be one of {', '.join(sorted(self.operators))}")
+            hint = (": convolutions are for the systolic engine (--engine systolic)"
+                    if node.op_type == "Conv" else "")
+            raise ValueError(f"must be one of {', '.join(sorted(self.operators))}{hint}")
         if variables != [self.current]:
             others = ", ".join(repr(name) for name in variables)
             raise ValueError(f"must take {self.current!r}, the end of the chain so far, and "
@@ -230,6 +216,25 @@ class _Chain:
             raise ValueError(f"must not follow {self.softmax}, which must be the last")
         self.operators[node.op_type](node)
         self.current = node.output[0]
+
+    def check(self, nodes: list[tuple[str, onnx.NodeProto]]) -> None:
+        """Refuse what is for the other engine, and all operators that are unknown at once."""
+        kinds = sorted({node.op_type for _, node in nodes} & _SYSTOLIC)
+        quantized = {"QuantizeLinear", "QLinearMatMul", "QGemm"}.intersection(kinds)
+        if kinds:
+            what = ("is a network of 8-bit integers" if quantized else
+                    f"has {' and '.join(kinds)}, which are not fully connected layers")
+            raise InputError(f"{self.path} {what}: it is a network for the systolic engine (add "
+                             "--engine systolic)")
+        computed, unknown = {self.current}, []
+        for where, node in nodes:
+            if not computed.isdisjoint(node.input):
+                if node.op_type not in (*self.operators, *FOLDED):
+                    unknown.append(f"{where} ({node.op_type})")
+                computed.update(node.output)
+        if len(unknown) > 1:
+            raise InputError(f"{self.path}: {', '.join(unknown)} must be one of "
+                             f"{', '.join(sorted(self.operators))}")
 
     def finish(self) -> tuple[DenseLayer, ...]:
         """Layers of the whole chain."""
@@ -276,7 +281,7 @@ class _Chain:
     # Layers.
 
     def _gemm(self, node: onnx.NodeProto) -> None:
-        attributes = _attributes(node)
+        attributes = attributes_of(node)
         if attributes.get("transA", 0):
             raise ValueError("must have transA 0, not 1")
         weight = self._numbers(node, 1)
@@ -320,6 +325,18 @@ class _Chain:
                              "behind it, to fold into")
         self.layers[-1].relu = True
 
+    def _clip(self, node: onnx.NodeProto) -> None:
+        attributes = attributes_of(node)
+        ends = [attributes.get("min", -math.inf), attributes.get("max", math.inf)]
+        for index in (1, 2):
+            if self._optional(node, index) is not None:
+                ends[index - 1] = float(self._numbers(node, index).ravel()[0])
+        if ends[0] != 0 or ends[1] < np.finfo(np.float32).max:
+            raise ValueError(f"must have min 0 and no max, as a rectifier, not {ends[0]} and "
+                             f"{ends[1]}: the systolic engine clamps at any number (--engine "
+                             "systolic)")
+        self._relu(node)
+
     # Scale and shift.
 
     def _arithmetic(self, node: onnx.NodeProto) -> None:
@@ -342,7 +359,7 @@ class _Chain:
                 self._fold(1 / operand, zero)
 
     def _batch_normalization(self, node: onnx.NodeProto) -> None:
-        attributes = _attributes(node)
+        attributes = attributes_of(node)
         if attributes.get("training_mode", 0) or not attributes.get("spatial", 1):
             raise ValueError("must be for inference, with training_mode 0 and spatial 1")
         dims = self.shape.require_known()
@@ -390,16 +407,16 @@ class _Chain:
     # Shapes.
 
     def _sizes(self, node: onnx.NodeProto) -> None:
-        attributes = _attributes(node)
+        attributes = attributes_of(node)
         sizes = self.shape.sizes(attributes.get("start", 0), attributes.get("end"))
         self.constants[node.output[0]] = np.array(sizes, np.int64)
 
     def _flatten(self, node: onnx.NodeProto) -> None:
-        self.shape = self.shape.flatten(_attributes(node).get("axis", 1))
+        self.shape = self.shape.flatten(attributes_of(node).get("axis", 1))
 
     def _reshape(self, node: onnx.NodeProto) -> None:
         self.shape = self.shape.reshape(
-            self._integers(node), allow_zero=bool(_attributes(node).get("allowzero", 0)))
+            self._integers(node), allow_zero=bool(attributes_of(node).get("allowzero", 0)))
 
     def _squeeze(self, node: onnx.NodeProto) -> None:
         self.shape = self.shape.squeeze(self._integers(node))
@@ -411,7 +428,7 @@ class _Chain:
         """Constant operand, or in old opsets attribute, that lists axes or sizes."""
         array = self._optional(node, 1)
         if array is None:
-            array = np.array(_attributes(node).get("axes", []), np.int64)
+            array = np.array(attributes_of(node).get("axes", []), np.int64)
         if array.dtype != np.int64 or array.ndim != 1:
             raise ValueError(
                 f"must take a list of int64, not {array.dtype} of shape {array.shape}")
@@ -420,7 +437,7 @@ class _Chain:
     # Nodes that change nothing here.
 
     def _cast(self, node: onnx.NodeProto) -> None:
-        to = _attributes(node)["to"]
+        to = attributes_of(node)["to"]
         if to not in _FLOATS:
             raise ValueError("must cast to FLOAT16, FLOAT or DOUBLE, not "
                               f"{onnx.TensorProto.DataType.Name(to)}")
@@ -431,15 +448,12 @@ class _Chain:
             raise ValueError("must be for inference, not in training mode")
 
     def _softmax(self, node: onnx.NodeProto) -> None:
-        axis = _attributes(node).get("axis", -1 if self.opset >= 13 else 1)
+        axis = attributes_of(node).get("axis", -1 if self.opset >= 13 else 1)
         if not self.layers or len(self.shape.require_known()) != 1 or axis not in (-1, 1):
             raise ValueError("must run along the features of the last layer, axis 1")
         if self.shifted_by:
             raise ValueError(f"must not follow {self.shifted_by}, which must have a Gemm or MatMul "
                              "behind it, to fold into")
         self.softmax = self.where
+        self.ending = "softmax" if node.op_type == "Softmax" else "log_softmax"
 
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    return {attribute.name: onnx.helper.get_attribute_value(attribute)
-            for attribute in node.attribute}

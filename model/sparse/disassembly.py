@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.network import Ending
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, decode
 from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField, Target
@@ -57,7 +58,7 @@ def labels(compiled: CompiledNetwork) -> list[LayerLabel]:
 
 
 def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
-                layers: Sequence[LayerLabel]) -> CompiledNetwork:
+                layers: Sequence[LayerLabel], ending: Ending = "none") -> CompiledNetwork:
     """Rebuild a compiled network from its image; the inverse of ``CompiledNetwork.image``.
 
     Parameters
@@ -70,6 +71,8 @@ def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
         Name of the network.
     layers : sequence of LayerLabel
         What :func:`labels` returned.
+    ending : :data:`~eieio.model.network.Ending`
+        What the host computes of the outputs.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
         If the image is not one for this engine and these layers.
     """
     try:
-        compiled = _disassemble(image, config, name, layers)
+        compiled = _disassemble(image, config, name, layers, ending)
         same = np.array_equal(compiled.image(), image)
     except (IndexError, KeyError, ValueError):
         same = False
@@ -93,7 +96,7 @@ def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
 
 
 def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
-                 layers: Sequence[LayerLabel]) -> CompiledNetwork:
+                 layers: Sequence[LayerLabel], ending: Ending) -> CompiledNetwork:
     memories = _memories(image)
     pes = config.pes
     descriptors = memories[Target.DESCRIPTORS, 0].reshape(-1, DESCRIPTOR_FIELDS).astype(np.int64)
@@ -130,7 +133,7 @@ def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
         compiled.append(CompiledLayer(layer, matrix, groups, input_positions, output_positions,
                                       pointer_base, absolute[:, 0], bias_base))
     network = QuantizedNetwork(
-        name, tuple(layer.layer for layer in compiled), config.activation_width)
+        name, tuple(layer.layer for layer in compiled), config.activation_width, ending)
     return CompiledNetwork(network, config, tuple(compiled))
 
 

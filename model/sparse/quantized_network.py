@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.fixed_point import quantize_multiplier
+from eieio.model.network import Ending
 from eieio.model.shared_network import SharedLayer, SharedNetwork
 from eieio.model.sparse.config import SparseConfig
 
@@ -79,11 +80,14 @@ class QuantizedNetwork:
         At least one; the inputs of each are the outputs of the one before.
     activation_width : :class:`int`
         Bits of an activation.
+    ending : :data:`~eieio.model.network.Ending`
+        What the host computes of the outputs.
     """
 
     name: str
     layers: tuple[QuantizedLayer, ...]
     activation_width: int
+    ending: Ending = "none"
 
     @property
     def input_scale(self) -> float:
@@ -171,7 +175,12 @@ def quantize_network(network: SharedNetwork, samples: NDArray[np.floating], conf
     if headroom < 1:
         raise InputError(f"Headroom must be at least 1, not {headroom}")
     x = samples.astype(np.float32)
-    tensors = [x, *network.to_network().activations(x)]
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        tensors = [x, *network.to_network().activations(x)]
+    for layer, tensor in zip(network.layers, tensors[1:], strict=True):
+        if not np.isfinite(tensor).all():
+            raise InputError(f"Layer {layer.name!r}: outputs must be finite in float32 for all "
+                             "samples, whose numbers may be too large")
     scales = [float(np.abs(tensor).max()) * headroom / config.activation_maximum or 1.0
               for tensor in tensors]
     layers = []
@@ -180,7 +189,7 @@ def quantize_network(network: SharedNetwork, samples: NDArray[np.floating], conf
         quantized = _quantize_layer(layer, input_scale, output_scale, config)
         layers.append(quantized)
         input_scale = quantized.output_scale
-    return QuantizedNetwork(network.name, tuple(layers), config.activation_width)
+    return QuantizedNetwork(network.name, tuple(layers), config.activation_width, network.ending)
 
 
 def _quantize_layer(layer: SharedLayer, input_scale: float, output_scale: float,

@@ -74,8 +74,8 @@ def calibrate(graph: FloatGraph, x: NDArray[np.floating], method: Method = "minm
                 raise InputError(f"Network {graph.name!r}: activations {name!r} must be finite for "
                                  "all samples")
             if np.abs(value).max() > _LARGEST:
-                raise InputError(f"Network {graph.name!r}: activations {name!r} must be of float32, "
-                                 f"at most {_LARGEST:.4g}, for all samples, not "
+                raise InputError(f"Network {graph.name!r}: activations {name!r} must be at most "
+                                 f"{_LARGEST:.4g}, the largest float32, for all samples, not "
                                  f"{np.abs(value).max():.4g}")
             if name not in tails:
                 share = 0.0 if name in ends else outside

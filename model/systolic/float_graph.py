@@ -36,6 +36,7 @@ __all__ = [
     "Stack",
     "Value",
     "WeightedOperator",
+    "compute",
     "run",
 ]
 
@@ -261,12 +262,28 @@ def run(graph: FloatGraph, x: NDArray[np.floating]) -> dict[str, NDArray[np.floa
             f"Input {graph.input.name!r} must have shape (samples, {shape}), not {x.shape}")
     values = {graph.input.name: x.astype(np.float64)}
     for operator in graph.operators:
-        result = _OPERATORS[type(operator)](operator, *(
+        values[operator.output.name] = compute(operator, *(
             values[operand.name] for operand in operator.inputs))
-        if operator.clamps:
-            result = np.clip(result, operator.minimum, operator.maximum)
-        values[operator.output.name] = result
     return values
+
+
+def compute(operator: Operator, *operands: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute one operator.
+
+    Parameters
+    ----------
+    operator : Operator
+        Operator to compute; not a :class:`Stack`.
+    *operands : float64 arrays of shape (samples, and the shape of the value)
+        Its inputs.
+
+    Returns
+    -------
+    float64 array of shape (samples, and the shape of the value)
+        Its output.
+    """
+    result = _OPERATORS[type(operator)](operator, *operands)
+    return np.clip(result, operator.minimum, operator.maximum) if operator.clamps else result
 
 
 def _windows(x: NDArray[np.float64], window: Window, outside: float) -> NDArray[np.float64]:

@@ -21,9 +21,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.systolic.float_graph import (
@@ -58,12 +59,17 @@ _Range = tuple[float, float]
 
 _EVERYTHING: _Range = (-math.inf, math.inf)
 _STEPS = 255
-# The step of a real number, as a share of that of the finest quantizer behind it.
-_STEP_SHARE = 0.5
-# Segments of a real number at most: of one whose range is measured, and of others.
-_MAX_SEGMENTS, _MAX_BOUND_SEGMENTS = 24, 8
+# The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
+# worth it, and as coarse as is bearable.
+_FINE_SHARE, _COARSE_SHARE = 1 / 48, 0.5
+# How much coarser the terms of a mean may be at most.
+_MOST_AVERAGED = 4.0
+# Products that the segments of a real number may take beyond what one of them takes.
+_AFFORDABLE = 1 << 20
+# Segments of a real number at most.
+_MAX_SEGMENTS = 64
 # What measured ranges are widened by, as a share of their width.
-_RESERVE = 0.125
+_RESERVE = 0.25
 _WEIGHT_MAXIMUM = 127
 
 
@@ -217,9 +223,11 @@ class _Settler:
             for reader in self.readers.get(value.name, []):
                 if isinstance(reader, Quantize):
                     found.append(reader.scale)
-                elif isinstance(reader, MaxPool | Clamp | Reshape | Pad | Add | AveragePool):
+                elif isinstance(reader, MaxPool | Clamp | Reshape | Pad | Add | AveragePool) \
+                        or _is_affine(reader):
                     need = self._need(reader.output)
-                    found += [] if need is None else [need]
+                    largest = np.abs(reader.weight).max() if _is_affine(reader) else 1.0
+                    found += [] if need is None or not largest else [need / float(largest)]
             self.needs[value.name] = min(found, default=None)
         return self.needs[value.name]
 
@@ -364,8 +372,7 @@ class _Settler:
                 return self._moved(operator, self._at(
                     operator.input, scale, _EVERYTHING, operator.input.name), scale, ends, name)
             case WeightedOperator():
-                source = self._single(operator.input)
-                return self._emit(operator, (source,), scale, name, ends)
+                return self._weighted(operator, scale, ends, name)
             case Softmax() | LogSoftmax():
                 own = SOFTMAX_SCALE if isinstance(operator, Softmax) else LOG_SOFTMAX_SCALE
                 source = self._emit(operator, (self._single(operator.input),), own, name)
@@ -412,23 +419,43 @@ class _Settler:
         if scale is not None:
             return [_Term(self._at(value, scale, _EVERYTHING, value.name), scale)]
         low, high = self._range(value, wanted)
-        step = max(need * _STEP_SHARE, self._finest(value))
-        if high - low <= _STEPS * step or not self._divides(value):
-            scale = scale_of((low, high), self._finest(value))
+        finest = self._finest(value)
+        if high - low <= _STEPS * need * _FINE_SHARE or not self._divides(value):
+            scale = scale_of((low, high), finest)
             if self.ranges is None and scale.scale > need:
                 raise self._ranges_needed(value)
             return [_Term(self._at(value, scale, _EVERYTHING, value.name), scale)]
+        # As many as are affordable, if they are worth it; more, if it would be too coarse.
+        width = (high - low) / _STEPS
+        count = min(width / (need * _FINE_SHARE), _AFFORDABLE / self._products(value))
+        count = min(max(count, width / (need * _COARSE_SHARE)), _MAX_SEGMENTS)
+        step = max(width / count, finest)
+        if self.ranges is None and step > need:
+            raise self._ranges_needed(value)
         if divisor is not None:
-            parts = math.ceil(divisor / step)
-            step = divisor / min(parts, _WEIGHT_MAXIMUM)
-        above, below = (math.ceil(end / (_STEPS * step) - 1e-9) for end in (high, -low))
-        most = _MAX_BOUND_SEGMENTS if self.ranges is None else _MAX_SEGMENTS
-        if above + below > most:
-            if self.ranges is None:
-                raise self._ranges_needed(value)
-            step *= (above + below) / most
-            return self._terms(value, wanted, step / _STEP_SHARE)
+            step = divisor / min(math.ceil(divisor / step), _WEIGHT_MAXIMUM)
+        return self._segments(value, step, (low, high))
+
+    def _segments(self, value: Value, step: float, ends: _Range) -> list[_Term]:
+        """Return the segments of a value that cover a range."""
+        above, below = (math.ceil(end / (_STEPS * step) - 1e-9) for end in (ends[1], -ends[0]))
         return [self._segment(value, step, index) for index in range(-below, above)]
+
+    def _products(self, value: Value) -> float:
+        """Products of weights and activations for one segment of a value."""
+        operator = self.producers[value.name]
+        match operator:
+            case MaxPool() | Clamp() | Reshape() | Pad():
+                return self._products(operator.input)
+            case DepthwiseConv2D():
+                taps = math.prod(operator.window.kernel)
+            case WeightedOperator():
+                taps = operator.by_channel.shape[1]
+            case AveragePool():
+                taps = 4 * math.prod(operator.window.kernel)
+            case _:
+                taps = 8
+        return taps * value.elements
 
     def _divides(self, value: Value) -> bool:
         """Whether a real value can be computed in segments."""
@@ -469,87 +496,148 @@ class _Settler:
                                    (source,), scale, name)
                 return self._clamped(moved, scale, _shifted(both, offset), f"{name}_clamped")
             case WeightedOperator():
-                source = self._single(operator.input)
-                both = _intersect(ends, (operator.minimum, operator.maximum))
-                part = replace(operator, bias=operator.bias - offset, minimum=-math.inf,
-                               maximum=math.inf)
-                return self._emit(part, (source,), scale, name, _shifted(both, offset))
+                return self._weighted(operator, scale, ends, name, offset)
             case AveragePool():
                 return self._average(operator, scale, ends, name, offset)
             case _:
                 assert isinstance(operator, Add)
-                return self._sum(operator, scale, ends, name, offset)
+                return self._sum(operator, scale, ends, name, offset, segment=True)
+
+    def _weighted(self, operator: WeightedOperator, scale: Scale, ends: _Range, name: str,
+                  offset: float = 0.0) -> Value:
+        """Append a sum of products, less an offset."""
+        both = _shifted(_intersect(ends, (operator.minimum, operator.maximum)), offset)
+        if _is_affine(operator) and self._grid(operator.input) is None:
+            factor = operator.weight.reshape(-1)
+            need = min(scale.scale, self._need(operator.output) or math.inf)
+            terms = self._terms(operator.input, _EVERYTHING,
+                                need / max(float(np.abs(factor).max()), 1e-9))
+            if len(terms) > 1:
+                levels = np.ones((len(terms), 1, 1), int)
+                window = Window((len(terms), 1), (1, 1), (operator.input.shape[0], 1))
+                return self._combine(operator, terms, levels, window, terms[0].scale.scale, factor,
+                                     operator.bias - offset, scale, both, name)
+            source = terms[0].value
+        else:
+            source = self._single(operator.input)
+        part = replace(operator, bias=operator.bias - offset, minimum=-math.inf, maximum=math.inf)
+        return self._emit(part, (source,), scale, name, both)
 
     def _average(self, operator: AveragePool, scale: Scale, ends: _Range, name: str,
                  offset: float = 0.0) -> Value:
         """Append the means of windows, less an offset."""
         window, source = operator.window, operator.input
+        elements = math.prod(window.kernel)
         # Errors of many terms average out.
-        need = min(scale.scale, self._need(source) or math.inf) / _STEP_SHARE
-        terms = self._terms(source, _EVERYTHING, need)
+        need = min(scale.scale, self._need(source) or math.inf)
+        terms = self._terms(source, _EVERYTHING, need * min(math.sqrt(elements), _MOST_AVERAGED))
         both = _shifted(_intersect(ends, (operator.minimum, operator.maximum)), offset)
         if len(terms) == 1 and not offset:
             return self._emit(operator, (terms[0].value,), scale, name, ends)
-        height = source.shape[0]
-        weight = np.zeros(((len(terms) - 1) * height + window.kernel[0], window.kernel[1],
-                           source.shape[2]))
+        height, channels = source.shape[0], source.shape[2]
+        levels = np.zeros(((len(terms) - 1) * height + window.kernel[0], window.kernel[1], 1), int)
         for index in range(len(terms)):
-            weight[index * height:index * height + window.kernel[0]] = 1
-        return self._combine(operator, terms, [1] * len(terms), weight,
-                             Window((len(weight), window.kernel[1]), window.stride),
-                             1 / math.prod(window.kernel), scale, both, name, offset)
+            levels[index * height:index * height + window.kernel[0]] = 1
+        return self._combine(operator, terms, levels,
+                             Window((len(levels), window.kernel[1]), window.stride),
+                             terms[0].scale.scale, np.full(channels, 1 / elements),
+                             np.full(channels, -offset), scale, both, name)
 
-    def _sum(self, operator: Add, scale: Scale, ends: _Range, name: str,
-             offset: float = 0.0) -> Value:
+    def _sum(self, operator: Add, scale: Scale, ends: _Range, name: str, offset: float = 0.0, *,
+             segment: bool = False) -> Value:
         """Append the sum of two values, less an offset."""
         both = _intersect(ends, (operator.minimum, operator.maximum))
-        # Beyond the range of the result it does not matter by how much.
-        low, high = (end + offset for end in self._of_scale(scale))
+        # Beyond the range of the result it does not matter by how much. All segments of a result
+        # are made of the same terms.
+        low, high = (self._range(operator.output, _EVERYTHING) if segment
+                     else self._of_scale(scale))
         need = min(scale.scale, self._need(operator.output) or math.inf)
         known = [self._grid(value) for value in operator.inputs]
-        terms: list[list[_Term]] = []
+        found: list[list[_Term]] = []
         for index, value in enumerate(operator.inputs):
-            other = operator.inputs[1 - index]
-            span = self._range(other, _EVERYTHING)
-            other_scale = known[1 - index]
-            terms.append(self._terms(value, (low - span[1], high - span[0]), need,
-                                     other_scale.scale if other_scale else None))
-        if len(terms[0]) == len(terms[1]) == 1 and not offset:
-            return self._emit(operator, (terms[0][0].value, terms[1][0].value), scale, name, ends)
+            span = self._range(operator.inputs[1 - index], _EVERYTHING)
+            other = known[1 - index]
+            found.append(self._terms(value, (low - span[1], high - span[0]), need,
+                                     other.scale if other else None))
+        if len(found[0]) == len(found[1]) == 1 and not segment:
+            return self._emit(operator, (found[0][0].value, found[1][0].value), scale, name, ends)
         if not (known[0] or known[1]):
             # Both at the finer step.
-            step = min(found[0].scale.scale for found in terms)
-            terms = [self._again(value, found, step)
-                     for value, found in zip(operator.inputs, terms, strict=True)]
-        factors = _whole(*(found[0].scale.scale for found in terms))
-        weights = [factors[index] for index, found in enumerate(terms) for _ in found]
-        every = [*terms[0], *terms[1]]
-        unit = max((found[0].scale.scale, factor) for found, factor
-                   in zip(terms, factors, strict=True))
-        unit = unit[0] / unit[1]
+            step = min(terms[0].scale.scale for terms in found)
+            found = [self._again(value, terms, step)
+                     for value, terms in zip(operator.inputs, found, strict=True)]
+        factors = _whole(*(terms[0].scale.scale for terms in found))
+        step, factor = max((terms[0].scale.scale, factor)
+                           for terms, factor in zip(found, factors, strict=True))
+        levels = np.array([factors[index] for index, terms in enumerate(found) for _ in terms])
         shape = operator.output.shape
-        height, *_, channels = shape if len(shape) == 3 else (1, 1, shape[-1])
-        weight = np.broadcast_to(np.array(weights, float).reshape(-1, 1, 1),
-                                 (len(every), 1, channels)).copy()
-        return self._combine(operator, every, weights, weight,
-                             Window((len(every), 1), (1, 1), (height, 1)), 1.0, scale,
-                             _shifted(both, offset), name, offset, unit)
+        channels = shape[-1] if len(shape) == 3 else math.prod(shape)
+        height = shape[0] if len(shape) == 3 else 1
+        return self._combine(operator, [*found[0], *found[1]], levels.reshape(-1, 1, 1),
+                             Window((len(levels), 1), (1, 1), (height, 1)), step / factor,
+                             np.ones(channels), np.full(channels, -offset), scale,
+                             _shifted(both, offset), name)
 
     def _again(self, value: Value, found: list[_Term], step: float) -> list[_Term]:
         """Return the terms of a value at another step."""
         if found[0].scale.scale == step:
             return found
         span = len(found) * _STEPS * found[0].scale.scale
-        low, high = self._range(value, (-span, span))
-        above, below = (math.ceil(end / (_STEPS * step) - 1e-9) for end in (high, -low))
-        return [self._segment(value, step, index) for index in range(-below, above)]
+        return self._segments(value, step, self._range(value, (-span, span)))
 
-    def _combine(self, operator: Operator, terms: list[_Term], factors: list[int],
-                 weight: np.ndarray, window: Window, share: float, scale: Scale, ends: _Range,
-                 name: str, offset: float, unit: float | None = None) -> Value:
-        """Append a weighted sum of tensors, one below the other, as a depthwise convolution."""
-        unit = terms[0].scale.scale if unit is None else unit
-        label = Scale(unit, terms[0].scale.zero_point)
+    def _combine(self, operator: Operator, terms: list[_Term], levels: NDArray[np.integer],
+                 window: Window, step: float, factor: NDArray[np.float64],
+                 bias: NDArray[np.float64], scale: Scale, ends: _Range, name: str) -> Value:
+        """Append a weighted sum of tensors, one below the other, as a depthwise convolution.
+
+        Parameters
+        ----------
+        operator : Operator
+            What the result is of.
+        terms : list of _Term
+            Tensors of one shape.
+        levels : integer array of shape (height, width, 1)
+            Weights of the window, up to 127, as many of each tensor.
+        window : Window
+            How it slides over the stack.
+        step : float
+            What a step of a tensor, times its level, is in the sum.
+        factor, bias : float64 arrays of shape (channels,)
+            What the sum is multiplied by, and what is added then.
+        scale : Scale
+            Scale of the result.
+        ends : pair of float
+            Range to which it is clamped.
+        name : str
+            Its name.
+        """
+        stacked, label = self._stack(operator, terms, step, name)
+        height, width, channels = stacked.shape
+        height //= len(terms)
+        # A tensor's zero point may be another than that of the whole stack.
+        shares = [int(levels[index * height:(index + 1) * height].sum()) if window.dilation[0] == 1
+                  else int(levels[index].sum()) for index in range(len(terms))]
+        wrong = step * sum(share * (label.zero_point - term.scale.zero_point)
+                           for share, term in zip(shares, terms, strict=True))
+        conv = DepthwiseConv2D(
+            name=operator.name, inputs=(), output=operator.output, weight=levels * factor,
+            bias=bias + wrong * factor, window=window,
+            weight_scale=np.where(factor == 0, 1, np.abs(factor)))
+        shape = operator.output.shape
+        image = (*window.output_size(height * len(terms), width), channels)
+        if shape == image:
+            return self._emit(conv, (stacked,), scale, name, ends)
+        result = self._emit(conv, (stacked,), scale, f"{name}_image", ends, shape=image)
+        reshape = Reshape(name=f"{name}_reshape", inputs=(), output=operator.output)
+        return self._emit(reshape, (result,), scale, name)
+
+    def _stack(self, operator: Operator, terms: list[_Term], step: float, name: str
+               ) -> tuple[Value, Scale]:
+        """Return tensors one below the other, and the scale of the whole: made once."""
+        label = Scale(step, terms[0].scale.zero_point)
+        key = "stack", step, tuple(term.value.name for term in terms)
+        if key in self.made:
+            return self.made[key], label
         images = []
         for term in terms:
             value = term.value
@@ -560,23 +648,9 @@ class _Settler:
             images.append(self._own(value, term.scale))
         height, width, channels = images[0].shape
         stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output)
-        stacked = self._emit(stack, tuple(images), label, f"{name}_stack",
-                             shape=(height * len(images), width, channels))
-        # A tensor's zero point may be another than that of the whole stack.
-        elements = weight.sum(axis=(0, 1))[0] / sum(factors)
-        correction = sum(factor * (label.zero_point - term.scale.zero_point)
-                         for factor, term in zip(factors, terms, strict=True)) * elements * unit
-        conv = DepthwiseConv2D(
-            name=operator.name, inputs=(), output=operator.output, weight=weight * share,
-            bias=np.full(channels, correction * share - offset), window=window,
-            weight_scale=np.full(channels, share))
-        shape = operator.output.shape
-        image = (*window.output_size(height * len(images), width), channels)
-        if shape == image:
-            return self._emit(conv, (stacked,), scale, name, ends)
-        result = self._emit(conv, (stacked,), scale, f"{name}_image", ends, shape=image)
-        reshape = Reshape(name=f"{name}_reshape", inputs=(), output=operator.output)
-        return self._emit(reshape, (result,), scale, name)
+        self.made[key] = self._emit(stack, tuple(images), label, f"{name}_stack",
+                                    shape=(height * len(images), width, channels))
+        return self.made[key], label
 
     def _own(self, value: Value, scale: Scale) -> Value:
         """Return a tensor that may lie in a stack: one that lies in no other, nor the input."""
@@ -591,6 +665,13 @@ class _Settler:
         result = self._emit(copy, (value,), scale, f"{value.name}_copy")
         self.stacked.add(result.name)
         return result
+
+
+def _is_affine(operator: Operator) -> TypeGuard[DepthwiseConv2D]:
+    """Whether an operator scales and shifts each channel, and comes with no integers of its own."""
+    return isinstance(operator, DepthwiseConv2D) and operator.weight_scale is None \
+        and operator.window == Window((1, 1)) \
+        and operator.weight.shape[2] == operator.input.shape[-1]
 
 
 def _intersect(first: _Range, second: _Range) -> _Range:

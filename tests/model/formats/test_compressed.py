@@ -231,7 +231,7 @@ def test_too_large() -> None:
     network = one_layer([[1]])
     message = exactly("Network 'n' must have at most 65535 layers, not 65536")
     with pytest.raises(InputError, match=message):
-        compressed._file("n", "shared", [b""] * 65536)
+        compressed._file(network, "shared", [b""] * 65536)
     message = exactly("Layer 'a' must have at most 1073741824 weights, not 1073774592")
     with pytest.raises(InputError, match=message):
         compressed._layer_head("a", (32768, 32769), True, network.layers[0].bias)

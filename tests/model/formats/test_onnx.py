@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from onnx.parser import parse_node
 from onnx.reference import ReferenceEvaluator
 
+from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.errors import InputError
-from eieio.model.formats import npz
+from eieio.model.formats import compressed, npz
 from eieio.model.formats.onnx import read, write
 from eieio.model.network import DenseLayer, Network
+from eieio.model.network import end as finish
 
 
 def rand(*shape: int) -> NDArray[np.float32]:
@@ -36,7 +38,8 @@ CONSTANTS: dict[str, NDArray[Any]] = {
     "flat": np.array([-1, 6]), "copy": np.array([0, -1]), "fixed": np.array([1, 6]),
     "image": np.array([0, 2, 3, 1]), "short": np.array([-1, 3]), "axis1": np.array([1]),
     "axis0": np.array([0]), "last": np.array([-1]), "true": np.array(True), "i0": np.array(0),
-    "ratio": np.array(0.5, np.float32),
+    "ratio": np.array(0.5, np.float32), "i_zero": np.array(0, np.float32),
+    "i_six": np.array(6, np.float32), "huge": np.array([1 << 20, 1 << 20]),
 }
 
 
@@ -119,6 +122,8 @@ IMAGE = ("n", 2, 3, 1)
                  id="computed-weights"),
     pytest.param(["t = Constant<value_floats=[1.0, -2.0, 0.5, 4.0]>()", "m = MatMul(x, w)",
                   "y = Add(m, t)"], ("n", 6), 13, id="constant-node"),
+    pytest.param(["g = Gemm(x, w)", "k = Clip(g, i_zero)", "y = Gemm(k, v)"], ("n", 6), 13,
+                 id="clip"),
     pytest.param(["y = Gemm(x, f16, b)"], ("n", 6), 13, id="float16"),
     pytest.param(["d = Cast<to=11>(x)", "y = MatMul(d, f64)"], ("n", 6), 13, id="float64"),
 ])
@@ -135,13 +140,33 @@ def test_matches_reference(tmp_path: Path, nodes: list[str], shape: tuple, opset
 
 
 @pytest.mark.parametrize("end", ["Softmax", "Softmax<axis=1>", "LogSoftmax<axis=-1>"])
-def test_drops_softmax(tmp_path: Path, end: str) -> None:
+def test_softmax_is_the_ending(tmp_path: Path, end: str) -> None:
     path = build(tmp_path / "net.onnx", ["g = Gemm(x, w, b)", f"s = {end}(g)", "y = Identity(s)"])
     plain = build(tmp_path / "plain.onnx", ["y = Gemm(x, w, b)"])
     x = rand(50, 6)
     logits = read(path).forward(x)
     assert (logits == read(plain).forward(x)).all()
     assert (logits.argmax(axis=1) == reference(path, x).argmax(axis=1)).all()
+    network = read(path)
+    assert network.ending == ("log_softmax" if end.startswith("Log") else "softmax")
+    np.testing.assert_allclose(finish(network.ending, logits), reference(path, x), rtol=1e-5,
+                               atol=1e-6)
+    for written in (compressed.load(compressed.dump(share_weights(network, 4))),
+                    compressed.load_pruned(compressed.dump_pruned(network))):
+        assert written.ending == network.ending
+
+
+def test_chosen_output(tmp_path: Path) -> None:
+    """Any value can be the output, and what it does not need does not matter."""
+    path = build(tmp_path / "net.onnx", [
+        "g = Gemm(x, w, b)", "s = Softmax(g)", "y = ArgMax<axis=1>(g)", "z = Sigmoid(s)"],
+        outputs=("y", "z"))
+    refuse(path, "must have one output, not 2 ('y', 'z'): choose one of the values of the graph as "
+           "the output, here 'g' or 'z' (--output-name)")
+    assert read(path, "g").ending == "none"
+    assert read(path, "s").ending == "softmax"
+    with pytest.raises(InputError, match="output 'q' must be a value that a node computes, such "):
+        read(path, "q")
 
 
 def test_names(tmp_path: Path) -> None:
@@ -169,15 +194,23 @@ def test_external_data(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("nodes", "message"), [
     (["[c1] y = Conv(x, w)"],
-     ("node 'c1' (Conv) must be one of Add, BatchNormalization, Cast, Div, Dropout, Flatten, Gemm, "
-      "Identity, LogSoftmax, MatMul, Mul, Relu, Reshape, Softmax, Squeeze, Sub, Unsqueeze")),
+     ("node 'c1' (Conv) must be one of Add, BatchNormalization, Cast, Clip, Div, Dropout, Flatten, "
+      "Gemm, Identity, LogSoftmax, MatMul, Mul, Relu, Reshape, Softmax, Squeeze, Sub, Unsqueeze: "
+      "convolutions are for the systolic engine (--engine systolic)")),
+    (["a = Sigmoid(x)", "[t] t = Tanh(a)", "y = Gemm(t, w)"],
+     ("node 0 (Sigmoid), node 't' (Tanh) must be one of Add, BatchNormalization, Cast, Clip, Div, "
+      "Dropout, Flatten, Gemm, Identity, LogSoftmax, MatMul, Mul, Relu, Reshape, Softmax, Squeeze, "
+      "Sub, Unsqueeze")),
+    (["g = Gemm(x, w)", "y = Clip(g, i_six)"],
+     ("node 1 (Clip) must have min 0 and no max, as a rectifier, not 6.0 and inf: the systolic "
+      "engine clamps at any number (--engine systolic)")),
     (["a = Gemm(x, w)", "b1 = Relu(a)", "y = Add(a, b1)"],
      ("node 2 (Add) must take 'b1', the end of the chain so far, and constants, not 'a', 'b1': "
       "eieio takes no branch")),
     (["a = Gemm(x, w)", "y = Add(a, a)"],
      ("node 1 (Add) must take 'a', the end of the chain so far, and constants, not 'a', 'a': "
       "eieio takes no branch")),
-    (["a = Gemm(x, w)", "y = Identity(x)"],
+    (["a = Gemm(x, w)", "i = Identity(x)", "y = Add(a, i)"],
      ("node 1 (Identity) must take 'a', the end of the chain so far, and constants, not 'x': "
       "eieio takes no branch")),
     (["y = MatMul(wt, x)"],
@@ -230,9 +263,12 @@ def test_external_data(tmp_path: Path) -> None:
     (["n = BatchNormalization(x, s4, b, b, v4)", "y = Gemm(n, w)"],
      "node 0 (BatchNormalization) must take 's4' of shape (6,), not (4,)"),
     (["r = RandomNormal<shape=[6, 4]>()", "y = MatMul(x, r)"],
-     ("node 0 (RandomNormal) must be one of Add, Cast, Concat, Constant, DequantizeLinear, Div, "
-      "Flatten, Gather, Identity, Mul, Neg, Reshape, Shape, Slice, Sqrt, Squeeze, Sub, Transpose, "
-      "Unsqueeze where all inputs are constants")),
+     ("node 0 (RandomNormal) must be one of Abs, Add, Cast, Ceil, Clip, Concat, Constant, "
+      "ConstantOfShape, DequantizeLinear, Div, Equal, Expand, Flatten, Floor, Gather, Identity, "
+      "Max, Min, Mul, Neg, Reciprocal, ReduceProd, Reshape, Round, Shape, Slice, Split, Sqrt, "
+      "Squeeze, Sub, Transpose, Unsqueeze, Where where all inputs are constants")),
+    (["k = ConstantOfShape(huge)", "y = MatMul(x, k)"],
+     "node 0 (ConstantOfShape) must give at most 67108864 elements"),
 ])
 def test_refuses_node(tmp_path: Path, nodes: list[str], message: str) -> None:
     refuse(build(tmp_path / "net.onnx", nodes), message)
@@ -252,9 +288,13 @@ def test_refuses_weights_beyond_float32(tmp_path: Path) -> None:
 def test_refuses_graph(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     refuse(build(path, ["y = Gemm(x, w)", "z = Relu(y)"], outputs=("y", "z")),
-           "must have one output, not 2 ('y', 'z')")
-    refuse(build(path, ["y = Gemm(x, w)", "z = Relu(y)"]),
-           "output 'y' must be the end of the chain, 'z'")
+           "must have one output, not 2 ('y', 'z'): choose one of the values of the graph as the "
+           "output, here 'y' or 'z' (--output-name)")
+    refuse(build(path, ["y = Identity(w)"]), "output 'y' must be the end of the chain, 'x'")
+    build(path, ["q = QuantizeLinear(x, two)", "d = DequantizeLinear(q, two)", "y = Gemm(d, w)"])
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))} is a network of 8-bit integers: "
+                       r"it is a network for the systolic engine \(add --engine systolic\)$"):
+        read(path)
     refuse(build(path, ["y = Gemm(x, w)"], ("n",)),
            "input 'x' must have a batch axis and a feature axis, not 1 axes")
     refuse(build(path, ["y = Gemm(x, w, b)"], opset=6), "opset must be 7 or later, not 6")
