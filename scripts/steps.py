@@ -28,8 +28,8 @@ from eieio.model.formats.samples import Samples
 from eieio.model.formats.samples import read as read_samples
 from eieio.model.network import Network
 from eieio.model.shared_network import SharedNetwork
+from eieio.model.sparse.choices import FASTEST, FittedNetwork, fit_network
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.fitting import compile_fitted
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.rtl.emit import write
 from eieio.scripts.console import note, progress, show
@@ -68,11 +68,12 @@ def samples_or_random(path: Path | None, network: Network | SharedNetwork, scale
     return Samples(random, None)
 
 
-def compile_shared(network: SharedNetwork, samples: Samples,
-                   options: dict[str, Any]) -> CompiledNetwork:
-    """Quantize a network and compile it for an engine that fits it."""
+def compile_shared(network: SharedNetwork, samples: Samples, options: dict[str, Any], *,
+                   board: bool = False, output_order: str = FASTEST) -> FittedNetwork:
+    """Quantize a network and compile it for an engine that fits it, perhaps for a board."""
     with progress("Compiling"):
-        return compile_fitted(network, samples.x[:CALIBRATION_SAMPLES], options)
+        return fit_network(network, samples.x[:CALIBRATION_SAMPLES], options, board=board,
+                           reorder_outputs=output_order == FASTEST)
 
 
 def write_design(folder: Path, config: SparseConfig, network: SharedNetwork | None = None,
