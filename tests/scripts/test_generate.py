@@ -122,7 +122,8 @@ def test_without_samples_says_so(eieio: Callable[..., Result], network: Path, tm
     (["--layer-depth", 1],
      "Network 'small' is too large: it needs 2 layers, and layer_depth is 1"),
     (["--accumulator-width", 20],
-     "Layer 'fc1': the accumulator could overflow: it needs 24 bits, and accumulator_width is 20"),
+     ("Layer 'fc1': the accumulator could overflow: it needs 24 bits, and accumulator_width is 20: "
+      "--accumulator-width 24 fits")),
     (["--pes", 0], "Option pes must be an integer from 1 to 256, not 0"),
     (["--code-width", 1], "Code width of layer 'fc1' must be from 2 to 8, not 1"),
 ])
