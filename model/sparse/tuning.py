@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from eieio.model.sparse.balance import AS_THEY_COME, ORDERS, Nonzeros, order_rows
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import encode_nonzeros
-from eieio.model.sparse.golden import run_network
+from eieio.model.sparse.golden import run_layer
 from eieio.model.sparse.quantized_network import QuantizedNetwork
 from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
 
@@ -71,7 +71,10 @@ class Tuner:
         self._network = network
         self._config = config
         self._orders = orders
-        self._active = [source != 0 for source in [x, *run_network(network, x)[:-1]]]
+        self._active = [x != 0]
+        for layer in network.layers[:-1]:
+            x = run_layer(layer, x)
+            self._active.append(x != 0)
         self._layers: dict[tuple[int, bytes], _LayerTuner] = {}
 
     def layouts(self, column_groups: int, *, reorder_outputs: bool = True) -> list[LayerLayout]:
