@@ -80,6 +80,11 @@ class Packing:
     lanes: int
 
     @property
+    def in_order(self) -> bool:
+        """Whether the values follow one another from the first place on."""
+        return np.array_equal(self.positions, np.arange(self.positions.size))
+
+    @property
     def beats(self) -> int:
         """Beats of a vector."""
         return -(-self.size // self.lanes)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from eieio.model.errors import InputError
 from eieio.model.network import DenseLayer, Network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.eie_layers import EIE_LAYERS, EieLayer
-from eieio.model.sparse.quantized_network import quantize_network
+from eieio.model.sparse.precision import choose_accumulator_width
+from eieio.model.sparse.quantized_network import Quantizer
 from eieio.model.sparse.study import DEEP, OURS, PAPER, VARIANTS
 from eieio.scripts import bench_docs, steps
 from eieio.scripts.bench_plots import require_matplotlib
@@ -200,6 +201,8 @@ def _engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
         default = defaults.get(field.name, field.default)
         if field.name == "io_lanes":
             text += " Default: one for each processing element."
+        elif field.name == "accumulator_width":
+            text += " Default: what the weights need, from 32 on."
         elif field.name.endswith("_depth") and field.name != "queue_depth":
             text += " Default: what the layer needs."
         else:
@@ -246,7 +249,12 @@ def layer(ctx: click.Context, weight_file: Path, activation_file: Path, bias_fil
     network, x = _read_layer(weight_file, activation_file, bias_file, relu)
     with progress("Sharing weights"):
         shared = share_weights(network, configs["ours"].code_width)
-    quantized = quantize_network(shared, x, configs["ours"])
+    quantizer = Quantizer(shared, x)
+    if "accumulator_width" not in given:
+        width = choose_accumulator_width(quantizer, configs["ours"])
+        configs = {name: replace(config, accumulator_width=width)
+                   for name, config in configs.items()}
+    quantized = quantizer.quantize(configs["ours"])
     integers = quantized.quantize_input(x)
     results = []
     compiled_configs = {}

@@ -10,14 +10,15 @@ from eieio.model.compress.weight_sharing import Initialisation
 from eieio.model.errors import InputError
 from eieio.model.formats.design_folder import MANIFEST, output_folder
 from eieio.model.formats.samples import Samples
+from eieio.model.sparse.choices import FittedNetwork
 from eieio.model.sparse.golden import run_network
-from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.sparse.report import accuracy, layer_figures
+from eieio.model.sparse.report import accuracy
 from eieio.model.systolic.calibration import Method
 from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, progress, show, write_json
 from eieio.scripts.figures import (
     accuracy_table,
+    layout_tables,
     simulation_figures,
     simulation_tables,
     stage_table,
@@ -28,6 +29,7 @@ from eieio.scripts.options import (
     compression_options,
     json_option,
     only_for,
+    output_order_option,
     quantization_options,
     sample_options,
     simulator_options,
@@ -45,6 +47,7 @@ __all__ = ["build"]
 @sample_options
 @compression_options
 @quantization_options
+@output_order_option
 @any_engine_options
 @simulator_options
 @json_option
@@ -52,8 +55,8 @@ __all__ = ["build"]
 def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Path | None,
           input_scale: float | None, density: tuple[float, ...], quality: tuple[float, ...],
           initialisation: Initialisation, seed: int, batch: int, calibration: Method,
-          percentile: float, engine: str | None, options: dict[str, Any], simulator: str,
-          json_file: Path | None) -> None:
+          percentile: float, engine: str | None, options: dict[str, Any], output_order: str,
+          simulator: str, json_file: Path | None) -> None:
     """Go the whole way: from the file NETWORK to hardware that is proved to compute it.
 
     For the sparse engine the network is pruned (if --density or --quality is given), its weights
@@ -80,7 +83,7 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
     """  # noqa: D301
     check_writable(json_file)
     engine = choose_engine(engine, options, network)
-    only_for(ctx, engine, "sparse", "density", "quality", "initialisation")
+    only_for(ctx, engine, "sparse", "density", "quality", "initialisation", "output_order")
     only_for(ctx, engine, "systolic", "batch", "calibration", "percentile")
     if engine == "systolic":
         quantizing = systolic_commands.Quantizing(samples, input_scale, batch, calibration,
@@ -98,9 +101,11 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
             compression = compress_network(
                 loaded, density=density, quality=quality, code_width=options.get("code_width"),
                 initialisation=initialisation, seed=seed)
-        compiled = steps.compile_shared(compression.shared, taken, options)
+        fitted = steps.compile_shared(compression.shared, taken, options,
+                                      output_order=output_order)
+        compiled = fitted.compiled
         design = steps.write_design(folder, compiled.config, compression.shared, compiled)
-        figures = _figures(compression, compiled, taken)
+        figures = _figures(compression, fitted, taken)
         figures |= {"engine": engine, "simulator": simulator if count else None}
         comparison = None
         if count:
@@ -111,14 +116,15 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
     figures |= {"out": str(out), "files": [*design.files, MANIFEST]}
     write_json(json_file, figures)
     show(stage_table(compression.stages()), accuracy_table(figures, figures["samples"]),
-         *simulation_tables(figures))
+         *layout_tables(figures), *simulation_tables(figures))
     steps.show_files(design, out, json_file)
     steps.mismatch(ctx, figures["mismatches"], figures["cycle_mismatches"])
 
 
-def _figures(compression: Compression, compiled: CompiledNetwork,
+def _figures(compression: Compression, fitted: FittedNetwork,
              samples: Samples) -> dict[str, Any]:
     """Figures of the network: sizes, accuracies, layers."""
+    compiled = fitted.compiled
     stages = compression.stages()
     last = stages[-1]
     figures: dict[str, Any] = {
@@ -148,5 +154,6 @@ def _figures(compression: Compression, compiled: CompiledNetwork,
                                                 samples.labels),
                 "accuracy_integer": accuracy(integers, samples.labels),
             }
-    return figures | {"config": compiled.config.to_dict(), "layers": layer_figures(compiled),
+    return figures | {"config": compiled.config.to_dict(),
+                      **steps.layout_figures(fitted, compression.shared, samples),
                       "image_bytes": compiled.image().nbytes}

@@ -13,7 +13,7 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import make_config
 from eieio.rtl.vendor.family import FAMILIES
-from eieio.scripts.console import check_writable, progress, show, table, write_json
+from eieio.scripts.console import check_writable, note, progress, show, table, write_json
 from eieio.scripts.options import any_engine_options, choose_engine, json_option, read_config
 from eieio.scripts.packaging import Bus, Package, write_package
 from eieio.scripts.vectors import read_vectors, write_vectors
@@ -111,6 +111,10 @@ def export(ctx: click.Context, source: Path, out: Path, bus: Bus, name: str | No
         "output_bytes": int(vectors.outputs[0].size) if vectors else None,
         "out": str(out), "files": list(made.files),
     }
+    if engine == "sparse" and vectors is not None and not vectors.host.outputs.in_order:
+        note("the outputs leave the engine in another order than the network's: "
+             "vectors/network.json has their positions, and a design that is generated with "
+             "--output-order network keeps the order")
     write_json(json_file, figures)
     rows = [("top module", package.top), ("fingerprint", f"0x{figures['fingerprint']:08X}")]
     rows += [(what, f"{figures[key]:,} bytes") for what, key in (

@@ -11,8 +11,8 @@ from eieio.model.sparse.report import inference_figures
 from eieio.scripts.console import table
 from eieio.sim.sparse_simulation import Comparison
 
-__all__ = ["accuracy_table", "cycle_table", "simulation_figures", "simulation_tables",
-           "stage_table"]
+__all__ = ["accuracy_table", "choice_lines", "cycle_table", "layout_tables",
+           "simulation_figures", "simulation_tables", "stage_table"]
 
 
 def stage_table(stages: Sequence[Stage]) -> Table:
@@ -30,6 +30,23 @@ def accuracy_table(figures: dict[str, Any], samples: int) -> Table | str:
     if not rows:
         return "Accuracy: not measured, for want of samples with labels"
     return table(("network", f"accuracy on {samples:,} samples"), rows)
+
+
+def layout_tables(figures: dict[str, Any]) -> list[Table | str]:
+    """Show what was chosen for a network, and how exact each layer's integers are."""
+    return [
+        table(("layer", "column groups", "order of the rows", "weight steps", "signal to noise"), [
+            (layer["name"], str(layer["column_groups"]), layer["order"],
+             f"{layer['weight_steps']:,}",
+             "exact" if layer["snr_db"] is None else f"{layer['snr_db']:.1f} dB")
+            for layer in figures["layers"]]),
+        *choice_lines(figures["choices"])]
+
+
+def choice_lines(choices: Sequence[dict[str, Any]]) -> list[str]:
+    """Say what was chosen because nobody gave the option, and why."""
+    return [f"--{choice['option'].replace('_', '-')} {choice['value']}: {choice['reason']}"
+            for choice in choices]
 
 
 def cycle_table(figures: dict[str, Any]) -> Table:

@@ -145,7 +145,7 @@ def _for_network(path: Path, samples: Path | None, input_scale: float | None,
     network = steps.share(loaded, options).shared
 
     def make(options: dict[str, Any]) -> _Engine:
-        compiled = steps.compile_shared(network, taken, options)
+        compiled = steps.compile_shared(network, taken, options, board=True).compiled
         return _Engine(compiled.config, lambda: inference_cycles(compiled, taken))
     return make, network.name
 

@@ -7,15 +7,16 @@ import click
 
 from eieio.model.formats.design_folder import MANIFEST, output_folder
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.report import layer_figures
 from eieio.model.systolic.calibration import Method
 from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, show, table, write_json
+from eieio.scripts.figures import layout_tables
 from eieio.scripts.options import (
     any_engine_options,
     choose_engine,
     json_option,
     only_for,
+    output_order_option,
     quantization_options,
     read_config,
     sample_options,
@@ -30,12 +31,14 @@ __all__ = ["generate"]
               help="Folder to make; an earlier design in it is replaced.")
 @sample_options
 @quantization_options
+@output_order_option
 @any_engine_options
 @json_option
 @click.pass_context
 def generate(ctx: click.Context, network_or_config: Path, out: Path, samples: Path | None,
              input_scale: float | None, batch: int, calibration: Method, percentile: float,
-             engine: str | None, options: dict[str, Any], json_file: Path | None) -> None:
+             engine: str | None, options: dict[str, Any], output_order: str,
+             json_file: Path | None) -> None:
     """Write the Verilog of an engine for the file NETWORK_OR_CONFIG.
 
     For a network, its weights are shared if they are not yet (sparse engine), it is quantized to
@@ -67,12 +70,14 @@ def generate(ctx: click.Context, network_or_config: Path, out: Path, samples: Pa
     check_writable(json_file)
     engine = choose_engine(engine, options, network_or_config)
     only_for(ctx, engine, "systolic", "batch", "calibration", "percentile")
+    only_for(ctx, engine, "sparse", "output_order")
     if engine == "systolic":
         quantizing = systolic_commands.Quantizing(samples, input_scale, batch, calibration,
                                                   percentile)
         systolic_commands.generate(network_or_config, out, quantizing, options, json_file)
         return
     network = compiled = None
+    figures: dict[str, Any] = {"choices": [], "layers": []}
     with output_folder(out) as folder:
         if network_or_config.suffix.lower() == ".json":
             config = SparseConfig.from_dict(read_config(network_or_config) | options)
@@ -80,12 +85,13 @@ def generate(ctx: click.Context, network_or_config: Path, out: Path, samples: Pa
             loaded = steps.load(network_or_config)
             taken = steps.samples_or_random(samples, loaded, input_scale)
             network = steps.share(loaded, options).shared
-            compiled = steps.compile_shared(network, taken, options)
+            fitted = steps.compile_shared(network, taken, options, output_order=output_order)
+            compiled = fitted.compiled
+            figures = steps.layout_figures(fitted, network, taken)
             config = compiled.config
         design = steps.write_design(folder, config, network, compiled)
-    figures: dict[str, Any] = {
+    figures |= {
         "engine": engine, "network": design.network, "config": design.config,
-        "layers": layer_figures(compiled) if compiled else [],
         "image_bytes": compiled.image().nbytes if compiled else 0,
         "out": str(out), "files": [*design.files, MANIFEST],
     }
@@ -96,5 +102,5 @@ def generate(ctx: click.Context, network_or_config: Path, out: Path, samples: Pa
         show(table(("layer", "inputs", "outputs", "density", "entries", "fillers"), [
             (layer["name"], str(layer["inputs"]), str(layer["outputs"]), f"{layer['density']:.2%}",
              f"{layer['entries']:,}", f"{layer['fillers']:,}") for layer in figures["layers"]]),
-             f"Image: {figures['image_bytes']:,} bytes")
+             *layout_tables(figures), f"Image: {figures['image_bytes']:,} bytes")
     steps.show_files(design, out, json_file)

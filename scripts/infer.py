@@ -96,7 +96,8 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
             note("no samples are given: the inputs calibrate the integers' ranges")
         else:
             typical = steps.samples_or_random(samples, loaded, input_scale)
-        compiled = steps.compile_shared(steps.share(loaded, options).shared, typical, options)
+        compiled = steps.compile_shared(steps.share(loaded, options).shared, typical,
+                                        options).compiled
     network = compiled.network
     x = network.quantize_input(inputs.x)
     limit = (compiled.config.activation_maximum + 0.5) * network.input_scale

@@ -16,6 +16,7 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats.design_folder import read_manifest
 from eieio.model.formats.input_file import read_bytes
+from eieio.model.sparse.choices import OUTPUT_ORDERS
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.calibration import METHODS
 from eieio.model.systolic.config import SystolicConfig
@@ -24,8 +25,8 @@ from eieio.model.systolic.fitting import MEMORY_DEPTHS, make_config
 __all__ = ["ENGINE_HELP", "SYSTOLIC_HELP", "any_engine_options", "choose_engine",
            "chosen_output", "code_width_option", "compression_options", "engine_options",
            "input_scale_option", "json_option", "not_for_design", "only_for",
-           "output_name_option", "quantization_options", "read_config", "sample_options",
-           "simulator_options"]
+           "output_name_option", "output_order_option", "quantization_options", "read_config",
+           "sample_options", "simulator_options"]
 
 _Command = Callable[..., Any]
 
@@ -72,6 +73,12 @@ SYSTOLIC_HELP = {
 }
 
 # Defaults that depend on other options or on the network.
+_SPARSE_DEFAULTS = {
+    "accumulator_width": "what the weights need, from 32 on",
+    "column_groups": "up to 4, as far as they are faster; 1 for a board",
+    "run_width": "5, or more where that is faster; 5 for a board",
+    "io_lanes": "up to 128 bits, as far as they spare much; 1 for a board",
+}
 _SYSTOLIC_DEFAULTS = {
     **dict.fromkeys(("residual", *MEMORY_DEPTHS), "what the network needs"),
     "activation_width": "8, or what Winograd's transforms need",
@@ -199,6 +206,8 @@ def _help(engine: str, name: str) -> str:
         return f"{text} Default: {_SYSTOLIC_DEFAULTS[name]}."
     if name.endswith("_depth") and name != "queue_depth":
         return f"{text} Default: what the network needs."
+    if engine == "sparse" and name in _SPARSE_DEFAULTS:
+        return f"{text} Default: {_SPARSE_DEFAULTS[name]}."
     if isinstance(default, bool):
         return f"{text} Default: {'yes' if default else 'no'}."
     return text if name == "code_width" else f"{text} Default: {default}."
@@ -356,6 +365,14 @@ def compression_options(command: _Command) -> _Command:
 def code_width_option(command: _Command) -> _Command:
     """Take the ``code_width`` alone, for a command without an engine."""
     return click.option("--code-width", type=int, help=ENGINE_HELP["code_width"])(command)
+
+
+def output_order_option(command: _Command) -> _Command:
+    """Take the ``output_order`` of a network for the sparse engine."""
+    return click.option(
+        "--output-order", type=click.Choice(OUTPUT_ORDERS), default=OUTPUT_ORDERS[0],
+        show_default=True, help="(sparse) Order in which the outputs leave the engine: whichever "
+        "is fastest, which the image tells all that read it, or the network's.")(command)
 
 
 def input_scale_option(command: _Command) -> _Command:

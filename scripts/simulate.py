@@ -86,7 +86,8 @@ def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | Non
     else:
         loaded = steps.load(design_or_network)
         samples = steps.samples_or_random(input_file, loaded, input_scale)
-        compiled = steps.compile_shared(steps.share(loaded, options).shared, samples, options)
+        compiled = steps.compile_shared(steps.share(loaded, options).shared, samples,
+                                        options).compiled
         inputs = samples.x if input_file is not None else samples.x[:count or 10]
     if count is not None and count > len(inputs):
         raise InputError(f"Option --count must be at most {len(inputs)}, the number of inputs, "

@@ -28,18 +28,20 @@ from eieio.model.formats.samples import Samples
 from eieio.model.formats.samples import read as read_samples
 from eieio.model.network import Network
 from eieio.model.shared_network import SharedNetwork
+from eieio.model.sparse.choices import FASTEST, FittedNetwork, fit_network
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.fitting import compile_fitted
 from eieio.model.sparse.mapping import CompiledNetwork
+from eieio.model.sparse.precision import layer_snr
+from eieio.model.sparse.report import layer_figures
 from eieio.rtl.emit import write
 from eieio.scripts.console import note, progress, show
 from eieio.scripts.options import chosen_output
 from eieio.sim import runner
 from eieio.sim.sparse_simulation import TOP, Comparison, build_engine, compare, emit_engine
 
-__all__ = ["CALIBRATION_SAMPLES", "build_simulation", "compile_shared", "load", "mismatch",
-           "open_design", "samples_or_random", "share", "show_files", "simulate_design",
-           "simulation_folder", "write_design"]
+__all__ = ["CALIBRATION_SAMPLES", "build_simulation", "compile_shared", "layout_figures", "load",
+           "mismatch", "open_design", "samples_or_random", "share", "show_files",
+           "simulate_design", "simulation_folder", "write_design"]
 
 #: Samples, from the first on, that set the ranges of the integers.
 CALIBRATION_SAMPLES = 256
@@ -69,11 +71,26 @@ def samples_or_random(path: Path | None, network: Network | SharedNetwork, scale
     return Samples(random, None)
 
 
-def compile_shared(network: SharedNetwork, samples: Samples,
-                   options: dict[str, Any]) -> CompiledNetwork:
-    """Quantize a network and compile it for an engine that fits it."""
+def compile_shared(network: SharedNetwork, samples: Samples, options: dict[str, Any], *,
+                   board: bool = False, output_order: str = FASTEST) -> FittedNetwork:
+    """Quantize a network and compile it for an engine that fits it, perhaps for a board."""
     with progress("Compiling"):
-        return compile_fitted(network, samples.x[:CALIBRATION_SAMPLES], options)
+        return fit_network(network, samples.x[:CALIBRATION_SAMPLES], options, board=board,
+                           reorder_outputs=output_order == FASTEST)
+
+
+def layout_figures(fitted: FittedNetwork, network: SharedNetwork,
+                   samples: Samples) -> dict[str, Any]:
+    """Figures of what was chosen for a network, and of its layers."""
+    with progress("Measuring the integers' precision"):
+        ratios = layer_snr(network, fitted.compiled.network, samples.x[:CALIBRATION_SAMPLES])
+    layers = [
+        {**figures, "order": layout.order, "weight_steps": int(abs(layer.layer.codebook).max()),
+         "snr_db": ratio}
+        for figures, layout, layer, ratio in zip(
+            layer_figures(fitted.compiled), fitted.layouts, fitted.compiled.layers, ratios,
+            strict=True)]
+    return {"choices": [choice.to_dict() for choice in fitted.choices], "layers": layers}
 
 
 def write_design(folder: Path, config: SparseConfig, network: SharedNetwork | None = None,

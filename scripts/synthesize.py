@@ -19,6 +19,7 @@ from eieio.model.formats.design_folder import (
     read_manifest,
 )
 from eieio.model.formats.samples import read as read_samples
+from eieio.model.sparse.choices import Choice
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.calibration import Method
 from eieio.model.systolic.config import SystolicConfig
@@ -30,12 +31,14 @@ from eieio.rtl.boards.system import emit_system
 from eieio.scripts import steps, systolic_steps
 from eieio.scripts.board_option import board_option, options_for_board
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
+from eieio.scripts.figures import choice_lines
 from eieio.scripts.options import (
     any_engine_options,
     choose_engine,
     json_option,
     not_for_design,
     only_for,
+    output_order_option,
     quantization_options,
     read_config,
     sample_options,
@@ -63,12 +66,15 @@ class _Source:
         Cycles of an inference, where they are known.
     write : callable or None
         Writes the design into a folder; None if it is there.
+    choices : tuple of Choice
+        What was chosen for the network.
     """
 
     config: EngineConfig
     network: str | None
     cycles: float | None
     write: Callable[[Path], Design] | None
+    choices: tuple[Choice, ...] = ()
 
 
 @click.command(short_help="Build a bitstream for a board.")
@@ -86,6 +92,7 @@ class _Source:
               help="Seeds to try, from --seed on, until the clock is met.")
 @sample_options
 @quantization_options
+@output_order_option
 @any_engine_options
 @json_option
 @click.pass_context
@@ -93,7 +100,7 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
                clock: float | None, baud: int | None, seed: int, attempts: int,
                samples: Path | None, input_scale: float | None, batch: int,
                calibration: Method, percentile: float, engine: str | None,
-               options: dict[str, Any], json_file: Path | None) -> None:
+               options: dict[str, Any], output_order: str, json_file: Path | None) -> None:
     """Build a bitstream for a board from a network, a configuration, or a design.
 
     NETWORK_OR_CONFIG is a network, for which the engine is sized as 'eieio generate' does it, or a
@@ -125,17 +132,18 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
         note(f"the PLL makes {clock_mhz:.6g} MHz, the nearest clock below {clock:g} MHz")
     engine = choose_engine(engine, options, source)
     only_for(ctx, engine, "systolic", "batch", "calibration", "percentile")
+    only_for(ctx, engine, "sparse", "output_order")
     if source.is_dir():
         if out is not None:
             raise click.UsageError("Option --out goes with a network or a configuration, not with "
                                    "a design")
-        not_for_design(ctx, source, "batch", "calibration", "percentile")
+        not_for_design(ctx, source, "batch", "calibration", "percentile", "output_order")
         taken = _open(source, samples, input_scale)
     elif engine == "systolic":
         taken = _systolic(source, Quantizing(samples, input_scale, batch, calibration, percentile),
                           options, board)
     else:
-        taken = _sparse(source, samples, input_scale, options)
+        taken = _sparse(source, samples, input_scale, options, output_order)
     config = taken.config
     _note_area(config, board)
     with progress("Emitting the board's Verilog"):
@@ -161,12 +169,13 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
         "bitstream": str(bitstream) if bitstream else None,
         "critical_path": list(report.critical_path),
         "config": config.to_dict(), "out": str(out),
+        "choices": [choice.to_dict() for choice in taken.choices],
     }
     if taken.cycles is not None:
         figures |= {"cycles_per_inference": taken.cycles,
                     "inferences_per_second": setting.output_hz / taken.cycles}
     write_json(json_file, figures)
-    show(*_tables(board, report, figures))
+    show(*choice_lines(figures["choices"]), *_tables(board, report, figures))
     if bitstream is None:
         click.echo(f"eieio: Timing fails: {report.fmax_mhz:.1f} MHz, but the clock is "
                    f"{report.target_mhz:g} MHz; try more --attempts, or --clock "
@@ -201,7 +210,7 @@ def _open(folder: Path, samples: Path | None, input_scale: float | None) -> _Sou
 
 
 def _sparse(source: Path, samples: Path | None, input_scale: float | None,
-            options: dict[str, Any]) -> _Source:
+            options: dict[str, Any], output_order: str) -> _Source:
     """Size a sparse engine."""
     if source.suffix.lower() == ".json":
         config = SparseConfig.from_dict(read_config(source) | options)
@@ -209,9 +218,11 @@ def _sparse(source: Path, samples: Path | None, input_scale: float | None,
     loaded = steps.load(source)
     taken = steps.samples_or_random(samples, loaded, input_scale)
     network = steps.share(loaded, options).shared
-    compiled = steps.compile_shared(network, taken, options)
+    fitted = steps.compile_shared(network, taken, options, board=True, output_order=output_order)
+    compiled = fitted.compiled
     return _Source(compiled.config, network.name, inference_cycles(compiled, taken),
-                   lambda folder: steps.write_design(folder, compiled.config, network, compiled))
+                   lambda folder: steps.write_design(folder, compiled.config, network, compiled),
+                   fitted.choices)
 
 
 def _systolic(source: Path, quantizing: Quantizing, options: dict[str, Any],

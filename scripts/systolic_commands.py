@@ -100,11 +100,20 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, quantizing: 
             comparison = systolic_steps.simulate(
                 compiled, graph.input.quantize(samples.x[:count]), built)
     figures |= systolic_figures(compiled, comparison, count)
+    _add_snr(figures, loaded)
     figures |= {"out": str(out), "files": [*design.files, MANIFEST]}
     write_json(json_file, figures)
     show(accuracy_table(figures, figures["samples"]), *summary(figures))
     steps.show_files(design, out, json_file)
     steps.mismatch(ctx, figures["mismatches"], figures["cycle_mismatches"])
+
+
+def _add_snr(figures: dict[str, Any], loaded: systolic_steps.Loaded) -> None:
+    """Add to the layers' figures how exact their integers are, where real numbers are known."""
+    with progress("Measuring the integers' precision"):
+        ratios = systolic_steps.layer_snr(loaded)
+    for layer in figures["layers"]:
+        layer["snr_db"] = ratios.get(layer["name"])
 
 
 def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
@@ -114,7 +123,7 @@ def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
 def generate(network_or_config: Path, out: Path, quantizing: Quantizing, options: dict[str, Any],
              json_file: Path | None) -> None:
     """Write the Verilog of an engine, and the image of a network if there is one."""
-    compiled = None
+    compiled = loaded = None
     with output_folder(out) as folder:
         if network_or_config.suffix.lower() == ".json":
             config = make_config(read_config(network_or_config, "systolic") | options)
@@ -126,8 +135,9 @@ def generate(network_or_config: Path, out: Path, quantizing: Quantizing, options
         design = systolic_steps.write_design(folder, config, compiled)
     figures: dict[str, Any] = {"engine": "systolic", "network": None, "config": design.config,
                                "layers": [], "image_bytes": 0}
-    if compiled is not None:
+    if compiled is not None and loaded is not None:
         figures |= network_figures(compiled) | systolic_figures(compiled, None)
+        _add_snr(figures, loaded)
     figures |= {"out": str(out), "files": [*design.files, MANIFEST]}
     write_json(json_file, figures)
     show(table(("option", "value"), [(name, str(value))

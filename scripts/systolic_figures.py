@@ -57,6 +57,7 @@ def systolic_figures(compiled: CompiledGraph, comparison: Comparison | None,
 def layer_table(figures: dict[str, Any]) -> Table:
     """Show each layer: how it is computed, its products and its cycles."""
     rows = []
+    exact = any(layer.get("snr_db") is not None for layer in figures["layers"])
     for layer in figures["layers"]:
         differ = layer["mismatches"]
         verdict = () if differ is None else (f"{differ:,} differ" if differ else "equal",)
@@ -64,9 +65,15 @@ def layer_table(figures: dict[str, Any]) -> Table:
             _short(layer["name"]), layer["mode"],
             " x ".join(map(str, layer["output_shape"])), f"{layer['macs']:,}",
             f"{layer['cycles'] or layer['model_cycles']:,}",
-            f"{layer['utilisation']:.1%}" if layer["macs"] else "", *verdict))
-    return table(("layer", "mode", "output", "MACs", "cycles", "used", "RTL")[
-        :len(rows[0])], rows)
+            f"{layer['utilisation']:.1%}" if layer["macs"] else "",
+            *((_decibels(layer.get("snr_db")),) if exact else ()), *verdict))
+    columns = ["layer", "mode", "output", "MACs", "cycles", "used", *(["SNR"] if exact else []),
+               "RTL"]
+    return table(columns[:len(rows[0])], rows)
+
+
+def _decibels(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.1f} dB"
 
 
 def _short(name: str) -> str:

@@ -19,6 +19,7 @@ from eieio.model.formats.design_folder import (
     write_manifest,
 )
 from eieio.model.formats.samples import Samples
+from eieio.model.sparse.precision import signal_to_noise
 from eieio.model.systolic import float_graph
 from eieio.model.systolic.calibration import Method
 from eieio.model.systolic.config import SystolicConfig
@@ -35,8 +36,9 @@ from eieio.scripts.steps import CALIBRATION_SAMPLES, simulation_folder
 from eieio.sim import runner
 from eieio.sim.systolic_simulation import TOP, Comparison, build_engine, compare, emit_engine
 
-__all__ = ["Loaded", "build_simulation", "compile_network", "group", "load", "open_design",
-           "random_inputs", "run_float", "run_golden", "run_host", "simulate", "write_design"]
+__all__ = ["Loaded", "build_simulation", "compile_network", "group", "layer_snr", "load",
+           "open_design", "random_inputs", "run_float", "run_golden", "run_host", "simulate",
+           "write_design"]
 
 # Samples that the models compute together.
 _TOGETHER = 32
@@ -172,6 +174,28 @@ def run_float(graph: FloatGraph, x: NDArray[np.floating]) -> NDArray[np.float64]
     """Compute outputs in floating point: shape (samples, and the shape of the output)."""
     return np.concatenate([float_graph.run(graph, x[start:start + _TOGETHER])[graph.output.name]
                            for start in range(0, len(x), _TOGETHER)])
+
+
+def layer_snr(loaded: Loaded) -> dict[str, float | None]:
+    """Compare real numbers and integers by operator, in dB; of some samples, where both are known.
+
+    What rounded before an operator is included. None stands for what is all 0, or exact.
+    """
+    graph, reference = loaded.graph, loaded.reference
+    if reference is None:
+        return {}
+    x = loaded.samples.x[:_TOGETHER]
+    real = float_graph.run(reference, x)
+    integers = run_graph(graph, graph.input.quantize(x))
+    ratios: dict[str, float | None] = {}
+    for operator in graph.operators:
+        tensor = operator.output
+        signal = real.get(tensor.name)
+        if signal is not None and signal.shape == integers[tensor.name].shape:
+            error = tensor.dequantize(integers[tensor.name]) - signal
+            ratios[operator.name] = signal_to_noise(float(np.square(signal).sum()),
+                                                    float(np.square(error).sum()))
+    return ratios
 
 
 def run_host(compiled: CompiledGraph, results: NDArray[np.int8]) -> NDArray[np.int8]:

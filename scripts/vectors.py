@@ -158,10 +158,9 @@ def write_vectors(folder: Path, vectors: Vectors, *, framed: bool = True) -> Non
 
 def _describe(packing: Packing, numbers: Quantization) -> dict[str, Any]:
     """Describe a stream's vectors; positions are null if the values follow one another."""
-    positions = packing.positions.tolist()
-    return {"values": len(positions), "width": packing.width, "lanes": packing.lanes,
+    return {"values": packing.positions.size, "width": packing.width, "lanes": packing.lanes,
             "beats": packing.beats, "bytes": packing.size_bytes, **asdict(numbers),
-            "positions": None if positions == [*range(len(positions))] else positions}
+            "positions": None if packing.in_order else packing.positions.tolist()}
 
 
 def _known_hex(beat: NDArray[np.uint8], known: NDArray[np.bool_]) -> str:

@@ -5,16 +5,17 @@ this size would take the image stream much longer than the layers themselves.
 """
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.sparse.balance import AS_THEY_COME, ORDERS
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.eie_layers import EieLayer, random_layer
-from eieio.model.sparse.fitting import MEMORY_DEPTHS
+from eieio.model.sparse.fitting import roomy
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.sparse.quantized_network import QuantizedNetwork
@@ -27,7 +28,7 @@ from eieio.model.sparse.study import (
     geomean,
 )
 from eieio.model.sparse.timing import LayerTiming, NetworkTimer
-from eieio.model.sparse.tuning import choose_groups
+from eieio.model.sparse.tuning import tune_network
 from eieio.sim.runner import Build
 from eieio.sim.sparse_simulation import build_engine, compare
 
@@ -191,9 +192,9 @@ def compile_fitting(network: QuantizedNetwork, config: SparseConfig, x: NDArray[
     config : SparseConfig
         Everything but the memory depths.
     x : integer array of shape (samples, inputs)
-        Inputs, of which the first few choose the column groups.
+        Inputs, which choose the column groups and the order of the rows.
     balance : :class:`str`
-        As in :func:`~eieio.model.sparse.mapping.compile_network`.
+        "all" if the rows may change places, or "none".
     keep : collection of :class:`str`
         Memory depths that stay as they are in ``config``.
 
@@ -207,11 +208,11 @@ def compile_fitting(network: QuantizedNetwork, config: SparseConfig, x: NDArray[
     InputError
         If the layer does not fit.
     """
-    depths: Mapping[str, int] = {
-        name: depth for name, depth in MEMORY_DEPTHS.items() if name not in keep}
-    roomy = replace(config, **depths)
-    groups = choose_groups(network, roomy, x[:4], balance=balance)
-    compiled = compile_network(network, roomy, groups=groups, balance=balance)
+    large = roomy(config, keep)
+    orders = ORDERS if balance == "all" else [AS_THEY_COME]
+    layouts = tune_network(network, large, x, orders=orders)
+    compiled = compile_network(network, large, groups=[layout.groups for layout in layouts],
+                               positions=[layout.positions for layout in layouts])
     layer, = compiled.layers
     rows, columns = layer.matrix.shape
     pes = config.pes

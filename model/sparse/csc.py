@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 
-__all__ = ["InterleavedCsc", "decode", "encode"]
+__all__ = ["InterleavedCsc", "decode", "encode", "encode_nonzeros"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,16 +101,40 @@ def encode(codes: NDArray[np.uint8], *, pes: int, run_width: int, groups: int = 
         raise TypeError(f"Codes must be a uint8 array, not {codes.dtype}")
     if codes.ndim != 2:
         raise InputError(f"Codes must have shape (rows, columns), not {codes.shape}")
+    row, column = np.nonzero(codes)
+    return encode_nonzeros(row, column, codes[row, column], codes.shape, pes=pes,
+                           run_width=run_width, groups=groups)
+
+
+def encode_nonzeros(row: NDArray[np.int64], column: NDArray[np.int64], values: NDArray[np.uint8],
+                    shape: tuple[int, int], *, pes: int, run_width: int,
+                    groups: int = 1) -> InterleavedCsc:
+    """Spread a matrix, of which the nonzero weight codes are listed in any order, over PEs.
+
+    Parameters
+    ----------
+    row, column : int64 arrays of shape (nonzeros,)
+        Where they are; no place twice.
+    values : uint8 array of shape (nonzeros,)
+        The codes.
+    shape : tuple of two :class:`int`
+        Rows and columns of the matrix.
+    pes, run_width, groups : :class:`int`
+        As in :func:`encode`.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
+    """
     if pes < 1 or groups < 1 or pes % groups:
         raise InputError(f"Column groups must divide the number of PEs ({pes}), not {groups}")
     if not 3 <= run_width <= 8:
         raise InputError(f"Run width must be from 3 to 8, not {run_width}")
-    rows, columns = codes.shape
+    rows, columns = shape
     group_columns = -(-columns // groups)
     slots = -(-rows // pes) * groups
 
-    row, column = np.nonzero(codes)
-    values = codes[row, column]
     place = row % pes
     pe = place - place % groups + column % groups
     slot = row // pes * groups + place % groups

@@ -1,19 +1,13 @@
 """Fits a sparse engine to a network: its memories are just large enough."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from eieio.model.shared_network import SharedNetwork
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
-from eieio.model.sparse.quantized_network import QuantizedNetwork, quantize_network
-from eieio.model.sparse.tuning import choose_groups
+from eieio.model.sparse.quantized_network import QuantizedNetwork
 
-__all__ = ["MEMORY_DEPTHS", "compile_fitted", "fitted_config"]
+__all__ = ["MEMORY_DEPTHS", "fit_memories", "fitted_config", "roomy"]
 
 #: Options that size a memory, with the largest depth that a configuration can have.
 MEMORY_DEPTHS = {
@@ -24,8 +18,6 @@ MEMORY_DEPTHS = {
     "output_depth": 1 << 16,
     "layer_depth": 256,
 }
-
-_GROUP_SAMPLES = 4
 
 
 def fitted_config(network: QuantizedNetwork, config: SparseConfig, *,
@@ -57,8 +49,17 @@ def fitted_config(network: QuantizedNetwork, config: SparseConfig, *,
     InputError
         If the network does not fit into a depth that is kept, or into any engine.
     """
-    roomy = _roomy(config, keep)
-    layers = compile_network(network, roomy, groups=groups).layers
+    compiled = compile_network(network, roomy(config, keep), groups=groups)
+    return fit_memories(compiled, config, keep=keep)
+
+
+def fit_memories(compiled: CompiledNetwork, config: SparseConfig, *,
+                 keep: Collection[str] = ()) -> SparseConfig:
+    """Choose the memory depths that a network needs which is compiled for :func:`roomy` ones.
+
+    ``config`` and ``keep`` are those of :func:`fitted_config`.
+    """
+    network, layers = compiled.network, compiled.layers
     pes = config.pes
     needs = {
         "entry_depth": int(max((layer.entry_base + layer.matrix.pointers[:, -1]).max()
@@ -78,42 +79,7 @@ def fitted_config(network: QuantizedNetwork, config: SparseConfig, *,
         for name, need in needs.items() if name not in keep})
 
 
-def _roomy(config: SparseConfig, keep: Collection[str]) -> SparseConfig:
+def roomy(config: SparseConfig, keep: Collection[str] = ()) -> SparseConfig:
     """Make all memories that may change as large as they can be."""
     return replace(config, **{
         name: depth for name, depth in MEMORY_DEPTHS.items() if name not in keep})
-
-
-def compile_fitted(network: SharedNetwork, samples: NDArray[np.floating],
-                   options: Mapping[str, Any]) -> CompiledNetwork:
-    """Quantize a network and compile it for an engine that fits it.
-
-    Parameters
-    ----------
-    network : SharedNetwork
-        Network to compile.
-    samples : float array of shape (samples, inputs)
-        Typical inputs: they set the scales, and the first few choose the column groups.
-    options : mapping of :class:`str`
-        Options of the engine (:class:`~eieio.model.sparse.config.SparseConfig`) by name. Code
-        width and memory depths that are not given are what the network needs; others have the
-        configuration's defaults.
-
-    Returns
-    -------
-    CompiledNetwork
-        The network in an engine.
-
-    Raises
-    ------
-    InputError
-        If an option or the samples do not fit, an accumulator could overflow, or the network does
-        not fit into a memory depth that is given.
-    """
-    code_width = max(layer.code_width for layer in network.layers)
-    config = SparseConfig.from_dict({"code_width": code_width, **options})
-    quantized = quantize_network(network, samples, config)
-    groups = choose_groups(quantized, _roomy(config, options.keys()),
-                           quantized.quantize_input(samples[:_GROUP_SAMPLES]))
-    config = fitted_config(quantized, config, groups=groups, keep=options.keys())
-    return compile_network(quantized, config, groups=groups)

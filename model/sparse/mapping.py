@@ -7,15 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.sparse.balance import balance_rows, is_balanced
+from eieio.model.sparse.balance import EVEN_WORK, Nonzeros, is_balanced, order_rows
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.csc import InterleavedCsc, encode
+from eieio.model.sparse.csc import InterleavedCsc, encode_nonzeros
 from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField, Target
 from eieio.model.sparse.quantized_network import (
     QuantizedLayer,
     QuantizedNetwork,
     accumulator_bound,
     accumulator_width,
+    overflow_text,
 )
 
 __all__ = ["CompiledLayer", "CompiledNetwork", "compile_network"]
@@ -123,7 +124,8 @@ class CompiledNetwork:
 
 
 def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
-                    groups: Sequence[int] | None = None, balance: str = "hidden"
+                    groups: Sequence[int] | None = None, balance: str = "hidden",
+                    positions: Sequence[NDArray[np.int64] | None] | None = None
                     ) -> CompiledNetwork:
     """Lay a network out in the memories of an engine.
 
@@ -140,6 +142,9 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
         Which layers' rows may change places so that PEs get equal work: "none", "hidden" (all but
         the last, so that the output stream keeps the network's order), or "all". This costs no
         hardware: the next layer's columns, or the reader of the output, follow.
+    positions : sequence of int64 arrays of shape (outputs,) or None, optional
+        In place of ``balance``, for each layer: position of each row in the engine's words, below
+        ``ceil(outputs / pes) * pes``; None if they lie as they come.
 
     Returns
     -------
@@ -157,6 +162,9 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
     if len(groups) != len(network.layers):
         raise InputError(
             f"Column groups must be given for {len(network.layers)} layers, not {len(groups)}")
+    if positions is not None and len(positions) != len(network.layers):
+        raise InputError(
+            f"Positions must be given for {len(network.layers)} layers, not {len(positions)}")
     if balance not in {"none", "hidden", "all"}:
         raise InputError(f"Balance must be none, hidden or all, not {balance!r}")
     _check(len(network.layers), config.layer_depth, "layers", "layer_depth", network.name,
@@ -167,20 +175,26 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
     entry_base = np.zeros(config.pes, np.int64)
     input_positions = np.arange(network.layers[0].inputs)
     columns = input_positions.size
-    for layer, layer_groups in zip(network.layers, groups, strict=True):
+    for number, (layer, layer_groups) in enumerate(zip(network.layers, groups, strict=True)):
         if layer_groups not in config.column_group_choices:
             raise InputError(f"Layer {layer.name!r}: column groups must be one of "
                              f"{config.column_group_choices}, not {layer_groups}")
         _check_layer(layer, config)
-        codes = _spread(layer.codes.T, input_positions, columns).T
-        if is_balanced(balance, last=layer is network.layers[-1]):
-            output_positions = balance_rows(codes, pes=config.pes, groups=layer_groups)
-            rows = -(-layer.outputs // config.pes) * config.pes
+        nonzeros = Nonzeros.of(layer.codes, input_positions, columns)
+        output_positions = None
+        if positions is not None:
+            output_positions = positions[number]
+        elif is_balanced(balance, last=layer is network.layers[-1]):
+            output_positions = order_rows(nonzeros, EVEN_WORK, pes=config.pes,
+                                          groups=layer_groups)
+        rows = layer.outputs
+        if output_positions is None:
+            output_positions = np.arange(rows)
         else:
-            output_positions = np.arange(layer.outputs)
-            rows = layer.outputs
-        matrix = encode(_spread(codes, output_positions, rows), pes=config.pes,
-                        groups=layer_groups, run_width=config.run_width)
+            rows = -(-rows // config.pes) * config.pes
+        matrix = encode_nonzeros(
+            output_positions[nonzeros.row], nonzeros.column, nonzeros.codes, (rows, columns),
+            pes=config.pes, groups=layer_groups, run_width=config.run_width)
         layers.append(CompiledLayer(layer, matrix, layer_groups, input_positions,
                                     output_positions, pointer_base, entry_base, bias_base))
         pointer_base += -(-matrix.pointers.shape[1] // 2) * 2
@@ -196,16 +210,6 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
         _check(int(entry_base.max()), config.entry_depth,
                "weight entries in the fullest PE up to this layer", "entry_depth", layer.name)
     return CompiledNetwork(network, config, tuple(layers))
-
-
-def _spread(codes: NDArray[np.uint8], positions: NDArray[np.int64], rows: int
-            ) -> NDArray[np.uint8]:
-    """Put rows at their positions among rows of zeros; a large matrix in order is not copied."""
-    if np.array_equal(positions, np.arange(rows)):
-        return codes
-    spread = np.zeros((rows, codes.shape[1]), np.uint8)
-    spread[positions] = codes
-    return spread
 
 
 def _check(needed: int, available: int, what_of: str, option: str, name: str,
@@ -231,9 +235,7 @@ def _check_layer(layer: QuantizedLayer, config: SparseConfig) -> None:
     bound = accumulator_bound(layer.codes, layer.codebook, layer.bias, config.activation_maximum)
     if accumulator_width(bound) > config.accumulator_width:
         raise InputError(
-            f"Layer {layer.name!r}: the accumulator could overflow: it needs "
-            f"{accumulator_width(bound)} bits, and accumulator_width is "
-            f"{config.accumulator_width}")
+            f"Layer {layer.name!r}: {overflow_text(accumulator_width(bound), config)}")
 
 
 def _lane_biases(layer: CompiledLayer, lane: int, pes: int) -> NDArray[np.int64]:

@@ -11,7 +11,11 @@ from eieio.model.network import Ending
 from eieio.model.shared_network import SharedLayer, SharedNetwork
 from eieio.model.sparse.config import SparseConfig
 
-__all__ = ["QuantizedLayer", "QuantizedNetwork", "accumulator_bound", "quantize_network"]
+__all__ = ["QuantizedLayer", "QuantizedNetwork", "Quantizer", "accumulator_bound",
+           "quantize_network"]
+
+#: Bits of the widest accumulator, and of a bias.
+WIDEST_ACCUMULATOR, BIAS_WIDTH = 48, 32
 
 #: Largest codebook entry, in bits beside the sign, that quantization must be able to use.
 MINIMUM_WEIGHT_BITS = 6
@@ -127,9 +131,17 @@ def accumulator_bound(codes: NDArray[np.uint8], codebook: NDArray[np.integer],
     Every partial sum, in any order, stays within it, so that the order of additions cannot change
     a result.
     """
+    return _bound(_count_codes(codes, codebook.size), codebook, bias, activation_maximum)
+
+
+def _count_codes(codes: NDArray[np.uint8], size: int) -> NDArray[np.int64]:
+    """Count how often each row has each code: shape (rows, size)."""
+    return np.stack([np.bincount(row, minlength=size) for row in codes])
+
+
+def _bound(counts: NDArray[np.int64], codebook: NDArray[np.integer], bias: NDArray[np.integer],
+           activation_maximum: int) -> int:
     magnitudes = np.abs(codebook.astype(np.int64))
-    counts = np.stack([np.count_nonzero(codes == code, axis=1)
-                       for code in range(codebook.size)], axis=1)
     return int((counts @ magnitudes * activation_maximum + np.abs(bias)).max())
 
 
@@ -167,40 +179,72 @@ def quantize_network(network: SharedNetwork, samples: NDArray[np.floating], conf
     InputError
         If the samples do not fit, or an accumulator could overflow even with coarse weights.
     """
-    if samples.ndim != 2 or samples.shape[1] != network.layers[0].inputs or not len(samples):
-        raise InputError(f"Samples must have shape (samples, {network.layers[0].inputs}), "
-                         f"not {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise InputError("Samples must be finite")
-    if headroom < 1:
-        raise InputError(f"Headroom must be at least 1, not {headroom}")
-    x = samples.astype(np.float32)
-    with np.errstate(all="ignore"):  # what is not finite is refused
-        tensors = [x, *network.to_network().activations(x)]
-    for layer, tensor in zip(network.layers, tensors[1:], strict=True):
-        if not np.isfinite(tensor).all():
-            raise InputError(f"Layer {layer.name!r}: outputs must be finite in float32 for all "
-                             "samples, whose numbers may be too large")
-    scales = [float(np.abs(tensor).max()) * headroom / config.activation_maximum or 1.0
-              for tensor in tensors]
-    layers = []
-    input_scale = scales[0]
-    for layer, output_scale in zip(network.layers, scales[1:], strict=True):
-        quantized = _quantize_layer(layer, input_scale, output_scale, config)
-        layers.append(quantized)
-        input_scale = quantized.output_scale
-    return QuantizedNetwork(network.name, tuple(layers), config.activation_width, network.ending)
+    return Quantizer(network, samples, headroom=headroom).quantize(config)
 
 
-def _quantize_layer(layer: SharedLayer, input_scale: float, output_scale: float,
-                    config: SparseConfig) -> QuantizedLayer:
+class Quantizer:
+    """Rounds a network to integers of any widths; what depends on no width is computed once.
+
+    Parameters
+    ----------
+    network, samples, headroom :
+        As in :func:`quantize_network`.
+
+    Raises
+    ------
+    InputError
+        If the samples do not fit.
+    """
+
+    def __init__(self, network: SharedNetwork, samples: NDArray[np.floating], *,
+                 headroom: float = 1.25) -> None:
+        if samples.ndim != 2 or samples.shape[1] != network.layers[0].inputs or not len(samples):
+            raise InputError(f"Samples must have shape (samples, {network.layers[0].inputs}), "
+                             f"not {samples.shape}")
+        if not np.isfinite(samples).all():
+            raise InputError("Samples must be finite")
+        if headroom < 1:
+            raise InputError(f"Headroom must be at least 1, not {headroom}")
+        self.network = network
+        x = samples.astype(np.float32)
+        with np.errstate(all="ignore"):  # what is not finite is refused
+            tensors = [x, *network.to_network().activations(x)]
+        for layer, tensor in zip(network.layers, tensors[1:], strict=True):
+            if not np.isfinite(tensor).all():
+                raise InputError(f"Layer {layer.name!r}: outputs must be finite in float32 for all "
+                                 "samples, whose numbers may be too large")
+        self._ranges = [float(np.abs(tensor).max()) * headroom for tensor in tensors]
+        #: How often each row of each layer has each code.
+        self.counts = [_count_codes(layer.codes, layer.codebook.size) for layer in network.layers]
+
+    def quantize(self, config: SparseConfig) -> QuantizedNetwork:
+        """Round the network to the widths of an engine.
+
+        Raises
+        ------
+        InputError
+            If an accumulator could overflow even with coarse weights.
+        """
+        scales = [extent / config.activation_maximum or 1.0 for extent in self._ranges]
+        layers = []
+        input_scale = scales[0]
+        for layer, counts, output_scale in zip(self.network.layers, self.counts, scales[1:],
+                                               strict=True):
+            quantized = _quantize_layer(layer, counts, input_scale, output_scale, config)
+            layers.append(quantized)
+            input_scale = quantized.output_scale
+        return QuantizedNetwork(self.network.name, tuple(layers), config.activation_width,
+                                self.network.ending)
+
+
+def _quantize_layer(layer: SharedLayer, counts: NDArray[np.int64], input_scale: float,
+                    output_scale: float, config: SparseConfig) -> QuantizedLayer:
     limit = (1 << (config.accumulator_width - 1)) - 1
     # The bias memory is 32 bits wide, however wide the accumulator.
-    bias_limit = min(limit, (1 << 31) - 1)
+    bias_limit = min(limit, (1 << (BIAS_WIDTH - 1)) - 1)
     weight_maximum = (1 << (config.weight_width - 1)) - 1
     # A weight that no code names must not make the others coarse.
-    shared = np.where([bool((layer.codes == code).any()) for code in range(layer.codebook.size)],
-                      layer.codebook, np.float32(0))
+    shared = np.where(counts.any(axis=0), layer.codebook, np.float32(0))
     largest = float(np.abs(shared).max())
     required = min(weight_maximum, (1 << MINIMUM_WEIGHT_BITS) - 1)
 
@@ -210,8 +254,7 @@ def _quantize_layer(layer: SharedLayer, input_scale: float, output_scale: float,
         # What is beyond 62 bits is refused below; int64 must hold it until then.
         bias = np.clip(np.rint(layer.bias / (input_scale * scale)), -2.0**62, 2.0**62)
         bias = bias.astype(np.int64)
-        return codebook, bias, accumulator_bound(
-            layer.codes, codebook, bias, config.activation_maximum)
+        return codebook, bias, _bound(counts, codebook, bias, config.activation_maximum)
 
     def fits(steps: float) -> bool:
         _, bias, bound = rounded(steps)
@@ -221,13 +264,13 @@ def _quantize_layer(layer: SharedLayer, input_scale: float, output_scale: float,
         _, bias, bound = rounded(required)
         needed = accumulator_width(bound)
         if needed <= config.accumulator_width:
+            bits = accumulator_width(int(np.abs(bias).max()))
             raise InputError(
                 f"Layer {layer.name!r}: the biases are too large beside inputs and weights: they "
-                f"need {accumulator_width(int(np.abs(bias).max()))} bits, and the bias memory has "
-                f"{bias_limit.bit_length() + 1}")
+                f"need {bits} bits, and the bias memory has {bias_limit.bit_length() + 1}"
+                + _narrower(config, bits - bias_limit.bit_length() - 1))
         raise InputError(
-            f"Layer {layer.name!r}: the accumulator could overflow: it needs {needed} bits, "
-            f"and accumulator_width is {config.accumulator_width}")
+            f"Layer {layer.name!r}: {overflow_text(needed, config)}")
     # The finest whole number of steps that fits; the bound grows with it but for rounding.
     low, high = required, weight_maximum
     while low < high:
@@ -244,3 +287,19 @@ def _quantize_layer(layer: SharedLayer, input_scale: float, output_scale: float,
     minimum = 0 if layer.relu else -config.activation_maximum
     return QuantizedLayer(layer.name, layer.codes, codebook, bias, multiplier, shift, minimum,
                           config.activation_maximum, input_scale, weight_scale, output_scale)
+
+
+def overflow_text(needed: int, config: SparseConfig) -> str:
+    """Say that an accumulator needs more bits than there are, and what would fit."""
+    text = (f"the accumulator could overflow: it needs {needed} bits, and accumulator_width is "
+            f"{config.accumulator_width}")
+    if needed <= WIDEST_ACCUMULATOR:
+        return f"{text}: --accumulator-width {needed} fits"
+    return (f"{text}, of at most {WIDEST_ACCUMULATOR}"
+            + _narrower(config, needed - WIDEST_ACCUMULATOR))
+
+
+def _narrower(config: SparseConfig, bits: int) -> str:
+    """Advise activations that are narrower by so many bits, if there are such."""
+    width = config.activation_width - bits
+    return f": --activation-width {width} may fit" if width >= 4 else ""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.sparse.balance import balance_rows
+from eieio.model.sparse.balance import EVEN_WORK, Nonzeros, order_rows
 from eieio.model.sparse.config import FETCH_COLUMNS, SparseConfig
-from eieio.model.sparse.csc import InterleavedCsc, encode
+from eieio.model.sparse.csc import InterleavedCsc, encode_nonzeros
 from eieio.model.sparse.eie_layers import EieLayer, random_layer
 from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
 
@@ -135,7 +135,8 @@ class LayerStudy:
     def __init__(self, codes: NDArray[np.uint8], activations: NDArray[np.integer]) -> None:
         self.codes = codes
         self.activations = activations
-        self._reached = codes * (activations != 0)
+        self._nonzeros = Nonzeros.of(codes)
+        self._reached = self._nonzeros.in_columns(activations != 0)
         self._positions: dict[tuple[int, int], NDArray[np.int64]] = {}
         self._matrices: dict[tuple[int, int, int, bool], InterleavedCsc] = {}
 
@@ -155,14 +156,17 @@ class LayerStudy:
         key = (pes, groups, run_width, balance)
         if key not in self._matrices:
             reached = self._reached
+            rows, columns = reached.shape
+            row = reached.row
             if balance:
                 if (pes, groups) not in self._positions:
-                    self._positions[pes, groups] = balance_rows(self.codes, pes=pes, groups=groups)
-                rows, columns = reached.shape
-                spread = np.zeros((-(-rows // pes) * pes, columns), np.uint8)
-                spread[self._positions[pes, groups]] = reached
-                reached = spread
-            self._matrices[key] = encode(reached, pes=pes, groups=groups, run_width=run_width)
+                    self._positions[pes, groups] = order_rows(self._nonzeros, EVEN_WORK, pes=pes,
+                                                              groups=groups)
+                row = self._positions[pes, groups][row]
+                rows = -(-rows // pes) * pes
+            self._matrices[key] = encode_nonzeros(
+                row, reached.column, reached.codes, (rows, columns), pes=pes, groups=groups,
+                run_width=run_width)
         return self._matrices[key]
 
     def timings(self, variant: Variant, config: SparseConfig) -> dict[int, LayerTiming]:

@@ -51,7 +51,16 @@ def test_builds(eieio: Callable[..., Result], network: Path, samples: Path,
     assert sum(causes[name] for name in ("multiply", "filler", "empty", "starved", "overhead")) \
         == pytest.approx(np.mean(figures["cycles_model"]))
     assert causes["multiply"] == pytest.approx(np.mean(figures["cycles_ideal"]))
-    for shown in ("huffman", "90.00%", "cycles of 3 inferences", "equal", "report.json"):
+    # What was chosen is said, and how exact the integers are.
+    config = figures["config"]
+    assert {choice["option"] for choice in figures["choices"]} == {
+        "accumulator_width", "column_groups", "run_width", "io_lanes", "output_order"}
+    assert all(config[choice["option"]] == choice["value"] for choice in figures["choices"]
+               if choice["option"] in config)
+    assert all(layer["snr_db"] > 60 for layer in figures["layers"])
+    for shown in (*(choice["reason"] for choice in figures["choices"]),
+                  *(f"{layer['snr_db']:.1f} dB" for layer in figures["layers"]),
+                  "huffman", "90.00%", "cycles of 3 inferences", "equal", "report.json"):
         assert shown in result.stdout
 
 

@@ -102,6 +102,8 @@ def test_builds(kept: Path) -> None:
     assert figures["accuracy_integer"] == np.mean(y.argmax(axis=1) == found.labels)
     reference = systolic_steps.load(kept / "net.onnx", kept / "samples.npz", None).reference
     assert reference is not None
+    assert all(layer["snr_db"] is None or 20 < layer["snr_db"] < 60 for layer in figures["layers"])
+    assert any(layer["snr_db"] for layer in figures["layers"])
     expected = run_float(reference, found.x.reshape(12, 6, 6, 1))[reference.output.name]
     assert figures["accuracy_float"] == np.mean(expected.argmax(axis=1) == found.labels)
 

@@ -18,7 +18,10 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.image_layout import ErrorCode, Target
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
+from eieio.model.sparse.patterns import draw_pattern
 from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwork
+from eieio.model.sparse.timing import NetworkTimer
+from eieio.model.sparse.tuning import tune_network
 from eieio.sim.bench_sparse_engine import pack, unpack
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.random_network import compile_random, random_inputs, random_network
@@ -105,6 +108,21 @@ def test_random_networks(name: str) -> None:
         check(compiled, x, build, stall=stall)
 
     run_case()
+
+
+@pytest.mark.parametrize("name", ["convolution 5 x 5", "circulant, 24 diagonals",
+                                  "random blocks of 4", "dense rows here and there",
+                                  "power law of rows", "every 16th row", "empty right half"])
+def test_structured_layers_in_tuned_orders(name: str) -> None:
+    """In the order and column groups of the cycle model, the RTL takes the cycles that it says."""
+    config = POOL["groups"]
+    network, x = draw_pattern(name, 48)
+    layouts = tune_network(network, config, x)
+    compiled = compile_network(network, config, groups=[layout.groups for layout in layouts],
+                               positions=[layout.positions for layout in layouts])
+    check(compiled, x, built(config))
+    assert NetworkTimer(compiled)(x[0], list(run_network(network, x)[0]))[0].cycles \
+        == layouts[0].cycles
 
 
 def test_room_for_one_layer() -> None:

@@ -12,9 +12,9 @@ from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.errors import InputError
 from eieio.model.formats import image
 from eieio.model.network import DenseLayer, Network
+from eieio.model.sparse.choices import fit_network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.disassembly import disassemble, labels
-from eieio.model.sparse.fitting import compile_fitted
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.sparse.timing import NetworkTimer
@@ -28,8 +28,8 @@ def compiled(density: float = 0.3, *sizes: int, **options: object) -> CompiledNe
             np.float32), rng.normal(size=shape[0]).astype(np.float32), number == 0)
         for number, shape in enumerate(zip(sizes[1:], sizes, strict=False)))
     code_width = int(str(options.get("code_width", 4)))
-    return compile_fitted(share_weights(Network("net", layers), code_width),
-                          rng.random((4, sizes[0])), {"pes": 4, **options})
+    return fit_network(share_weights(Network("net", layers), code_width),
+                          rng.random((4, sizes[0])), {"pes": 4, **options}).compiled
 
 
 @pytest.mark.parametrize(("density", "sizes", "options"), [

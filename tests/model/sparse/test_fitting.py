@@ -10,8 +10,9 @@ from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.errors import InputError
 from eieio.model.network import DenseLayer, Network
 from eieio.model.shared_network import SharedNetwork
+from eieio.model.sparse.choices import fit_network
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.fitting import MEMORY_DEPTHS, compile_fitted, fitted_config
+from eieio.model.sparse.fitting import MEMORY_DEPTHS, fitted_config
 from eieio.model.sparse.mapping import compile_network
 from eieio.model.sparse.quantized_network import quantize_network
 
@@ -72,18 +73,19 @@ def test_keeps() -> None:
 
 def test_compiles_with_options() -> None:
     network = shared(40, 30, 17)
-    compiled = compile_fitted(network, SAMPLES, {"pes": 8, "queue_depth": 4, "entry_depth": 500})
+    compiled = fit_network(network, SAMPLES,
+                           {"pes": 8, "queue_depth": 4, "entry_depth": 500}).compiled
     assert (compiled.config.pes, compiled.config.queue_depth, compiled.config.entry_depth) == (
         8, 4, 500)
     assert compiled.config.code_width == 4
-    assert compile_fitted(network, SAMPLES, {"code_width": 6}).config.code_width == 6
+    assert fit_network(network, SAMPLES, {"code_width": 6}).compiled.config.code_width == 6
     with pytest.raises(InputError, match=r"^Layer 'fc0' needs codes of 4 bits, and code_width "
                                          r"is 3$"):
-        compile_fitted(network, SAMPLES, {"code_width": 3})
+        fit_network(network, SAMPLES, {"code_width": 3})
 
 
 def test_column_groups_are_chosen() -> None:
     # Four rows for each PE keep PEs waiting for columns, so that groups pay.
     network = shared(40, 64, density=0.05)
-    compiled = compile_fitted(network, SAMPLES, {"pes": 16, "column_groups": 4})
+    compiled = fit_network(network, SAMPLES, {"pes": 16, "column_groups": 4}).compiled
     assert compiled.layers[0].groups > 1

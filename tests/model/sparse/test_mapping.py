@@ -205,7 +205,8 @@ def test_orders(balance: str) -> None:
     ({"code_width": 3}, "Layer 'fc0' needs codes of 4 bits, and code_width is 3"),
     ({"weight_width": 8}, "Layer 'fc0': the codebook must fit in weight_width (8) bits"),
     ({"accumulator_width": 24},
-     "Layer 'fc0': the accumulator could overflow: it needs 32 bits, and accumulator_width is 24"),
+     ("Layer 'fc0': the accumulator could overflow: it needs 32 bits, and accumulator_width is 24: "
+      "--accumulator-width 32 fits")),
 ])
 def test_refused(options: dict[str, Any], message: str) -> None:
     big = network([40, 32, 50], density=1)

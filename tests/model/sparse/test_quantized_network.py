@@ -203,7 +203,8 @@ def test_refused_overflow(inputs: int, width: int, needed: int) -> None:
     with pytest.raises(InputError) as info:
         quantize_network(network, np.ones((1, inputs)), SparseConfig(accumulator_width=width))
     assert str(info.value) == ("Layer 'fc': the accumulator could overflow: it needs "
-                               f"{needed} bits, and accumulator_width is {width}")
+                               f"{needed} bits, and accumulator_width is {width}: "
+                               f"--accumulator-width {needed} fits")
     quantize_network(network, np.ones((1, inputs)), SparseConfig(accumulator_width=needed))
 
 
@@ -213,7 +214,10 @@ def test_refused_biases() -> None:
     with pytest.raises(InputError) as info:
         quantize_network(network, np.full((1, 2), 1e-5), SparseConfig(accumulator_width=48))
     assert str(info.value) == ("Layer 'fc': the biases are too large beside inputs and weights: "
-                               "they need 39 bits, and the bias memory has 32")
+                               "they need 39 bits, and the bias memory has 32: "
+                               "--activation-width 9 may fit")
+    quantize_network(network, np.full((1, 2), 1e-5),
+                     SparseConfig(accumulator_width=48, activation_width=9))
     # A bias that not even int64 would hold.
     with pytest.raises(InputError, match="the accumulator could overflow: it needs 64 bits"):
         quantize_network(network, np.full((1, 2), 1e-30), SparseConfig(accumulator_width=48))

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from eieio.model.sparse.balance import AS_THEY_COME, EVEN_WORK
 from eieio.model.sparse.config import FETCH_COLUMNS, SparseConfig
 from eieio.model.sparse.eie_layers import EIE_LAYERS, EieLayer, random_layer
 from eieio.model.sparse.mapping import compile_network
@@ -27,7 +28,7 @@ from eieio.model.sparse.study import (
     run_seeds,
 )
 from eieio.model.sparse.timing import LayerWork, simulate_layer
-from eieio.model.sparse.tuning import choose_groups
+from eieio.model.sparse.tuning import tune_network
 
 
 def scaled(layer: EieLayer) -> EieLayer:
@@ -75,7 +76,9 @@ def test_equals_compiling(layer: EieLayer, variant: Variant) -> None:
     network, x = random_layer(layer, 3)
     config = benchmark_config(variant, 8, SMALL)
     groups, timing = LayerStudy(network.layers[0].codes, x[0]).best(variant, config)
-    assert [groups] == choose_groups(network, config, x, balance=variant.balance)
+    order = EVEN_WORK if variant.balance_rows else AS_THEY_COME
+    layout, = tune_network(network, config, x, orders=[order])
+    assert (layout.groups, layout.cycles) == (groups, timing.cycles)
     compiled = compile_network(network, config, groups=[groups], balance=variant.balance)
     expected = simulate_layer(LayerWork.of(compiled.layers[0].matrix, config),
                               compiled.to_engine(x)[0])

@@ -1,0 +1,272 @@
+"""Chooses what a user leaves open of a sparse engine, by cycle and area model, and says why.
+
+What is given always wins. Otherwise:
+
+- The accumulator is as wide as the weights need (:mod:`eieio.model.sparse.precision`).
+- Rows lie in the order, and layers have the column groups, that the cycle model finds fastest
+  (:mod:`eieio.model.sparse.tuning`).
+- The engine has the fewest column groups and the shortest runs that are nearly as fast as any.
+- A beat of the streams holds so many activations that more would spare little of an inference.
+
+An engine for a board keeps the small hardware that boards are routed with: one column group, runs
+of the default width, one activation in a beat. There, order and accumulator alone are chosen.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.area import estimate
+from eieio.model.shared_network import SharedNetwork
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.fitting import fit_memories, roomy
+from eieio.model.sparse.mapping import CompiledNetwork, compile_network
+from eieio.model.sparse.precision import ENOUGH_DB, choose_accumulator_width, weight_snr
+from eieio.model.sparse.quantized_network import QuantizedNetwork, Quantizer
+from eieio.model.sparse.tuning import LayerLayout, Tuner
+
+__all__ = ["FASTEST", "OUTPUT_ORDERS", "Choice", "FittedNetwork", "fit_network"]
+
+#: Orders in which the outputs may leave the engine: whichever is fastest, or the network's.
+OUTPUT_ORDERS = (FASTEST, NETWORK) = ("fastest", "network")
+
+#: Most column groups that are chosen.
+_MOST_GROUPS = 4
+#: How much slower than the fastest a smaller engine may be.
+_GROUPS_SLACK, _RUNS_SLACK = 0.005, 0.001
+#: Longest runs that are tried, in bits.
+_LONGEST_RUN = 8
+#: Share of an inference, streams included, that twice as many lanes must spare; and bits of a beat.
+_LANES_GAIN, _WIDEST_BEAT = 0.1, 128
+#: Family of FPGAs for which costs are told.
+_FAMILY = "ecp5"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for a user.
+
+    Attributes
+    ----------
+    option : :class:`str`
+        The option that would have said it.
+    value : :class:`int` or :class:`str`
+        Its value.
+    reason : :class:`str`
+        Why, in words for the user.
+    """
+
+    option: str
+    value: int | str
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON takes it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNetwork:
+    """A network compiled for an engine that was chosen for it.
+
+    Attributes
+    ----------
+    compiled : CompiledNetwork
+        The network in the engine.
+    layouts : tuple of LayerLayout
+        How each layer is spread over the PEs.
+    choices : tuple of Choice
+        What was chosen because nobody said it.
+    """
+
+    compiled: CompiledNetwork
+    layouts: tuple[LayerLayout, ...]
+    choices: tuple[Choice, ...]
+
+
+def fit_network(network: SharedNetwork, samples: NDArray[np.floating],
+                options: Mapping[str, Any], *, board: bool = False,
+                reorder_outputs: bool = True) -> FittedNetwork:
+    """Quantize a network and compile it for an engine that fits it.
+
+    Parameters
+    ----------
+    network : SharedNetwork
+        Network to compile.
+    samples : float array of shape (samples, inputs)
+        Typical inputs: they set the scales, and tell the cycle model what is active.
+    options : mapping of :class:`str`
+        Options of the engine (:class:`~eieio.model.sparse.config.SparseConfig`) by name. What is
+        not given is what the network needs or runs fastest with; what does not depend on it has the
+        configuration's default.
+    board : :class:`bool`
+        Whether the engine is for a board, and must stay small.
+    reorder_outputs : :class:`bool`
+        Whether the outputs of the network may leave the engine in another order.
+
+    Returns
+    -------
+    FittedNetwork
+        The network in an engine, and what was chosen.
+
+    Raises
+    ------
+    InputError
+        If an option or the samples do not fit, an accumulator could overflow, or the network does
+        not fit into a memory depth that is given.
+    """
+    code_width = max(layer.code_width for layer in network.layers)
+    config = SparseConfig.from_dict({"code_width": code_width, **options})
+    quantizer = Quantizer(network, samples)
+    if "accumulator_width" not in options:
+        config = replace(config, accumulator_width=choose_accumulator_width(quantizer, config))
+    quantized = quantizer.quantize(config)
+
+    given = set(options)
+    most = config.column_groups
+    if not given & {"column_groups"} and not board:
+        most = math.gcd(_MOST_GROUPS, config.pes)
+    large = roomy(config, given)
+    if "accumulator_depth" in given:
+        # Fewer groups may be all that the given depth has room for.
+        while config.accumulator_depth % most or config.accumulator_depth < 2 * most:
+            most //= 2
+    large = replace(large, column_groups=most)
+    tuner = Tuner(quantized, large, quantized.quantize_input(samples))
+    speeds = {}
+    layouts = {}
+    for groups in ([most] if "column_groups" in given else large.column_group_choices):
+        layouts[groups] = tuner.layouts(groups, reorder_outputs=reorder_outputs)
+        speeds[groups] = sum(layout.cycles for layout in layouts[groups])
+    groups = min(groups for groups, cycles in speeds.items()
+                 if cycles <= (1 + _GROUPS_SLACK) * min(speeds.values()))
+    chosen = layouts[groups]
+    config = replace(config, column_groups=groups)
+    runs = {config.run_width: speeds[groups]}
+    if "run_width" not in given and not board:
+        if sum(layout.filler_cycles for layout in chosen) > _RUNS_SLACK * speeds[groups]:
+            runs = {width: tuner.cycles(chosen, groups, width)
+                    for width in range(config.run_width, _LONGEST_RUN + 1)}
+        config = replace(config, run_width=min(
+            width for width, cycles in runs.items()
+            if cycles <= (1 + _RUNS_SLACK) * min(runs.values())))
+    cycles = runs[config.run_width]
+    if "io_lanes" not in given and not board:
+        config = replace(config, io_lanes=_lanes(config, quantized, cycles))
+    compiled = compile_network(quantized, roomy(config, given),
+                               groups=[layout.groups for layout in chosen],
+                               positions=[layout.positions for layout in chosen])
+    config = fit_memories(compiled, config, keep=given)
+    compiled = replace(compiled, config=config)
+    told = _Told(config, given, board)
+    return FittedNetwork(compiled, tuple(chosen), tuple(filter(None, [
+        told.accumulator(quantizer, quantized), told.groups(speeds), told.runs(runs),
+        told.lanes(quantized, cycles), told.outputs(chosen[-1])])))
+
+
+def _lanes(config: SparseConfig, network: QuantizedNetwork, cycles: float) -> int:
+    """Choose the activations of a beat: twice as many as long as that spares much."""
+    lanes = 1
+    while not config.pes % (2 * lanes) and 2 * lanes * config.activation_width <= _WIDEST_BEAT:
+        took = cycles + _beats(network, lanes)
+        if took - (cycles + _beats(network, 2 * lanes)) < _LANES_GAIN * took:
+            break
+        lanes *= 2
+    return lanes
+
+
+def _beats(network: QuantizedNetwork, lanes: int) -> int:
+    return -(-network.layers[0].inputs // lanes) + -(-network.layers[-1].outputs // lanes)
+
+
+class _Told:
+    """Says what was chosen and why."""
+
+    def __init__(self, config: SparseConfig, given: set[str], board: bool) -> None:
+        self._config = config
+        self._given = given
+        self._board = board
+
+    def accumulator(self, quantizer: Quantizer, quantized: QuantizedNetwork) -> Choice | None:
+        """Tell the weights' precision; also of a given width, if it costs much of that."""
+        config = self._config
+        width = config.accumulator_width
+        found = [math.inf if ratio is None else ratio for ratio in weight_snr(quantizer, quantized)]
+        worst = int(np.argmin(found))
+        name = quantized.layers[worst].name
+        default = SparseConfig.accumulator_width
+        if "accumulator_width" in self._given:
+            needed = choose_accumulator_width(quantizer, config)
+            if needed <= width or found[worst] >= ENOUGH_DB:
+                return None
+            return Choice("accumulator_width", width,
+                          f"as given; the weights of {name!r} keep {found[worst]:.0f} dB, and more "
+                          f"with --accumulator-width {needed}")
+        kept = f"the weights of {name!r} keep {found[worst]:.0f} dB" if math.isfinite(
+            found[worst]) else "all weights are exact"
+        if width == default:
+            return Choice("accumulator_width", width, f"{kept}, which is enough"
+                          if found[worst] >= ENOUGH_DB else f"{kept}, and no more with any")
+        return Choice("accumulator_width", width,
+                      f"{kept}; {default} bits are too few{self._cost(accumulator_width=default)}")
+
+    def groups(self, speeds: dict[int, float]) -> Choice | None:
+        """Tell the cycles with each number of column groups."""
+        if "column_groups" in self._given:
+            return None
+        groups = self._config.column_groups
+        if self._board:
+            return Choice("column_groups", groups, "a small engine for the board; 'eieio fit "
+                          f"--column-groups {math.gcd(_MOST_GROUPS, self._config.pes)}' tells "
+                          "what more would bring" if self._config.pes % 2 == 0
+                          else "one processing element has no more")
+        others = ", ".join(f"{other}: {cycles:,.1f}" for other, cycles in speeds.items()
+                           if other != groups)
+        reason = f"{speeds[groups]:,.1f} cycles" + (f" ({others})" if others else "")
+        return Choice("column_groups", groups,
+                      reason + (self._cost(column_groups=1) if groups > 1 else ""))
+
+    def runs(self, runs: dict[int, float]) -> Choice | None:
+        """Tell what longer runs of zeros would bring."""
+        if "run_width" in self._given:
+            return None
+        width = self._config.run_width
+        if self._board:
+            return Choice("run_width", width, "entries that fill block RAM well, for the board")
+        if len(runs) == 1:
+            return Choice("run_width", width, "fillers cost no cycles that count")
+        others = ", ".join(f"{other}: {cycles:,.1f}" for other, cycles in runs.items()
+                           if other != width)
+        return Choice("run_width", width, f"{runs[width]:,.1f} cycles ({others})")
+
+    def lanes(self, network: QuantizedNetwork, cycles: float) -> Choice | None:
+        """Tell how long an inference takes with its streams."""
+        if "io_lanes" in self._given:
+            return None
+        lanes = self._config.io_lanes
+        if self._board:
+            return Choice("io_lanes", lanes, "the serial port is slower than that")
+        reason = f"{cycles + _beats(network, lanes):,.1f} cycles with input and output"
+        if lanes > 1:
+            reason += f" (1: {cycles + _beats(network, 1):,.1f})"
+        return Choice("io_lanes", lanes, f"{reason}, in beats of "
+                      f"{lanes * self._config.activation_width} bits")
+
+    def outputs(self, layout: LayerLayout) -> Choice:
+        """Tell the order in which the outputs leave the engine."""
+        if layout.positions is None:
+            return Choice("output_order", NETWORK, "another order would not be faster")
+        return Choice("output_order", FASTEST, f"{layout.order}; the image tells the places")
+
+    def _cost(self, **other: int) -> str:
+        """Tell what the engine takes more than another one."""
+        config = self._config
+        mine, theirs = (estimate(made, _FAMILY) for made in (config, replace(config, **other)))
+        more = [f"{getattr(mine, name) - getattr(theirs, name):,} {what}" for name, what in (
+            ("lut", "LUTs"), ("dsp", "multipliers"), ("bram", "block RAMs"))
+            if getattr(mine, name) > getattr(theirs, name)]
+        return f"; costs {', '.join(more)} ({_FAMILY.upper()})" if more else ""
