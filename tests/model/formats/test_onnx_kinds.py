@@ -311,8 +311,8 @@ def test_depthwise_copies(tmp_path: Path) -> None:
 def test_pointers_of_git_lfs(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
-    message = re.escape(f"{path} must be the file itself, not the pointer that Git LFS keeps in its "
-                        "place: fetch it with 'git lfs pull', or download it")
+    message = re.escape(f"{path} must be the file itself, not the pointer that Git LFS keeps in "
+                        "its place: fetch it with 'git lfs pull', or download it")
     with pytest.raises(InputError, match=f"^{message}$"):
         read_bytes(path)
     if suffix in (".onnx", ".tflite"):
