@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from eieio.model.errors import InputError
 from eieio.model.sparse.image_layout import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.golden import run_graph
@@ -24,6 +25,7 @@ from eieio.model.systolic.quantized_graph import (
     MaxPool,
     Pad,
     QuantizedGraph,
+    Stack,
     Tensor,
     Window,
 )
@@ -141,6 +143,37 @@ def test_short_last_chunks() -> None:
     works = [layer.work for layer in compiled.layers if not isinstance(layer.work, AddWork)]
     assert [work.chunks[-2:] for work in works] == [[7, last] for *_, last in cases]
     check(compiled, random_inputs(compiled, 1, rng), built(config))
+
+
+@pytest.mark.parametrize("name", ["odd", "wide"])
+def test_stacks(name: str) -> None:
+    """Images that are computed in their places in a stack, between others; one is used before."""
+    config = POOL[name]
+    rng = np.random.default_rng(0)
+    source = Tensor("input", (3, 4, 5), 1.0, -3)
+    images = [convolution(f"image_{number}", source, 6, Window((1, 1)), rng)
+              for number in range(3)]
+    between = convolution("between", images[1].output, 4, Window((2, 2)), rng)
+    stacked = Tensor("stacked", (9, 4, 6), 0.5, 7)
+    stack = Stack("stack", tuple(image.output for image in images), stacked)
+    total = DepthwiseConv2D(
+        "total", (stacked,), Tensor("sum", (3, 4, 6), 1.0, 0), np.array(
+            [1, 3, 127], np.int8).reshape(3, 1, 1).repeat(6, axis=2),
+        np.full(6, 40, np.int32), np.full(6, 1 << 30, np.int32), np.full(6, 6, np.int32), -128, 127,
+        Window((3, 1), dilation=(3, 1)), single_rounding=True)
+    last = convolution("last", total.output, 4, Window((2, 2)), rng)
+    other = convolution("other", between.output, 4, Window((1, 1)), rng)
+    operators = (images[0], images[1], between, images[2], stack, total, last, other)
+    graph = QuantizedGraph("stacks", source, other.output, operators)
+    check(compile_graph(graph, config), random_inputs(compile_graph(graph, config), 3, rng),
+          built(config))
+    values = run_graph(graph, random_inputs(compile_graph(graph, config), 3, rng)[:, 0])
+    assert len(np.unique(values["sum"])) > 20
+    twice = replace(stack, inputs=(images[0].output, images[0].output, images[1].output))
+    with pytest.raises(InputError, match="Stack 'stack': must not take 'image_0_output', which is "
+                       "the input or in another stack"):
+        compile_graph(QuantizedGraph("stacks", source, total.output,
+                                     (*images, twice, total)), config)
 
 
 @needs_icarus
