@@ -65,7 +65,8 @@ def lenet(options: argparse.Namespace) -> Case:
     loaded = steps.load(EXAMPLE / "lenet_300_100.npz")
     samples = read_samples(EXAMPLE / "mnist_test_1000.npz", 784, 10)
     assert samples.labels is not None
-    compiled = steps.compile_shared(steps.share(loaded, {}).shared, samples, {"pes": options.pes})
+    compiled = steps.compile_shared(steps.share(loaded, {}).shared, samples,
+                                    {"pes": options.pes}, board=True).compiled
     x = sparse_host_image(compiled).quantize(samples.x[:options.count])
     return sparse_case(compiled, x, samples.labels[:len(x)])
 
