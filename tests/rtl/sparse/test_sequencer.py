@@ -38,6 +38,7 @@ class Layer:
     minimum: int
     maximum: int
     input_beats: int
+    input_padding: int
     output_beats: int
 
     @property
@@ -45,7 +46,8 @@ class Layer:
         """Its words, by the layout of an image."""
         return [self.words | self.output_words << 16, self.pointer_base | self.group_bits << 28,
                 self.bias_base | self.shift << 16, self.multiplier | self.single_rounding << 31,
-                self.minimum & 0xFFFFFFFF, self.maximum & 0xFFFFFFFF, self.input_beats,
+                self.minimum & 0xFFFFFFFF, self.maximum & 0xFFFFFFFF,
+                self.input_beats | self.input_padding << 24,
                 self.output_beats]
 
 
@@ -61,6 +63,7 @@ def random_layer(rng: Random, settings: SparseConfig) -> Layer:
         shift=rng.randrange(64), multiplier=rng.getrandbits(31),
         single_rounding=rng.getrandbits(1), minimum=rng.randrange(-128, 1),
         maximum=rng.randrange(128), input_beats=rng.randrange(1, most_beats + 1),
+        input_padding=rng.randrange(settings.io_lanes),
         output_beats=rng.randrange(1, most_beats + 1))
 
 
@@ -216,6 +219,7 @@ def test_members() -> None:
         "minimum": Out(signed(8)),
         "maximum": Out(signed(8)),
         "input_beats": Out(unsigned(7)),
+        "input_padding": Out(range(1)),
         "output_beats": Out(unsigned(7)),
         "finished": In(1),
         "drain_valid": Out(1),
@@ -232,6 +236,9 @@ def test_members() -> None:
         "load_data": In(unsigned(32)),
         "unload": In(1),
         "loaded": Out(1),
+        "clear": In(1),
+        "clean": Out(1),
+        "clearing": Out(1, init=1),
         "cycles": Out(unsigned(32)),
     }
 
@@ -303,7 +310,7 @@ def test_drain_of_all_accumulators(simulate: Callable[..., None], group_bits: in
     settings = config(8)
     dut = Sequencer(settings, write_latency=2)
     layer = Layer(1, 16 >> group_bits, 0, group_bits, 64 - (16 >> group_bits), 0, 0, 0, 0, 0, 1,
-                  1)
+                  0, 1)
     drained: list[tuple[int, int]] = []
 
     async def bench(ctx: Any) -> None:

@@ -108,6 +108,7 @@ def test_packer_members() -> None:
         "i": In(beat_signature(settings)),
         "enable": In(1),
         "beats": In(unsigned(5)),
+        "padding": In(range(2)),
         "busy": Out(1),
         "write_valid": Out(1),
         "write_addr": Out(unsigned(3)),
