@@ -643,7 +643,7 @@ class _Compiler:
         zero_points = [tensor.zero_point & 0xff for tensor in operator.inputs]
         output = operator.output
         self.layers.append(CompiledLayer(operator.name, operator, destination, {
-            Field.OPERATION: (Operation.ADD | _rounding(operator)
+            Field.OPERATION: (int(Operation.ADD) | int(_rounding(operator))
                               | _reads(sources[0], config)),
             Field.SOURCE: sources[0].base,
             Field.SECOND_SOURCE: sources[1].base,
@@ -720,7 +720,7 @@ class _Compiler:
                 raise InputError(f"{_label(operator)}: {field.name.lower().replace('_', ' ')} must "
                                  f"be less than {_FIELD}, not {values}")
         descriptor = {
-            Field.OPERATION: (Operation.COMPUTE | flags | _rounding(operator)
+            Field.OPERATION: (int(Operation.COMPUTE) | int(flags | _rounding(operator))
                               | _reads(source, self.config)),
             Field.SOURCE: source.base + start[0] * row + start[1] * source.words,
             Field.DESTINATION: destination.base,
