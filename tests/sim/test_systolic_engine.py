@@ -14,7 +14,7 @@ from eieio.model.sparse.image_layout import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.golden import run_graph
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
-from eieio.model.systolic.program import Target
+from eieio.model.systolic.program import Field, Flag, Operation, Target
 from eieio.model.systolic.quantized_graph import (
     Add,
     AveragePool,
@@ -27,6 +27,7 @@ from eieio.model.systolic.quantized_graph import (
     Tensor,
     Window,
 )
+from eieio.model.systolic.timing import time_graph
 from eieio.model.systolic.work import AddWork
 from eieio.sim.bench_systolic_engine import pack_beats
 from eieio.sim.case import case_environment, load_outputs, save_case
@@ -205,7 +206,7 @@ class Session:
         self.simulator = simulator
         self.script: list[Step] = []
         self.streams: dict[str, list[int]] = {}
-        self.expected: list[tuple[int, NDArray[np.int8]]] = []
+        self.expected: list[tuple[int, NDArray[np.int8]] | None] = []
         self.observed: list[int] = []
         self.networks = [compile_graph(graph, config) for graph in (
             _image_graph(3, 6), _vector_graph(11))]
@@ -239,6 +240,18 @@ class Session:
     def infer(self, number: int, sample: int) -> list[Step]:
         return [self.input(number, sample), self.output(number, sample)]
 
+    def count(self, number: int) -> list[Step]:
+        """Expect the counters of the last inference to be the cycle model's."""
+        compiled = self.networks[number]
+        timing = time_graph(self.config, [layer.work for layer in compiled.layers])
+        return [self.observe(name, getattr(timing, name))
+                for name in ("cycles", "macs", "accumulator_stalls", "transform_stalls")]
+
+    def any_output(self, number: int) -> Step:
+        """Receive an output that may be anything."""
+        self.expected.append(None)
+        return ["output", self.networks[number].output_beats]
+
     def observe(self, port: str, value: int) -> Step:
         self.observed.append(value)
         return ["observe", port]
@@ -257,12 +270,18 @@ class Session:
         outputs = load_outputs(folder)
         assert outputs["observed"].tolist() == self.observed
         assert len(outputs) == 1 + len(self.expected)
-        for position, (number, golden) in enumerate(self.expected):
+        for position, expected in enumerate(self.expected):
+            if expected is None:
+                continue
+            number, golden = expected
             beats = b"".join(int(beat).to_bytes(self.config.lanes, "little")
                              for beat in outputs[f"output_{position}"])
-            received = self.networks[number].unpack(
-                np.frombuffer(beats, np.int8).reshape(-1, self.config.lanes))
-            assert np.array_equal(received, golden), f"Output {position}"
+            compiled = self.networks[number]
+            values = np.frombuffer(beats, np.int8).reshape(-1, self.config.lanes)
+            assert np.array_equal(compiled.unpack(values), golden), f"Output {position}"
+            # What a pixel's last beat has beyond the channels is 0.
+            pixels = values.reshape(compiled.output.pixels, -1)
+            assert not pixels[:, compiled.output.channels:].any(), f"Output {position}"
 
 
 def _image_graph(inputs: int, channels: int) -> QuantizedGraph:
@@ -441,6 +460,58 @@ def test_bad_inputs(session: Session, tmp_path: Path) -> None:
         s.script += [["together", [["input", f"beats_{beats}"]], [["shows", "error", 500]]]]
         s.observed.append(1)
     s.script += [["set", "clear_error", 0], *s.infer(1, 1), s.observe("error", ErrorCode.NONE)]
+    s.run(tmp_path)
+
+
+def _pad(session: Session, number: int, sample: int) -> str:
+    """Fill what the beats of an input have beyond its channels, and return the stream's name."""
+    compiled, x = session.networks[number], session.inputs[number][sample]
+    beats = compiled.pack(x[None])
+    unused = compiled.pack(np.ones_like(x)[None]) == 0
+    assert unused.any()
+    filled = np.where(unused, np.arange(unused.size).reshape(unused.shape) % 99 + 1, beats)
+    name = f"padded_{number}_{sample}"
+    session.streams[name] = [beat % (1 << session.beat_width)
+                             for beat in pack_beats(filled.astype(np.int8))]
+    return name
+
+
+def test_padding_of_inputs(session: Session, tmp_path: Path) -> None:
+    """What an input has beyond its channels changes no inference, now or later."""
+    s = session
+    for number in (0, 1, 0):
+        s.script += [s.image(number), ["input", _pad(s, number, 0)], s.output(number, 0),
+                     *s.count(number), *s.infer(number, 1), *s.count(number)]
+    s.script.append(s.observe("error", ErrorCode.NONE))
+    s.run(tmp_path)
+
+
+#: Fields of the first layer's descriptor, and what an image may have there in their place.
+BAD_FIELDS = {
+    "reads beyond the buffer": {Field.SOURCE: 1490, Field.TAP_ROW_STEP: 700},
+    "reads what nobody wrote": {Field.OPERATION: Operation.COMPUTE | 200 << 8, Field.SOURCE: 900},
+    "writes over everything": {Field.DESTINATION: 1400, Field.DESTINATION_STEP: 211 | 3 << 16},
+    "more groups than channels": {Field.DESTINATION_STEP: 1 | 2 << 16},
+    "maxima of each channel": {
+        Field.OPERATION: Operation.COMPUTE | Flag.MAXIMUM | Flag.CHANNELWISE},
+    "a window of another size": {Field.KERNEL: 1 | 9 << 16, Field.SOURCE_SIZE: 1 | 1 << 16},
+}
+
+
+def test_images_that_make_no_sense(session: Session, tmp_path: Path) -> None:
+    """Whatever an image's program reads and writes, the next image is right."""
+    s = session
+    good = s.streams["image_0"]
+    first = len(good) - 4 - 32 * (len(s.networks[0].layers) + 1)
+    assert good[first] & 15 == Operation.COMPUTE
+    for number, (name, fields) in enumerate(BAD_FIELDS.items()):
+        bad = list(good)
+        for field, value in fields.items():
+            bad[first + field] = value
+        s.streams[name] = bad
+        s.script += [["image", name], s.input(0, 0), s.any_output(0), s.image(number % 2),
+                     *s.infer(number % 2, 1), *s.count(number % 2)]
+    s.script += [s.image(0), *s.infer(0, 0), *s.count(0), s.observe("error", ErrorCode.NONE)]
     s.run(tmp_path)
 
 

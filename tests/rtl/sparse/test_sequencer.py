@@ -1,7 +1,7 @@
 """Sequencer: interface, and phases of inferences against the contract, cycle by cycle."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from random import Random
 from typing import Any
 
@@ -246,7 +246,7 @@ def test_members() -> None:
 @pytest.mark.parametrize("latency", [1, 13])
 @pytest.mark.parametrize("groups", [1, 2, 4, 8])
 def test_random(simulate: Callable[..., None], groups: int, latency: int) -> None:
-    settings = config(groups)
+    settings = config(groups, io_lanes=groups)
     dut = Sequencer(settings, write_latency=latency)
     rng = Random(f"{groups} {latency}")
 
@@ -285,6 +285,42 @@ def test_clears_after_reset(simulate: Callable[..., None], groups: int, depth: i
             await ctx.tick().repeat(cycles)
 
     simulate(dut, bench, reset=reset)
+
+
+@pytest.mark.parametrize(("groups", "depth"), [(1, 2), (1, 3), (4, 12)])
+def test_clears_when_told(simulate: Callable[..., None], groups: int, depth: int) -> None:
+    """Once after an inference has begun; while it clears it stays free."""
+    settings = config(groups, accumulator_depth=depth)
+    dut = Sequencer(settings, write_latency=3)
+    rng = Random(0)
+    layers = [replace(random_layer(rng, settings), output_words=1, group_bits=0)]
+
+    async def cleared(ctx: Any) -> list[tuple[int, int]]:
+        seen = []
+        ctx.set(dut.clear, 1)
+        for _ in range(depth + 4):
+            *_, free, clean, clearing, banks, addr = await ctx.tick().sample(
+                dut.free, dut.clean, dut.clearing, dut.drain_banks, dut.drain_addr)
+            assert free
+            assert not (clean and clearing)
+            if banks:
+                seen.append((banks, addr))
+        assert ctx.get(dut.clean)
+        ctx.set(dut.clear, 0)
+        return seen
+
+    async def bench(ctx: Any) -> None:
+        await wait_until_free(ctx, dut)
+        await load(ctx, dut, layers)
+        assert await cleared(ctx) == []
+        for number in range(2):
+            await infer(ctx, dut, layers, [5], rng, source=number, latency=3)
+            assert not ctx.get(dut.clean)
+            assert await cleared(ctx) == [((1 << groups) - 1, row)
+                                          for row in range(depth // groups)]
+            assert await cleared(ctx) == []
+
+    simulate(dut, bench)
 
 
 def test_one_layer(simulate: Callable[..., None]) -> None:
