@@ -266,7 +266,8 @@ class Sequencer(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += [
                 running.eq(fsm.ongoing("RUN")),
-                counting.eq(~(self.clearing | self.free | fsm.ongoing("SEND") | fsm.ongoing("RETURN"))),
+                counting.eq(~(self.clearing | self.free | fsm.ongoing("SEND")
+                              | fsm.ongoing("RETURN"))),
             ]
             with m.State("CLEAR"):
                 with m.If(clear_last):

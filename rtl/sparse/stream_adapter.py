@@ -86,8 +86,8 @@ class InputPacker(wiring.Component):
         beat_width = self.config.io_lanes * self.config.activation_width
 
         # A beat is taken into a register first. What follows the last one waits for two cycles,
-        # until it has been looked at, and `enable` had time to follow. What it has beyond the vector
-        # goes no further: it would be taken for columns of other layers.
+        # until it has been looked at, and `enable` had time to follow. What it has beyond the
+        # vector goes no further: it would be taken for columns of other layers.
         accepted = Signal()
         payload = Signal.like(self.i.payload)
         open_ = Signal()

@@ -242,7 +242,10 @@ class SystolicEngine(wiring.Component):
             m.d.comb += [residual.descriptor.eq(descriptor), residual.word.eq(buffer.word)]
             groups.append((residual.o, residual.o_sums.as_value()))
             read = Mux(adding, Cat(residual.read_addr, residual.read_last), read)
-        m.d.comb += [Cat(buffer.read_addr, buffer.read_last).eq(read), output_port.word.eq(buffer.word)]
+        m.d.comb += [
+            Cat(buffer.read_addr, buffer.read_last).eq(read),
+            output_port.word.eq(buffer.word),
+        ]
 
         source = Signal(range(len(groups)))
         m.d.sync += source.eq(Mux(adding, len(groups) - 1, winograd))
