@@ -159,7 +159,7 @@ class Sequencer(wiring.Component):
             "loaded": Out(1),
             "clear": In(1),
             "clean": Out(1),
-            "clearing": Out(1, init=1),
+            "clearing": Out(1),
             "cycles": Out(unsigned(32)),
         })
 
@@ -237,15 +237,16 @@ class Sequencer(wiring.Component):
             self.drain_bias_addr.eq(bias_base + word),
             self.drain_banks.eq(0),
         ]
+        clearing = Signal(init=1)
         clear_addr = Signal(range(rows))
         clear_last = Signal()
-        m.d.comb += clear_last.eq(clear_addr == rows - 1)
-        with m.If(self.clearing):
+        m.d.comb += [clear_last.eq(clear_addr == rows - 1), self.clearing.eq(clearing)]
+        with m.If(clearing):
             m.d.sync += [
                 self.drain_banks.eq((1 << groups) - 1),
                 self.drain_addr.eq(clear_addr),
                 clear_addr.eq(Mux(clear_last, 0, clear_addr + 1)),
-                self.clearing.eq(~clear_last),
+                clearing.eq(~clear_last),
                 self.clean.eq(clear_last),
             ]
         with m.Elif(draining):
@@ -254,7 +255,7 @@ class Sequencer(wiring.Component):
                 self.drain_addr.eq(position[levels:]),
             ]
         with m.Else():
-            m.d.sync += self.clearing.eq(self.clear & ~self.clean)
+            m.d.sync += clearing.eq(self.clear & ~self.clean)
 
         running = Signal()
         # The last products are stored 3 cycles after the PEs become idle.
@@ -266,7 +267,7 @@ class Sequencer(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += [
                 running.eq(fsm.ongoing("RUN")),
-                counting.eq(~(self.clearing | self.free | fsm.ongoing("SEND")
+                counting.eq(~(clearing | self.free | fsm.ongoing("SEND")
                               | fsm.ongoing("RETURN"))),
             ]
             with m.State("CLEAR"):

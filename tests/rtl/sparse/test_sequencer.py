@@ -238,7 +238,7 @@ def test_members() -> None:
         "loaded": Out(1),
         "clear": In(1),
         "clean": Out(1),
-        "clearing": Out(1, init=1),
+        "clearing": Out(1),
         "cycles": Out(unsigned(32)),
     }
 
