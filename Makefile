@@ -1,7 +1,7 @@
 # What `make help` says:
 #
 #   make demo    build the example: from LeNet-300-100 to verified Verilog in build/demo
-#   make test    run the tests
+#   make test    run the tests; those in a four-state simulator need Icarus (apt install iverilog)
 #   make lint    check the sources, and the Verilog of example engines
 #   make docs    build the documentation site in build/docs; a dead link is an error
 #   make package build the wheel in build/dist, and try it in an environment of its own

@@ -96,7 +96,7 @@ BUGS = [
     sparse("sequencer", "the drain begins a cycle early",
            "m.d.sync += finished.eq(", "m.d.comb += finished.eq("),
     sparse("sequencer", "accumulators are not cleared after reset",
-           "with m.If(clear_addr == rows - 1):", "with m.If(clear_addr == 0):"),
+           "clear_last.eq(clear_addr == rows - 1)", "clear_last.eq(clear_addr == 0)"),
     sparse("engine", "the first bank comes a cycle before its sums",
            "first_bank.eq(near_first_bank)", "first_bank.eq(sequencer.first_bank)"),
     sparse("engine", "results overwrite the source",

@@ -6,7 +6,7 @@
     frame.hex       the same, a word of 32 bits a line
     input.bin       inputs, as bytes, one after the other
     input.hex       the same, a beat of s_axis_input a line
-    output.hex      outputs, a beat of m_axis_output a line; bytes that mean nothing are xx
+    output.hex      outputs, a beat of m_axis_output a line
     parameters.vh   how many words, beats and bits there are, as Verilog's localparam
     network.json    what the integers of inputs and outputs mean, and where they lie
 
@@ -54,16 +54,13 @@ class Vectors:
     inputs : uint8 array of shape (samples, beats, bytes)
         Beats of the inputs, lowest byte first.
     outputs : uint8 array of shape (samples, beats, bytes)
-        Beats of the outputs.
-    known : bool array of shape (beats, bytes)
-        Bytes of an output that mean something.
+        Beats of the outputs; what is beyond the values is 0.
     """
 
     host: HostImage
     frame: NDArray[np.uint32]
     inputs: NDArray[np.uint8]
     outputs: NDArray[np.uint8]
-    known: NDArray[np.bool_]
 
 
 def read_vectors(folder: Path, design: Design, count: int) -> Vectors:
@@ -106,14 +103,13 @@ def sparse_vectors(compiled: CompiledNetwork, x: NDArray[np.integer]) -> Vectors
                     host.outputs.beats)
     return Vectors(host, frame_image(host.words, host.fingerprint),
                    beats([host.inputs.pack(values) for values in x], host.inputs.beats),
-                   outputs, np.ones(outputs.shape[1:], np.bool_))
+                   outputs)
 
 
 def systolic_vectors(compiled: CompiledGraph, x: NDArray[np.int8]) -> Vectors:
     """Make test vectors of inputs of shape (inferences, batch, and the shape of the input)."""
     lanes, output = compiled.config.lanes, compiled.output
     places = -(-output.channels // lanes) * lanes
-    known = np.arange(places) < output.channels
     results = np.zeros((len(x), output.pixels, places), np.int8)
     for number, batch in enumerate(x):
         results[number, :, :output.channels] = run_graph(compiled.graph, batch)[
@@ -122,8 +118,7 @@ def systolic_vectors(compiled: CompiledGraph, x: NDArray[np.int8]) -> Vectors:
     host = systolic_host_image(systolic_image.describe(compiled))
     return Vectors(
         host, frame_image(host.words, host.fingerprint), inputs.view(np.uint8),
-        results.view(np.uint8).reshape(len(x), -1, lanes),
-        np.tile(known, output.pixels).reshape(-1, lanes))
+        results.view(np.uint8).reshape(len(x), -1, lanes))
 
 
 def write_vectors(folder: Path, vectors: Vectors, *, framed: bool = True) -> None:
@@ -135,8 +130,8 @@ def write_vectors(folder: Path, vectors: Vectors, *, framed: bool = True) -> Non
     texts = {
         f"{image}.hex": [f"{int(word):08x}" for word in words],
         "input.hex": [beat[::-1].tobytes().hex() for sample in vectors.inputs for beat in sample],
-        "output.hex": [_known_hex(beat, known) for sample in vectors.outputs
-                       for beat, known in zip(sample, vectors.known, strict=True)],
+        "output.hex": [beat[::-1].tobytes().hex() for sample in vectors.outputs
+                       for beat in sample],
         "parameters.vh": [f"localparam {name} = {value};" for name, value in {
             "SAMPLES": len(vectors.inputs),
             f"{image.upper()}_WORDS": len(words),
@@ -161,8 +156,3 @@ def _describe(packing: Packing, numbers: Quantization) -> dict[str, Any]:
     return {"values": packing.positions.size, "width": packing.width, "lanes": packing.lanes,
             "beats": packing.beats, "bytes": packing.size_bytes, **asdict(numbers),
             "positions": None if packing.in_order else packing.positions.tolist()}
-
-
-def _known_hex(beat: NDArray[np.uint8], known: NDArray[np.bool_]) -> str:
-    return "".join(f"{octet:02x}" if sure else "xx"
-                   for octet, sure in zip(beat[::-1], known[::-1], strict=True))

@@ -1,5 +1,6 @@
 """Fixtures and settings for all tests."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs published networks in {folder}")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end what was not tested for want of a simulator."""
+    if shutil.which("iverilog") is None:
+        terminalreporter.write_line(
+            "Icarus is missing: nothing was tested in a four-state simulator "
+            "(Debian, Ubuntu: apt install iverilog)", yellow=True)

@@ -50,7 +50,8 @@ class DescriptorField(IntEnum):
     MAXIMUM = 5
     """Largest activation, two's complement."""
     INPUT_BEATS = 6
-    """Beats of the input stream that make a vector of source activations."""
+    """Beats of the input stream that make a vector of source activations (bits 23 to 0), and lanes
+    that the last of them has beyond the vector (31 to 24)."""
     OUTPUT_BEATS = 7
     """Beats of the output stream that make a vector of destination activations."""
 

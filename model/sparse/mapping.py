@@ -255,7 +255,8 @@ def _descriptor(layer: CompiledLayer, config: SparseConfig) -> NDArray[np.uint32
         DescriptorField.MULTIPLIER: quantized.multiplier | quantized.single_rounding << 31,
         DescriptorField.MINIMUM: quantized.minimum & 0xFFFFFFFF,
         DescriptorField.MAXIMUM: quantized.maximum & 0xFFFFFFFF,
-        DescriptorField.INPUT_BEATS: -(-columns // config.io_lanes),
+        DescriptorField.INPUT_BEATS: (-(-columns // config.io_lanes)
+                                      | -columns % config.io_lanes << 24),
         DescriptorField.OUTPUT_BEATS: -(-rows // config.io_lanes),
     }
     words = np.zeros(DESCRIPTOR_FIELDS, np.uint32)

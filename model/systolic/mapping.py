@@ -115,7 +115,7 @@ class CompiledLayer:
         """How the engine computes it: direct, channelwise, winograd or add."""
         if isinstance(self.work, AddWork):
             return "add"
-        flags = Flag(self.descriptor[Field.OPERATION] & ~15)
+        flags = Flag(self.descriptor[Field.OPERATION] & 0xf0)
         return ("winograd" if Flag.WINOGRAD in flags
                 else "channelwise" if Flag.CHANNELWISE in flags else "direct")
 
@@ -166,12 +166,13 @@ class CompiledGraph:
 
     def program(self) -> NDArray[np.uint32]:
         """Return the descriptors: uint32 array of shape (descriptors, 32)."""
-        ends = [{Field.OPERATION: int(operation), address: placement.base,
+        reads = _reads(self.output, self.config)
+        ends = [{Field.OPERATION: operation, address: placement.base,
                  Field.WINDOWS: placement.pixels,
                  Field.DESTINATION_STEP: self._transfer_groups(placement) << 16 | placement.words}
                 for operation, address, placement in (
-                    (Operation.INPUT, Field.DESTINATION, self.input),
-                    (Operation.OUTPUT, Field.SOURCE, self.output))]
+                    (int(Operation.INPUT), Field.DESTINATION, self.input),
+                    (Operation.OUTPUT | reads, Field.SOURCE, self.output))]
         descriptors = [ends[0], *(layer.descriptor for layer in self.layers), ends[1]]
         program = np.zeros((len(descriptors), DESCRIPTOR_WORDS), np.uint32)
         for number, descriptor in enumerate(descriptors):
@@ -642,7 +643,8 @@ class _Compiler:
         zero_points = [tensor.zero_point & 0xff for tensor in operator.inputs]
         output = operator.output
         self.layers.append(CompiledLayer(operator.name, operator, destination, {
-            Field.OPERATION: int(Operation.ADD) | int(_rounding(operator)),
+            Field.OPERATION: (int(Operation.ADD) | int(_rounding(operator))
+                              | _reads(sources[0], config)),
             Field.SOURCE: sources[0].base,
             Field.SECOND_SOURCE: sources[1].base,
             Field.DESTINATION: destination.base,
@@ -718,7 +720,8 @@ class _Compiler:
                 raise InputError(f"{_label(operator)}: {field.name.lower().replace('_', ' ')} must "
                                  f"be less than {_FIELD}, not {values}")
         descriptor = {
-            Field.OPERATION: int(Operation.COMPUTE) | int(flags | _rounding(operator)),
+            Field.OPERATION: (int(Operation.COMPUTE) | int(flags | _rounding(operator))
+                              | _reads(source, self.config)),
             Field.SOURCE: source.base + start[0] * row + start[1] * source.words,
             Field.DESTINATION: destination.base,
             Field.SOURCE_START: (start[0] & 0xffff) | (start[1] & 0xffff) << 16,
@@ -779,6 +782,11 @@ def _rounding(operator: Operator) -> Flag:
 
 def _label(operator: Operator) -> str:
     return f"{type(operator).__name__} {operator.name!r}"
+
+
+def _reads(tensor: Placement, config: SystolicConfig) -> int:
+    """Say in a descriptor's first field what the words of a tensor hold."""
+    return (tensor.words - 1) << 8 | -tensor.channels % config.rows << 24
 
 
 def _bytes(*values: int) -> int:

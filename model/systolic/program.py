@@ -70,7 +70,9 @@ class Field(IntEnum):
     """Word of a descriptor. Pairs are vertical (bits 15 to 0) and horizontal (bits 31 to 16)."""
 
     OPERATION = 0
-    """An :class:`Operation` (bits 3 to 0) and a :class:`Flag`."""
+    """An :class:`Operation` (bits 3 to 0) and a :class:`Flag` (7 to 4). Of the tensors that are
+    read: number of a pixel's last word (23 to 8), and lanes that this word has beyond the channels
+    (31 to 24), which are read as 0."""
     SOURCE = 1
     """Address of the first window's first word; of the first word to add or to send."""
     DESTINATION = 2

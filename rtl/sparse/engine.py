@@ -91,7 +91,7 @@ class SparseEngine(wiring.Component):
         ``data`` (32 bits) and ``last``; see :mod:`eieio.model.sparse.image_layout`.
     i : ``In(stream)``
         ``data`` (``io_lanes`` activations, the first in the lowest bits) and ``last``. What the
-        last beat has beyond the input must be 0.
+        last beat has beyond the input does not matter.
     o : ``Out(stream)``
         The same, for outputs.
     run : ``In(1)``
@@ -212,12 +212,15 @@ class SparseEngine(wiring.Component):
         usable = Signal()
         m.d.sync += [
             receiving.eq(sequencer.free & ~self.waiting & ~packer.done),
-            usable.eq(sequencer.loaded & ~arriving.any()),
+            usable.eq(sequencer.loaded & ~arriving.any() & ~sequencer.clearing),
         ]
         m.d.comb += [
-            loader.enable.eq(receiving & image_first),
+            # What an image left in accumulators that it never drained does not outlive it.
+            sequencer.clear.eq(receiving & image_first),
+            loader.enable.eq(receiving & image_first & sequencer.clean),
             packer.enable.eq(receiving & ~image_first & usable),
             packer.beats.eq(sequencer.input_beats),
+            packer.padding.eq(sequencer.input_padding),
             sequencer.begin.eq(self.waiting & self.run),
             unpacker.beats.eq(sequencer.output_beats),
             sequencer.sent.eq(~(unpacker.start | unpacker.busy)),

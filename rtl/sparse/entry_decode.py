@@ -123,7 +123,8 @@ class EntryDecode(wiring.Component):
 
         within = Signal()
         begins = Signal()
-        activation = Signal.like(self.activation, reset_less=True)
+        # Defined from the reset on: multiplied by 0, it is what clears the accumulators.
+        activation = Signal.like(self.activation)
         m.d.comb += [
             begins.eq(consume & ~within),
             self.activation_pop.eq(begins),

@@ -1,6 +1,6 @@
 """Sequencer: runs the layers of an image one after the other."""
 
-from amaranth.hdl import Cat, Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -18,7 +18,8 @@ class Sequencer(wiring.Component):
     An inference begins in the cycle in which ``begin`` is 1 and the sequencer is free. For each
     layer it spends a cycle on the descriptor and one on ``start``; runs until all broadcasts and
     PEs have finished; drains the accumulators, a word a cycle from 4 cycles later on; and goes on
-    when the last word has been written. After reset it clears the accumulators before it is free.
+    when the last word has been written. After reset it clears the accumulators before it is free,
+    and later when it is told to.
 
     Parameters
     ----------
@@ -48,8 +49,9 @@ class Sequencer(wiring.Component):
         What the layer's descriptor says, see
         :class:`eieio.model.sparse.image_layout.DescriptorField`; ``word_columns`` is the number of
         columns of each group in a word.
-    input_beats, output_beats : ``Out``
-        Beats of an input and an output of the layer under way.
+    input_beats, input_padding, output_beats : ``Out``
+        Beats of an input, lanes that the last one has beyond it, and beats of an output of the
+        layer under way.
     finished : ``In(1)``
         All broadcasts and PEs have finished.
     drain_valid, drain_banks, drain_addr, drain_bias_addr : ``Out``
@@ -67,6 +69,12 @@ class Sequencer(wiring.Component):
         Forget the number of layers.
     loaded : ``Out(1)``
         There are layers. Not after reset.
+    clear : ``In(1)``
+        Clear the accumulators, if they are not clean. Only while free, and hold until they are.
+    clean : ``Out(1)``
+        No inference has begun since they were cleared. A register.
+    clearing : ``Out(1)``
+        They are being cleared: no inference may begin. A register.
     cycles : ``Out(32)``
         Cycles since the inference began, until the last word was written.
     """
@@ -88,6 +96,7 @@ class Sequencer(wiring.Component):
     minimum: Signal
     maximum: Signal
     input_beats: Signal
+    input_padding: Signal
     output_beats: Signal
     finished: Signal
     drain_valid: Signal
@@ -104,6 +113,9 @@ class Sequencer(wiring.Component):
     load_data: Signal
     unload: Signal
     loaded: Signal
+    clear: Signal
+    clean: Signal
+    clearing: Signal
     cycles: Signal
 
     def __init__(self, config: SparseConfig, *, write_latency: int) -> None:
@@ -128,6 +140,7 @@ class Sequencer(wiring.Component):
             "minimum": Out(signed(config.activation_width)),
             "maximum": Out(signed(config.activation_width)),
             "input_beats": Out(unsigned(beats_width(config))),
+            "input_padding": Out(range(config.io_lanes)),
             "output_beats": Out(unsigned(beats_width(config))),
             "finished": In(1),
             "drain_valid": Out(1),
@@ -144,6 +157,9 @@ class Sequencer(wiring.Component):
             "load_data": In(unsigned(32)),
             "unload": In(1),
             "loaded": Out(1),
+            "clear": In(1),
+            "clean": Out(1),
+            "clearing": Out(1),
             "cycles": Out(unsigned(32)),
         })
 
@@ -189,6 +205,7 @@ class Sequencer(wiring.Component):
             self.minimum.eq(read.data[field.MINIMUM]),
             self.maximum.eq(read.data[field.MAXIMUM]),
             self.input_beats.eq(read.data[field.INPUT_BEATS]),
+            self.input_padding.eq(read.data[field.INPUT_BEATS][24:]),
             self.output_beats.eq(read.data[field.OUTPUT_BEATS]),
         ]
 
@@ -220,18 +237,25 @@ class Sequencer(wiring.Component):
             self.drain_bias_addr.eq(bias_base + word),
             self.drain_banks.eq(0),
         ]
-        clearing = Signal()
+        clearing = Signal(init=1)
         clear_addr = Signal(range(rows))
+        clear_last = Signal()
+        m.d.comb += [clear_last.eq(clear_addr == rows - 1), self.clearing.eq(clearing)]
         with m.If(clearing):
             m.d.sync += [
                 self.drain_banks.eq((1 << groups) - 1),
                 self.drain_addr.eq(clear_addr),
+                clear_addr.eq(Mux(clear_last, 0, clear_addr + 1)),
+                clearing.eq(~clear_last),
+                self.clean.eq(clear_last),
             ]
         with m.Elif(draining):
             m.d.sync += [
                 self.drain_banks.eq(((1 << (1 << self.group_bits)) - 1) << position[:levels]),
                 self.drain_addr.eq(position[levels:]),
             ]
+        with m.Else():
+            m.d.sync += clearing.eq(self.clear & ~self.clean)
 
         running = Signal()
         # The last products are stored 3 cycles after the PEs become idle.
@@ -243,17 +267,16 @@ class Sequencer(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += [
                 running.eq(fsm.ongoing("RUN")),
-                clearing.eq(fsm.ongoing("CLEAR")),
-                counting.eq(~(clearing | self.free | fsm.ongoing("SEND") | fsm.ongoing("RETURN"))),
+                counting.eq(~(clearing | self.free | fsm.ongoing("SEND")
+                              | fsm.ongoing("RETURN"))),
             ]
             with m.State("CLEAR"):
-                m.d.sync += clear_addr.eq(clear_addr + 1)
-                with m.If(clear_addr == rows - 1):
+                with m.If(clear_last):
                     m.next = "RETURN"
             with m.State("FREE"):
                 m.d.comb += self.free.eq(1)
                 with m.If(self.begin):
-                    m.d.sync += self.cycles.eq(0)
+                    m.d.sync += [self.cycles.eq(0), self.clean.eq(0)]
                     m.next = "DESCRIPTOR"
             with m.State("DESCRIPTOR"):
                 m.next = "START"

@@ -1,6 +1,6 @@
 """Stream adapters: input beats to activation words, activation words to output beats."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
@@ -27,8 +27,8 @@ def beat_signature(config: SparseConfig) -> stream.Signature:
 class InputPacker(wiring.Component):
     """Collects beats into words of ``pes`` activations, and writes each as soon as it is whole.
 
-    Activations that the last word lacks are written as 0. An input of the wrong length is reported
-    and dropped; the next one starts afresh.
+    Activations that the last word lacks are written as 0, and so is what the last beat has beyond
+    the vector. An input of the wrong length is reported and dropped; the next one starts afresh.
 
     Parameters
     ----------
@@ -41,8 +41,9 @@ class InputPacker(wiring.Component):
         Input vectors, each ended by ``last``.
     enable : ``In(1)``
         Beats are accepted, but for the two cycles behind the last one of a vector.
-    beats : ``In``
-        Beats of a vector.
+    beats, padding : ``In``
+        Beats of a vector, and lanes that the last one has beyond it. Held from two cycles before
+        ``enable`` on.
     busy : ``Out(1)``
         A vector has begun and not ended, or ended two cycles ago at most.
     write_valid, write_addr, write_data : ``Out``
@@ -56,6 +57,7 @@ class InputPacker(wiring.Component):
     i: stream.Interface
     enable: Signal
     beats: Signal
+    padding: Signal
     busy: Signal
     write_valid: Signal
     write_addr: Signal
@@ -69,6 +71,7 @@ class InputPacker(wiring.Component):
             "i": In(beat_signature(config)),
             "enable": In(1),
             "beats": In(unsigned(beats_width(config))),
+            "padding": In(range(config.io_lanes)),
             "busy": Out(1),
             "write_valid": Out(1),
             "write_addr": Out(unsigned(ceil_log2(config.activation_depth))),
@@ -83,7 +86,8 @@ class InputPacker(wiring.Component):
         beat_width = self.config.io_lanes * self.config.activation_width
 
         # A beat is taken into a register first. What follows the last one waits for two cycles,
-        # until it has been looked at, and `enable` had time to follow.
+        # until it has been looked at, and `enable` had time to follow. What it has beyond the
+        # vector goes no further: it would be taken for columns of other layers.
         accepted = Signal()
         payload = Signal.like(self.i.payload)
         open_ = Signal()
@@ -97,8 +101,15 @@ class InputPacker(wiring.Component):
             accepted.eq(self.i.valid & self.i.ready),
             closing.eq(accepted & last),
         ]
+        lanes, width = self.config.io_lanes, self.config.activation_width
+        padded = Signal(lanes)
+        m.d.sync += padded.eq(Cat(self.padding >= lanes - lane for lane in range(lanes)))
         with m.If(self.i.ready):
-            m.d.sync += payload.eq(self.i.payload)
+            m.d.sync += payload.last.eq(self.i.payload.last)
+            for lane in range(lanes):
+                m.d.sync += payload.data.word_select(lane, width).eq(
+                    Mux(self.i.payload.last & padded[lane], 0,
+                        self.i.payload.data.word_select(lane, width)))
 
         beat = Signal(range(beats_per_word))
         addr = Signal.like(self.write_addr)

@@ -1,11 +1,12 @@
 """Activation buffer: all tensors between layers."""
 
-from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
+from eieio.rtl.systolic.descriptor import DESCRIPTOR, unused_lanes
 from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["ActivationBuffer"]
@@ -13,6 +14,9 @@ __all__ = ["ActivationBuffer"]
 
 class ActivationBuffer(wiring.Component):
     """Holds words of ``rows`` activations, which are written in groups of ``lanes``.
+
+    The last word of a pixel may have more lanes than channels. What nobody has written there, or
+    somebody has left, is read as 0.
 
     Parameters
     ----------
@@ -26,8 +30,10 @@ class ActivationBuffer(wiring.Component):
 
     Members
     -------
-    read_addr : ``In``
-        Word to read.
+    descriptor : ``In(DESCRIPTOR)``
+        Descriptor of the layer that reads. Held while it does, and a cycle before.
+    read_addr, read_last : ``In``
+        Word to read, and whether it is the last one of its pixel.
     word : ``Out``
         Its activations, :attr:`latency` cycles later.
     write_valid, write_addr, write_group, write_data : ``In``
@@ -36,7 +42,9 @@ class ActivationBuffer(wiring.Component):
 
     latency = 2
 
+    descriptor: data.View
     read_addr: Signal
+    read_last: Signal
     word: Signal
     write_valid: Signal
     write_addr: Signal
@@ -47,7 +55,9 @@ class ActivationBuffer(wiring.Component):
         self.config = self.parameters = config
         addr_width = ceil_log2(config.activation_depth)
         super().__init__({
+            "descriptor": In(DESCRIPTOR),
             "read_addr": In(unsigned(addr_width)),
+            "read_last": In(1),
             "word": Out(unsigned(config.rows * ACTIVATION_BITS)),
             "write_valid": In(1),
             "write_addr": In(unsigned(addr_width)),
@@ -60,12 +70,23 @@ class ActivationBuffer(wiring.Component):
         config = self.config
         group_width = config.lanes * ACTIVATION_BITS
 
+        unused, used = Signal(config.rows), Signal(config.rows)
+        read_last = Signal()
+        m.d.sync += [
+            unused.eq(Cat(unused_lanes(self.descriptor) >= config.rows - row
+                          for row in range(config.rows))),
+            read_last.eq(self.read_last),
+            used.eq(~(unused & read_last.replicate(config.rows))),
+        ]
+        word = Signal.like(self.word)
+        m.d.comb += self.word.eq(word & Cat(
+            lane_used.replicate(ACTIVATION_BITS) for lane_used in used))
         for group in range(config.word_groups):
             ram = add_block_ram(m, f"group_{group}", platform, width=group_width,
                                 depth=config.activation_depth, write_registers=True)
             m.d.comb += [
                 ram.read_addr.eq(self.read_addr),
-                self.word.word_select(group, group_width).eq(ram.read_data),
+                word.word_select(group, group_width).eq(ram.read_data),
                 ram.write_en.eq(self.write_valid & (self.write_group == group)),
                 ram.write_addr.eq(self.write_addr),
                 ram.write_data.eq(self.write_data),

@@ -5,7 +5,7 @@ from amaranth.lib import data
 
 from eieio.model.systolic.program import Field
 
-__all__ = ["DESCRIPTOR", "FETCHED", "WINDOWS_WIDTH", "bits", "pair"]
+__all__ = ["DESCRIPTOR", "FETCHED", "WINDOWS_WIDTH", "bits", "last_word", "pair", "unused_lanes"]
 
 #: Words of a descriptor that mean something.
 FETCHED = max(Field) + 1
@@ -20,6 +20,16 @@ DESCRIPTOR = data.ArrayLayout(unsigned(32), FETCHED)
 def bits(descriptor: data.View, field: Field, width: int = 32) -> Value:
     """Return the lowest bits of a field."""
     return descriptor[field][:width]
+
+
+def last_word(descriptor: data.View) -> Value:
+    """Return the number of the last word of a pixel that is read."""
+    return descriptor[Field.OPERATION][8:24]
+
+
+def unused_lanes(descriptor: data.View) -> Value:
+    """Return how many lanes that word has beyond the pixel's channels."""
+    return descriptor[Field.OPERATION][24:]
 
 
 def pair(descriptor: data.View, field: Field) -> tuple[Value, Value]:

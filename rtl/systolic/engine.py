@@ -152,7 +152,8 @@ class SystolicEngine(wiring.Component):
         m.submodules.lanes = lanes = OutputLanes(config)
 
         descriptor = sequencer.descriptor
-        for component in (input_port, output_port, reader, tiles, accumulators, drain, lanes):
+        for component in (buffer, input_port, output_port, reader, tiles, accumulators, drain,
+                          lanes):
             m.d.comb += component.descriptor.eq(descriptor)
         operation = Signal(4)
         m.d.comb += operation.eq(descriptor[Field.OPERATION])
@@ -233,14 +234,18 @@ class SystolicEngine(wiring.Component):
         if config.winograd:
             groups.append(self._connect_winograd(m, winograd, reader, tiles, vector, pixels,
                                                  drain, accumulators, descriptor))
-        read_addr: Value = Mux(sending, output_port.read_addr, reader.o_addr)
+        read: Value = Mux(sending, Cat(output_port.read_addr, output_port.read_last),
+                          Cat(reader.o_addr, reader.o_last_word))
         if config.residual:
             m.submodules.residual = residual = Residual(config)
             m.d.sync += residual.start.eq(sequencer.fetched & (operation == Operation.ADD))
             m.d.comb += [residual.descriptor.eq(descriptor), residual.word.eq(buffer.word)]
             groups.append((residual.o, residual.o_sums.as_value()))
-            read_addr = Mux(adding, residual.read_addr, read_addr)
-        m.d.comb += [buffer.read_addr.eq(read_addr), output_port.word.eq(buffer.word)]
+            read = Mux(adding, Cat(residual.read_addr, residual.read_last), read)
+        m.d.comb += [
+            Cat(buffer.read_addr, buffer.read_last).eq(read),
+            output_port.word.eq(buffer.word),
+        ]
 
         source = Signal(range(len(groups)))
         m.d.sync += source.eq(Mux(adding, len(groups) - 1, winograd))

@@ -11,7 +11,7 @@ from eieio.model.systolic.quantized_graph import ADD_LEFT_SHIFT
 from eieio.rtl.emit import shared
 from eieio.rtl.requantize import Requantize
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
-from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits
+from eieio.rtl.systolic.descriptor import DESCRIPTOR, bits, last_word
 from eieio.rtl.systolic.drain import GroupInterface, GroupSignature
 from eieio.rtl.systolic.output_lanes import ACCUMULATOR_WIDTH
 from eieio.rtl.winograd.delay import delayed
@@ -39,8 +39,8 @@ class Residual(wiring.Component):
         Descriptor of the layer. Held while the layer is computed.
     start : ``In(1)``
         Begin.
-    read_addr : ``Out``
-        Word to read.
+    read_addr, read_last : ``Out``
+        Word to read, and whether it is the last one of its pixel.
     word : ``In``
         Its activations, two cycles later.
     o : ``Out(GroupSignature(config))``
@@ -52,6 +52,7 @@ class Residual(wiring.Component):
     descriptor: data.View
     start: Signal
     read_addr: Signal
+    read_last: Signal
     word: Signal
     o: GroupInterface
     o_sums: data.View
@@ -63,6 +64,7 @@ class Residual(wiring.Component):
             "descriptor": In(DESCRIPTOR),
             "start": In(1),
             "read_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "read_last": Out(1),
             "word": In(unsigned(config.rows * ACTIVATION_BITS)),
             "o": Out(GroupSignature(config)),
             "o_sums": Out(data.ArrayLayout(signed(ACCUMULATOR_WIDTH), config.lanes)),
@@ -81,7 +83,9 @@ class Residual(wiring.Component):
         words_left, phase = Signal(32), Signal(range(period))
         first, second, destination = (Signal.like(self.read_addr) for _ in range(3))
         phase_last = Signal()
+        pixel_word = Signal(16)  # which of its pixel's the word is
         m.d.comb += [
+            self.read_last.eq(pixel_word == last_word(descriptor)),
             phase_last.eq(phase == period - 1),
             self.read_addr.eq(Mux(phase == 0, first, second)),
         ]
@@ -93,6 +97,7 @@ class Residual(wiring.Component):
                     first.eq(first + 1),
                     second.eq(second + 1),
                     destination.eq(destination + 1),
+                    pixel_word.eq(Mux(self.read_last, 0, pixel_word + 1)),
                     words_left.eq(words_left - 1),
                     running.eq(words_left != 1),
                 ]
@@ -100,6 +105,7 @@ class Residual(wiring.Component):
             m.d.sync += [
                 running.eq(1),
                 phase.eq(0),
+                pixel_word.eq(0),
                 first.eq(bits(descriptor, Field.SOURCE, len(first))),
                 second.eq(bits(descriptor, Field.SECOND_SOURCE, len(second))),
                 destination.eq(bits(descriptor, Field.DESTINATION, len(destination))),

@@ -31,6 +31,7 @@ class _Walk(wiring.Component):
     step: Signal
     addr: Signal
     group: Signal
+    pixel_last: Signal
     last: Signal
 
     def __init__(self, config: SystolicConfig, base: Field) -> None:
@@ -42,6 +43,7 @@ class _Walk(wiring.Component):
             "step": In(1),
             "addr": Out(unsigned(ceil_log2(config.activation_depth))),
             "group": Out(range(config.word_groups)),
+            "pixel_last": Out(1),
             "last": Out(1),
         })
 
@@ -50,7 +52,10 @@ class _Walk(wiring.Component):
         words, groups = pair(self.descriptor, Field.DESTINATION_STEP)
         pixels_left, groups_left = Countdown(32, "pixels"), Countdown(16, "groups")
         pixel = Signal.like(self.addr)
-        m.d.comb += self.last.eq(groups_left.last & pixels_left.last)
+        m.d.comb += [
+            self.pixel_last.eq(groups_left.last),
+            self.last.eq(groups_left.last & pixels_left.last),
+        ]
         with m.If(self.step):
             m.d.sync += [*groups_left.step(), self.group.eq(self.group + 1)]
             with m.If(self.group == self.config.word_groups - 1):
@@ -198,8 +203,8 @@ class OutputPort(wiring.Component):
         Send an output.
     busy : ``Out(1)``
         Beats are still to be sent.
-    read_addr : ``Out``
-        Word to read.
+    read_addr, read_last : ``Out``
+        Word to read, and whether it is needed for the last channels of its pixel.
     word : ``In``
         Its activations, :attr:`ActivationBuffer.latency` cycles later.
     o : ``Out(beat_signature(config))``
@@ -210,6 +215,7 @@ class OutputPort(wiring.Component):
     start: Signal
     busy: Signal
     read_addr: Signal
+    read_last: Signal
     word: Signal
     o: stream.Interface
 
@@ -220,6 +226,7 @@ class OutputPort(wiring.Component):
             "start": In(1),
             "busy": Out(1),
             "read_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "read_last": Out(1),
             "word": In(unsigned(config.rows * ACTIVATION_BITS)),
             "o": Out(beat_signature(config)),
         })
@@ -248,6 +255,7 @@ class OutputPort(wiring.Component):
             read.eq(reading & has_room),
             walk.step.eq(read),
             self.read_addr.eq(walk.addr),
+            self.read_last.eq(walk.pixel_last),
             queue.w_en.eq(arriving[-1]),
             queue.w_data[:width].eq(self.word.word_select(groups[-1], width)),
             queue.w_data[width].eq(lasts[-1]),

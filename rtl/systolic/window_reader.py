@@ -8,7 +8,7 @@ from amaranth.utils import bits_for, ceil_log2
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field, Flag
 from eieio.rtl.systolic.countdown import Countdown
-from eieio.rtl.systolic.descriptor import DESCRIPTOR, WINDOWS_WIDTH, bits, pair
+from eieio.rtl.systolic.descriptor import DESCRIPTOR, WINDOWS_WIDTH, bits, last_word, pair
 
 __all__ = ["WindowReader"]
 
@@ -44,9 +44,9 @@ class WindowReader(wiring.Component):
         The word at hand is the last one of a chunk and block of channels.
     last : ``Out(1)``
         The word at hand is the last one of the layer.
-    o_valid, o_addr, o_inside : ``Out``
-        :attr:`latency` cycles after ``step``: there is a word, its address, and whether it is in
-        the image and not padding.
+    o_valid, o_addr, o_last_word, o_inside : ``Out``
+        :attr:`latency` cycles after ``step``: there is a word, its address, whether it is the last
+        one of its pixel, and whether it is in the image and not padding.
     """
 
     latency = 2
@@ -58,6 +58,7 @@ class WindowReader(wiring.Component):
     last: Signal
     o_valid: Signal
     o_addr: Signal
+    o_last_word: Signal
     o_inside: Signal
 
     def __init__(self, config: SystolicConfig) -> None:
@@ -70,6 +71,7 @@ class WindowReader(wiring.Component):
             "last": Out(1),
             "o_valid": Out(1),
             "o_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "o_last_word": Out(1),
             "o_inside": Out(1),
         })
 
@@ -255,6 +257,7 @@ class WindowReader(wiring.Component):
             partial.eq(addr + tap_addr),
             self.o_valid.eq(stepped),
             self.o_addr.eq(partial + block),
+            self.o_last_word.eq(block == last_word(descriptor)),
             self.o_inside.eq((found_row >= 0) & (found_row < height)
                              & (found_column >= 0) & (found_column < width)),
         ]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -21,7 +22,10 @@ from eieio.model import registers
 from eieio.model.image_frame import fingerprint
 from eieio.model.registers import ShellError
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.mapping import compile_network
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.mapping import compile_graph
+from eieio.model.systolic.quantized_graph import Add, Conv2D, QuantizedGraph, Tensor, Window
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.interface import instance, module_ports
 from eieio.rtl.sparse.engine import SparseEngine
@@ -29,9 +33,10 @@ from eieio.rtl.systolic.engine import SystolicEngine
 from eieio.scripts import packaging
 from eieio.scripts.main import main
 from eieio.scripts.packaging import Package, verilog_header, write_package
-from eieio.scripts.vectors import systolic_vectors, write_vectors
+from eieio.scripts.vectors import sparse_vectors, systolic_vectors, write_vectors
 from eieio.sim.axi_ports import AxiPorts
-from eieio.sim.random_graph import random_graph, random_inputs
+from eieio.sim.random_network import random_inputs as random_sparse_inputs
+from eieio.sim.random_network import random_network
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "integration"
 
@@ -209,16 +214,40 @@ def test_axi_system(package: Path, tmp_path: Path) -> None:
 
 
 @needs_icarus
-def test_axi_system_systolic(tmp_path: Path) -> None:
-    """It passes with the systolic engine, too, and does not mind bytes that mean nothing."""
+def test_axi_system_of_the_default_sparse_engine(tmp_path: Path) -> None:
+    """It passes with the defaults, and with neither inputs nor outputs that fill their words."""
     rng = np.random.default_rng(1)
-    config = SystolicConfig(rows=4, columns=4, lanes=4, activation_depth=512, weight_depth=512,
-                            parameter_depth=32, program_depth=16)
-    compiled = random_graph(config, rng, operators=2)
-    vectors = systolic_vectors(compiled, random_inputs(compiled, 2, rng))
-    assert not vectors.known.all()
-    write_package(tmp_path, Package(compiled.config, name="accelerator"))
+    config = SparseConfig()
+    network = random_network(config, (13, 21, 5), [0.4, 0.4], rng)
+    vectors = sparse_vectors(compile_network(network, config),
+                             random_sparse_inputs(config, 2, 13, 0.7, rng))
+    write_package(tmp_path, Package(config, name="accelerator"))
     write_vectors(tmp_path / "vectors", vectors)
+    assert "PASSED" in run_system(tmp_path, tmp_path / "vectors")
+
+
+@needs_icarus
+def test_axi_system_of_the_default_systolic_engine(tmp_path: Path) -> None:
+    """Channels leave lanes unused that nobody has written, and groups of lanes that nobody will."""
+    rng = np.random.default_rng(1)
+    config = SystolicConfig()
+    source, conv, total = (Tensor(name, (3, 2, 1), 1.0, zero_point) for name, zero_point in (
+        ("input", -3), ("conv_output", 5), ("sum", 2)))
+    operators = (
+        Conv2D("conv", (source,), conv, np.full((1, 2, 1, 1), -77, np.int8),
+               np.full(1, 99, np.int32), np.full(1, 1 << 30, np.int32), np.full(1, 6, np.int32),
+               -128, 127, Window((2, 1), padding=((1, 0), (0, 0)))),
+        Add("add", (source, conv), total, (1 << 30, 1 << 30, 3 << 29), (0, 0, 19), -128, 127))
+    compiled = compile_graph(QuantizedGraph("defaults", source, total, operators), config)
+    x = rng.integers(-128, 128, (1, 1, *source.shape)).astype(np.int8)
+    vectors = systolic_vectors(compiled, x)
+    assert len(np.unique(vectors.outputs[:, :, 0])) > 4
+    assert config.lanes < config.rows
+    # What an input has beyond its channels does not matter.
+    inputs = vectors.inputs.copy()
+    inputs[:, :, 1:] = rng.integers(1, 256, inputs[:, :, 1:].shape)
+    write_package(tmp_path, Package(config, name="accelerator"))
+    write_vectors(tmp_path / "vectors", replace(vectors, inputs=inputs))
     assert "PASSED" in run_system(tmp_path, tmp_path / "vectors")
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.golden import run_network
-from eieio.model.sparse.image_layout import ErrorCode, Target
+from eieio.model.sparse.image_layout import DescriptorField, ErrorCode, Target
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.sparse.patterns import draw_pattern
 from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwork
@@ -26,6 +26,7 @@ from eieio.sim.bench_sparse_engine import pack, unpack
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.runner import Build, run
+from eieio.sim.shell_session import sparse_traffic
 from eieio.sim.sparse_simulation import build_engine, compare
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
@@ -272,17 +273,20 @@ def test_directed(what: str, name: str) -> None:
 
 Step = list[Any]
 
+#: Both have an input that ends within a word, and the second has fewer of everything.
+SIZES = ((29, 31, 13), (10, 11))
+
 
 class Session:
     """Script of a session, and what the engine must return."""
 
-    def __init__(self, config: SparseConfig) -> None:
+    def __init__(self, config: SparseConfig, sizes: tuple[tuple[int, ...], ...] = SIZES) -> None:
         self.config = config
         self.script: list[Step] = []
         self.streams: dict[str, list[int]] = {}
-        self.expected: list[list[int]] = []
+        self.expected: list[list[int] | None] = []
         self.observed: list[int] = []
-        self.networks = [self._network(seed) for seed in range(2)]
+        self.networks = [self._network(seed, of_network) for seed, of_network in enumerate(sizes)]
         self.inputs = [small_inputs(3, compiled.layers[0].layer.inputs, 0.7, seed)
                        for seed, compiled in enumerate(self.networks)]
         for number, (compiled, x) in enumerate(zip(self.networks, self.inputs, strict=True)):
@@ -296,9 +300,7 @@ class Session:
     def beat_width(self) -> int:
         return self.config.io_lanes * self.config.activation_width
 
-    def _network(self, seed: int) -> CompiledNetwork:
-        # Both have an input that ends within a word, and the second has fewer of everything.
-        sizes = [(29, 31, 13), (10, 11)][seed]
+    def _network(self, seed: int, sizes: tuple[int, ...]) -> CompiledNetwork:
         rng = np.random.default_rng(seed)
         network = network_of(*(
             rng.integers(0, 16, (outputs, inputs)) * (rng.random((outputs, inputs)) < 0.4)
@@ -322,6 +324,18 @@ class Session:
     def infer(self, number: int, sample: int) -> list[Step]:
         return [self.input(number, sample), self.output(number, sample)]
 
+    def count(self, number: int, sample: int) -> list[Step]:
+        """Expect the counters of the last inference to be the cycle model's."""
+        x = self.inputs[number][sample:sample + 1]
+        counters, = sparse_traffic(self.networks[number], x).counters
+        return [self.observe("cycles", counters.cycles), self.observe("macs", counters.macs),
+                self.observe("blocked_cycles", *counters.stalls)]
+
+    def any_output(self, beats: int) -> Step:
+        """Receive an output that may be anything."""
+        self.expected.append(None)
+        return ["output", beats]
+
     def observe(self, port: str, value: int) -> Step:
         self.observed.append(value)
         return ["observe", port]
@@ -338,6 +352,8 @@ class Session:
         outputs = load_outputs(folder)
         assert outputs["observed"].tolist() == self.observed
         for number, golden in enumerate(self.expected):
+            if golden is None:
+                continue
             values = [value for beat in outputs[f"output_{number}"] for value in unpack(
                 int(beat), self.config.io_lanes, self.config.activation_width)]
             # What a beat has beyond the output is 0.
@@ -485,6 +501,50 @@ def test_bad_inputs(session: Session, tmp_path: Path) -> None:
         s.script += [["together", [["input", f"beats_{beats}"]], [["shows", "error", 500]]]]
         s.observed.append(1)
     s.script += [["set", "clear_error", 0], *s.infer(1, 1), s.observe("error", ErrorCode.NONE)]
+    s.run(tmp_path)
+
+
+#: A large network, and one that needs few of its accumulators and columns; both have inputs that
+#: leave lanes of their last beat unused.
+LARGE_AND_SMALL = ((41, 40), (25, 9))
+
+
+def test_padding_of_inputs(session: Session, tmp_path: Path) -> None:
+    """What an input's last beat has beyond the vector changes no inference, now or later."""
+    s = Session(POOL["pairs"], LARGE_AND_SMALL)
+    config = s.config
+    for number, inputs in ((0, 41), (1, 25)):
+        padded = list(s.streams[f"input_{number}_0"])
+        assert inputs % config.io_lanes == 1
+        padded[-1] |= sum(100 + lane << lane * config.activation_width
+                          for lane in range(1, config.io_lanes))
+        s.streams[f"padded_{number}"] = padded
+    for number in (0, 1, 0):
+        s.script += [s.image(number), ["input", f"padded_{number}"], s.output(number, 0),
+                     *s.count(number, 0), *s.infer(number, 1), *s.count(number, 1)]
+    s.script.append(s.observe("error", ErrorCode.NONE))
+    s.run(tmp_path)
+
+
+def test_images_that_do_not_fit_their_descriptors(session: Session, tmp_path: Path) -> None:
+    """Whatever an image adds to accumulators that it does not drain, the next one is right."""
+    s = Session(POOL["pairs"], LARGE_AND_SMALL)
+    per_word = s.config.pes // s.config.io_lanes
+    good = s.streams["image_0"]
+    assert good[-4:-1] == [LAYERS, 0, 1]
+    short, wide = list(good), list(good)
+    # One word of outputs where the entries reach for five; and entries of PE 0 that reach further.
+    short[-12 + DescriptorField.WORDS] = good[-12 + DescriptorField.WORDS] & 0xFFFF | 1 << 16
+    short[-12 + DescriptorField.OUTPUT_BEATS] = per_word
+    assert good[0] == 0
+    wide[3:3 + good[2]] = [(31 << s.config.code_width | 5) * 0x10001] * good[2]
+    s.streams |= {"short": short, "wide": wide}
+    for name, beats in (("short", per_word), ("wide", -(-40 // s.config.io_lanes))):
+        s.script += [["image", name], s.input(0, 0), s.any_output(beats),
+                     s.input(0, 1), s.any_output(beats)]
+        for number in (0, 1):
+            s.script += [s.image(number), *s.infer(number, 2), *s.count(number, 2)]
+    s.script.append(s.observe("error", ErrorCode.NONE))
     s.run(tmp_path)
 
 

@@ -15,7 +15,7 @@ from eieio.model.sparse.image_layout import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.golden import run_graph
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
-from eieio.model.systolic.program import Target
+from eieio.model.systolic.program import Field, Flag, Operation, Target
 from eieio.model.systolic.quantized_graph import (
     Add,
     AveragePool,
@@ -29,6 +29,7 @@ from eieio.model.systolic.quantized_graph import (
     Tensor,
     Window,
 )
+from eieio.model.systolic.timing import time_graph
 from eieio.model.systolic.work import AddWork
 from eieio.sim.bench_systolic_engine import pack_beats
 from eieio.sim.case import case_environment, load_outputs, save_case
@@ -180,11 +181,12 @@ def test_stacks(name: str) -> None:
 def test_operators_in_icarus() -> None:
     """Icarus has four-state logic, so that nothing may depend on what reset leaves undefined.
 
-    Words are full, since what is undefined is also after it has been multiplied by 0. The graph has
-    all operators, chunks that are partial, last blocks of outputs that are, windows that are padded
-    differently on every side, and left shifts.
+    Channels do not fill words: what is undefined also is after it has been multiplied by 0. The
+    graph has all operators, chunks that are partial, last blocks of outputs that are, windows that
+    are padded differently on every side, and left shifts.
     """
     compiled = compile_graph(_all_operators(), ICARUS, winograd=True)
+    assert any(layer.output.channels % ICARUS.rows for layer in compiled.layers)
     assert {layer.mode for layer in compiled.layers} == {"direct", "channelwise", "winograd", "add"}
     works = [layer.work for layer in compiled.layers if not isinstance(layer.work, AddWork)]
     assert {work.winograd for work in works if work.chunks[0] > work.chunks[-1]} == {False, True}
@@ -196,28 +198,28 @@ def test_operators_in_icarus() -> None:
 
 def _all_operators() -> QuantizedGraph:
     rng = np.random.default_rng(0)
-    source = Tensor("input", (5, 5, 4), 1.0, -3)
-    first = convolution("winograd", source, 8, Window((3, 3), padding=((1, 1), (0, 2))), rng)
+    source = Tensor("input", (5, 5, 3), 1.0, -3)
+    first = convolution("winograd", source, 7, Window((3, 3), padding=((1, 1), (0, 2))), rng)
     x = first.output
-    second = convolution("strided", x, 4, Window((3, 2), (2, 1), (1, 2), ((2, 0), (1, 2))), rng)
-    left = replace(convolution("left", source, 4, Window((1, 1)), rng, weight=1),
-                   shift=np.array([-7, -1, 0, 3], np.int32), bias=np.array([0, 1, -1, 9], np.int32),
+    second = convolution("strided", x, 5, Window((3, 2), (2, 1), (1, 2), ((2, 0), (1, 2))), rng)
+    left = replace(convolution("left", source, 3, Window((1, 1)), rng, weight=1),
+                   shift=np.array([-7, -1, 3], np.int32), bias=np.array([0, -1, 9], np.int32),
                    single_rounding=True)
-    padded = replace(x, name="padded", shape=(7, 7, 8))
+    padded = replace(x, name="padded", shape=(7, 7, 7))
     pad = Pad("pad", (x,), padded, ((1, 1), (2, 0), (0, 0)))
-    weight = rng.integers(-128, 128, (2, 2, 8)).astype(np.int8)
-    bias, multiplier, shift = (rng.integers(low, high, 8).astype(np.int32) for low, high in (
+    weight = rng.integers(-128, 128, (2, 2, 7)).astype(np.int8)
+    bias, multiplier, shift = (rng.integers(low, high, 7).astype(np.int32) for low, high in (
         (-99, 99), (1 << 30, 1 << 31), (7, 10)))
     depthwise = DepthwiseConv2D(
-        "depthwise", (padded,), Tensor("depthwise_output", (7, 6, 8), 1.0, 7), weight, bias,
+        "depthwise", (padded,), Tensor("depthwise_output", (7, 6, 7), 1.0, 7), weight, bias,
         multiplier, shift, -100, 90, Window((2, 2), padding=((1, 0), (0, 0))),
         single_rounding=True)
-    maxima = replace(depthwise.output, name="maxima", shape=(4, 3, 8))
-    means = replace(depthwise.output, name="means", shape=(3, 3, 8))
+    maxima = replace(depthwise.output, name="maxima", shape=(4, 3, 7))
+    means = replace(depthwise.output, name="means", shape=(3, 3, 7))
     maximum = MaxPool("maximum", (depthwise.output,), maxima,
                       Window((2, 2), (2, 2), padding=((0, 1), (1, 0))), -90, 80)
     mean = AveragePool("mean", (depthwise.output,), means, Window((2, 2), (2, 2)), -128, 127)
-    total = Add("add", (source, left.output), Tensor("sum", (5, 5, 4), 1.0, -9),
+    total = Add("add", (source, left.output), Tensor("sum", (5, 5, 3), 1.0, -9),
                 (1 << 30, (1 << 31) - 1, 3 << 29), (0, 2, 19), -120, 127)
     dense = _connect(maxima, 7, rng)
     return QuantizedGraph("all", source, dense.output, (
@@ -237,12 +239,10 @@ class Session:
         self.simulator = simulator
         self.script: list[Step] = []
         self.streams: dict[str, list[int]] = {}
-        self.expected: list[tuple[int, NDArray[np.int8]]] = []
+        self.expected: list[tuple[int, NDArray[np.int8]] | None] = []
         self.observed: list[int] = []
-        # Icarus needs words that are full.
-        channels = (3, 6, 11) if simulator == "verilator" else (4, 4, 12)
         self.networks = [compile_graph(graph, config) for graph in (
-            _image_graph(*channels[:2]), _vector_graph(channels[2]))]
+            _image_graph(3, 6), _vector_graph(11))]
         rng = np.random.default_rng(0)
         self.inputs = [rng.integers(-128, 128, (3, *compiled.graph.input.shape)).astype(np.int8)
                        for compiled in self.networks]
@@ -273,6 +273,18 @@ class Session:
     def infer(self, number: int, sample: int) -> list[Step]:
         return [self.input(number, sample), self.output(number, sample)]
 
+    def count(self, number: int) -> list[Step]:
+        """Expect the counters of the last inference to be the cycle model's."""
+        compiled = self.networks[number]
+        timing = time_graph(self.config, [layer.work for layer in compiled.layers])
+        return [self.observe(name, getattr(timing, name))
+                for name in ("cycles", "macs", "accumulator_stalls", "transform_stalls")]
+
+    def any_output(self, number: int) -> Step:
+        """Receive an output that may be anything."""
+        self.expected.append(None)
+        return ["output", self.networks[number].output_beats]
+
     def observe(self, port: str, value: int) -> Step:
         self.observed.append(value)
         return ["observe", port]
@@ -291,12 +303,18 @@ class Session:
         outputs = load_outputs(folder)
         assert outputs["observed"].tolist() == self.observed
         assert len(outputs) == 1 + len(self.expected)
-        for position, (number, golden) in enumerate(self.expected):
+        for position, expected in enumerate(self.expected):
+            if expected is None:
+                continue
+            number, golden = expected
             beats = b"".join(int(beat).to_bytes(self.config.lanes, "little")
                              for beat in outputs[f"output_{position}"])
-            received = self.networks[number].unpack(
-                np.frombuffer(beats, np.int8).reshape(-1, self.config.lanes))
-            assert np.array_equal(received, golden), f"Output {position}"
+            compiled = self.networks[number]
+            values = np.frombuffer(beats, np.int8).reshape(-1, self.config.lanes)
+            assert np.array_equal(compiled.unpack(values), golden), f"Output {position}"
+            # What a pixel's last beat has beyond the channels is 0.
+            pixels = values.reshape(compiled.output.pixels, -1)
+            assert not pixels[:, compiled.output.channels:].any(), f"Output {position}"
 
 
 def _image_graph(inputs: int, channels: int) -> QuantizedGraph:
@@ -475,6 +493,58 @@ def test_bad_inputs(session: Session, tmp_path: Path) -> None:
         s.script += [["together", [["input", f"beats_{beats}"]], [["shows", "error", 500]]]]
         s.observed.append(1)
     s.script += [["set", "clear_error", 0], *s.infer(1, 1), s.observe("error", ErrorCode.NONE)]
+    s.run(tmp_path)
+
+
+def _pad(session: Session, number: int, sample: int) -> str:
+    """Fill what the beats of an input have beyond its channels, and return the stream's name."""
+    compiled, x = session.networks[number], session.inputs[number][sample]
+    beats = compiled.pack(x[None])
+    unused = compiled.pack(np.ones_like(x)[None]) == 0
+    assert unused.any()
+    filled = np.where(unused, np.arange(unused.size).reshape(unused.shape) % 99 + 1, beats)
+    name = f"padded_{number}_{sample}"
+    session.streams[name] = [beat % (1 << session.beat_width)
+                             for beat in pack_beats(filled.astype(np.int8))]
+    return name
+
+
+def test_padding_of_inputs(session: Session, tmp_path: Path) -> None:
+    """What an input has beyond its channels changes no inference, now or later."""
+    s = session
+    for number in (0, 1, 0):
+        s.script += [s.image(number), ["input", _pad(s, number, 0)], s.output(number, 0),
+                     *s.count(number), *s.infer(number, 1), *s.count(number)]
+    s.script.append(s.observe("error", ErrorCode.NONE))
+    s.run(tmp_path)
+
+
+#: Fields of the first layer's descriptor, and what an image may have there in their place.
+BAD_FIELDS = {
+    "reads beyond the buffer": {Field.SOURCE: 1490, Field.TAP_ROW_STEP: 700},
+    "reads what nobody wrote": {Field.OPERATION: Operation.COMPUTE | 200 << 8, Field.SOURCE: 900},
+    "writes over everything": {Field.DESTINATION: 1400, Field.DESTINATION_STEP: 211 | 3 << 16},
+    "more groups than channels": {Field.DESTINATION_STEP: 1 | 2 << 16},
+    "maxima of each channel": {
+        Field.OPERATION: Operation.COMPUTE | Flag.MAXIMUM | Flag.CHANNELWISE},
+    "a window of another size": {Field.KERNEL: 1 | 9 << 16, Field.SOURCE_SIZE: 1 | 1 << 16},
+}
+
+
+def test_images_that_make_no_sense(session: Session, tmp_path: Path) -> None:
+    """Whatever an image's program reads and writes, the next image is right."""
+    s = session
+    good = s.streams["image_0"]
+    first = len(good) - 4 - 32 * (len(s.networks[0].layers) + 1)
+    assert good[first] & 15 == Operation.COMPUTE
+    for number, (name, fields) in enumerate(BAD_FIELDS.items()):
+        bad = list(good)
+        for field, value in fields.items():
+            bad[first + field] = value
+        s.streams[name] = bad
+        s.script += [["image", name], s.input(0, 0), s.any_output(0), s.image(number % 2),
+                     *s.infer(number % 2, 1), *s.count(number % 2)]
+    s.script += [s.image(0), *s.infer(0, 0), *s.count(0), s.observe("error", ErrorCode.NONE)]
     s.run(tmp_path)
 
 

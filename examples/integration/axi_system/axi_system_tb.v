@@ -103,7 +103,7 @@ module axi_system_tb;
     end
   endtask
 
-  integer word, sample, beat, number;
+  integer word, sample, beat;
   reg [OUTPUT_BITS-1:0] expected;
   initial begin
     $readmemh("frame.hex", frame);
@@ -144,10 +144,7 @@ module axi_system_tb;
         while (!output_tvalid) @(posedge clk);
         output_tready <= 0;
         expected = outputs[sample*OUTPUT_BEATS + beat];
-        for (number = 0; number < OUTPUT_BITS; number = number + 1)
-          // Digits x of the file mean nothing.
-          if (expected[number] !== 1'bx && output_tdata[number] !== expected[number])
-            fail("output", beat);
+        if (output_tdata !== expected) fail("output", beat);
         if (output_tlast != (beat == OUTPUT_BEATS - 1)) fail("TLAST", beat);
         @(posedge clk);
       end

@@ -91,7 +91,7 @@ class Interpreter:
     def infer(self, beats: NDArray[np.int8]) -> NDArray[np.int8]:
         """Return the beats of the output."""
         assert self.program[0][Field.OPERATION] == Operation.INPUT
-        assert self.program[-1][Field.OPERATION] == Operation.OUTPUT
+        assert self.program[-1][Field.OPERATION] & 0xff == Operation.OUTPUT
         self._view(self.program[0], Field.DESTINATION)[:] = beats.reshape(
             self._view(self.program[0], Field.DESTINATION).shape)
         for descriptor in self.program[1:-1]:
@@ -100,8 +100,22 @@ class Interpreter:
                 self._add()
             else:
                 assert descriptor[Field.OPERATION] & 15 == Operation.COMPUTE
-                self._compute(Flag(descriptor[Field.OPERATION] & ~15))
-        return self._view(self.program[-1], Field.SOURCE).reshape(-1, self.config.lanes)
+                self._compute(Flag(descriptor[Field.OPERATION] & 0xf0))
+        self.descriptor = self.program[-1]
+        words, groups = self.pair(Field.DESTINATION_STEP)
+        base = self.descriptor[Field.SOURCE]
+        sent = np.stack([self._read(base + word, word % words)
+                         for word in range(self.descriptor[Field.WINDOWS] * words)])
+        return sent.reshape(self.descriptor[Field.WINDOWS], -1, self.config.lanes)[
+            :, :groups].reshape(-1, self.config.lanes)
+
+    def _read(self, addr: int, word: int) -> NDArray[np.int8]:
+        """Read a word of a pixel; the last one is 0 beyond the channels."""
+        operation = self.descriptor[Field.OPERATION]
+        read = self.buffer[addr % self.addresses].copy()
+        if word == operation >> 8 & 0xffff:
+            read[self.config.rows - (operation >> 24):] = 0
+        return read
 
     def _view(self, descriptor: list[int], base: Field) -> NDArray[np.int8]:
         words, groups = self._halves(descriptor[Field.DESTINATION_STEP])
@@ -138,7 +152,8 @@ class Interpreter:
             for number, (source, multiplier) in enumerate((
                     (Field.SOURCE, Field.FIRST_MULTIPLIER),
                     (Field.SECOND_SOURCE, Field.SECOND_MULTIPLIER))):
-                x = self.buffer[self.descriptor[source] + word].astype(np.int64)
+                words = (self.descriptor[Field.OPERATION] >> 8 & 0xffff) + 1
+                x = self._read(self.descriptor[source] + word, word % words).astype(np.int64)
                 x = (x - signed(operands >> 16 + 8 * number, 8)) << 20
                 total += requantize(x, self.descriptor[multiplier], operands >> 8 * number & 255,
                                     0, -(1 << 31), (1 << 31) - 1)
@@ -166,7 +181,7 @@ class Interpreter:
             addr = (base + y * self.descriptor[Field.TAP_ROW_STEP]
                     + x * self.descriptor[Field.TAP_COLUMN_STEP])
             if 0 <= row < height and 0 <= column < width:
-                vectors[:, tap] = [self.buffer[(addr + block) % self.addresses] for block in blocks]
+                vectors[:, tap] = [self._read(addr + block, block) for block in blocks]
         return vectors
 
     def _compute(self, flags: Flag) -> None:
@@ -247,10 +262,13 @@ def interpret(compiled: CompiledGraph, x: NDArray[np.int8]) -> None:
     interpreter = Interpreter(compiled.image(), compiled.config)
     assert len(interpreter.weights) <= compiled.config.weight_depth
     golden = run_graph(compiled.graph, x)[compiled.result.name]
-    # Twice: nothing may be left of an inference before.
-    for _ in range(2):
-        found = compiled.unpack(interpreter.infer(compiled.pack(x)))
-        assert np.array_equal(found, golden)
+    # Twice: nothing may be left of an inference before, nor of what an input has between channels.
+    beats = compiled.pack(x)
+    between = compiled.pack(np.ones_like(x)) == 0
+    for padding in (0, 77):
+        found = interpreter.infer(np.where(between, padding, beats).astype(np.int8))
+        assert np.array_equal(compiled.unpack(found), golden)
+        assert not found.reshape(compiled.output.pixels, -1)[:, compiled.output.channels:].any()
 
 
 @pytest.mark.parametrize("seed", range(5))

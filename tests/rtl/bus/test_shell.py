@@ -194,7 +194,10 @@ def test_serial(session: ShellSession, tmp_path: Path) -> None:
 
 @needs_icarus
 def test_icarus(session: ShellSession, tmp_path: Path) -> None:
-    """Icarus has four-state logic: nothing may depend on what reset leaves undefined."""
+    """Icarus has four-state logic: nothing may depend on what reset leaves undefined.
+
+    Nor on what registers hold before it, which is undefined here.
+    """
     s = session
     s.load(1)
     s.infer(1, 0)
@@ -203,7 +206,8 @@ def test_icarus(session: ShellSession, tmp_path: Path) -> None:
     s.poll(registers.STATUS, 0xFFFFFFFF, 0)
     s.load(1)
     s.infer(1, 1)
-    s.run(build_shell(CONFIG, simulator="icarus"), tmp_path, stall=0.2)
+    s.run(build_shell(CONFIG, simulator="icarus", initial_values=False), tmp_path, stall=0.2,
+          reset_cycles=1)
 
 
 def test_interrupts(session: ShellSession, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Sequencer: interface, and phases of inferences against the contract, cycle by cycle."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from random import Random
 from typing import Any
 
@@ -38,6 +38,7 @@ class Layer:
     minimum: int
     maximum: int
     input_beats: int
+    input_padding: int
     output_beats: int
 
     @property
@@ -45,7 +46,8 @@ class Layer:
         """Its words, by the layout of an image."""
         return [self.words | self.output_words << 16, self.pointer_base | self.group_bits << 28,
                 self.bias_base | self.shift << 16, self.multiplier | self.single_rounding << 31,
-                self.minimum & 0xFFFFFFFF, self.maximum & 0xFFFFFFFF, self.input_beats,
+                self.minimum & 0xFFFFFFFF, self.maximum & 0xFFFFFFFF,
+                self.input_beats | self.input_padding << 24,
                 self.output_beats]
 
 
@@ -61,6 +63,7 @@ def random_layer(rng: Random, settings: SparseConfig) -> Layer:
         shift=rng.randrange(64), multiplier=rng.getrandbits(31),
         single_rounding=rng.getrandbits(1), minimum=rng.randrange(-128, 1),
         maximum=rng.randrange(128), input_beats=rng.randrange(1, most_beats + 1),
+        input_padding=rng.randrange(settings.io_lanes),
         output_beats=rng.randrange(1, most_beats + 1))
 
 
@@ -216,6 +219,7 @@ def test_members() -> None:
         "minimum": Out(signed(8)),
         "maximum": Out(signed(8)),
         "input_beats": Out(unsigned(7)),
+        "input_padding": Out(range(1)),
         "output_beats": Out(unsigned(7)),
         "finished": In(1),
         "drain_valid": Out(1),
@@ -232,6 +236,9 @@ def test_members() -> None:
         "load_data": In(unsigned(32)),
         "unload": In(1),
         "loaded": Out(1),
+        "clear": In(1),
+        "clean": Out(1),
+        "clearing": Out(1),
         "cycles": Out(unsigned(32)),
     }
 
@@ -239,7 +246,7 @@ def test_members() -> None:
 @pytest.mark.parametrize("latency", [1, 13])
 @pytest.mark.parametrize("groups", [1, 2, 4, 8])
 def test_random(simulate: Callable[..., None], groups: int, latency: int) -> None:
-    settings = config(groups)
+    settings = config(groups, io_lanes=groups)
     dut = Sequencer(settings, write_latency=latency)
     rng = Random(f"{groups} {latency}")
 
@@ -280,6 +287,42 @@ def test_clears_after_reset(simulate: Callable[..., None], groups: int, depth: i
     simulate(dut, bench, reset=reset)
 
 
+@pytest.mark.parametrize(("groups", "depth"), [(1, 2), (1, 3), (4, 12)])
+def test_clears_when_told(simulate: Callable[..., None], groups: int, depth: int) -> None:
+    """Once after an inference has begun; while it clears it stays free."""
+    settings = config(groups, accumulator_depth=depth)
+    dut = Sequencer(settings, write_latency=3)
+    rng = Random(0)
+    layers = [replace(random_layer(rng, settings), output_words=1, group_bits=0)]
+
+    async def cleared(ctx: Any) -> list[tuple[int, int]]:
+        seen = []
+        ctx.set(dut.clear, 1)
+        for _ in range(depth + 4):
+            *_, free, clean, clearing, banks, addr = await ctx.tick().sample(
+                dut.free, dut.clean, dut.clearing, dut.drain_banks, dut.drain_addr)
+            assert free
+            assert not (clean and clearing)
+            if banks:
+                seen.append((banks, addr))
+        assert ctx.get(dut.clean)
+        ctx.set(dut.clear, 0)
+        return seen
+
+    async def bench(ctx: Any) -> None:
+        await wait_until_free(ctx, dut)
+        await load(ctx, dut, layers)
+        assert await cleared(ctx) == []
+        for number in range(2):
+            await infer(ctx, dut, layers, [5], rng, source=number, latency=3)
+            assert not ctx.get(dut.clean)
+            assert await cleared(ctx) == [((1 << groups) - 1, row)
+                                          for row in range(depth // groups)]
+            assert await cleared(ctx) == []
+
+    simulate(dut, bench)
+
+
 def test_one_layer(simulate: Callable[..., None]) -> None:
     settings = config(layer_depth=1)
     dut = Sequencer(settings, write_latency=13)
@@ -303,7 +346,7 @@ def test_drain_of_all_accumulators(simulate: Callable[..., None], group_bits: in
     settings = config(8)
     dut = Sequencer(settings, write_latency=2)
     layer = Layer(1, 16 >> group_bits, 0, group_bits, 64 - (16 >> group_bits), 0, 0, 0, 0, 0, 1,
-                  1)
+                  0, 1)
     drained: list[tuple[int, int]] = []
 
     async def bench(ctx: Any) -> None:

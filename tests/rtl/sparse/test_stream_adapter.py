@@ -108,6 +108,7 @@ def test_packer_members() -> None:
         "i": In(beat_signature(settings)),
         "enable": In(1),
         "beats": In(unsigned(5)),
+        "padding": In(range(2)),
         "busy": Out(1),
         "write_valid": Out(1),
         "write_addr": Out(unsigned(3)),
@@ -130,7 +131,13 @@ def test_packer(simulate: Callable[..., None], pes: int, lanes: int, stall: floa
         for beats in {1, per_word, 3 * per_word, *range(per_word + 1, 2 * per_word),
                       8 * per_word}:
             vectors = [random_beats(rng, settings, beats) for _ in range(3)]
+            padding = rng.randrange(lanes)
+            ctx.set(dut.padding, padding)
+            await ctx.tick()
             trace = await send(ctx, dut, vectors, beats, rng=rng, stall=stall)
+            # What the last beat has beyond the vector is written as 0.
+            for vector in vectors:
+                vector[-1] &= (1 << (lanes - padding) * WIDTH) - 1
             words = [writes_of(vector, settings) for vector in vectors]
             assert trace.writes == [write for some in words for write in some]
             assert trace.done == [len(words[0]) * (number + 1) for number in range(3)]
