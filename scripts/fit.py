@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import gcd
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +94,14 @@ def fit(ctx: click.Context, network_or_config: Path | None, board: Board, sample
         engine: str | None, options: dict[str, Any], json_file: Path | None) -> None:
     """Say which engines fit a board, in a moment, by the area model.
 
-    For a network, memories have the depths that it needs, and the cycle model tells the speed at
-    the board's clock. Without one, or for a .json file with options of the engine, they have the
+    For a network, memories have the depths that it needs, as powers of two or, where these do not
+    fit, exactly. The cycle model tells the speed at the board's clock: of the engine alone; with
+    input and output, which go before and after an inference, as a DMA sees it; and over the serial
+    port. Without one, or for a .json file with options of the engine, they have the
     depths that are given or default. Of the sparse engine, 1 to 256 processing elements are tried,
-    or --pes. Of the systolic one (--engine systolic), square arrays of up to 32 rows are tried, or
-    --rows and --columns, each with the most --lanes that fit; the area of Winograd's transforms
-    is not known.
+    or --pes. Of the systolic one (--engine systolic), square arrays of up to 32 rows are tried, for
+    a network also some twice as long as wide, or --rows and --columns, each with the most --lanes
+    that fit; the area of Winograd's transforms is not known.
 
     \b
     Examples:
@@ -130,6 +133,8 @@ def fit(ctx: click.Context, network_or_config: Path | None, board: Board, sample
     with progress("Fitting"):
         found = list(_configurations(board, engine, make, options, choices))
         hints = _hints(engine, found)
+        if graph is not None:
+            hints += _smaller_hint(board, make, options, found)
         if graph is not None and batch == 1:
             hints += _batch_hint(board, graph, options, found)
     write_json(json_file, {
@@ -259,6 +264,35 @@ def _smallest(engine: str, options: dict[str, Any], board: Board) -> Resources:
         smallest |= {"accumulator_depth": 4 * config.column_groups} if (
             "accumulator_depth" not in options) else {}
     return estimate(replace(config, **smallest), board.family)
+
+
+def _smaller_hint(board: Board, make: _Make, options: dict[str, Any],
+                  found: list[dict[str, Any]]) -> list[str]:
+    """Say whether the fastest array is faster with fewer rows or columns, which suit the channels.
+
+    If both are given, they are what is compared with.
+    """
+    fitting = [figures for figures in found if figures["fits"]]
+    if not fitting:
+        return []
+    fastest = min(fitting, key=lambda figures: figures["interval_cycles"])
+    rows, columns = fastest["config"]["rows"], fastest["config"]["columns"]
+    step = 1 + max(rows, columns) // 16
+    arrays = [(fewer, columns) for fewer in range(rows - step, 0, -step)]
+    arrays += [(rows, fewer) for fewer in range(columns - step, 0, -step)]
+    choices = [[{"rows": fewer, "columns": others, **({} if "lanes" in options else
+                                                      {"lanes": min(gcd(fewer, others), 8)})}]
+               for fewer, others in arrays if fewer * others * 4 > rows * columns]
+    others = [figures for figures in _configurations(board, "systolic", make, options, choices)
+              if figures["fits"]]
+    if not others:
+        return []
+    faster = min(others, key=lambda figures: figures["interval_cycles"])
+    if faster["interval_cycles"] >= fastest["interval_cycles"]:
+        return []
+    return [(f"Fewer are faster: {_elements('systolic', faster)} take "
+             f"{faster['interval_cycles']:,.0f} cycles from input to input, {rows} x {columns} "
+             f"{fastest['interval_cycles']:,.0f}")]
 
 
 def _batch_hint(board: Board, graph: QuantizedGraph, options: dict[str, Any],

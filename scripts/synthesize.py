@@ -21,6 +21,7 @@ from eieio.model.formats.design_folder import (
 from eieio.model.formats.samples import read as read_samples
 from eieio.model.sparse.choices import Choice
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.fitting import exact_memories
 from eieio.model.systolic.calibration import Method
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import make_config
@@ -143,7 +144,7 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
         taken = _systolic(source, Quantizing(samples, input_scale, batch, calibration, percentile),
                           options, board)
     else:
-        taken = _sparse(source, samples, input_scale, options, output_order)
+        taken = _sparse(source, samples, input_scale, options, output_order, board)
     config = taken.config
     _note_area(config, board)
     with progress("Emitting the board's Verilog"):
@@ -209,7 +210,7 @@ def _open(folder: Path, samples: Path | None, input_scale: float | None) -> _Sou
 
 
 def _sparse(source: Path, samples: Path | None, input_scale: float | None,
-            options: dict[str, Any], output_order: str) -> _Source:
+            options: dict[str, Any], output_order: str, board: Board) -> _Source:
     """Size a sparse engine."""
     if source.suffix.lower() == ".json":
         config = SparseConfig.from_dict(read_config(source) | options)
@@ -219,6 +220,8 @@ def _sparse(source: Path, samples: Path | None, input_scale: float | None,
     network = steps.share(loaded, options).shared
     fitted = steps.compile_shared(network, taken, options, board=True, output_order=output_order)
     compiled = fitted.compiled
+    if _wants_exact(compiled.config, board):
+        compiled = exact_memories(compiled, options)
     return _Source(compiled.config, network.name, network_speed(compiled, taken),
                    lambda folder: steps.write_design(folder, compiled.config, network, compiled),
                    fitted.choices)
@@ -234,12 +237,24 @@ def _systolic(source: Path, quantizing: Quantizing, options: dict[str, Any],
                        lambda folder: systolic_steps.write_design(folder, config, None))
     options = options_for_board(options, "systolic", board)
     make_config(options)
-    compiled = systolic_steps.compile_network(quantizing.load(source).graph, options,
-                                              quantizing.batch)
+    graph = quantizing.load(source).graph
+    compiled = systolic_steps.compile_network(graph, options, quantizing.batch)
+    if _wants_exact(compiled.config, board):
+        compiled = systolic_steps.compile_network(graph, options, quantizing.batch, exact=True)
     if compiled.config.residual and "residual" not in options:
         note("the network adds tensors: the engine gets units for it, which take multipliers")
     return _Source(compiled.config, compiled.graph.name, graph_speed(compiled),
                    lambda folder: systolic_steps.write_design(folder, compiled.config, compiled))
+
+
+def _wants_exact(config: EngineConfig, board: Board) -> bool:
+    """Tell whether memories of powers of two are too large, as far as the area model knows."""
+    if isinstance(config, SystolicConfig) and config.winograd:
+        return False
+    wants = bool(estimate(config, board.family).beyond(board.capacity))
+    if wants:
+        note("memories are exactly as deep as the network needs, since powers of two would not fit")
+    return wants
 
 
 def _note_area(config: EngineConfig, board: Board) -> None:

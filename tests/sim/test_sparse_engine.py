@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.fitting import MEMORY_DEPTHS, fitted_config
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.image_layout import DescriptorField, ErrorCode, Target
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
@@ -575,3 +576,14 @@ def test_interval(name: str, sizes: tuple[int, ...]) -> None:
         layer.cycles for layer in timer(sample, [layer[number] for layer in golden])
     )).interval.cycles for number, sample in enumerate(x)]
     assert measure_intervals(compiled, x, built(config), shell=False).tolist() == expected[:-1]
+
+
+def test_exact_depths() -> None:
+    """Memories that hold the network and not a word more."""
+    rng = np.random.default_rng(4)
+    config = replace(SMALL, pes=3, queue_depth=2, activation_depth=32)
+    network = random_network(config, (41, 23, 7), [0.5, 0.5], rng)
+    config = fitted_config(network, config, exact=True)
+    depths = [getattr(config, name) for name in MEMORY_DEPTHS]
+    assert sum(depth.bit_count() > 1 for depth in depths) >= 4
+    check(compile_network(network, config), random_inputs(config, 3, 41, 0.6, rng), built(config))
