@@ -187,7 +187,8 @@ def _tables(results: list[LayerResult], paper: dict[str, EieLayer]) -> list[Any]
         details.append([result.name, result.configuration, str(result.groups),
                         f"{result.fillers:,}", f"{result.fillers / max(1, result.entries):.1%}",
                         *verdict, f"{result.seconds:.1f}"])
-    return [f"Cycles of {results[0].pes} PEs ({source}), and cycles / ideal; without input and output",
+    return [(f"Cycles of {results[0].pes} PEs ({source}), and cycles / ideal; without input and "
+             "output"),
             table(headings, rows),
             table(["layer", "configuration", "groups", "fillers", "share", "integers off",
                    "cycles off", "seconds"], details)]
