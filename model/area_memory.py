@@ -17,6 +17,8 @@ _SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
 }
 #: Yosys's cost of a block RAM and of 16 words of 4 bits in lookup tables.
 _BLOCK_COST, _CELL_COST = 128, 4
+#: And of a bit of a choice between two block RAMs.
+_CHOICE_COST = 0.5
 #: Fewest bits for which Yosys takes a block RAM. On iCE40 64 were seen in flip-flops and 128 in a
 #: block RAM; on Gowin 1,152 in lookup tables and 1,408 in a block RAM.
 _SMALLEST_BLOCK: dict[Family, int] = {"ecp5": 0, "ice40": 96, "gowin": 1280}
@@ -58,7 +60,13 @@ def block_rams(memory: Memory, family: Family) -> int:
         deep = [width for depth, width in shapes if depth >= memory.depth]
         if deep:
             return memory.copies * -(-memory.width // deep[0])
-    blocks = min(-(-memory.width // width) * -(-memory.depth // depth) for depth, width in shapes)
+    # A choice between blocks behind one another costs something as well.
+    choices = []
+    for depth, width in shapes:
+        deep = -(-memory.depth // depth)
+        blocks = -(-memory.width // width) * deep
+        choices.append((_BLOCK_COST * blocks + _CHOICE_COST * memory.width * (deep - 1), blocks))
+    blocks = min(choices)[1]
     if memory.place in {"cell", "any"} and family == "ecp5" \
             and lut_cells(memory) * _CELL_COST < blocks * _BLOCK_COST:
         return 0

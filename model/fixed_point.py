@@ -21,6 +21,7 @@ parameters of a layer may be integers, or arrays with one value for each output 
 """
 
 import math
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +31,7 @@ from eieio.model.errors import InputError
 __all__ = [
     "MULTIPLIER_WIDTH",
     "SHIFT_MAXIMUM",
+    "Half",
     "dequantize",
     "quantize",
     "quantize_multiplier",
@@ -43,6 +45,9 @@ MULTIPLIER_WIDTH = 31
 
 #: Largest right shift.
 SHIFT_MAXIMUM = 63
+
+#: Where a quotient halfway between two integers goes: to the even one, or the one away from 0.
+Half = Literal["even", "away"]
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
@@ -223,12 +228,16 @@ def _multiply_once(a: NDArray[np.int64], multiplier: NDArray[np.int64],
     return (high >> shift) + (dropped & 1)
 
 
-def quantize(real: ArrayLike, scale: float, zero_point: int, width: int) -> NDArray[np.int64]:
-    """Round real numbers to the integers of a tensor, a half away from zero, and saturate.
+def quantize(real: ArrayLike, scale: float, zero_point: int, width: int,
+             half: Half = "away") -> NDArray[np.int64]:
+    """Round real numbers to the integers of a tensor, and saturate.
+
+    The integer is ``round(real / scale) + zero_point``, with the quotient in double precision
+    whatever the type of the numbers. All that makes integers of a network's inputs calls this.
 
     Parameters
     ----------
-    real : float array
+    real : array of any shape, of floating-point numbers, integers or truth values
         Real numbers.
     scale : :class:`float`
         Real value of one step; positive.
@@ -236,6 +245,8 @@ def quantize(real: ArrayLike, scale: float, zero_point: int, width: int) -> NDAr
         Integer of the real 0; fits in ``width`` bits.
     width : :class:`int`
         Bits of a signed integer, 2 to 32.
+    half : :data:`Half`
+        Where a half is rounded to.
 
     Returns
     -------
@@ -251,11 +262,14 @@ def quantize(real: ArrayLike, scale: float, zero_point: int, width: int) -> NDAr
     if not np.isfinite(numbers).all():
         raise InputError("Numbers to quantize must be finite")
     _check_tensor(scale, zero_point, width)
-    steps = numbers / scale
-    with np.errstate(invalid="ignore"):
-        # Not floor(|x| + 0.5): the addition would round the number just below a half up to 1.
-        whole = np.trunc(steps)
-        rounded = whole + np.copysign(np.abs(steps - whole) >= 0.5, steps)
+    with np.errstate(invalid="ignore", over="ignore"):
+        steps = numbers / scale
+        if half == "even":
+            rounded = np.rint(steps)
+        else:
+            # Not floor(|x| + 0.5): the addition would round the number just below a half up to 1.
+            whole = np.trunc(steps)
+            rounded = whole + np.copysign(np.abs(steps - whole) >= 0.5, steps)
     bound = 1 << (width - 1)
     low, high = -bound - zero_point, bound - 1 - zero_point
     return np.clip(rounded, low, high).astype(np.int64) + zero_point

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ class Quantization:
         Integer of the real number 0.
     minimum, maximum : :class:`int`
         Range of the integers.
-    half : ``"even"`` or ``"away"``
+    half : :data:`eieio.model.fixed_point.Half`
         Where a half is rounded to: the even integer, or away from 0.
     """
 
@@ -40,19 +39,16 @@ class Quantization:
     zero_point: int
     minimum: int
     maximum: int
-    half: Literal["even", "away"] = "even"
+    half: fixed_point.Half = "even"
 
     def quantize(self, x: NDArray[np.floating]) -> NDArray[np.int32]:
-        """Round to the nearest integers, and saturate."""
-        if self.half == "away":
-            integers = fixed_point.quantize(x, self.scale, self.zero_point, 32)
-        else:
-            integers = np.rint(x / self.scale) + self.zero_point
+        """Round to the nearest integers by :func:`~eieio.model.fixed_point.quantize`; saturate."""
+        integers = fixed_point.quantize(x, self.scale, self.zero_point, 32, self.half)
         return np.clip(integers, self.minimum, self.maximum).astype(np.int32)
 
     def dequantize(self, integers: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return the real numbers of integers."""
-        return ((integers - self.zero_point) * self.scale).astype(np.float32)
+        return fixed_point.dequantize(integers, self.scale, self.zero_point).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,12 +122,13 @@ class Network:
         nonzeros = sum(int(np.count_nonzero(layer.weight)) for layer in self.layers)
         return nonzeros / sum(layer.weight.size for layer in self.layers)
 
-    def activations(self, x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def activations(self, x: NDArray[np.floating]) -> list[NDArray[np.float32]]:
         """Compute the outputs of every layer for inputs of shape (samples, inputs), in float32."""
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise InputError(
                 f"Input must have shape (samples, {self.inputs}), not {x.shape}")
         outputs = []
+        x = x.astype(np.float32)
         for layer in self.layers:
             x = x @ layer.weight.T + layer.bias
             if layer.relu:
@@ -135,7 +136,7 @@ class Network:
             outputs.append(x)
         return outputs
 
-    def forward(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    def forward(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Compute the outputs of the last layer: float32 array of shape (samples, outputs)."""
         return self.activations(x)[-1]
 

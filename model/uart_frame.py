@@ -53,7 +53,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 __all__ = ["BAUD_RATE", "ESCAPE", "FLAG", "LAST", "MAX_PAYLOAD", "MIN_FRAME", "REPLY", "TOGGLE",
-           "VERSION", "Deframer", "Frame", "Kind", "LinkState", "Status", "encode"]
+           "VERSION", "Deframer", "Frame", "Kind", "LinkState", "Status", "encode", "frame_bytes"]
 
 #: Bits a second of a board that was built without another wish.
 BAUD_RATE = 1_000_000
@@ -161,6 +161,11 @@ def encode(frame: Frame) -> bytes:
     for special in (ESCAPE, FLAG):
         body = body.replace(bytes([special]), bytes([ESCAPE, special ^ TOGGLE]))
     return b"%c%b%c" % (FLAG, body, FLAG)
+
+
+def frame_bytes(payload: int) -> int:
+    """Bytes on the line of a frame whose payload has so many, but for those that escape others."""
+    return payload + MIN_FRAME + 2
 
 
 class Deframer:

@@ -22,6 +22,7 @@ from eieio.scripts import bench_docs, steps
 from eieio.scripts.bench_plots import require_matplotlib
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import ENGINE_HELP, json_option
+from eieio.scripts.speed import interval_lines, network_speed_of
 from eieio.scripts.systolic_bench import systolic
 from eieio.scripts.tensor_core_bench import tensor_core
 from eieio.sim.eie_benchmark import (
@@ -186,7 +187,8 @@ def _tables(results: list[LayerResult], paper: dict[str, EieLayer]) -> list[Any]
         details.append([result.name, result.configuration, str(result.groups),
                         f"{result.fillers:,}", f"{result.fillers / max(1, result.entries):.1%}",
                         *verdict, f"{result.seconds:.1f}"])
-    return [f"Cycles of {results[0].pes} PEs ({source}), and cycles / ideal",
+    return [(f"Cycles of {results[0].pes} PEs ({source}), and cycles / ideal; without input and "
+             "output"),
             table(headings, rows),
             table(["layer", "configuration", "groups", "fillers", "share", "integers off",
                    "cycles off", "seconds"], details)]
@@ -258,6 +260,7 @@ def layer(ctx: click.Context, weight_file: Path, activation_file: Path, bias_fil
     integers = quantized.quantize_input(x)
     results = []
     compiled_configs = {}
+    intervals = {}
     for name, config in configs.items():
         started = time.monotonic()
         with progress(f"Compiling for {name!r}"):
@@ -272,12 +275,15 @@ def layer(ctx: click.Context, weight_file: Path, activation_file: Path, bias_fil
             started += time.monotonic() - building
         with progress(f"Running {len(x)} sample{'s' if len(x) > 1 else ''}: {name}"):
             results.append(run_layer(name, compiled, integers, build, started))
+        cycles = results[-1].cycles or results[-1].model_cycles
+        intervals[name] = network_speed_of(compiled, cycles / len(x)).cycles()["interval"]
     write_json(json_file, {
         "layers": [result.figures() for result in results],
         "geomean": geomeans(results),
         "config": compiled_configs,
+        "interval": intervals,
     })
-    show(*_tables(results, {}))
+    show(*_tables(results, {}), "Ours:", *interval_lines(intervals["ours"]))
     _end(ctx, results)
 
 

@@ -324,7 +324,8 @@ Cycles as the Verilog counts them, simulated by Verilator; in brackets, cycles /
 
 ![Cycles / ideal of each layer](images/eie_ratios.svg)
 
-- **Cycles** run from the start command to the last requantized word written.
+- **Cycles** run from the start command to the last requantized word written. Input and output are
+  not in them: they go through the streams before and after.
 - **Ideal** is the number of nonzero weights that meet nonzero activations, divided by the number of
   PEs.
 - **Published** are the paper's times (table IV, 64 PEs at {PAPER_MHZ} MHz) for its own weights,

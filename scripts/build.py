@@ -34,6 +34,7 @@ from eieio.scripts.options import (
     sample_options,
     simulator_options,
 )
+from eieio.scripts.speed import interval_lines, network_speed
 
 __all__ = ["build"]
 
@@ -112,11 +113,13 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
             built = steps.build_simulation(compiled, simulator, folder=folder, design=design)
             x = compiled.network.quantize_input(taken.x[:count])
             comparison = steps.simulate_design(compiled, x, built)
-    figures |= simulation_figures(comparison)
+    speed = network_speed(compiled, taken)
+    figures |= simulation_figures(comparison) | speed.cycles()
     figures |= {"out": str(out), "files": [*design.files, MANIFEST]}
     write_json(json_file, figures)
     show(stage_table(compression.stages()), accuracy_table(figures, figures["samples"]),
-         *layout_tables(figures), *simulation_tables(figures))
+         *layout_tables(figures), *simulation_tables(figures),
+         *interval_lines(figures["interval"]))
     steps.show_files(design, out, json_file)
     steps.mismatch(ctx, figures["mismatches"], figures["cycle_mismatches"])
 

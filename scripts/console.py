@@ -11,11 +11,15 @@ from rich import box
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 
 __all__ = ["check_writable", "note", "progress", "show", "table", "write_json"]
+
+#: Width of tables where there is no terminal, and most characters of a word that stay in a line.
+_PIPED, _WORD = 100, 32
 
 
 @contextmanager
@@ -39,22 +43,50 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Make a table whose first column holds names and whose others hold numbers."""
     made = Table(box=box.SIMPLE_HEAD)
     for number, column in enumerate(columns):
-        made.add_column(column, justify="right" if number else "left", no_wrap=True)
+        made.add_column(Text(column), justify="right" if number else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(Text, row))
     return made
 
 
 def show(*parts: Table | str) -> None:
-    """Write tables and lines to standard output."""
+    """Write tables and lines to standard output.
+
+    A table is as wide as the terminal, or as 100 characters where there is none: what is too long
+    goes on in the next line, between words. No word and no number is cut: the table is wider then.
+    Only words of more than 32 characters, such as names of layers, are cut.
+    """
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=100)
+    width = console.width if console.is_terminal else _PIPED
     for part in parts:
         if isinstance(part, str):
             console.print(part, markup=False, highlight=False, soft_wrap=True)
         else:
-            console.print(part)
+            total = _set_widths(part, width)
+            Console(width=max(width, total)).print(part)
+
+
+def _set_widths(shown: Table, width: int) -> int:
+    """Set the widths of a table's columns, so that words fit in them; return the table's width."""
+    least, most = [], []
+    for column in shown.columns:
+        texts = [str(cell) for cell in (column.header, *column.cells)]
+        most.append(max(map(len, texts)))
+        least.append(min(_WORD, max(len(word) for text in texts for word in text.split(" "))))
+    # Around each column there is a space, if there is room, and between two of them another one.
+    count = len(shown.columns)
+    padding = 1 if width >= 3 * count + 1 + sum(least) else 0
+    shown.padding = (0, padding)
+    frame = count + 1 + 2 * padding * count
+    # What is left goes to the columns that need the fewest characters more.
+    left = max(0, width - frame - sum(least))
+    for number in sorted(range(len(least)), key=lambda number: most[number] - least[number]):
+        more = min(left, most[number] - least[number])
+        least[number] += more
+        left -= more
+    for column, chosen in zip(shown.columns, least, strict=True):
+        column.width = chosen
+    return frame + sum(least)
 
 
 def check_writable(path: Path | None) -> None:

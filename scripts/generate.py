@@ -43,8 +43,9 @@ def generate(ctx: click.Context, network_or_config: Path, out: Path, samples: Pa
 
     For a network, its weights are shared if they are not yet (sparse engine), it is quantized to
     integers, and compiled into the image that the engine loads. Memories get the depths that the
-    network needs, rounded up to powers of two; a depth that is given and too small is an error that
-    says how much is needed.
+    network needs, rounded up to powers of two ('eieio synthesize', which knows the board, takes
+    exact ones where these do not fit); a depth that is given and too small is an error that says
+    how much is needed.
 
     For a .json file with options of the engine, such as {"pes": 32, "entry_depth": 8192}, there is
     Verilog alone: an engine for any network that fits. The design.json of an earlier design will

@@ -22,6 +22,7 @@ from eieio.scripts.options import (
     quantization_options,
     simulator_options,
 )
+from eieio.scripts.speed import interval_lines, network_speed_of
 
 __all__ = ["simulate"]
 
@@ -97,13 +98,14 @@ def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | Non
                                    waves=waves is not None)
     recorded = None if waves is None else waves.with_suffix(f".{built.waves}")
     comparison = steps.simulate_design(compiled, x, built, recorded)
+    speed = network_speed_of(compiled, float(comparison.rtl.layer_cycles.sum(axis=1).mean()))
     figures: dict[str, Any] = {
         "network": compiled.network.name, "engine": engine, "simulator": simulator,
-        "config": compiled.config.to_dict(), **simulation_figures(comparison),
+        "config": compiled.config.to_dict(), **simulation_figures(comparison), **speed.cycles(),
         "waves": None if recorded is None else str(recorded),
     }
     write_json(json_file, figures)
-    show(*simulation_tables(figures))
+    show(*simulation_tables(figures), *interval_lines(figures["interval"]))
     if recorded is not None:
         show(f"Waveforms: {recorded}")
     steps.mismatch(ctx, comparison.mismatches, comparison.cycle_mismatches)

@@ -21,6 +21,7 @@ from eieio.model.formats.design_folder import (
 from eieio.model.formats.samples import read as read_samples
 from eieio.model.sparse.choices import Choice
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.fitting import exact_memories
 from eieio.model.systolic.calibration import Method
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import make_config
@@ -43,7 +44,7 @@ from eieio.scripts.options import (
     read_config,
     sample_options,
 )
-from eieio.scripts.speed import graph_cycles, inference_cycles
+from eieio.scripts.speed import Speed, graph_speed, network_speed, rate_table
 from eieio.scripts.systolic_commands import Quantizing
 
 __all__ = ["synthesize"]
@@ -62,8 +63,8 @@ class _Source:
         The engine.
     network : :class:`str` or None
         Name of the network, if there is one.
-    cycles : :class:`float` or None
-        Cycles of an inference, where they are known.
+    speed : Speed or None
+        How fast an inference is, where it is known.
     write : callable or None
         Writes the design into a folder; None if it is there.
     choices : tuple of Choice
@@ -72,7 +73,7 @@ class _Source:
 
     config: EngineConfig
     network: str | None
-    cycles: float | None
+    speed: Speed | None
     write: Callable[[Path], Design] | None
     choices: tuple[Choice, ...] = ()
 
@@ -143,7 +144,7 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
         taken = _systolic(source, Quantizing(samples, input_scale, batch, calibration, percentile),
                           options, board)
     else:
-        taken = _sparse(source, samples, input_scale, options, output_order)
+        taken = _sparse(source, samples, input_scale, options, output_order, board)
     config = taken.config
     _note_area(config, board)
     with progress("Emitting the board's Verilog"):
@@ -171,9 +172,8 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
         "config": config.to_dict(), "out": str(out),
         "choices": [choice.to_dict() for choice in taken.choices],
     }
-    if taken.cycles is not None:
-        figures |= {"cycles_per_inference": taken.cycles,
-                    "inferences_per_second": setting.output_hz / taken.cycles}
+    if taken.speed is not None:
+        figures |= taken.speed.figures(setting.output_hz, figures["baud"])
     write_json(json_file, figures)
     show(*choice_lines(figures["choices"]), *_tables(board, report, figures))
     if bitstream is None:
@@ -189,28 +189,28 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
 def _open(folder: Path, samples: Path | None, input_scale: float | None) -> _Source:
     """Read a design, to whose folder the bitstream goes."""
     design = read_manifest(folder)
-    cycles = None
+    speed = None
     if design.engine == "sparse":
         config: EngineConfig = SparseConfig.from_dict(design.config)
         if samples is not None:
             compiled = steps.open_design(folder)[1]
             layers = compiled.network.layers
-            cycles = inference_cycles(compiled, read_samples(
+            speed = network_speed(compiled, read_samples(
                 samples, layers[0].inputs, layers[-1].outputs, input_scale))
     elif design.engine == "systolic":
         config = SystolicConfig.from_dict(design.config)
         if samples is not None:
             note("the samples are not read: every inference of the systolic engine takes as long")
         if (folder / GRAPH).is_file() and (folder / IMAGE).is_file():
-            cycles = graph_cycles(systolic_steps.open_design(folder)[1])
+            speed = graph_speed(systolic_steps.open_design(folder)[1])
     else:
         raise InputError(f"{folder} must be a design of the sparse or the systolic engine, not "
                          f"{design.engine!r}")
-    return _Source(config, design.network, cycles, None)
+    return _Source(config, design.network, speed, None)
 
 
 def _sparse(source: Path, samples: Path | None, input_scale: float | None,
-            options: dict[str, Any], output_order: str) -> _Source:
+            options: dict[str, Any], output_order: str, board: Board) -> _Source:
     """Size a sparse engine."""
     if source.suffix.lower() == ".json":
         config = SparseConfig.from_dict(read_config(source) | options)
@@ -220,7 +220,9 @@ def _sparse(source: Path, samples: Path | None, input_scale: float | None,
     network = steps.share(loaded, options).shared
     fitted = steps.compile_shared(network, taken, options, board=True, output_order=output_order)
     compiled = fitted.compiled
-    return _Source(compiled.config, network.name, inference_cycles(compiled, taken),
+    if _wants_exact(compiled.config, board):
+        compiled = exact_memories(compiled, options)
+    return _Source(compiled.config, network.name, network_speed(compiled, taken),
                    lambda folder: steps.write_design(folder, compiled.config, network, compiled),
                    fitted.choices)
 
@@ -235,12 +237,24 @@ def _systolic(source: Path, quantizing: Quantizing, options: dict[str, Any],
                        lambda folder: systolic_steps.write_design(folder, config, None))
     options = options_for_board(options, "systolic", board)
     make_config(options)
-    compiled = systolic_steps.compile_network(quantizing.load(source).graph, options,
-                                              quantizing.batch)
+    graph = quantizing.load(source).graph
+    compiled = systolic_steps.compile_network(graph, options, quantizing.batch)
+    if _wants_exact(compiled.config, board):
+        compiled = systolic_steps.compile_network(graph, options, quantizing.batch, exact=True)
     if compiled.config.residual and "residual" not in options:
         note("the network adds tensors: the engine gets units for it, which take multipliers")
-    return _Source(compiled.config, compiled.graph.name, graph_cycles(compiled),
+    return _Source(compiled.config, compiled.graph.name, graph_speed(compiled),
                    lambda folder: systolic_steps.write_design(folder, compiled.config, compiled))
+
+
+def _wants_exact(config: EngineConfig, board: Board) -> bool:
+    """Tell whether memories of powers of two are too large, as far as the area model knows."""
+    if isinstance(config, SystolicConfig) and config.winograd:
+        return False
+    wants = bool(estimate(config, board.family).beyond(board.capacity))
+    if wants:
+        note("memories are exactly as deep as the network needs, since powers of two would not fit")
+    return wants
 
 
 def _note_area(config: EngineConfig, board: Board) -> None:
@@ -267,7 +281,5 @@ def _tables(board: Board, report: Report, figures: dict[str, Any]) -> list[Any]:
         table((board.title, "used", "available", ""), rows),
         f"Highest clock: {report.fmax_mhz:.1f} MHz, for {report.target_mhz:g} MHz"]
     if "cycles_per_inference" in figures:
-        shown.append(f"Inferences a second at {report.target_mhz:g} MHz: "
-                     f"{figures['inferences_per_second']:,.0f} "
-                     f"({figures['cycles_per_inference']:,.1f} cycles each)")
+        shown.append(rate_table(figures, report.target_mhz))
     return shown

@@ -96,7 +96,8 @@ def systolic(ctx: click.Context, rows: int, columns: int, quick: bool, model_onl
     if document is not None:
         write_part(document, "systolic", _document(rows, columns, cases, results, figures))
     write_json(json_file, figures)
-    show(f"{rows} x {columns} processing elements", _table(results),
+    show(f"{rows} x {columns} processing elements; cycles without input and output",
+         _table(results),
          *([f"Written: {document}"] if document else []))
     steps.mismatch(ctx, sum(result.mismatches or 0 for result in results),
                    sum(result.cycle_mismatches or 0 for result in results))

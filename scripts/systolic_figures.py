@@ -8,12 +8,10 @@ from eieio.model.systolic.mapping import CompiledGraph
 from eieio.model.systolic.report import inference_figures, layer_figures
 from eieio.model.systolic.timing import time_graph
 from eieio.scripts.console import table
+from eieio.scripts.speed import graph_speed, interval_lines
 from eieio.sim.systolic_simulation import Comparison
 
 __all__ = ["layer_table", "network_figures", "summary", "systolic_figures"]
-
-# Names of layers are cut to so many characters.
-_NAME = 32
 
 
 def network_figures(compiled: CompiledGraph) -> dict[str, Any]:
@@ -39,9 +37,11 @@ def systolic_figures(compiled: CompiledGraph, comparison: Comparison | None,
                      images: int = 0) -> dict[str, Any]:
     """Figures of the layers and of a simulation of so many samples, or of none."""
     timings = time_graph(compiled.config, [layer.work for layer in compiled.layers]).layers
+    speed = graph_speed(compiled).cycles()
     if comparison is None:
         return {"images": 0, "mismatches": 0, "cycle_mismatches": 0, "compared_integers": 0,
-                **inference_figures(compiled, timings), "layers": layer_figures(compiled, timings)}
+                **speed, **inference_figures(compiled, timings),
+                "layers": layer_figures(compiled, timings)}
     cycles = comparison.rtl.layer_cycles
     return {
         "images": images,
@@ -49,6 +49,7 @@ def systolic_figures(compiled: CompiledGraph, comparison: Comparison | None,
         "cycle_mismatches": comparison.cycle_mismatches,
         "compared_integers": sum(layer.size for layer in comparison.golden)
         + comparison.rtl.outputs.size,
+        **speed,
         **inference_figures(compiled, timings, cycles),
         "layers": layer_figures(compiled, timings, cycles, comparison.layer_mismatches),
     }
@@ -62,7 +63,7 @@ def layer_table(figures: dict[str, Any]) -> Table:
         differ = layer["mismatches"]
         verdict = () if differ is None else (f"{differ:,} differ" if differ else "equal",)
         rows.append((
-            _short(layer["name"]), layer["mode"],
+            layer["name"], layer["mode"],
             " x ".join(map(str, layer["output_shape"])), f"{layer['macs']:,}",
             f"{layer['cycles'] or layer['model_cycles']:,}",
             f"{layer['utilisation']:.1%}" if layer["macs"] else "",
@@ -76,16 +77,13 @@ def _decibels(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.1f} dB"
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[:_NAME - 1]}\u2026"
-
-
 def summary(figures: dict[str, Any]) -> list[Table | str]:
     """Show layers, cycles, and whether the RTL equals the models."""
     shown: list[Table | str] = [
         layer_table(figures),
         (f"An inference: {figures['cycles_per_inference']:,} cycles by the cycle model, array used "
-         f"to {figures['utilisation']:.1%}")]
+         f"to {figures['utilisation']:.1%}"),
+        *interval_lines(figures["interval"])]
     if not figures["images"]:
         return [*shown, "RTL: not simulated"]
 

@@ -103,10 +103,11 @@ def random_inputs(tensor: Tensor, count: int, seed: int = 0) -> NDArray[np.float
     return tensor.dequantize(q).astype(np.float32)
 
 
-def compile_network(graph: QuantizedGraph, options: dict[str, Any], batch: int) -> CompiledGraph:
+def compile_network(graph: QuantizedGraph, options: dict[str, Any], batch: int, *,
+                    exact: bool = False) -> CompiledGraph:
     """Compile a network for an engine that fits it."""
     with progress("Compiling"):
-        return compile_fitted(graph, options, batch=batch)
+        return compile_fitted(graph, options, batch=batch, exact=exact)
 
 
 def write_design(folder: Path, config: SystolicConfig, compiled: CompiledGraph | None) -> Design:

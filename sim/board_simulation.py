@@ -96,6 +96,8 @@ class BoardFigures:
     ----------
     cycles : :class:`int`
         Clocks simulated.
+    line_cycles : :class:`int`
+        Those in which the serial line carried bytes, in either direction.
     bytes_to_board, bytes_from_board : :class:`int`
         Bytes from and to the host.
     flips, glitches, drops, inserts : :class:`int`
@@ -103,6 +105,7 @@ class BoardFigures:
     """
 
     cycles: int
+    line_cycles: int
     bytes_to_board: int
     bytes_from_board: int
     flips: int

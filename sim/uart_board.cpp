@@ -152,7 +152,7 @@ int main(int argc, char** argv) {
     const auto top = std::make_unique<Vuart_board>(context.get());
     Sender sender(divisor, noise);
     Receiver receiver(divisor);
-    uint64_t cycle = 0, last_byte = 0, sent = 0, received = 0;
+    uint64_t cycle = 0, last_byte = 0, sent = 0, received = 0, carrying = 0;
     top->rx = 1;
     top->rst = 1;
     while (!stopped) {
@@ -163,7 +163,10 @@ int main(int argc, char** argv) {
         top->clk = 1;
         top->eval();
         ++cycle;
+        carrying += !sender.idle() || !receiver.idle();
         if (receiver.take(top->tx)) {
+            // It is whole in the middle of its stop bit.
+            if (sender.idle()) carrying += divisor - divisor / 2;
             last_byte = cycle;
             ++received;
             uint8_t byte = receiver.byte;
@@ -187,9 +190,10 @@ int main(int argc, char** argv) {
         }
     }
     top->final();
-    printf("{\"cycles\": %llu, \"bytes_to_board\": %llu, \"bytes_from_board\": %llu, "
+    printf("{\"cycles\": %llu, \"line_cycles\": %llu, "
+           "\"bytes_to_board\": %llu, \"bytes_from_board\": %llu, "
            "\"flips\": %u, \"glitches\": %u, \"drops\": %u, \"inserts\": %u}\n",
-           (unsigned long long)cycle, (unsigned long long)sent, (unsigned long long)received,
+           (unsigned long long)cycle, (unsigned long long)carrying, (unsigned long long)sent, (unsigned long long)received,
            noise.flips, noise.glitches, noise.drops, noise.inserts);
     return 0;
 }

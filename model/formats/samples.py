@@ -35,13 +35,13 @@ class Samples:
 
     Attributes
     ----------
-    x : float32 array of shape (samples, inputs)
-        Inputs.
+    x : float32 or float64 array of shape (samples, inputs)
+        Inputs; float64 where float32 does not hold the very numbers.
     labels : int64 array of shape (samples,), or None
         Which output should be the largest.
     """
 
-    x: NDArray[np.float32]
+    x: NDArray[np.floating]
     labels: NDArray[np.int64] | None
 
 
@@ -81,9 +81,12 @@ def read(path: str | os.PathLike[str], inputs: int, outputs: int,
     if scale is None:
         scale = BYTE_SCALE if x.dtype == np.uint8 else 1.0
     with np.errstate(over="ignore"):
-        values = (x.reshape(len(x), inputs) * np.float64(scale)).astype(np.float32)
-    if not np.isfinite(values).all():
+        exact = x.reshape(len(x), inputs) * np.float64(scale)
+        single = exact.astype(np.float32)
+    if not np.isfinite(single).all():
         raise InputError(f"{what} must be finite")
+    # To be rounded once, when they become integers.
+    values = single if np.array_equal(single, exact) else exact
     labels = None
     if "y" in arrays:
         y = arrays["y"]

@@ -7,7 +7,7 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.sparse.quantized_network import QuantizedNetwork
 
-__all__ = ["MEMORY_DEPTHS", "fit_memories", "fitted_config", "roomy"]
+__all__ = ["MEMORY_DEPTHS", "exact_memories", "fit_memories", "fitted_config", "roomy"]
 
 #: Options that size a memory, with the largest depth that a configuration can have.
 MEMORY_DEPTHS = {
@@ -22,10 +22,10 @@ MEMORY_DEPTHS = {
 
 def fitted_config(network: QuantizedNetwork, config: SparseConfig, *,
                   groups: Sequence[int] | None = None,
-                  keep: Collection[str] = ()) -> SparseConfig:
+                  keep: Collection[str] = (), exact: bool = False) -> SparseConfig:
     """Choose the memory depths that a network needs.
 
-    Each is a power of two, as block RAM has them.
+    Each is a power of two, as block RAM has them, unless ``exact``.
 
     Parameters
     ----------
@@ -38,6 +38,9 @@ def fitted_config(network: QuantizedNetwork, config: SparseConfig, *,
         them.
     keep : collection of :class:`str`
         Memory depths that stay as they are in ``config``.
+    exact : :class:`bool`
+        Whether they are just what the network needs: of an FPGA that is nearly full, block RAMs for
+        the next power of two are not to spare.
 
     Returns
     -------
@@ -50,14 +53,14 @@ def fitted_config(network: QuantizedNetwork, config: SparseConfig, *,
         If the network does not fit into a depth that is kept, or into any engine.
     """
     compiled = compile_network(network, roomy(config, keep), groups=groups)
-    return fit_memories(compiled, config, keep=keep)
+    return fit_memories(compiled, config, keep=keep, exact=exact)
 
 
 def fit_memories(compiled: CompiledNetwork, config: SparseConfig, *,
-                 keep: Collection[str] = ()) -> SparseConfig:
+                 keep: Collection[str] = (), exact: bool = False) -> SparseConfig:
     """Choose the memory depths that a network needs which is compiled for :func:`roomy` ones.
 
-    ``config`` and ``keep`` are those of :func:`fitted_config`.
+    ``config``, ``keep`` and ``exact`` are those of :func:`fitted_config`.
     """
     network, layers = compiled.network, compiled.layers
     pes = config.pes
@@ -74,12 +77,25 @@ def fit_memories(compiled: CompiledNetwork, config: SparseConfig, *,
         "layer_depth": len(layers),
     }
     smallest = {"entry_depth": 4, "pointer_depth": 4}
-    return replace(config, **{
-        name: 1 << (max(need, smallest.get(name, 2)) - 1).bit_length()
-        for name, need in needs.items() if name not in keep})
+    # Of an activation buffer there are two, the second one from a power of two on.
+    steps = {"entry_depth": 2, "pointer_depth": 2, "accumulator_depth": config.column_groups}
+
+    def rounded(name: str, need: int) -> int:
+        need = max(need, smallest.get(name, 2))
+        if not exact or name == "activation_depth":
+            return 1 << (need - 1).bit_length()
+        return -(-need // steps.get(name, 1)) * steps.get(name, 1)
+
+    return replace(config, **{name: rounded(name, need) for name, need in needs.items()
+                              if name not in keep})
 
 
 def roomy(config: SparseConfig, keep: Collection[str] = ()) -> SparseConfig:
     """Make all memories that may change as large as they can be."""
     return replace(config, **{
         name: depth for name, depth in MEMORY_DEPTHS.items() if name not in keep})
+
+
+def exact_memories(compiled: CompiledNetwork, keep: Collection[str] = ()) -> CompiledNetwork:
+    """Make the memories of a compiled network's engine just as deep as it needs."""
+    return replace(compiled, config=fit_memories(compiled, compiled.config, keep=keep, exact=True))

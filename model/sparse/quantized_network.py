@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.fixed_point import quantize_multiplier
+from eieio.model.fixed_point import dequantize, quantize, quantize_multiplier
 from eieio.model.network import Ending
 from eieio.model.shared_network import SharedLayer, SharedNetwork
 from eieio.model.sparse.config import SparseConfig
@@ -106,6 +106,8 @@ class QuantizedNetwork:
     def quantize_input(self, x: NDArray[np.floating]) -> NDArray[np.int32]:
         """Round inputs of shape (samples, inputs) to the nearest integers, and saturate them.
 
+        A half is rounded to the even integer: see :func:`eieio.model.fixed_point.quantize`.
+
         Raises
         ------
         InputError
@@ -117,11 +119,12 @@ class QuantizedNetwork:
         if not np.isfinite(x).all():
             raise InputError("Input must be finite")
         maximum = (1 << (self.activation_width - 1)) - 1
-        return np.clip(np.rint(x / self.input_scale), -maximum, maximum).astype(np.int32)
+        integers = quantize(x, self.input_scale, 0, self.activation_width, "even")
+        return np.maximum(integers, -maximum).astype(np.int32)
 
     def dequantize_output(self, y: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return the real values of output integers."""
-        return (y * self.output_scale).astype(np.float32)
+        return dequantize(y, self.output_scale, 0).astype(np.float32)
 
 
 def accumulator_bound(codes: NDArray[np.uint8], codebook: NDArray[np.integer],

@@ -38,7 +38,8 @@ def make_config(options: Mapping[str, Any]) -> SystolicConfig:
 
 
 def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
-                   batch: int = 1, winograd: bool | None = None) -> CompiledGraph:
+                   batch: int = 1, winograd: bool | None = None,
+                   exact: bool = False) -> CompiledGraph:
     """Compile a network for an engine that fits it.
 
     Parameters
@@ -53,6 +54,9 @@ def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
         Samples of an inference.
     winograd : :class:`bool`, optional
         As in :func:`~eieio.model.systolic.mapping.compile_graph`.
+    exact : :class:`bool`
+        Whether memory depths are just what the network needs: of an FPGA that is nearly full, block
+        RAMs for the next power of two are not to spare.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
         "parameter_depth": len(compiled.biases),
         "program_depth": len(compiled.layers) + 2,
     }
-    config = replace(roomy, **{name: 1 << (max(need, 2) - 1).bit_length()
+    config = replace(roomy, **{name: max(need, 2) if exact else 1 << (max(need, 2) - 1).bit_length()
                                for name, need in needs.items() if name not in options})
     # The depths decide nothing but whether the network fits.
     return replace(compiled, config=config)

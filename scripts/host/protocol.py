@@ -18,7 +18,7 @@ from eieio.model.uart_frame import (
     encode,
 )
 
-__all__ = ["Link"]
+__all__ = ["PAUSES", "Link"]
 
 #: Frames that are on their way before the first of them must be acknowledged.
 WINDOW = 4
@@ -30,7 +30,7 @@ _MIN_PAYLOAD = 16
 _DAMAGED = 8
 
 #: Seconds to wait before a busy board is asked again, first and at most.
-_PAUSES = (0.0002, 0.01)
+PAUSES = (0.0002, 0.01)
 
 
 class Link:
@@ -135,7 +135,7 @@ class Link:
         self._require_step()
         offset = 0
         failures = 0
-        pause = _PAUSES[0]
+        pause = PAUSES[0]
         taken = time.monotonic()
         while offset < len(data):
             frames = self._split(kind, data[offset:])
@@ -151,7 +151,7 @@ class Link:
             self._expected = (frames[0].number + done) % 256
             offset += sum(len(frame.payload) for frame in frames[:done])
             if done:
-                failures, pause, taken = 0, _PAUSES[0], time.monotonic()
+                failures, pause, taken = 0, PAUSES[0], time.monotonic()
             elif busy:
                 if time.monotonic() - taken > patience:
                     raise NoAnswerError(f"{self._line.name}: the engine has taken nothing for "
@@ -159,7 +159,7 @@ class Link:
                 if check is not None:
                     check()
                 time.sleep(pause)
-                pause = min(2 * pause, _PAUSES[1])
+                pause = min(2 * pause, PAUSES[1])
             else:
                 # On a line this bad, shorter frames have a better chance.
                 self._size = max(self._size // 2, _MIN_PAYLOAD)
@@ -183,7 +183,7 @@ class Link:
             If the board does not answer, or has no output for too long.
         """
         data = b""
-        pause = _PAUSES[0]
+        pause = PAUSES[0]
         asked = time.monotonic()
         while True:
             part = self.poll()
@@ -194,7 +194,7 @@ class Link:
                 if check is not None:
                     check()
                 time.sleep(pause)
-                pause = min(2 * pause, _PAUSES[1])
+                pause = min(2 * pause, PAUSES[1])
                 continue
             asked = time.monotonic()
             data += part[0]

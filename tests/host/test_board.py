@@ -7,6 +7,7 @@ import pytest
 
 from eieio.host.device import Counters, Device
 from eieio.host.errors import EngineError
+from eieio.host.line_time import inference_seconds
 from eieio.host.protocol import Link
 from eieio.host.serial_link import SerialLine
 from eieio.model import registers
@@ -61,6 +62,23 @@ def test_a_systolic_engine(systolic_example: Any) -> None:
     assert counters == Counters(timing.cycles, timing.macs, len(example.x), {
         "accumulator_stalls": timing.accumulator_stalls,
         "transform_stalls": timing.transform_stalls})
+
+
+def test_time_on_the_line(built: BoardBuild, example: Any) -> None:
+    """An inference takes the line as long as the figures of a board say."""
+    taken = []
+    for count in (0, 30):
+        board = SimulatedBoard(built)
+        with board, Device.open(board.port) as device:
+            device.load(example.image)
+            for number in range(count):
+                device.infer_integers(example.x[number % len(example.x)])
+            assert device.retries == 0
+        assert board.figures is not None
+        taken.append(board.figures.line_cycles)
+    expected = inference_seconds(example.image.inputs.size_bytes,
+                                 example.image.outputs.size_bytes, 0, 1 / built.divisor)
+    assert (taken[1] - taken[0]) / 30 == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.parametrize("noise", [

@@ -55,6 +55,18 @@ def test_block_rams(memory: Memory, ecp5: int, ice40: int, gowin: int) -> None:
     assert [block_rams(memory, family) for family in families] == [ecp5, ice40, gowin]
 
 
+@pytest.mark.parametrize(("family", "width", "depth", "synthesized"), [
+    ("ecp5", 32, 23232, 48), ("ecp5", 9, 20002, 10), ("ecp5", 36, 20000, 40),
+    ("ecp5", 16, 17000, 17), ("ecp5", 8, 23232, 12), ("ecp5", 18, 33000, 34),
+    ("gowin", 32, 1100, 3), ("gowin", 9, 1500, 1), ("gowin", 8, 5000, 3), ("gowin", 36, 2600, 6),
+    ("gowin", 16, 5100, 5), ("ice40", 16, 700, 3), ("ice40", 32, 2100, 18),
+])
+def test_block_rams_of_other_depths(family: Family, width: int, depth: int, synthesized: int
+                                    ) -> None:
+    """What Yosys 0.70 made of ``add_block_ram`` by itself."""
+    assert block_rams(Memory(1, width, depth, "cell"), family) == synthesized
+
+
 @pytest.mark.parametrize(("width", "ecp5", "ice40", "gowin"), [
     (16, 2, 2, 2), (18, 2, 5, 2), (20, 4, 4, 4), (24, 4, 4, 4), (32, 4, 4, 4), (40, 6, 6, 6)])
 def test_multipliers_of_requantization(width: int, ecp5: int, ice40: int, gowin: int) -> None:

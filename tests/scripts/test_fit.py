@@ -9,6 +9,10 @@ import pytest
 from click.testing import Result
 from onnx import TensorProto, helper, numpy_helper, save
 
+from eieio.model.area import estimate
+from eieio.model.compress.weight_sharing import share_weights
+from eieio.model.formats.npz import read as read_network
+from eieio.model.sparse.fitting import compile_fitted
 from eieio.rtl.boards.find import all_boards
 
 
@@ -95,6 +99,66 @@ def test_fits_a_network_to_the_systolic_engine(eieio: Callable[..., Result],
         if entry["fits"]:
             assert entry["inferences_per_second"] == pytest.approx(
                 figures["clock_mhz"] * 1e6 / entry["cycles_per_inference"])
+
+
+@pytest.mark.parametrize(("board", "width"), [("orangecrab", 500), ("tang-nano-9k", 700)])
+def test_proposes_what_compiles(eieio: Callable[..., Result], board: str, width: int,
+                                tmp_path: Path) -> None:
+    """The network compiles for all that fits, with the very memories that are listed."""
+    rng = np.random.default_rng(0)
+    weight = (rng.normal(size=(30, width)) * (rng.random((30, width)) < 0.3)).astype(np.float32)
+    np.savez(tmp_path / "n.npz", a_weight=weight)
+    x = rng.random((8, width), np.float32)
+    np.save(tmp_path / "x.npy", x)
+    report = tmp_path / "report.json"
+    narrow = {"activation_width": 8, "weight_width": 8, "accumulator_width": 24}
+    options = [part for name, value in narrow.items()
+               for part in (f"--{name.replace('_', '-')}", value)]
+    result = eieio("fit", tmp_path / "n.npz", "--samples", tmp_path / "x.npy", "--board", board,
+                   *options, "--json", report)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(report.read_text())["configurations"]
+    network = share_weights(read_network(tmp_path / "n.npz"), 4)
+    fitting = [entry for entry in found if entry["fits"]]
+    assert fitting
+    for entry in fitting:
+        compiled = compile_fitted(network, x, narrow | {"pes": entry["config"]["pes"]},
+                                  exact=entry["exact_depths"])
+        assert compiled.config.to_dict() == entry["config"]
+        assert not estimate(compiled.config, all_boards()[board].family).beyond(
+            all_boards()[board].capacity)
+
+
+def test_exact_depths(eieio: Callable[..., Result], tmp_path: Path) -> None:
+    """A dense network whose weights fit, though not the next power of two; and what helps it."""
+    rng = np.random.default_rng(0)
+    shapes = [(128, 640), *[(128, 128)] * 5, (640, 128)]
+    names = [f"w{number}" for number in range(len(shapes))]
+    nodes, values = [], "x"
+    for number, name in enumerate(names):
+        nodes.append(helper.make_node("Gemm", [values, name], [f"y{number}"], transB=1))
+        values = f"y{number}"
+    save(helper.make_model(helper.make_graph(
+        nodes, "auto", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 640])],
+        [helper.make_tensor_value_info(values, TensorProto.FLOAT, [1, 640])],
+        [numpy_helper.from_array(rng.normal(size=shape).astype(np.float32) / 16, name)
+         for shape, name in zip(shapes, names, strict=True)]),
+        opset_imports=[helper.make_opsetid("", 17)]), str(tmp_path / "auto.onnx"))
+    np.save(tmp_path / "x.npy", rng.normal(size=(4, 640)).astype(np.float32))
+    report = tmp_path / "report.json"
+    result = eieio("fit", tmp_path / "auto.onnx", "--engine", "systolic", "--samples",
+                   tmp_path / "x.npy", "--board", "ulx3s-85f", "--rows", 12, "--columns", 12,
+                   "--lanes", 2, "--json", report)
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(report.read_text())
+    entry, = figures["configurations"]
+    assert (entry["fits"], entry["exact_depths"]) == (True, True)
+    assert entry["config"]["weight_depth"].bit_count() > 1
+    assert 170 < entry["bram"] <= figures["capacity"]["bram"]
+    assert entry["interval_cycles"] > entry["cycles_per_inference"]
+    assert any("--batch 12" in hint for hint in figures["hints"])
+    for hint in figures["hints"]:
+        assert hint in result.stdout
 
 
 def test_says_if_none_fits(eieio: Callable[..., Result], tmp_path: Path) -> None:

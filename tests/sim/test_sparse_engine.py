@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.fitting import MEMORY_DEPTHS, fitted_config
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.image_layout import DescriptorField, ErrorCode, Target
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
@@ -22,8 +23,10 @@ from eieio.model.sparse.patterns import draw_pattern
 from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwork
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.sparse.tuning import tune_network
+from eieio.scripts.speed import network_speed_of
 from eieio.sim.bench_sparse_engine import pack, unpack
 from eieio.sim.case import case_environment, load_outputs, save_case
+from eieio.sim.interval import measure_intervals
 from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.runner import Build, run
 from eieio.sim.shell_session import sparse_traffic
@@ -555,3 +558,32 @@ def test_waves(tmp_path: Path) -> None:
     compare(compiled, small_inputs(1, 4), build, folder=tmp_path)
     assert [path.suffix for path in tmp_path.iterdir() if path.stat().st_size > 1000
             and path.suffix in {".fst", ".vcd"}] == [".fst"]
+
+
+@pytest.mark.parametrize(("name", "sizes"), [
+    ("one_pe", (6, 3)), ("groups", (13, 9, 8)), ("groups", (5, 7))])
+def test_interval(name: str, sizes: tuple[int, ...]) -> None:
+    """From an input's first beat to the next one's, if no one waits."""
+    config = POOL[name]
+    rng = np.random.default_rng(3)
+    layers = len(sizes) - 1
+    compiled = compile_random(random_network(config, sizes, [0.5] * layers, rng), config,
+                              [1] * layers, "none", rng)
+    x = random_inputs(config, 4, sizes[0], 0.6, rng)
+    golden = run_network(compiled.network, x)
+    timer = NetworkTimer(compiled)
+    expected = [network_speed_of(compiled, sum(
+        layer.cycles for layer in timer(sample, [layer[number] for layer in golden])
+    )).interval.cycles for number, sample in enumerate(x)]
+    assert measure_intervals(compiled, x, built(config), shell=False).tolist() == expected[:-1]
+
+
+def test_exact_depths() -> None:
+    """Memories that hold the network and not a word more."""
+    rng = np.random.default_rng(4)
+    config = replace(SMALL, pes=3, queue_depth=2, activation_depth=32)
+    network = random_network(config, (41, 23, 7), [0.5, 0.5], rng)
+    config = fitted_config(network, config, exact=True)
+    depths = [getattr(config, name) for name in MEMORY_DEPTHS]
+    assert sum(depth.bit_count() > 1 for depth in depths) >= 4
+    check(compile_network(network, config), random_inputs(config, 3, 41, 0.6, rng), built(config))

@@ -31,8 +31,10 @@ from eieio.model.systolic.quantized_graph import (
 )
 from eieio.model.systolic.timing import time_graph
 from eieio.model.systolic.work import AddWork
+from eieio.scripts.speed import graph_speed
 from eieio.sim.bench_systolic_engine import pack_beats
 from eieio.sim.case import case_environment, load_outputs, save_case
+from eieio.sim.interval import measure_intervals
 from eieio.sim.random_graph import random_graph, random_inputs
 from eieio.sim.runner import Build, run
 from eieio.sim.systolic_simulation import build_engine, compare
@@ -576,3 +578,14 @@ def test_session_in_icarus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         *s.infer(1, 2),
     ]
     s.run(tmp_path, stall=0.2)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_interval(seed: int) -> None:
+    """From an input's first beat to the next one's, if no one waits."""
+    rng = np.random.default_rng(seed)
+    compiled = random_graph(POOL[SIMPLE], rng, operators=2, max_cycles=800)
+    x = random_inputs(compiled, 3, rng)
+    expected = graph_speed(compiled).interval.cycles
+    assert measure_intervals(compiled, x, built(POOL[SIMPLE]), shell=False).tolist() == [
+        expected] * 2

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from amaranth.hdl import unsigned
 from amaranth.lib.wiring import In, Out
@@ -14,10 +15,15 @@ from eieio.model import registers
 from eieio.model.errors import InputError
 from eieio.model.registers import Control, Interrupt, ShellError, Status
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.golden import run_network
+from eieio.model.sparse.timing import NetworkTimer
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.emit import emit
 from eieio.rtl.sparse.engine import SparseEngine
+from eieio.scripts.speed import network_speed_of
 from eieio.sim.bad_transactions import CONFIG, BadTransactions, small_session
+from eieio.sim.interval import measure_intervals
+from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.runner import Build, SimulationError
 from eieio.sim.shell_session import DECERR, OKAY, SLVERR, ShellSession, build_shell
 
@@ -382,3 +388,13 @@ def test_session_can_fail(session: ShellSession, tmp_path: Path) -> None:
     session.do("poll", registers.STATUS.address, int(Status.LOADED), int(Status.LOADED), 24)
     with pytest.raises(SimulationError, match="must become"):
         session.run(built(), tmp_path)
+
+
+def test_interval() -> None:
+    """From input to input the shell takes as long as the engine, once the next input waits."""
+    rng = np.random.default_rng(3)
+    compiled = compile_random(random_network(CONFIG, (5, 8), [0.5], rng), CONFIG, [1], "none", rng)
+    x = np.repeat(random_inputs(CONFIG, 1, 5, 0.6, rng), 6, axis=0)
+    cycles = NetworkTimer(compiled)(x[0], [layer[0] for layer in run_network(compiled.network, x)])
+    assert measure_intervals(compiled, x, built(), shell=True)[3:].tolist() == [
+        network_speed_of(compiled, sum(layer.cycles for layer in cycles)).interval.cycles] * 2

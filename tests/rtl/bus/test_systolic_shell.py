@@ -13,7 +13,10 @@ from eieio.model.image_frame import HEADER_WORDS, frame_image
 from eieio.model.registers import Control, ShellError, Status
 from eieio.model.sparse.image_layout import ErrorCode
 from eieio.model.systolic.program import Field, Operation, Target
+from eieio.scripts.speed import graph_speed
 from eieio.sim.bad_transactions import SYSTOLIC_CONFIG, BadTransactions, small_systolic_session
+from eieio.sim.interval import measure_intervals
+from eieio.sim.random_graph import random_graph, random_inputs
 from eieio.sim.runner import Build
 from eieio.sim.shell_session import ShellSession, build_shell
 
@@ -193,3 +196,12 @@ def test_program_without_input(session: ShellSession, tmp_path: Path) -> None:
         s.infer(1, 0)
         s.count(1, 0)
     s.run(built(), tmp_path)
+
+
+def test_interval() -> None:
+    """From input to input the shell takes as long as the engine, once the next input waits."""
+    rng = np.random.default_rng(3)
+    compiled = random_graph(SYSTOLIC_CONFIG, rng, operators=1, max_cycles=300)
+    x = np.repeat(random_inputs(compiled, 1, rng), 6, axis=0)
+    assert measure_intervals(compiled, x, built(), shell=True)[3:].tolist() == [
+        graph_speed(compiled).interval.cycles] * 2

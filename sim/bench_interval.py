@@ -1,0 +1,83 @@
+"""cocotb bench of an engine whose sender and receiver never wait: records when beats move.
+
+It compares nothing. The engine is alone or in its shell; a case names its signals.
+"""
+
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.utils import get_sim_time
+
+from eieio.sim.case import load_case
+from eieio.sim.streams import reset
+
+
+class Port:
+    """Beats that cross a port, and when."""
+
+    def __init__(self, dut: Any, signals: dict[str, str]) -> None:
+        self._dut = dut
+        self._valid, self._ready, self._data = (
+            getattr(dut, signals[name]) for name in ("valid", "ready", "data"))
+        self._last = getattr(dut, signals["last"]) if "last" in signals else None
+        self.cycles: list[int] = []
+
+    def begin(self, sending: bool) -> None:
+        """Offer nothing if this port sends, and take everything if it receives."""
+        (self._valid if sending else self._ready).value = int(not sending)
+
+    async def send(self, beats: list[int]) -> None:
+        """Send beats, each as soon as the one before has been taken."""
+        width = len(self._data)
+        for beat in beats:
+            self._data.value = beat & ((1 << width) - 1)
+            if self._last is not None:
+                self._last.value = beat >> width
+            self._valid.value = 1
+            taken = False
+            while not taken:
+                await FallingEdge(self._dut.clk)
+                taken = bool(int(self._ready.value))
+                await RisingEdge(self._dut.clk)
+            self.cycles.append(now())
+        self._valid.value = 0
+
+    async def watch(self) -> None:
+        """Note each beat that is received."""
+        while True:
+            await FallingEdge(self._dut.clk)
+            valid = int(self._valid.value)
+            await RisingEdge(self._dut.clk)
+            if valid:
+                self.cycles.append(now())
+
+
+def now() -> int:
+    """Cycles since the clock began."""
+    return int(get_sim_time("ns")) // 10
+
+
+@cocotb.test()
+async def run_inferences(dut: Any) -> None:
+    """Load the image, then send all inputs without a pause between them."""
+    case = load_case()
+    settings = case.settings
+    image, inputs, outputs = (Port(dut, settings["signals"][name])
+                              for name in ("image", "input", "output"))
+    for name, value in settings["constants"].items():
+        getattr(dut, name).value = value
+    image.begin(True)
+    inputs.begin(True)
+    outputs.begin(False)
+    await reset(dut)
+    cocotb.start_soon(outputs.watch())
+    await image.send(settings["image"])
+    await inputs.send(settings["inputs"])
+    for _ in range(settings["max_cycles"]):
+        if len(outputs.cycles) >= settings["output_beats"]:
+            break
+        await RisingEdge(dut.clk)
+    assert len(outputs.cycles) == settings["output_beats"]
+    case.save_outputs(inputs=np.array(inputs.cycles), outputs=np.array(outputs.cycles))
