@@ -59,7 +59,7 @@ def test_addresses_are_stable() -> None:
         "INTERRUPT_ENABLE": 0x2C, "INTERRUPT_STATUS": 0x30, "CYCLES": 0x40, "MACS_LOW": 0x44,
         "MACS_HIGH": 0x48, "INFERENCES": 0x4C}
     assert [int(bit) for bit in Control] == [1, 2, 4, 8]
-    assert [int(bit) for bit in Status] == [1, 2, 4, 8, 16, 32, 64]
+    assert [int(bit) for bit in Status] == [1, 2, 4, 8, 16, 32, 64, 128]
     assert [int(bit) for bit in Interrupt] == [1, 2, 4]
     assert [int(code) for code in ShellError] == list(range(16, 25))
 
