@@ -297,6 +297,8 @@ def sensitivity(case: Case, rng: np.random.Generator) -> float:
     wanted = values[graph.output.name]
     last = found.scales.get(graph.output.name)
     step = last.scale if last else np.ptp(values[graph.output.name][:SAMPLES]) / 255
+    if not step:
+        return np.inf
     worst = 0.0
     for number, operator in enumerate(graph.operators):
         if not isinstance(operator, Quantize):

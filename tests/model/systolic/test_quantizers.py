@@ -1,0 +1,139 @@
+"""Quantizers anywhere in a network: each tensor gets a scale, and what it costs."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+from eieio.model.systolic import float_graph as real
+from eieio.model.systolic.calibration import calibrate
+from eieio.model.systolic.float_graph import FloatGraph, Value, run
+from eieio.model.systolic.golden import run_graph
+from eieio.model.systolic.quantization import Scale, quantize
+from eieio.model.systolic.quantized_graph import QuantizedGraph, Softmax, Window
+from eieio.model.systolic.quantizers import RangesNeededError, settle
+
+IMAGE = (4, 5, 3)
+rng = np.random.default_rng(3)
+WEIGHT = rng.integers(-90, 91, (3, 3, 3, 3)) / 64
+X = rng.normal(0, 1.5, (50, *IMAGE))
+
+
+def quantizer(name: str, source: Value, scale: float, zero_point: int = 0) -> real.Quantize:
+    return real.Quantize(name=f"{name}_quantizer", inputs=(source,),
+                         output=Value(name, source.shape), scale=scale, zero_point=zero_point)
+
+
+def convolution(source: Value, maximum: float = math.inf) -> real.Conv2D:
+    return real.Conv2D(
+        name="conv", inputs=(source,), output=Value("c", IMAGE), weight=WEIGHT, bias=np.array(
+            [0.5, -1, 2]), window=Window((3, 3), padding=((1, 1), (1, 1))),
+        weight_scale=np.full(3, 1 / 64), minimum=0.0 if maximum < math.inf else -math.inf,
+        maximum=maximum)
+
+
+def chain(*operators: real.Operator) -> FloatGraph:
+    return FloatGraph("g", operators[0].input, operators[-1].output, operators)
+
+
+def steps_off(graph: FloatGraph, *, samples: bool = False) -> tuple[QuantizedGraph, float]:
+    """Network of integers, and how far it is from the one in real numbers, in steps."""
+    ranges = calibrate(graph, X) if samples else None
+    network = quantize(*settle(graph, {}, ranges))
+    output = network.output
+    expected = run(graph, X)[graph.output.name]
+    values = run_graph(network, network.input.quantize(X))[output.name]
+    low, high = output.dequantize(np.array([-128, 127], np.int8))
+    difference: NDArray[np.float64] = output.dequantize(values) - np.clip(expected, low, high)
+    return network, float(np.abs(difference).max() / output.scale)
+
+
+def test_scales_spread() -> None:
+    """Through operators that commute with rounding, from a quantizer on either side."""
+    x, y, z, end = (Value(name, (4,)) for name in ("x", "y", "z", "end"))
+    scale = Scale(0.5, 3)
+    first = quantizer("x_quantized", x, scale.scale, scale.zero_point)
+    for place in range(3):
+        moved = [first.output, y, z] if place == 0 else [x, y, z]
+        operators: list[real.Operator] = [first] if place == 0 else []
+        for number in range(2):
+            operators.append(real.Reshape(name=f"move_{number}", inputs=(moved[number],),
+                                          output=moved[number + 1]))
+            if place == number + 1:
+                behind = quantizer(f"q_{number}", moved[number + 1], scale.scale, scale.zero_point)
+                operators.append(behind)
+                moved[number + 1] = behind.output
+        operators.append(real.Softmax(name="softmax", inputs=(moved[2],), output=end))
+        settled, scales = settle(FloatGraph("g", x, end, tuple(operators)), {})
+        assert {scales[operator.output.name] for operator in settled.operators[:-1]} == {scale}
+        assert scales["x"] == scale
+        assert scales["end"] == Scale(1 / 256, -128)
+        assert isinstance(quantize(settled, scales).operators[-1], Softmax)
+
+
+def test_unknown_ranges() -> None:
+    """Not past another reader of a real value."""
+    x, y, z = (Value(name, (4,)) for name in ("x", "y", "z"))
+    move = real.Reshape(name="a", inputs=(x,), output=y)
+    behind = quantizer("q", y, 0.5, 3)
+    total = real.Add(name="b", inputs=(x, behind.output), output=z)
+    with pytest.raises(RangesNeededError, match="^" + re.escape(
+            "activations 'x' are real numbers in the file, without a scale: sample inputs must be "
+            "given, to find their range") + "$"):
+        settle(FloatGraph("g", x, z, (move, behind, total)), {})
+
+
+def test_clamps_and_maxima_are_behind_one_rounding() -> None:
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    conv = convolution(first.output)
+    clamp = real.Clamp(name="clamp", inputs=(conv.output,), output=Value("r", IMAGE), minimum=0.0,
+                       maximum=6.0)
+    pool = real.MaxPool(name="pool", inputs=(clamp.output,), output=Value("m", (3, 4, 3)),
+                        window=Window((2, 2)))
+    network, off = steps_off(chain(first, conv, clamp, pool, quantizer("y", pool.output, 0.037)))
+    assert [type(operator).__name__ for operator in network.operators] == ["Conv2D", "MaxPool"]
+    assert off < 1e-9
+
+
+@pytest.mark.parametrize("step", [1 / 2, 1 / 16, 1 / 90])
+def test_means_of_real_numbers(step: float) -> None:
+    """As fine as the quantizer behind, however much wider the terms are than their mean."""
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    conv = convolution(first.output, 30.0)
+    mean = real.AveragePool(name="mean", inputs=(conv.output,), output=Value("m", (1, 1, 3)),
+                            window=Window(IMAGE[:2], IMAGE[:2]))
+    network, off = steps_off(chain(first, conv, mean, quantizer("y", mean.output, step)))
+    assert off <= 1 + 1e-9
+    names = [type(operator).__name__ for operator in network.operators]
+    assert names[-1] == "DepthwiseConv2D"
+    segments = names.count("Conv2D")
+    # 30 by 255 steps, which may be four times coarser than a 48th where 20 are averaged.
+    assert segments == min(max(1, math.ceil(30 / (255 * step * 4 / 48))), 64)
+
+
+def test_segments_of_both_signs() -> None:
+    """Padding in front of a mean stays a real 0 in each of them."""
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    conv = convolution(first.output)
+    pad = real.Pad(name="pad", inputs=(conv.output,), output=Value("p", (6, 5, 3)),
+                   padding=((1, 1), (0, 0), (0, 0)))
+    mean = real.AveragePool(name="mean", inputs=(pad.output,), output=Value("m", (3, 2, 3)),
+                            window=Window((2, 3), (2, 2)))
+    network, off = steps_off(chain(first, conv, pad, mean, quantizer("y", mean.output, 1 / 8)),
+                             samples=True)
+    assert off <= 1 + 1e-9
+    zero_points = {operator.output.zero_point for operator in network.operators
+                   if type(operator).__name__ == "Pad"}
+    assert zero_points == {-128, 127}
+
+
+def test_refused() -> None:
+    x = Value("x", IMAGE)
+    first, second = quantizer("a", x, 1 / 4), quantizer("b", x, 1 / 64)
+    total = real.Add(name="sum", inputs=(first.output, second.output), output=Value("s", IMAGE))
+    with pytest.raises(InputError, match="^" + re.escape(
+            "input 'x' must not be quantized at scales so different as ")):
+        settle(chain(first, second, total, quantizer("y", total.output, 1 / 4)), {})
