@@ -5,10 +5,10 @@
 Each of SIGINT, SIGTERM, SIGHUP and SIGKILL ends `eieio build` at random moments, from the start of
 the command to its end; in every second run the cache of simulations is empty. Afterwards there must
 be no process whose environment, command line, folder or open files name the run's folder, and no
-file beside --out, in TMPDIR, in the home or the working folder; an earlier design in --out, which is
-there in every second pair of runs, must be as it was or wholly the new one, and the cache must hold
-only finished builds, of which another run makes the same simulation. The exit status must be that
-of the signal, and standard error one line behind the notes. With SIGKILL, a second passes first.
+file beside --out, in TMPDIR, in the home or the working folder. An earlier design in --out, which
+is there in every second pair of runs, must be as it was or wholly the new one, with a file of
+another's that lies in it. The cache must hold finished builds alone. The exit status must be that
+of the signal, and standard error one line. With SIGKILL, a second passes first.
 
 Exits with status 1 if anything is left. Linux only.
 """
@@ -166,7 +166,7 @@ def run(folder: Path, moments: int, names: list[str], rng: random.Random) -> int
                      after.get(path, 0) and not (new.keys() >= design_files(design)
                                                  and path.startswith("work/made"))]
             lines = [line for line in errors.splitlines() if not line.startswith("eieio: note: ")]
-            # Before Python has come to our code, and after it, a signal does what it does by itself.
+            # Before Python has come to our code and after it, a signal does as it does by itself.
             fair = {(status, (word,) if word else ()), (-number, ()), (0, ())}
             ends[name, process.returncode] += 1
             faults = {"processes": processes, "files": files, "cache": cache_faults(cache),

@@ -1,5 +1,6 @@
 """The console command ``eieio``: finds the subcommand, and turns errors into one line."""
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -55,8 +56,8 @@ class _Commands(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(141)
         except OSError as error:
-            name = f"{error.filename}: " if error.filename else ""
-            _complain(f"{name}{error.strerror or error}")
+            name = error.filename or ("standard output" if _output_fails(error) else None)
+            _complain(f"{name}: {error.strerror}" if name else str(error.strerror or error))
             sys.exit(2)
         except MemoryError:
             _complain("not enough memory")
@@ -67,6 +68,19 @@ class _Commands(click.Group):
             _complain(str(error))
             sys.exit(2)
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _output_fails(error: OSError) -> bool:
+    """Tell whether an error without a name is standard output's; if so, give this up."""
+    if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
+        return False
+    try:
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"\n")
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _is_tool_error(error: Exception) -> bool:

@@ -28,7 +28,7 @@ from eieio.model.cache_folder import cache_folder
 from eieio.model.child_process import program, run_program
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.formats.atomic import move_file, write_text
+from eieio.model.formats.atomic import check_room, move_file, write_text, writing
 from eieio.model.leftovers import forget, locked_folder
 from eieio.model.plain_paths import plain_temporary_folder
 from eieio.model.registers import engine_kind
@@ -143,7 +143,7 @@ def build_board(config: EngineConfig, *, divisor: int = 4, cache: Path | None = 
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     folder = cache_folder(cache) / f"board-{key}"
     executable = folder / _PROGRAM
-    with locked_folder(folder, wait=True, done=_PROGRAM) as needed:
+    with writing(folder.parent), locked_folder(folder, wait=True, done=_PROGRAM) as needed:
         if needed:
             log = folder / "build.log"
             with plain_temporary_folder(folder) as place:
@@ -157,6 +157,7 @@ def build_board(config: EngineConfig, *, divisor: int = 4, cache: Path | None = 
                 ]
                 reply = run_program(command, env=environment)
                 if reply.returncode:
+                    check_room(folder.parent)
                     write_text(log, reply.stdout + reply.stderr)
                     forget(folder)  # The message names the log in it.
                     errors = [line for line in (reply.stderr + reply.stdout).splitlines()

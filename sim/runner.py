@@ -35,7 +35,7 @@ import find_libpython
 from eieio.model.cache_folder import cache_folder, tools_environment
 from eieio.model.child_process import run_program
 from eieio.model.errors import InputError
-from eieio.model.formats.atomic import move_file, write_bytes
+from eieio.model.formats.atomic import check_room, move_file, write_bytes, writing
 from eieio.model.leftovers import forget, locked_folder, new_folder, temporary_folder
 from eieio.model.plain_paths import is_plain, plain_temporary_folder
 from eieio.sim.tied_runner import tied_runner
@@ -209,7 +209,7 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
                  for source in sources]]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     built = Build(simulator, top, cache / f"{simulator}-{top}-{key}", form)
-    with locked_folder(built.folder, wait=True, done=_DONE) as needed:
+    with writing(cache), locked_folder(built.folder, wait=True, done=_DONE) as needed:
         if needed:
             log = built.folder / "build.log"
             with plain_temporary_folder(built.folder) as place, _environment(environment):
@@ -221,15 +221,27 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
                         parameters=parameters or {}, build_args=arguments, build_dir=place,
                         timescale=("1ns", "1ps"), waves=waves, always=True, log_file=log)
                 except (RuntimeError, SystemExit):
+                    check_room(cache)
                     forget(built.folder)  # The message names the log in it.
                     raise BuildError(f"{simulator} cannot build {top}: "
                                      f"{_first_error(log).replace(f'{place}/', '')}") from None
                 if simulator == "verilator":
                     _give_runtime(cache, place, form)
+                else:
+                    _check_whole(place / built.program.name, cache)
                 move_file(place / built.program.name, built.program)
             (built.folder / _DONE).touch()
             forget(built.folder)
     return built
+
+
+def _check_whole(path: Path, cache: Path) -> None:
+    """Find out whether Icarus has written its program to the end, which it does not tell."""
+    _, _, end = path.read_text(encoding="utf-8", errors="replace").rpartition("\n:file_names ")
+    count, *names = end.split("\n")
+    if not end.endswith("\n") or count != f"{len(names) - 1};":
+        check_room(cache)
+        raise BuildError(f"icarus has not written all of {path}")
 
 
 def _plain_sources(sources: Sequence[Path], place: Path) -> list[Path]:
@@ -305,7 +317,7 @@ def run(build: Build, test_module: str, *, environment: Mapping[str, str] | None
         new_folder(runs)
     with simulation_folder(folder, parent=runs) as place:
         results = _run(build, test_module, environment or {}, seed, test, place, log, timeout)
-        if build.waves is not None:
+        if folder is None and build.waves is not None:
             forget(place)
     keep_log = log is not None or folder is not None or build.waves is not None
     return results if keep_log else replace(results, log=None)

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from eieio.model.errors import InputError
 from eieio.model.leftovers import unfinished
 
-__all__ = ["move_file", "write_bytes", "write_text", "writing"]
+__all__ = ["check_room", "move_file", "write_bytes", "write_text", "writing"]
 
 
 @contextmanager
@@ -26,6 +27,18 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"{path} must be writable: {error.strerror or error}") from error
+
+
+def check_room(folder: Path) -> None:
+    """Find out whether a disk is full, after a program that does not tell what its error is.
+
+    Raises
+    ------
+    InputError
+        If 64 KiB cannot be written into the folder.
+    """
+    with writing(folder), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(1 << 16))
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

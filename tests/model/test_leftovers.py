@@ -10,15 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from eieio.model.leftovers import (
-    end_group,
-    forget,
-    locked_folder,
-    new_folder,
-    temporary_folder,
-    unfinished,
-)
-
 #: A process with one of everything. What it prints tells that all is there.
 _PROGRAM = """
 import os, subprocess, sys, time
