@@ -153,8 +153,7 @@ def run(folder: Path, moments: int, names: list[str], rng: random.Random) -> int
             wait = rng.uniform(0, durations["cold" if cold else "warm"])
             process = place.start(cache)
             time.sleep(wait)
-            sent = process.poll() is None
-            os.kill(process.pid, number)
+            process.send_signal(number)
             _, errors = process.communicate(timeout=60)
             if number == signal.SIGKILL:
                 time.sleep(_AFTER_KILL)
@@ -173,7 +172,7 @@ def run(folder: Path, moments: int, names: list[str], rng: random.Random) -> int
                       "end": [] if (process.returncode, tuple(lines)) in fair
                       else [process.returncode, *lines]}
             if any(faults.values()):
-                report.append({"signal": name, "seconds": wait, "cold": cold, "sent": sent,
+                report.append({"signal": name, "seconds": wait, "cold": cold,
                                **faults})
                 print(json.dumps(report[-1], indent=1), file=sys.stderr)
             shutil.rmtree(place.root)

@@ -142,7 +142,8 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
         files = emit_system(config, board, setting, baud)
     out = source if taken.write is None else out or Path("build") / board.name
     plan = make_plan(board, setting, files, seed=seed, places=multiplier_places(config, board))
-    bitstream = None
+    bitstream = report = None
+    failure = ""
     with output_folder(out, add=taken.write is None, replaced=_BOARD) as folder:
         if taken.write is not None:
             taken.write(folder)
@@ -152,11 +153,10 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
         except SynthesisError as error:
             failure = str(error).replace(str(folder), str(out))
         else:
-            failure = None
             if made is not None:
                 bitstream = out / f"{board.name}{made.suffix}"
                 shutil.copy(made, folder / bitstream.name)
-    if failure is not None:  # The tools' logs are in the folder.
+    if report is None:  # The tools' logs are in the folder.
         raise SynthesisError(failure)
     figures: dict[str, Any] = {
         "board": board.name, "engine": engine, "network": taken.network, "seed": report.seed,
