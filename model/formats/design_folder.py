@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from eieio.model.errors import InputError
-from eieio.model.formats.atomic import write_text
+from eieio.model.formats.atomic import write_text, writing
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.leftovers import held, kept, locked_folder
 
@@ -138,7 +138,7 @@ def output_folder(path: str | os.PathLike[str], *, add: bool = False, replaced: 
         made = folder / path.name
         made.mkdir()
         yield made
-        with held():
+        with writing(f"Output folder {path}"), held():
             if path == existing:
                 others = [name for name in (path / replaced).rglob("*") if name.is_file()
                           ] if replaced else []

@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+Start = Callable[[str], subprocess.Popen[str]]
 
 #: A process with one of everything. What it prints tells that all is there.
 _PROGRAM = """
@@ -50,16 +52,18 @@ def sleepers(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start the program, with the test's last word as its mode."""
-    processes = []
+def run(tmp_path: Path) -> Iterator[Start]:
+    """Start the program, in one of its modes."""
+    processes: list[subprocess.Popen[str]] = []
 
     def start(mode: str) -> subprocess.Popen[str]:
-        processes.append(subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(tmp_path), mode], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, encoding="utf-8"))
-        assert processes[0].stdout.readline() == "ready\n", processes[0].stderr.read()
-        return processes[0]
+            stderr=subprocess.PIPE, encoding="utf-8")
+        processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
 
     yield start
     for process in processes:
@@ -79,7 +83,8 @@ _STAYS = ["done", "full", "full/mine"]
 @pytest.mark.parametrize(("number", "status", "line"), [
     (signal.SIGINT, 130, "eieio: interrupted\n"), (signal.SIGTERM, 143, "eieio: terminated\n"),
     (signal.SIGHUP, 129, "eieio: hung up\n")])
-def test_a_signal_leaves_nothing(tmp_path: Path, run, number: int, status: int, line: str) -> None:
+def test_a_signal_leaves_nothing(tmp_path: Path, run: Start, number: int, status: int,
+                                 line: str) -> None:
     process = run("sleep")
     assert len(sleepers(tmp_path)) == 3
     process.send_signal(number)
@@ -92,7 +97,7 @@ def test_a_signal_leaves_nothing(tmp_path: Path, run, number: int, status: int, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_a_kill_leaves_nothing(tmp_path: Path, run) -> None:
+def test_a_kill_leaves_nothing(tmp_path: Path, run: Start) -> None:
     process = run("sleep")
     process.kill()
     process.communicate(timeout=30)
@@ -104,7 +109,7 @@ def test_a_kill_leaves_nothing(tmp_path: Path, run) -> None:
 
 
 @pytest.mark.parametrize(("mode", "status"), [("raise", 1), ("exit", 3)])
-def test_an_end_leaves_what_was_made(tmp_path: Path, run, mode: str, status: int) -> None:
+def test_an_end_leaves_what_was_made(tmp_path: Path, run: Start, mode: str, status: int) -> None:
     process = run(mode)
     process.communicate(timeout=30)
     assert process.returncode == status

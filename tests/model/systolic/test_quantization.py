@@ -26,7 +26,6 @@ from eieio.model.systolic.quantization import (
 )
 from eieio.model.systolic.quantized_graph import (
     QuantizedGraph,
-    Softmax,
     WeightedOperator,
     Window,
 )
