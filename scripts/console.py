@@ -97,12 +97,15 @@ def check_writable(path: Path | None) -> None:
     Raises
     ------
     InputError
-        If the path is a folder, or what should be its folder is a file or cannot be written.
+        If the path is a folder or a device, or what should be its folder is a file or cannot be
+        written.
     """
     if path is None:
         return
     if path.is_dir():
         raise InputError(f"{path} must be a file, not a folder")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} must be a file, not a device")
     folder = Path(os.path.abspath(path)).parent
     while not folder.exists():
         folder = folder.parent

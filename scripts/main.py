@@ -1,5 +1,7 @@
 """The console command ``eieio``: finds the subcommand, and turns errors into one line."""
 
+import errno
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -8,6 +10,7 @@ from typing import Any
 import click
 
 from eieio.model.errors import InputError
+from eieio.model.leftovers import ended_by_signals
 
 __all__ = ["main"]
 
@@ -29,8 +32,13 @@ class _Commands(click.Group):
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **kwargs)
+        with ended_by_signals():
+            self._main(*args, **kwargs)
+
+    def _main(self, *args: Any, **kwargs: Any) -> None:
         try:
             status = super().main(*args, standalone_mode=False, **kwargs)
+            sys.stdout.flush()
         except click.Abort:
             _complain("interrupted")
             sys.exit(130)
@@ -44,9 +52,12 @@ class _Commands(click.Group):
         except InputError as error:
             _complain(str(error))
             sys.exit(2)
+        except BrokenPipeError:  # Who read our output, such as head, has seen enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
         except OSError as error:
-            name = f"{error.filename}: " if error.filename else ""
-            _complain(f"{name}{error.strerror or error}")
+            name = error.filename or ("standard output" if _output_fails(error) else None)
+            _complain(f"{name}: {error.strerror}" if name else str(error.strerror or error))
             sys.exit(2)
         except MemoryError:
             _complain("not enough memory")
@@ -57,6 +68,19 @@ class _Commands(click.Group):
             _complain(str(error))
             sys.exit(2)
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _output_fails(error: OSError) -> bool:
+    """Tell whether an error without a name is standard output's; if so, give this up."""
+    if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
+        return False
+    try:
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"\n")
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _is_tool_error(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from typing import Literal
 from amaranth.lib import wiring
 
 from eieio.model.engine_config import EngineConfig
+from eieio.model.formats.atomic import write_text
 from eieio.model.image_frame import fingerprint
 from eieio.model.registers import c_header, engine_kind
 from eieio.rtl.boards.system import make_engine
@@ -126,7 +127,7 @@ def write_package(folder: Path, package: Package, *, vlnv: str | None = None) ->
     if package.bus == "axi":
         texts |= {C_HEADER: c_header(), VERILOG_HEADER: verilog_header()}
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
 
 
 def verilog_header() -> str:

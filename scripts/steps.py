@@ -1,7 +1,6 @@
 """Steps that several commands share: load, compile, write, simulate."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from eieio.model.compress.stages import Compression, compress_network
 from eieio.model.errors import InputError
 from eieio.model.formats import compressed, image
+from eieio.model.formats.atomic import move_file
 from eieio.model.formats.design_folder import (
     COMPRESSED,
     IMAGE,
@@ -140,14 +140,16 @@ def simulation_folder(inferences: int, built: runner.Build,
 
     The folder is deleted, but not after an error, which names the log in it.
     """
-    folder = Path(tempfile.mkdtemp(prefix="eieio-"))
-    with progress(f"Simulating {inferences} inference{'s' if inferences != 1 else ''}"):
-        yield folder
-    if waves is not None:
-        recorded, = folder.glob(f"*.{built.waves}")
-        waves.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(recorded, waves)
-    shutil.rmtree(folder)
+    with runner.simulation_folder() as folder:
+        with progress(f"Simulating {inferences} inference{'s' if inferences != 1 else ''}"):
+            yield folder
+        if waves is not None:
+            recorded, = folder.glob(f"*.{built.waves}")
+            if not shutil.disk_usage(folder).free:
+                raise InputError(f"Waveforms are cut off, since the disk of {folder.parent} is "
+                                 "full; TMPDIR may name another folder")
+            waves.parent.mkdir(parents=True, exist_ok=True)
+            move_file(recorded, waves)
 
 
 def mismatch(ctx: click.Context, mismatches: int, cycle_mismatches: int) -> None:

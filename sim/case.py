@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.formats.atomic import writing
+
 __all__ = ["Case", "case_environment", "load_case", "load_outputs", "save_case"]
 
 
@@ -51,10 +53,11 @@ class Case:
 
 def save_case(folder: Path, arrays: Mapping[str, NDArray[Any]], **settings: Any) -> None:
     """Write a case; settings are what JSON can hold. The folder is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "outputs.npz").unlink(missing_ok=True)
-    np.savez(folder / "case.npz", **arrays)  # pyright: ignore[reportArgumentType]
-    (folder / "case.json").write_text(json.dumps(settings), encoding="utf-8")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "outputs.npz").unlink(missing_ok=True)
+        np.savez(folder / "case.npz", **arrays)  # pyright: ignore[reportArgumentType]
+        (folder / "case.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
 def case_environment(folder: Path) -> dict[str, str]:

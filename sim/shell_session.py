@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from eieio.model import registers
 from eieio.model.engine_config import EngineConfig
 from eieio.model.image_frame import fingerprint, frame_image
+from eieio.model.leftovers import temporary_folder
 from eieio.model.registers import Control, Interrupt, Register, Status, engine_kind
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
@@ -70,11 +70,11 @@ def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bo
                   serial=serial)
     kind = engine_kind(config)
     top = f"{kind}_shell"
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         files = emit(shell, top, header=f"{kind.capitalize()} engine: {config.label}")
         if not initial_values:
             files = {name: _INITIAL_VALUE.sub(r"\1;", text) for name, text in files.items()}
-        sources = write(files, Path(folder))
+        sources = write(files, folder)
         return build(sources, top, simulator=simulator, arguments=arguments)
 
 

@@ -1,13 +1,13 @@
 """Runs a compiled network on the RTL of its engine, and compares it with both models."""
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.formats.atomic import write_text
+from eieio.model.leftovers import temporary_folder
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
@@ -16,7 +16,7 @@ from eieio.rtl.emit import emit, write
 from eieio.rtl.sparse.engine import SparseEngine
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.preload import HARNESS, harness, small_image, write_memories
-from eieio.sim.runner import Build, SimulationError, build, run
+from eieio.sim.runner import Build, SimulationError, build, run, simulation_folder
 
 __all__ = ["Comparison", "RtlRun", "build_engine", "compare", "emit_engine", "run_rtl"]
 
@@ -101,11 +101,11 @@ def build_engine(config: SparseConfig, *, simulator: str = "verilator", waves: b
         short simulations.
     """
     arguments = ["-CFLAGS", "-O0"] if quick and simulator == "verilator" else []
-    with tempfile.TemporaryDirectory() as folder:
-        sources = write(emit_engine(config), Path(folder))
+    with temporary_folder() as folder:
+        sources = write(emit_engine(config), folder)
         if preload:
-            (Path(folder) / f"{HARNESS}.sv").write_text(harness(config, TOP), encoding="utf-8")
-            sources.append(Path(folder) / f"{HARNESS}.sv")
+            write_text(folder / f"{HARNESS}.sv", harness(config, TOP))
+            sources.append(folder / f"{HARNESS}.sv")
         return build(sources, HARNESS if preload else TOP, simulator=simulator, waves=waves,
                      arguments=arguments)
 
@@ -136,19 +136,21 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
         If an inference does not end in time, the engine reports an error, or it writes anything but
         each word of each layer once and in order.
     """
-    place = folder or Path(tempfile.mkdtemp(prefix=f"{built.top}-"))
+    if folder is None:
+        with simulation_folder() as place:
+            return run_rtl(compiled, x, built, max_cycles=max_cycles, stall=stall, folder=place)
     layers = compiled.layers
     preload = built.top == HARNESS
     image = small_image(compiled) if preload else compiled.image()
     if preload:
-        place.mkdir(parents=True, exist_ok=True)
-        write_memories(compiled, place)
-    save_case(place, {"image": image, "inputs": compiled.to_engine(x)}, preload=preload,
+        folder.mkdir(parents=True, exist_ok=True)
+        write_memories(compiled, folder)
+    save_case(folder, {"image": image, "inputs": compiled.to_engine(x)}, preload=preload,
               config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
               layers=len(layers), outputs=layers[-1].matrix.shape[0])
-    run(built, "eieio.sim.bench_sparse_engine", environment=case_environment(place), folder=place,
-        timeout=TIMEOUT)
-    recorded = load_outputs(place)
+    run(built, "eieio.sim.bench_sparse_engine", environment=case_environment(folder),
+        folder=folder, timeout=TIMEOUT)
+    recorded = load_outputs(folder)
 
     pes = compiled.config.pes
     activations = []
@@ -159,12 +161,10 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
         if not np.array_equal(recorded["words"][mine, 1], np.tile(np.arange(words), len(x))):
             raise SimulationError(
                 f"Layer {layer.layer.name!r} must write its {words} words in order, once for each "
-                "input", place / "simulation.log")
+                "input", folder / "simulation.log")
         positions = recorded["data"][mine].reshape(len(x), words * pes)
         clean &= not np.delete(positions, layer.output_positions, axis=1).any()
         activations.append(compiled.from_engine(positions, number))
-    if folder is None:
-        shutil.rmtree(place)
     return RtlRun(compiled.from_engine(recorded["results"]), activations, clean,
                   recorded["layer_cycles"], recorded["blocked"])
 

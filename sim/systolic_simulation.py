@@ -1,13 +1,12 @@
 """Runs a compiled graph on the RTL of its engine, and compares it with both models."""
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.leftovers import temporary_folder
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.golden import run_graph
 from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
@@ -15,7 +14,7 @@ from eieio.model.systolic.timing import GraphTiming, time_graph
 from eieio.rtl.emit import emit, write
 from eieio.rtl.systolic.engine import SystolicEngine
 from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, SimulationError, build, run
+from eieio.sim.runner import Build, SimulationError, build, run, simulation_folder
 
 __all__ = ["Comparison", "RtlRun", "build_engine", "compare", "emit_engine", "run_rtl"]
 
@@ -99,8 +98,8 @@ def build_engine(config: SystolicConfig, *, simulator: str = "verilator", waves:
         short simulations.
     """
     arguments = ["-CFLAGS", "-O0"] if quick and simulator == "verilator" else []
-    with tempfile.TemporaryDirectory() as folder:
-        sources = write(emit_engine(config), Path(folder))
+    with temporary_folder() as folder:
+        sources = write(emit_engine(config), folder)
         return build(sources, TOP, simulator=simulator, waves=waves, arguments=arguments)
 
 
@@ -130,22 +129,22 @@ def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_c
         If an inference does not end in time, the engine reports an error, or it writes anything but
         each group of each layer once.
     """
-    place = folder or Path(tempfile.mkdtemp(prefix=f"{built.top}-"))
-    save_case(place, {"image": compiled.image(),
+    if folder is None:
+        with simulation_folder() as place:
+            return run_rtl(compiled, x, built, max_cycles=max_cycles, stall=stall, folder=place)
+    save_case(folder, {"image": compiled.image(),
                       "inputs": np.stack([compiled.pack(sample) for sample in x])},
               stall=stall, max_cycles=max_cycles, layers=len(compiled.layers),
               output_beats=compiled.output_beats)
-    run(built, "eieio.sim.bench_systolic_engine", environment=case_environment(place), folder=place,
-        timeout=TIMEOUT)
-    recorded = load_outputs(place)
+    run(built, "eieio.sim.bench_systolic_engine", environment=case_environment(folder),
+        folder=folder, timeout=TIMEOUT)
+    recorded = load_outputs(folder)
     outputs = np.stack([compiled.unpack(beats) for beats in recorded["results"]])
     tensors = []
     for number, layer in enumerate(compiled.layers):
         mine = recorded["places"][:, 0] == number
         tensors.append(_tensors(compiled, layer, len(x), recorded["places"][mine, 1:],
-                                recorded["data"][mine], place))
-    if folder is None:
-        shutil.rmtree(place)
+                                recorded["data"][mine], folder))
     return RtlRun(outputs, tensors, np.diff(recorded["cycles"], axis=1, prepend=0),
                   *recorded["counters"].T)
 

@@ -1,19 +1,18 @@
 """Runs matrix steps on the RTL of a tensor core."""
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.leftovers import temporary_folder
 from eieio.model.tensor_core.config import TensorCoreConfig
 from eieio.model.tensor_core.golden import widen
 from eieio.model.tensor_core.timing import latency
 from eieio.rtl.emit import emit, write
 from eieio.rtl.tensor_core.matrix_step import MatrixStep
 from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, SimulationError, build, run
+from eieio.sim.runner import Build, SimulationError, build, run, simulation_folder
 
 __all__ = ["TOP", "StepRun", "build_step", "emit_step", "run_long_steps", "run_steps"]
 
@@ -47,8 +46,8 @@ def emit_step(config: TensorCoreConfig) -> dict[str, str]:
 
 def build_step(config: TensorCoreConfig, *, simulator: str = "verilator") -> Build:
     """Emit a matrix step and build its simulation, or find it in the cache."""
-    with tempfile.TemporaryDirectory() as folder:
-        return build(write(emit_step(config), Path(folder)), TOP, simulator=simulator)
+    with temporary_folder() as folder:
+        return build(write(emit_step(config), folder), TOP, simulator=simulator)
 
 
 def run_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],
@@ -76,8 +75,7 @@ def run_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDA
     """
     steps = len(c)
     arrays = {"a": a, "b": b, "c": c, "half": np.broadcast_to(half, steps).astype(np.uint8)}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with simulation_folder() as folder:
         save_case(folder, arrays, stall=stall, drain=64 + latency(config))
         run(built, "eieio.sim.bench_tensor_core", environment=case_environment(folder),
             folder=folder, timeout=_TIMEOUT)

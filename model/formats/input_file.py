@@ -30,11 +30,17 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises
     ------
     InputError
-        If `path` is missing, is a folder, cannot be read, or is a pointer of Git LFS.
+        If `path` is missing, is no regular file, cannot be read, or is a pointer of Git LFS.
     """
     path = Path(path)
     try:
+        # Input is read more than once, and nothing may wait for who writes into a pipe.
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(f"{path} must be a regular file, not a pipe or a device")
         data = path.read_bytes()
+    except MemoryError:
+        raise InputError(f"{path} must fit into memory, with its {path.stat().st_size:,} bytes"
+                         ) from None
     except FileNotFoundError:
         raise InputError(f"{path} must be an existing file") from None
     except IsADirectoryError:

@@ -5,12 +5,12 @@ Run as a program, it measures in its own process and prints the figures as JSON.
 
 import json
 import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from eieio.model.child_process import run_program
 from eieio.model.sparse.eie_layers import EIE_LAYERS, random_layer
 from eieio.model.sparse.mapping import compile_network
 from eieio.model.sparse.study import OURS, benchmark_config
@@ -37,8 +37,7 @@ def measure_compile(name: str, pes: int, groups: int) -> dict[str, Any]:
         same in time of the processor. ``peak_bytes``: most memory that the process ever held.
         ``dense_bytes``: the weights as float32.
     """
-    done = subprocess.run([sys.executable, "-m", __name__, name, str(pes), str(groups)],
-                          capture_output=True, encoding="utf-8", check=False)
+    done = run_program([sys.executable, "-m", __name__, name, str(pes), str(groups)])
     if done.returncode:
         raise RuntimeError(f"Measuring {name} must end well:\n{done.stderr}")
     return json.loads(done.stdout)

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import struct
-import subprocess
 import sys
 import zlib
 from collections import Counter
@@ -17,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from eieio.model.area import Family
+from eieio.model.cache_folder import tools_environment
+from eieio.model.child_process import run_program
 from eieio.model.errors import InputError
+from eieio.model.formats.atomic import write_bytes, write_text
 from eieio.rtl.boards.board import Board
 from eieio.rtl.boards.pll import Setting
 from eieio.rtl.boards.top import BoardTop
@@ -226,7 +228,7 @@ def run_plan(board: Board, plan: Plan, folder: Path, *, attempts: int = 1,
     programs = {name: _find(name) for name, *_ in plan.commands if name in _PROGRAMS}
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in plan.files.items():
-        (folder / name).write_text(content, encoding="utf-8")
+        write_text(folder / name, content)
     report: Report | None = None
     for name, *arguments in plan.commands:
         if name == "dfu-suffix":
@@ -308,8 +310,7 @@ def _place(board: Board, program: str, arguments: list[str], folder: Path, attem
 
 
 def _run(program: str, arguments: list[str], folder: Path) -> None:
-    result = subprocess.run([program, *arguments], cwd=folder, capture_output=True,
-                            encoding="utf-8", errors="replace", check=False)
+    result = run_program([program, *arguments], cwd=folder, env=os.environ | tools_environment())
     if result.returncode:
         lines = (result.stdout + result.stderr).splitlines()
         errors = [line for line in lines if "error" in line.lower()] or lines[-1:] or ["no message"]
@@ -327,4 +328,4 @@ def _add_dfu_suffix(path: Path, vendor: int, product: int) -> None:
     """Append the suffix by which a bootloader knows its files, of USB's DFU 1.1."""
     suffix = struct.pack("<HHHH3sB", 0xFFFF, product, vendor, 0x0100, b"UFD", 16)
     data = path.read_bytes() + suffix
-    path.write_bytes(data + struct.pack("<I", zlib.crc32(data) ^ 0xFFFFFFFF))
+    write_bytes(path, data + struct.pack("<I", zlib.crc32(data) ^ 0xFFFFFFFF))

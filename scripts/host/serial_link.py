@@ -1,5 +1,6 @@
 """The serial port, as the protocol sees it."""
 
+import errno
 import os
 from typing import Protocol
 
@@ -36,6 +37,19 @@ class Line(Protocol):
         ...
 
 
+def _reason(error: Exception) -> str:
+    """Say in the words of the operating system why a port does not open."""
+    # pyserial's own text may hide the number.
+    number = getattr(error, "errno", None) or getattr(error.__context__, "errno", None)
+    if number in {errno.EAGAIN, errno.EACCES, errno.EBUSY} and "lock" in str(error):
+        return "another program has it open"
+    if number == errno.EBUSY:
+        return "another program has it open"
+    if number == errno.ENOTTY or "Inappropriate ioctl" in str(error):
+        return "it is no serial port"
+    return os.strerror(number) if number else str(error)
+
+
 class SerialLine:
     """A serial port: 8 data bits, no parity, 1 stop bit.
 
@@ -60,8 +74,7 @@ class SerialLine:
             self._serial = serial.Serial(port, baudrate, timeout=0, write_timeout=None,
                                          exclusive=True)
         except (serial.SerialException, ValueError, OSError) as error:
-            number = getattr(error, "errno", None)
-            text = os.strerror(number) if number else str(error)
+            text = _reason(error)
             raise InputError(f"Serial port {port} cannot be opened: {text}") from error
 
     def write(self, data: bytes) -> None:

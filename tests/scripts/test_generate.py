@@ -1,7 +1,8 @@
 """``eieio generate``."""
 
 import json
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,25 @@ DESIGN_FILES = {"design.json", "network.eie", "network.image", "rtl"}
 def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes()
             for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def small_files(network: Path, samples: Path) -> Iterator[None]:
+    """Let no file grow beyond 250 bytes, as on a disk that is nearly full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (250, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("without_yosys", "small_files")
+def test_a_full_disk_leaves_nothing(refused: Callable[..., None], network: Path, samples: Path,
+                                    tmp_path: Path) -> None:
+    refused("generate", network, "--samples", samples, "--out", tmp_path / "design",
+            message=f"{tmp_path / 'design' / 'network.eie'} must be writable: File too large")
+    refused("compress", network, "--out", tmp_path / "net.eie",
+            message=f"{tmp_path / 'net.eie'} must be writable: File too large")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.npz", "small.npz"]
 
 
 @pytest.fixture

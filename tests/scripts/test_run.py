@@ -1,5 +1,6 @@
 """``eieio run``, on a board modelled in Python behind a pseudo-terminal."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from eieio.host.serial_link import SerialLine
 from eieio.model import registers
 from eieio.model.formats import image
 from eieio.model.host_image import sparse_host_image
@@ -101,6 +103,15 @@ def test_a_port_that_does_not_exist(refused: Callable[..., None], design: Path, 
                                     ) -> None:
     refused("run", design, samples, "--port", "/dev/nowhere",
             message="Serial port /dev/nowhere cannot be opened: No such file or directory")
+
+
+def test_a_port_in_use(refused: Callable[..., None], design: Path, samples: Path, port: str
+                       ) -> None:
+    with contextlib.closing(SerialLine(port, 9600)):
+        refused("run", design, samples, "--port", port,
+                message=f"Serial port {port} cannot be opened: another program has it open")
+    refused("run", design, samples, "--port", samples,
+            message=f"Serial port {samples} cannot be opened: it is no serial port")
 
 
 def test_bad_arguments(refused: Callable[..., None], design: Path, samples: Path) -> None:

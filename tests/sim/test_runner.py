@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from eieio.model.errors import InputError
-from eieio.sim import runner
+from eieio.sim import simulator_tools
 from eieio.sim.case import case_environment, load_case, load_outputs, save_case
 from eieio.sim.runner import (
     Build,
@@ -222,7 +222,7 @@ def test_missing_program(simulator: str, program: str, package: str, tmp_path: P
 
 def test_vcd_without_lz4(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "false")
-    assert runner._waves_format() == "vcd"
+    assert simulator_tools.waves_format() == "vcd"
 
 
 def test_unknown_simulator() -> None:
@@ -235,9 +235,19 @@ def test_missing_source(tmp_path: Path) -> None:
         build([tmp_path / "none.v"], "counter")
 
 
-def test_cache_with_space(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^Cache folder must have a path without spaces, not "):
-        build([SOURCE], "counter", cache=tmp_path / "a b")
+@simulators
+def test_folders_that_make_and_the_shell_misread(simulator: str, tmp_path: Path) -> None:
+    first = build([SOURCE], "counter", simulator=simulator)
+    place = tmp_path / "-a b#c:d;e$f'g\"h\u00e9`i`\\&%(j)"
+    cache = place / "cache"
+    for objects in first.folder.parent.glob("runtime-*"):  # They take most of the time.
+        shutil.copytree(objects, cache / objects.name)
+    source = Path(shutil.copy(SOURCE, place))
+    built = build([source], "counter", simulator=simulator, cache=cache)
+    assert {path.name for path in built.folder.iterdir()} - {"libs"} == {
+        "build.log", "done", "lock", built.program.name}
+    run(built, "bench_counter", test="test_counts", folder=place / "run")
+    assert build([source], "counter", simulator=simulator, cache=cache) == built
 
 
 def test_verilator_environment() -> None:

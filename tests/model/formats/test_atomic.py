@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eieio.model.errors import InputError
-from eieio.model.formats.atomic import write_bytes
+from eieio.model.formats.atomic import move_file, write_bytes
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -29,6 +29,27 @@ def test_default_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     write_bytes(tmp_path / "net", b"")
     assert (tmp_path / "net").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: bool) -> None:
+    replace = os.replace
+
+    def fail(path: Path, new: str) -> None:
+        if path == source:
+            raise OSError(18, "Invalid cross-device link")
+        replace(path, new)
+
+    if elsewhere:
+        monkeypatch.setattr(os, "replace", fail)
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"new")
+    target.write_bytes(b"old")
+    move_file(source, target)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("target", b"new")]
+    with pytest.raises(InputError, match=r"missing/x must be writable: No such file or directory$"):
+        move_file(target, tmp_path / "missing" / "x")
+    assert target.read_bytes() == b"new"
 
 
 def test_missing_folder(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,92 @@ def test_an_error_changes_nothing(tmp_path: Path, error: BaseException) -> None:
         fail()
     assert content(out) == {"x": "1"}
     assert sorted(path.name for path in out.iterdir()) == ["design.json", "x"]
+
+
+def test_follows_links(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("a/b")
+    for text in ("1", "2"):
+        make(tmp_path / "link", {"x": text})
+        assert (tmp_path / "link").is_symlink()
+        assert content(tmp_path / "a" / "b") == {"x": text}
+    assert not list(tmp_path.rglob(".*"))
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_only_one_process_at_a_time(tmp_path: Path, there: bool) -> None:
+    out = tmp_path / "out"
+    if there:
+        make(out, {"x": "0"})
+    with output_folder(out) as folder:
+        (folder / "x").write_text("1")
+        with pytest.raises(InputError, match=f"^Output folder {re.escape(str(out))} is being "
+                                             "written by another process$"):
+            make(out, {"x": "2"})
+        make(tmp_path / "other", {"x": "3"})
+        write_manifest(folder, engine="sparse", top="top", network="net", config={"pes": 1})
+    assert content(out) == {"x": "1"}
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_folder_made_meanwhile_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def meanwhile() -> None:
+        with output_folder(out) as folder:
+            (folder / "x").write_text("1")
+            out.mkdir()
+            (out / "mine").write_text("mine")
+
+    with pytest.raises(InputError, match=r"out must be new, but has been made meanwhile$"):
+        meanwhile()
+    assert content(out) == {"mine": "mine"}
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+    with output_folder(tmp_path / "out") as folder:
+        left = folder.parent
+    (left / "out").mkdir(parents=True)
+    (left / "out" / "y").write_text("half")
+    shutil.rmtree(tmp_path / "out")
+    make(tmp_path / "out", {"x": "1"})
+    assert content(tmp_path / "out") == {"x": "1"}
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_an_error_while_files_take_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                ) -> None:
+    out = tmp_path / "out"
+    make(out, {"a": "1", "b": "1", "c": "1"})
+    (out / "mine").write_text("mine")
+    before = {path.name: path.read_text() for path in out.iterdir()}
+    rename = Path.rename
+    moves = []
+
+    def fail(self: Path, target: Path) -> Path:
+        moves.append(target)
+        if len(moves) == 6:
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", fail)
+        with pytest.raises(InputError, match=rf"^Output folder {out} must be writable: "
+                                             "Input/output error$"):
+            make(out, {"a": "2", "b": "2"})
+    assert {path.name: path.read_text() for path in out.iterdir()} == before
+    make(out, {"a": "2", "b": "2"})
+    assert content(out) == {"a": "2", "b": "2", "mine": "mine"}
+
+
+def test_adds_to_a_design(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    make(out, {"x": "1", "board/old": "1"})
+    with output_folder(out, add=True, replaced="board") as folder:
+        (folder / "board").mkdir()
+        (folder / "board" / "new").write_text("2")
+    assert content(out) == {"x": "1", "board/new": "2"}
+    assert read_manifest(out).top == "top"
 
 
 def test_refuses_other_folders(tmp_path: Path) -> None:
