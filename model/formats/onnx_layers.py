@@ -226,19 +226,18 @@ def _affine(builder: Builder, node: onnx.NodeProto, operand: Activations,
             scale: NDArray[np.float64], shift: NDArray[np.float64]) -> None:
     """Compute ``scale * x + shift``, both in the shape of the activations."""
     value, before = operand.value, builder.producer(operand)
-    by_channel = _by_channel(operand, scale), _by_channel(operand, shift)
+    factor, addend = _by_channel(operand, scale), _by_channel(operand, shift)
     if operand.affine is None and isinstance(before, WeightedOperator) and not before.clamps \
-            and by_channel[0] is not None and by_channel[1] is not None \
-            and len(before.bias) == value.shape[-1] and _may_scale(before, by_channel[0]):
-        scale, shift = by_channel
-        factor = scale if isinstance(before, DepthwiseConv2D) else scale.reshape(
+            and factor is not None and addend is not None \
+            and len(before.bias) == value.shape[-1] and _may_scale(before, factor):
+        each = factor if isinstance(before, DepthwiseConv2D) else factor.reshape(
             -1, *[1] * (before.weight.ndim - 1))
         steps = before.weight_scale
         if steps is not None:
             # What is scaled by 0 has weights of 0, at any scale.
-            steps = steps * np.where(scale == 0, 1, np.abs(scale))
-        builder.change(node, operand, weight=before.weight * factor,
-                       bias=before.bias * scale + shift, weight_scale=steps)
+            steps = steps * np.where(factor == 0, 1, np.abs(factor))
+        builder.change(node, operand, weight=before.weight * each,
+                       bias=before.bias * factor + addend, weight_scale=steps)
     elif operand.order.ndim == 1:
         # A Gemm or MatMul behind it may take it into its weights.
         earlier = operand.affine
@@ -248,11 +247,10 @@ def _affine(builder: Builder, node: onnx.NodeProto, operand: Activations,
                                      affine=Affine(scale, shift)))
     else:
         source = value if len(value.shape) == 3 else builder.image(operand)
-        if by_channel[0] is None or by_channel[1] is None:
+        if factor is None or addend is None:
             raise ValueError("must take one constant, or one for each channel, not for pixels")
-        scale, shift = by_channel
         builder.append(node, DepthwiseConv2D, (source,), source.shape, operand.order,
-                       weight=scale.reshape(1, 1, -1), bias=shift, window=Window((1, 1)))
+                       weight=factor.reshape(1, 1, -1), bias=addend, window=Window((1, 1)))
 
 
 def _by_channel(operand: Activations, array: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -59,7 +59,7 @@ def _integer_end(builder: Builder, operand: Activations, end: NDArray[Any]) -> N
         raise ValueError("must take integers behind a QuantizeLinear, and int8 or uint8 as min and "
                          "max")
     level = end.astype(np.int64) - (128 if end.dtype == np.uint8 else 0)
-    return (level - scale.zero_point) * scale.scale
+    return np.asarray((level - scale.zero_point) * scale.scale, np.float64)
 
 
 def _clamp(builder: Builder, node: onnx.NodeProto, operand: Activations, low: float, high: float
