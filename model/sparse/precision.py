@@ -36,18 +36,23 @@ def signal_to_noise(signal: float, noise: float) -> float | None:
 def weight_snr(quantizer: Quantizer, quantized: QuantizedNetwork) -> list[float | None]:
     """Compare each layer's weights with the integers that they were rounded to, in dB.
 
+    It is the ratio that a layer's sums keep, of inputs with the samples' mean and variance. Of a
+    code that a row has often the error adds up, and weighs more the farther the mean is from 0.
     None stands for weights that are all 0, or that rounding does not change.
     """
     ratios = []
-    for layer, counts, integer in zip(quantizer.network.layers, quantizer.counts, quantized.layers,
-                                      strict=True):
-        number = counts.sum(axis=0)
+    for layer, counts, (mean, variance), integer in zip(
+            quantizer.network.layers, quantizer.counts, quantizer.moments, quantized.layers,
+            strict=True):
         weights = layer.codebook.astype(np.float64)
         error = integer.codebook * integer.weight_scale - weights
         # A weight that is within float32 of its integer is no less exact than the network's own.
         error[np.abs(error) <= np.abs(weights) * 2.0**-24] = 0
-        ratios.append(signal_to_noise(float(number @ np.square(weights)),
-                                      float(number @ np.square(error))))
+        signal, noise = (
+            float(variance * (counts @ np.square(values)).sum()
+                  + mean**2 * np.square(counts @ values).sum())
+            for values in (weights, error))
+        ratios.append(signal_to_noise(signal, noise))
     return ratios
 
 

@@ -217,6 +217,9 @@ class Quantizer:
                 raise InputError(f"Layer {layer.name!r}: outputs must be finite in float32 for all "
                                  "samples, whose numbers may be too large")
         self._ranges = [float(np.abs(tensor).max()) * headroom for tensor in tensors]
+        #: Mean and variance of each layer's inputs.
+        self.moments = [(float(tensor.mean(dtype=np.float64)), float(tensor.var(dtype=np.float64)))
+                        for tensor in tensors[:-1]]
         #: How often each row of each layer has each code.
         self.counts = [_count_codes(layer.codes, layer.codebook.size) for layer in network.layers]
 

@@ -16,7 +16,7 @@ from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
 __all__ = ["LayerLayout", "Tuner", "tune_network"]
 
 #: Columns that the cycle model may run over for one candidate; fewer samples are timed then.
-_TIMED_COLUMNS = 2000
+_TIMED_COLUMNS = 6000
 #: Samples that are timed at most.
 _TIMED_SAMPLES = 4
 #: Candidates that are left for the other samples after the first.
