@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper, save
 from eieio.model.area import estimate
 from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.formats.npz import read as read_network
-from eieio.model.sparse.fitting import compile_fitted
+from eieio.model.sparse.choices import fit_network
+from eieio.model.sparse.fitting import exact_memories
 from eieio.rtl.boards.find import all_boards
 
 
@@ -112,18 +113,20 @@ def test_proposes_what_compiles(eieio: Callable[..., Result], board: str, width:
     np.save(tmp_path / "x.npy", x)
     report = tmp_path / "report.json"
     narrow = {"activation_width": 8, "weight_width": 8, "accumulator_width": 24}
-    options = [part for name, value in narrow.items()
+    given = [part for name, value in narrow.items()
                for part in (f"--{name.replace('_', '-')}", value)]
     result = eieio("fit", tmp_path / "n.npz", "--samples", tmp_path / "x.npy", "--board", board,
-                   *options, "--json", report)
+                   *given, "--json", report)
     assert result.exit_code == 0, result.stderr
     found = json.loads(report.read_text())["configurations"]
     network = share_weights(read_network(tmp_path / "n.npz"), 4)
     fitting = [entry for entry in found if entry["fits"]]
     assert fitting
     for entry in fitting:
-        compiled = compile_fitted(network, x, narrow | {"pes": entry["config"]["pes"]},
-                                  exact=entry["exact_depths"])
+        options = narrow | {"pes": entry["config"]["pes"]}
+        compiled = fit_network(network, x, options, board=True).compiled
+        if entry["exact_depths"]:
+            compiled = exact_memories(compiled, options)
         assert compiled.config.to_dict() == entry["config"]
         assert not estimate(compiled.config, all_boards()[board].family).beyond(
             all_boards()[board].capacity)
