@@ -75,7 +75,8 @@ def weight_steps(levels: NDArray[Any], scale: NDArray[Any], zero_point: NDArray[
                          f"of int32, not constants of {levels.dtype}")
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         raise ValueError("must have positive scales")
-    step: NDArray[np.float64] = np.broadcast_to(_by_axis(scale.astype(np.float64), levels, axis), levels.shape)
+    step: NDArray[np.float64] = np.broadcast_to(
+        _by_axis(scale.astype(np.float64), levels, axis), levels.shape)
     points = np.zeros(1) if zero_point is None else zero_point
     integers = levels.astype(np.int64) - _by_axis(points.astype(np.int64), levels, axis)
     unfit = ""
