@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.area import estimate
+from eieio.model.interval import inference_interval
 from eieio.model.shared_network import SharedNetwork
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import fit_memories, roomy
@@ -250,11 +251,16 @@ class _Told:
         lanes = self._config.io_lanes
         if self._board:
             return Choice("io_lanes", lanes, "the serial port is slower than that")
-        reason = f"{cycles + _beats(network, lanes):,.1f} cycles with input and output"
+        reason = f"{self._interval(network, lanes, cycles):,.1f} cycles with input and output"
         if lanes > 1:
-            reason += f" (1: {cycles + _beats(network, 1):,.1f})"
+            reason += f" (1: {self._interval(network, 1, cycles):,.1f})"
         return Choice("io_lanes", lanes, f"{reason}, in beats of "
                       f"{lanes * self._config.activation_width} bits")
+
+    def _interval(self, network: QuantizedNetwork, lanes: int, cycles: float) -> float:
+        return inference_interval(
+            replace(self._config, io_lanes=lanes), cycles, -(-network.layers[0].inputs // lanes),
+            -(-network.layers[-1].outputs // lanes)).cycles
 
     def outputs(self, layout: LayerLayout) -> Choice:
         """Tell the order in which the outputs leave the engine."""
