@@ -68,8 +68,9 @@ _MOST_AVERAGED = 4.0
 _AFFORDABLE = 1 << 20
 # Segments of a real number at most.
 _MAX_SEGMENTS = 64
-# What measured ranges are widened by, as a share of their width.
-_RESERVE = 0.25
+# How far a real number may be beyond a measured end of its range, as a multiple of the end. A term of
+# a mean that saturates would change it, though the mean itself is in its range.
+_RESERVE = 2.0
 _WEIGHT_MAXIMUM = 127
 
 
@@ -269,13 +270,12 @@ class _Settler:
             case _:
                 return low, high
 
-    def _range(self, value: Value, wanted: _Range) -> _Range:
+    def _range(self, value: Value, wanted: _Range, reserve: float = _RESERVE) -> _Range:
         """Range that a value may have, and what of it matters; 0 belongs to it."""
         low, high = self._bound(value)
         if self.ranges is not None:
             ends = self.ranges[value.name]
-            reserve = _RESERVE * (ends[1] - ends[0])
-            low, high = max(low, ends[0] - reserve), min(high, ends[1] + reserve)
+            low, high = max(low, reserve * min(ends[0], 0)), min(high, reserve * max(ends[1], 0))
         low, high = max(low, wanted[0]), min(high, wanted[1])
         return min(low, 0.0), max(high, 0.0)
 
@@ -285,7 +285,7 @@ class _Settler:
             raise self._ranges_needed(value)
         if value.name == self.graph.output.name:
             return scale_of(self.ranges[value.name], self._finest(value))
-        return scale_of(self._range(value, wanted), self._finest(value))
+        return scale_of(self._range(value, wanted, 1.0), self._finest(value))
 
     def _finest(self, value: Value) -> float:
         """Finest scale at which an engine can compute a value."""
@@ -420,7 +420,10 @@ class _Settler:
             return [_Term(self._at(value, scale, _EVERYTHING, value.name), scale)]
         low, high = self._range(value, wanted)
         finest = self._finest(value)
-        if high - low <= _STEPS * need * _FINE_SHARE or not self._divides(value):
+        divides = self._divides(value)
+        if high - low <= _STEPS * need * _FINE_SHARE or not divides:
+            if not divides:
+                low, high = self._range(value, wanted, 1.0)
             scale = scale_of((low, high), finest)
             if self.ranges is None and scale.scale > need:
                 raise self._ranges_needed(value)
