@@ -68,8 +68,8 @@ _MOST_AVERAGED = 4.0
 _AFFORDABLE = 1 << 20
 # Segments of a real number at most.
 _MAX_SEGMENTS = 64
-# How far a real number may be beyond a measured end of its range, as a multiple of the end. A term of
-# a mean that saturates would change it, though the mean itself is in its range.
+# How far a real number may be beyond a measured end of its range, as a multiple of the end. A term
+# of a mean that saturates would change it, though the mean itself is in its range.
 _RESERVE = 2.0
 _WEIGHT_MAXIMUM = 127
 
