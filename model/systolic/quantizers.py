@@ -68,8 +68,10 @@ _MOST_AVERAGED = 4.0
 _AFFORDABLE = 1 << 20
 # Segments of a real number at most.
 _MAX_SEGMENTS = 64
-# What measured ranges are widened by, as a share of their width.
-_RESERVE = 0.25
+# How far a real number may be beyond a measured end of its range, as a multiple of the end: in fine
+# steps, and in one coarse segment. A term of a mean that saturates would change it, though the mean
+# itself is in its range.
+_RESERVE, _BEYOND = 1.25, 4.0
 _WEIGHT_MAXIMUM = 127
 
 
@@ -79,10 +81,16 @@ class RangesNeededError(InputError):
 
 @dataclass(frozen=True)
 class _Term:
-    """A tensor of integers, and what they mean."""
+    """A tensor of integers, and what they mean: its step is so many of the finest of a number."""
 
     value: Value
     scale: Scale
+    multiple: int = 1
+
+    @property
+    def step(self) -> float:
+        """Finest step of the number."""
+        return self.scale.scale / self.multiple
 
 
 def settle(graph: FloatGraph, scales: Mapping[str, Scale],
@@ -269,13 +277,12 @@ class _Settler:
             case _:
                 return low, high
 
-    def _range(self, value: Value, wanted: _Range) -> _Range:
+    def _range(self, value: Value, wanted: _Range, reserve: float = _RESERVE) -> _Range:
         """Range that a value may have, and what of it matters; 0 belongs to it."""
         low, high = self._bound(value)
         if self.ranges is not None:
             ends = self.ranges[value.name]
-            reserve = _RESERVE * (ends[1] - ends[0])
-            low, high = max(low, ends[0] - reserve), min(high, ends[1] + reserve)
+            low, high = max(low, reserve * min(ends[0], 0)), min(high, reserve * max(ends[1], 0))
         low, high = max(low, wanted[0]), min(high, wanted[1])
         return min(low, 0.0), max(high, 0.0)
 
@@ -285,7 +292,7 @@ class _Settler:
             raise self._ranges_needed(value)
         if value.name == self.graph.output.name:
             return scale_of(self.ranges[value.name], self._finest(value))
-        return scale_of(self._range(value, wanted), self._finest(value))
+        return scale_of(self._range(value, wanted, 1.0), self._finest(value))
 
     def _finest(self, value: Value) -> float:
         """Finest scale at which an engine can compute a value."""
@@ -420,7 +427,10 @@ class _Settler:
             return [_Term(self._at(value, scale, _EVERYTHING, value.name), scale)]
         low, high = self._range(value, wanted)
         finest = self._finest(value)
-        if high - low <= _STEPS * need * _FINE_SHARE or not self._divides(value):
+        divides = self._divides(value)
+        if high - low <= _STEPS * need * _FINE_SHARE or not divides:
+            if not divides:
+                low, high = self._range(value, wanted, 1.0)
             scale = scale_of((low, high), finest)
             if self.ranges is None and scale.scale > need:
                 raise self._ranges_needed(value)
@@ -432,14 +442,28 @@ class _Settler:
         step = max(width / count, finest)
         if self.ranges is None and step > need:
             raise self._ranges_needed(value)
-        if divisor is not None:
+        factor = 1
+        if divisor is not None and divisor >= step:
             step = divisor / min(math.ceil(divisor / step), _WEIGHT_MAXIMUM)
-        return self._segments(value, step, (low, high))
+        elif divisor is not None and step <= divisor * _WEIGHT_MAXIMUM:
+            factor = int(step / divisor)
+            step = divisor * factor
+        return self._segments(value, step, wanted, need, _WEIGHT_MAXIMUM // factor)
 
-    def _segments(self, value: Value, step: float, ends: _Range) -> list[_Term]:
-        """Return the segments of a value that cover a range."""
-        above, below = (math.ceil(end / (_STEPS * step) - 1e-9) for end in (ends[1], -ends[0]))
-        return [self._segment(value, step, index) for index in range(-below, above)]
+    def _segments(self, value: Value, step: float, wanted: _Range, need: float, most: int
+                  ) -> list[_Term]:
+        """Return the segments of a value, those at the ends in up to `most` times coarser steps."""
+        near, far = self._range(value, wanted), self._range(value, wanted, _BEYOND)
+        terms = []
+        for sign, fine, whole in ((-1, -near[0], -far[0]), (1, near[1], far[1])):
+            count = math.ceil(fine / (_STEPS * step) - 1e-9)
+            starts = [(number, 1) for number in range(count)]
+            rest = math.ceil(whole / (_STEPS * step) - 1e-9) - count
+            while rest > 0:
+                starts.append((count, min(rest, most)))
+                count, rest = count + starts[-1][1], rest - starts[-1][1]
+            terms += [self._segment(value, step, (sign, *start), need) for start in starts]
+        return terms
 
     def _products(self, value: Value) -> float:
         """Products of weights and activations for one segment of a value."""
@@ -470,52 +494,58 @@ class _Settler:
             case _:
                 return False
 
-    def _segment(self, value: Value, step: float, index: int, ends: _Range = _EVERYTHING) -> _Term:
-        """Return the part of a value from `index` times 255 steps on.
+    def _segment(self, value: Value, step: float, place: tuple[int, int, int], need: float,
+                 ends: _Range = _EVERYTHING) -> _Term:
+        """Return a part of a value.
 
+        Its place is the sign, the start in times of 255 steps from 0, and the length in as many.
         Its integers are those of 0 where the value is 0.
         """
-        scale = Scale(step, -128 if index >= 0 else 127)
-        key = "segment", value.name, step, index, ends
+        sign, _, multiple = place
+        scale = Scale(step * multiple, -128 if sign > 0 else 127)
+        key = "segment", value.name, step, place, ends
         if key not in self.made:
-            self.made[key] = self._make_segment(value, scale, index, ends)
-        return _Term(self.made[key], scale)
+            self.made[key] = self._make_segment(value, step, place, need, ends)
+        return _Term(self.made[key], scale, multiple)
 
-    def _make_segment(self, value: Value, scale: Scale, index: int, ends: _Range) -> Value:
-        offset = _STEPS * scale.scale * (index if index >= 0 else index + 1)
+    def _make_segment(self, value: Value, step: float, place: tuple[int, int, int], need: float,
+                      ends: _Range) -> Value:
+        sign, start, multiple = place
+        scale = Scale(step * multiple, -128 if sign > 0 else 127)
+        offset = sign * start * _STEPS * step
         operator = self.producers[value.name]
-        name = f"{value.name}_{'plus' if index >= 0 else 'minus'}_{abs(index)}"
+        name = f"{value.name}_{'plus' if sign > 0 else 'minus'}_{start}"
         match operator:
             case Clamp():
-                return self._segment(operator.input, scale.scale, index, _intersect(
+                return self._segment(operator.input, step, place, need, _intersect(
                     ends, (operator.minimum, operator.maximum))).value
             case MaxPool() | Reshape() | Pad():
-                source = self._segment(operator.input, scale.scale, index).value
+                source = self._segment(operator.input, step, place, need).value
                 both = _intersect(ends, (operator.minimum, operator.maximum))
                 moved = self._emit(replace(operator, minimum=-math.inf, maximum=math.inf),
                                    (source,), scale, name)
                 return self._clamped(moved, scale, _shifted(both, offset), f"{name}_clamped")
             case WeightedOperator():
-                return self._weighted(operator, scale, ends, name, offset)
+                return self._weighted(operator, scale, ends, name, offset, need)
             case AveragePool():
-                return self._average(operator, scale, ends, name, offset)
+                return self._average(operator, scale, ends, name, offset, need)
             case _:
                 assert isinstance(operator, Add)
-                return self._sum(operator, scale, ends, name, offset, segment=True)
+                return self._sum(operator, scale, ends, name, offset, need)
 
     def _weighted(self, operator: WeightedOperator, scale: Scale, ends: _Range, name: str,
-                  offset: float = 0.0) -> Value:
-        """Append a sum of products, less an offset."""
+                  offset: float = 0.0, need: float | None = None) -> Value:
+        """Append a sum of products; or a segment of it, less its offset, with the need of all."""
         both = _shifted(_intersect(ends, (operator.minimum, operator.maximum)), offset)
         if _is_affine(operator) and self._grid(operator.input) is None:
             factor = operator.weight.reshape(-1)
-            need = min(scale.scale, self._need(operator.output) or math.inf)
+            need = need or min(scale.scale, self._need(operator.output) or math.inf)
             terms = self._terms(operator.input, _EVERYTHING,
                                 need / max(float(np.abs(factor).max()), 1e-9))
             if len(terms) > 1:
-                levels = np.ones((len(terms), 1, 1), int)
+                levels = np.array([term.multiple for term in terms]).reshape(-1, 1, 1)
                 window = Window((len(terms), 1), (1, 1), (operator.input.shape[0], 1))
-                return self._combine(operator, terms, levels, window, terms[0].scale.scale, factor,
+                return self._combine(operator, terms, levels, window, terms[0].step, factor,
                                      operator.bias - offset, scale, both, name)
             source = terms[0].value
         else:
@@ -524,52 +554,45 @@ class _Settler:
         return self._emit(part, (source,), scale, name, both)
 
     def _average(self, operator: AveragePool, scale: Scale, ends: _Range, name: str,
-                 offset: float = 0.0) -> Value:
-        """Append the means of windows, less an offset."""
+                 offset: float = 0.0, need: float | None = None) -> Value:
+        """Append the means of windows; or a segment of them, less its offset."""
         window, source = operator.window, operator.input
         elements = math.prod(window.kernel)
         # Errors of many terms average out.
-        need = min(scale.scale, self._need(source) or math.inf)
+        segment = need is not None
+        need = need or min(scale.scale, self._need(source) or math.inf)
         terms = self._terms(source, _EVERYTHING, need * min(math.sqrt(elements), _MOST_AVERAGED))
         both = _shifted(_intersect(ends, (operator.minimum, operator.maximum)), offset)
-        if len(terms) == 1 and not offset:
+        if len(terms) == 1 and not segment:
             return self._emit(operator, (terms[0].value,), scale, name, ends)
         height, channels = source.shape[0], source.shape[2]
         levels = np.zeros(((len(terms) - 1) * height + window.kernel[0], window.kernel[1], 1), int)
-        for index in range(len(terms)):
-            levels[index * height:index * height + window.kernel[0]] = 1
+        for index, term in enumerate(terms):
+            levels[index * height:index * height + window.kernel[0]] = term.multiple
         return self._combine(operator, terms, levels,
                              Window((len(levels), window.kernel[1]), window.stride),
-                             terms[0].scale.scale, np.full(channels, 1 / elements),
+                             terms[0].step, np.full(channels, 1 / elements),
                              np.full(channels, -offset), scale, both, name)
 
-    def _sum(self, operator: Add, scale: Scale, ends: _Range, name: str, offset: float = 0.0, *,
-             segment: bool = False) -> Value:
-        """Append the sum of two values, less an offset."""
+    def _sum(self, operator: Add, scale: Scale, ends: _Range, name: str, offset: float = 0.0,
+             need: float | None = None) -> Value:
+        """Append the sum of two values; or a segment of it, less its offset."""
         both = _intersect(ends, (operator.minimum, operator.maximum))
         # Beyond the range of the result it does not matter by how much. All segments of a result
         # are made of the same terms.
-        low, high = (self._range(operator.output, _EVERYTHING) if segment
-                     else self._of_scale(scale))
-        need = min(scale.scale, self._need(operator.output) or math.inf)
-        known = [self._grid(value) for value in operator.inputs]
-        found: list[list[_Term]] = []
-        for index, value in enumerate(operator.inputs):
-            span = self._range(operator.inputs[1 - index], _EVERYTHING)
-            other = known[1 - index]
-            found.append(self._terms(value, (low - span[1], high - span[0]), need,
-                                     other.scale if other else None))
-        if len(found[0]) == len(found[1]) == 1 and not segment:
+        low, high = (self._of_scale(scale) if need is None
+                     else self._range(operator.output, _EVERYTHING, _BEYOND))
+        spans = [self._range(value, _EVERYTHING, _BEYOND) for value in operator.inputs]
+        wanted = [(low - span[1], high - span[0]) for span in spans[::-1]]
+        found = self._addends(operator, wanted, need or min(
+            scale.scale, self._need(operator.output) or math.inf))
+        if len(found[0]) == len(found[1]) == 1 and need is None:
             return self._emit(operator, (found[0][0].value, found[1][0].value), scale, name, ends)
-        if not (known[0] or known[1]):
-            # Both at the finer step.
-            step = min(terms[0].scale.scale for terms in found)
-            found = [self._again(value, terms, step)
-                     for value, terms in zip(operator.inputs, found, strict=True)]
-        factors = _whole(*(terms[0].scale.scale for terms in found))
-        step, factor = max((terms[0].scale.scale, factor)
+        factors = _whole(found[0][0].step, found[1][0].step)
+        step, factor = max((terms[0].step, factor)
                            for terms, factor in zip(found, factors, strict=True))
-        levels = np.array([factors[index] for index, terms in enumerate(found) for _ in terms])
+        levels = np.array([factors[index] * term.multiple
+                           for index, terms in enumerate(found) for term in terms])
         shape = operator.output.shape
         channels = shape[-1] if len(shape) == 3 else math.prod(shape)
         height = shape[0] if len(shape) == 3 else 1
@@ -578,12 +601,17 @@ class _Settler:
                              np.ones(channels), np.full(channels, -offset), scale,
                              _shifted(both, offset), name)
 
-    def _again(self, value: Value, found: list[_Term], step: float) -> list[_Term]:
-        """Return the terms of a value at another step."""
-        if found[0].scale.scale == step:
-            return found
-        span = len(found) * _STEPS * found[0].scale.scale
-        return self._segments(value, step, self._range(value, (-span, span)))
+    def _addends(self, operator: Add, wanted: list[_Range], need: float) -> list[list[_Term]]:
+        """Return the terms of both operands, whose steps are whole multiples of one another."""
+        fixed = [self._grid(value) is not None or not self._divides(value)
+                 for value in operator.inputs]
+        found: list[list[_Term]] = [[], []]
+        # What has its scale comes first; the other one chooses its own to go with it.
+        for index in sorted(range(2), key=lambda index: not fixed[index]):
+            other = found[1 - index]
+            divisor = other[0].step if other else None
+            found[index] = self._terms(operator.inputs[index], wanted[index], need, divisor)
+        return found
 
     def _combine(self, operator: Operator, terms: list[_Term], levels: NDArray[np.integer],
                  window: Window, step: float, factor: NDArray[np.float64],
