@@ -30,9 +30,9 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def small_files(network: Path, samples: Path) -> Iterator[None]:
-    """Let no file grow beyond 250 bytes, as on a disk that is nearly full."""
+    """Let no file grow beyond 100 bytes, as on a disk that is nearly full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (250, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
@@ -41,7 +41,8 @@ def small_files(network: Path, samples: Path) -> Iterator[None]:
 def test_a_full_disk_leaves_nothing(refused: Callable[..., None], network: Path, samples: Path,
                                     tmp_path: Path) -> None:
     refused("generate", network, "--samples", samples, "--out", tmp_path / "design",
-            message=f"{tmp_path / 'design' / 'network.eie'} must be writable: File too large")
+            message=f"{tmp_path / 'design' / 'rtl' / 'sparse_engine.v'} must be writable: File too "
+                    "large")
     refused("compress", network, "--out", tmp_path / "net.eie",
             message=f"{tmp_path / 'net.eie'} must be writable: File too large")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.npz", "small.npz"]
