@@ -35,7 +35,7 @@ def test_integers_equal_the_golden_model(board: BoardModel, example: Any) -> Non
 def test_counters_are_of_one_inference(board: BoardModel, example: Any) -> None:
     """Those that are read while an inference ends are read again."""
     class Changing(dict[int, int]):
-        def get(self, address: int, default: Any = None) -> Any:
+        def get(self, address: int, default: Any = None, /) -> Any:
             value = super().get(address, default)
             if address == registers.MACS_LOW.address and value < 300:
                 for register in (registers.CYCLES, registers.MACS_LOW):
