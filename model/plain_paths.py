@@ -7,26 +7,29 @@ else, and have no way to spell them.
 import functools
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from eieio.model.errors import InputError
+from eieio.model.formats.atomic import writing
 from eieio.model.leftovers import temporary_folder
 
-__all__ = ["is_plain", "plain_link", "plain_temporary_folder"]
+__all__ = ["is_plain", "plain_copy", "plain_link", "plain_temporary_folder"]
 
 # Where temporary files may lie if TMPDIR has another path.
 _OTHERS = ("/tmp", "/var/tmp", "/dev/shm")
 
-# Links, which last as long as the process.
-_links = ExitStack()
+# Links and copies, which last as long as the process.
+_lasting = ExitStack()
 
 
 def is_plain(path: Path) -> bool:
-    """Tell whether every program takes a path as it is, links followed."""
-    return re.fullmatch(r"[A-Za-z0-9_./+-]+", os.path.realpath(path)) is not None
+    """Tell whether every program takes a path as it is, and with its links followed."""
+    both = f"{os.path.abspath(path)}{os.path.realpath(path)}"
+    return re.fullmatch(r"[A-Za-z0-9_./+-]+", both) is not None
 
 
 @contextmanager
@@ -51,7 +54,7 @@ def plain_temporary_folder(first: Path | None = None) -> Iterator[Path]:
                          ) from error
     places += [place for place in map(Path, _OTHERS) if os.access(place, os.W_OK | os.X_OK)]
     place = next(filter(is_plain, places), places[-1])
-    with temporary_folder(Path(os.path.realpath(place))) as folder:
+    with temporary_folder(place) as folder:
         yield folder
 
 
@@ -60,9 +63,28 @@ def plain_link(path: Path) -> Path:
     return path if is_plain(path) else _link(path)
 
 
+def plain_copy(folder: Path) -> Path:
+    """Return a folder with a plain path: this one, or a copy that lasts as long as this process.
+
+    This is for programs that follow a link to where they are.
+    """
+    return folder if is_plain(folder) else _copy(folder)
+
+
 @functools.cache
 def _link(path: Path) -> Path:
-    folder = _links.enter_context(plain_temporary_folder())
-    link = folder / re.sub(r"[^A-Za-z0-9_.+-]", "_", path.name)
+    link = _place(path)
     link.symlink_to(path)
     return link
+
+
+@functools.cache
+def _copy(folder: Path) -> Path:
+    copy = _place(folder)
+    with writing(copy):
+        return Path(shutil.copytree(folder, copy))
+
+
+def _place(path: Path) -> Path:
+    folder = _lasting.enter_context(plain_temporary_folder())
+    return folder / re.sub(r"[^A-Za-z0-9_.+-]", "_", path.name)

@@ -1,9 +1,5 @@
 """Measures the interval of inferences on the RTL: from an input's first beat to the next one's."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +10,7 @@ from eieio.model.systolic.mapping import CompiledGraph
 from eieio.sim.bench_sparse_engine import pack
 from eieio.sim.bench_systolic_engine import pack_beats
 from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, run
+from eieio.sim.runner import Build, run, simulation_folder
 
 __all__ = ["measure_intervals"]
 
@@ -75,12 +71,11 @@ def measure_intervals(compiled: CompiledNetwork | CompiledGraph, x: NDArray[np.i
         image = frame_image(image, fingerprint(engine_kind(config), config))
     words = [int(word) for word in image]
     words[-1] |= 1 << 32
-    folder = Path(tempfile.mkdtemp(prefix=f"{built.top}-"))
-    save_case(folder, {}, **(_SHELL if shell else _NATIVE), image=words,
-              inputs=[beat for one in beats for beat in one],
-              output_beats=output_beats * len(x), max_cycles=max_cycles)
-    run(built, "eieio.sim.bench_interval", environment=case_environment(folder), folder=folder,
-        timeout=600)
-    cycles = load_outputs(folder)["inputs"]
-    shutil.rmtree(folder)
+    with simulation_folder() as folder:
+        save_case(folder, {}, **(_SHELL if shell else _NATIVE), image=words,
+                  inputs=[beat for one in beats for beat in one],
+                  output_beats=output_beats * len(x), max_cycles=max_cycles)
+        run(built, "eieio.sim.bench_interval", environment=case_environment(folder),
+            folder=folder, timeout=600)
+        cycles = load_outputs(folder)["inputs"]
     return np.diff(cycles[::len(beats[0])])

