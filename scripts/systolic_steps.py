@@ -28,7 +28,7 @@ from eieio.model.systolic.float_graph import FloatGraph
 from eieio.model.systolic.golden import run_graph, run_operator
 from eieio.model.systolic.load_graph import NetworkFile
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
-from eieio.model.systolic.quantized_graph import QuantizedGraph, Tensor
+from eieio.model.systolic.quantized_graph import QuantizedGraph, Stack, Tensor
 from eieio.rtl.emit import write
 from eieio.scripts.console import note, progress
 from eieio.scripts.options import chosen_output
@@ -94,6 +94,10 @@ def load(path: Path, samples: Path | None, scale: float | None, *, calibration: 
     if file.reference is None and file.needs_samples:
         note("the file leaves activations in real numbers: their ranges are measured on the "
              "samples")
+    stacks = sum(isinstance(operator, Stack) for operator in graph.operators)
+    if stacks:
+        note(f"real numbers of the file lie in segments, for {stacks} sums or means: this costs "
+             "layers, which quantizers in front of them would save")
     return Loaded(graph, file.reference, taken)
 
 

@@ -1,0 +1,424 @@
+"""Real numbers in 8-bit integers: tensors whose sum they are, as fine as a quantizer asks for.
+
+A *segment* of a real number covers 255 steps of its range, saturates at both its ends, and is 0
+where the number is 0. One sum of products gives all of them, with other biases. The sum of segments
+is one depthwise convolution over a :class:`~eieio.model.systolic.float_graph.Stack` of them.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.systolic.float_graph import (
+    Add,
+    AveragePool,
+    Clamp,
+    DepthwiseConv2D,
+    MaxPool,
+    Operator,
+    Pad,
+    Reshape,
+    Stack,
+    Value,
+    WeightedOperator,
+)
+from eieio.model.systolic.quantization import Scale, scale_of
+from eieio.model.systolic.quantized_graph import Window
+from eieio.model.systolic.value_facts import EVERYTHING, Range, ValueFacts, intersect, is_affine
+
+__all__ = ["Segmenter"]
+
+_STEPS = 255
+# The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
+# worth it, and as coarse as is bearable.
+_FINE_SHARE, _COARSE_SHARE = 1 / 48, 0.5
+# How much coarser the terms of a mean may be at most.
+_MOST_AVERAGED = 4.0
+# Products that the segments of a real number may take beyond what one of them takes.
+_AFFORDABLE = 1 << 20
+# Segments of a real number at most.
+_MAX_SEGMENTS = 64
+# How far a real number may be beyond a measured end of its range, as a multiple of the end: in a
+# coarse segment. A term of a mean that saturates would change it, though the mean itself is in its
+# range.
+_BEYOND = 4.0
+_WEIGHT_MAXIMUM = 127
+
+
+@dataclass(frozen=True)
+class _Term:
+    """A tensor of integers, and what they mean: its step is so many of the finest of a number."""
+
+    value: Value
+    scale: Scale
+    multiple: int = 1
+
+    @property
+    def step(self) -> float:
+        """Finest step of the number."""
+        return self.scale.scale / self.multiple
+
+class Segmenter(ValueFacts):
+    """Appends the operators that compute sums of products, means and additions.
+
+    Attributes
+    ----------
+    operators : list of Operator
+        What has been appended, without quantizers.
+    scales : dict of Scale
+        Scales of their results and of the input.
+    """
+
+    def __init__(self, *facts: Any) -> None:
+        super().__init__(*facts)
+        self.operators: list[Operator] = []
+        self.made: dict[Any, Any] = {}
+        self._taken = {self.graph.input.name}
+        self._labels: set[str] = set()
+        self._stacked: set[str] = set()
+
+    def at(self, value: Value, scale: Scale, ends: Range, name: str) -> Value:
+        """Return the tensor of a value, clamped to a range and rounded to a scale."""
+        raise NotImplementedError
+
+    def _name(self, wanted: str) -> str:
+        while wanted in self._taken:
+            wanted += "_"
+        self._taken.add(wanted)
+        return wanted
+
+    def _label(self, wanted: str) -> str:
+        while wanted in self._labels:
+            wanted += "_"
+        self._labels.add(wanted)
+        return wanted
+
+    def emit(self, operator: Operator, inputs: tuple[Value, ...], scale: Scale, name: str,
+              ends: Range = EVERYTHING, shape: tuple[int, ...] | None = None,
+              **fields: Any) -> Value:
+        """Append a copy of an operator, clamped once more."""
+        output = Value(self._name(name), operator.output.shape if shape is None else shape)
+        low, high = (min(max(end, ends[0]), ends[1])
+                     for end in (operator.minimum, operator.maximum))
+        self.operators.append(replace(
+            operator, name=self._label(operator.name), inputs=inputs, output=output, minimum=low,
+            maximum=high, **fields))
+        self.scales[output.name] = scale
+        return output
+
+    def clamped(self, source: Value, scale: Scale, ends: Range, name: str) -> Value:
+        """Rescale, or clamp, integers."""
+        if self.scales[source.name] == scale and ends == EVERYTHING:
+            return source
+        clamp = Clamp(name=f"{name}_rescale", inputs=(source,), output=source)
+        return self.emit(clamp, (source,), scale, name, ends)
+    def single(self, value: Value) -> Value:
+        """Return the one tensor of what a sum of products, or softmax, takes."""
+        scale = self.grid(value) or self.chosen(value, EVERYTHING)
+        return self.at(value, scale, EVERYTHING, value.name)
+
+    # Real numbers.
+
+    def _terms(self, value: Value, wanted: Range, need: float, divisor: float | None = None
+               ) -> list[_Term]:
+        """Return tensors whose sum is a value, as far as a range matters.
+
+        Parameters
+        ----------
+        value : Value
+            The value.
+        wanted : pair of float
+            Range beyond which it does not matter what they are.
+        need : float
+            Step of the quantizer behind.
+        divisor : float, optional
+            Scale of which the step is to be a whole part.
+        """
+        scale = self.grid(value)
+        if scale is not None:
+            return [_Term(self.at(value, scale, EVERYTHING, value.name), scale)]
+        low, high = self.range(value, wanted)
+        finest = self.finest(value)
+        divides = self._divides(value)
+        if high - low <= _STEPS * need * _FINE_SHARE or not divides:
+            if not divides:
+                low, high = self.range(value, wanted, 1.0)
+            scale = scale_of((low, high), finest)
+            if self.ranges is None and scale.scale > need:
+                raise self.ranges_needed(value)
+            return [_Term(self.at(value, scale, EVERYTHING, value.name), scale)]
+        # As many as are affordable, if they are worth it; more, if it would be too coarse.
+        width = (high - low) / _STEPS
+        count = min(width / (need * _FINE_SHARE), _AFFORDABLE / self._products(value))
+        count = min(max(count, width / (need * _COARSE_SHARE)), _MAX_SEGMENTS)
+        step = max(width / count, finest)
+        if self.ranges is None and step > need:
+            raise self.ranges_needed(value)
+        factor = 1
+        if divisor is not None and divisor >= step:
+            step = divisor / min(math.ceil(divisor / step), _WEIGHT_MAXIMUM)
+        elif divisor is not None and step <= divisor * _WEIGHT_MAXIMUM:
+            factor = int(step / divisor)
+            step = divisor * factor
+        return self._segments(value, step, wanted, need, _WEIGHT_MAXIMUM // factor)
+
+    def _segments(self, value: Value, step: float, wanted: Range, need: float, most: int
+                  ) -> list[_Term]:
+        """Return the segments of a value, those at the ends in up to `most` times coarser steps."""
+        near, far = self.range(value, wanted), self.range(value, wanted, _BEYOND)
+        terms = []
+        for sign, fine, whole in ((-1, -near[0], -far[0]), (1, near[1], far[1])):
+            count = math.ceil(fine / (_STEPS * step) - 1e-9)
+            starts = [(number, 1) for number in range(count)]
+            rest = math.ceil(whole / (_STEPS * step) - 1e-9) - count
+            while rest > 0:
+                starts.append((count, min(rest, most)))
+                count, rest = count + starts[-1][1], rest - starts[-1][1]
+            terms += [self._segment(value, step, (sign, *start), need) for start in starts]
+        return terms
+
+    def _products(self, value: Value) -> float:
+        """Products of weights and activations for one segment of a value."""
+        operator = self.producers[value.name]
+        match operator:
+            case MaxPool() | Clamp() | Reshape() | Pad():
+                return self._products(operator.input)
+            case DepthwiseConv2D():
+                taps = math.prod(operator.window.kernel)
+            case WeightedOperator():
+                taps = operator.by_channel.shape[1]
+            case AveragePool():
+                taps = 4 * math.prod(operator.window.kernel)
+            case _:
+                taps = 8
+        return taps * value.elements
+
+    def _divides(self, value: Value) -> bool:
+        """Whether a real value can be computed in segments."""
+        operator = self.producers.get(value.name)
+        match operator:
+            case MaxPool() | Clamp() | Reshape() | Pad():
+                return self._divides(operator.input)
+            case WeightedOperator() | Add():
+                return True
+            case AveragePool(window=window):
+                return window.padding == ((0, 0), (0, 0))
+            case _:
+                return False
+
+    def _segment(self, value: Value, step: float, place: tuple[int, int, int], need: float,
+                 ends: Range = EVERYTHING) -> _Term:
+        """Return a part of a value.
+
+        Its place is the sign, the start in times of 255 steps from 0, and the length in as many.
+        Its integers are those of 0 where the value is 0.
+        """
+        sign, _, multiple = place
+        scale = Scale(step * multiple, -128 if sign > 0 else 127)
+        key = "segment", value.name, step, place, ends
+        if key not in self.made:
+            self.made[key] = self._make_segment(value, step, place, need, ends)
+        return _Term(self.made[key], scale, multiple)
+
+    def _make_segment(self, value: Value, step: float, place: tuple[int, int, int], need: float,
+                      ends: Range) -> Value:
+        sign, start, multiple = place
+        scale = Scale(step * multiple, -128 if sign > 0 else 127)
+        offset = sign * start * _STEPS * step
+        operator = self.producers[value.name]
+        name = f"{value.name}_{'plus' if sign > 0 else 'minus'}_{start}"
+        match operator:
+            case Clamp():
+                return self._segment(operator.input, step, place, need, intersect(
+                    ends, (operator.minimum, operator.maximum))).value
+            case MaxPool() | Reshape() | Pad():
+                source = self._segment(operator.input, step, place, need).value
+                both = intersect(ends, (operator.minimum, operator.maximum))
+                moved = self.emit(replace(operator, minimum=-math.inf, maximum=math.inf),
+                                   (source,), scale, name)
+                return self.clamped(moved, scale, _shifted(both, offset), f"{name}_clamped")
+            case WeightedOperator():
+                return self.weighted(operator, scale, ends, name, offset, need)
+            case AveragePool():
+                return self.average(operator, scale, ends, name, offset, need)
+            case _:
+                assert isinstance(operator, Add)
+                return self.sum(operator, scale, ends, name, offset, need)
+
+    def weighted(self, operator: WeightedOperator, scale: Scale, ends: Range, name: str,
+                  offset: float = 0.0, need: float | None = None) -> Value:
+        """Append a sum of products; or a segment of it, less its offset, with the need of all."""
+        both = _shifted(intersect(ends, (operator.minimum, operator.maximum)), offset)
+        if is_affine(operator) and self.grid(operator.input) is None:
+            factor = operator.weight.reshape(-1)
+            need = need or min(scale.scale, self.need(operator.output) or math.inf)
+            terms = self._terms(operator.input, EVERYTHING,
+                                need / max(float(np.abs(factor).max()), 1e-9))
+            if len(terms) > 1:
+                levels = np.array([term.multiple for term in terms]).reshape(-1, 1, 1)
+                window = Window((len(terms), 1), (1, 1), (operator.input.shape[0], 1))
+                return self._combine(operator, terms, levels, window, terms[0].step, factor,
+                                     operator.bias - offset, scale, both, name)
+            source = terms[0].value
+        else:
+            source = self.single(operator.input)
+        part = replace(operator, bias=operator.bias - offset, minimum=-math.inf, maximum=math.inf)
+        return self.emit(part, (source,), scale, name, both)
+
+    def average(self, operator: AveragePool, scale: Scale, ends: Range, name: str,
+                 offset: float = 0.0, need: float | None = None) -> Value:
+        """Append the means of windows; or a segment of them, less its offset."""
+        window, source = operator.window, operator.input
+        elements = math.prod(window.kernel)
+        # Errors of many terms average out.
+        segment = need is not None
+        need = need or min(scale.scale, self.need(source) or math.inf)
+        terms = self._terms(source, EVERYTHING, need * min(math.sqrt(elements), _MOST_AVERAGED))
+        both = _shifted(intersect(ends, (operator.minimum, operator.maximum)), offset)
+        if len(terms) == 1 and not segment:
+            return self.emit(operator, (terms[0].value,), scale, name, ends)
+        height, channels = source.shape[0], source.shape[2]
+        levels = np.zeros(((len(terms) - 1) * height + window.kernel[0], window.kernel[1], 1), int)
+        for index, term in enumerate(terms):
+            levels[index * height:index * height + window.kernel[0]] = term.multiple
+        return self._combine(operator, terms, levels,
+                             Window((len(levels), window.kernel[1]), window.stride),
+                             terms[0].step, np.full(channels, 1 / elements),
+                             np.full(channels, -offset), scale, both, name)
+
+    def sum(self, operator: Add, scale: Scale, ends: Range, name: str, offset: float = 0.0,
+             need: float | None = None) -> Value:
+        """Append the sum of two values; or a segment of it, less its offset."""
+        both = intersect(ends, (operator.minimum, operator.maximum))
+        # Beyond the range of the result it does not matter by how much. All segments of a result
+        # are made of the same terms.
+        low, high = (self.of_scale(scale) if need is None
+                     else self.range(operator.output, EVERYTHING, _BEYOND))
+        spans = [self.range(value, EVERYTHING, _BEYOND) for value in operator.inputs]
+        wanted = [(low - span[1], high - span[0]) for span in spans[::-1]]
+        found = self._addends(operator, wanted, need or min(
+            scale.scale, self.need(operator.output) or math.inf))
+        if len(found[0]) == len(found[1]) == 1 and need is None:
+            return self.emit(operator, (found[0][0].value, found[1][0].value), scale, name, ends)
+        factors = _whole(found[0][0].step, found[1][0].step)
+        step, factor = max((terms[0].step, factor)
+                           for terms, factor in zip(found, factors, strict=True))
+        levels = np.array([factors[index] * term.multiple
+                           for index, terms in enumerate(found) for term in terms])
+        shape = operator.output.shape
+        channels = shape[-1] if len(shape) == 3 else math.prod(shape)
+        height = shape[0] if len(shape) == 3 else 1
+        return self._combine(operator, [*found[0], *found[1]], levels.reshape(-1, 1, 1),
+                             Window((len(levels), 1), (1, 1), (height, 1)), step / factor,
+                             np.ones(channels), np.full(channels, -offset), scale,
+                             _shifted(both, offset), name)
+
+    def _addends(self, operator: Add, wanted: list[Range], need: float) -> list[list[_Term]]:
+        """Return the terms of both operands, whose steps are whole multiples of one another."""
+        fixed = [self.grid(value) is not None or not self._divides(value)
+                 for value in operator.inputs]
+        found: list[list[_Term]] = [[], []]
+        # What has its scale comes first; the other one chooses its own to go with it.
+        for index in sorted(range(2), key=lambda index: not fixed[index]):
+            other = found[1 - index]
+            divisor = other[0].step if other else None
+            found[index] = self._terms(operator.inputs[index], wanted[index], need, divisor)
+        return found
+
+    def _combine(self, operator: Operator, terms: list[_Term], levels: NDArray[np.integer],
+                 window: Window, step: float, factor: NDArray[np.float64],
+                 bias: NDArray[np.float64], scale: Scale, ends: Range, name: str) -> Value:
+        """Append a weighted sum of tensors, one below the other, as a depthwise convolution.
+
+        Parameters
+        ----------
+        operator : Operator
+            What the result is of.
+        terms : list of _Term
+            Tensors of one shape.
+        levels : integer array of shape (height, width, 1)
+            Weights of the window, up to 127, as many of each tensor.
+        window : Window
+            How it slides over the stack.
+        step : float
+            What a step of a tensor, times its level, is in the sum.
+        factor, bias : float64 arrays of shape (channels,)
+            What the sum is multiplied by, and what is added then.
+        scale : Scale
+            Scale of the result.
+        ends : pair of float
+            Range to which it is clamped.
+        name : str
+            Its name.
+        """
+        stacked, label = self._stack(operator, terms, step, name)
+        height, width, channels = stacked.shape
+        height //= len(terms)
+        # A tensor's zero point may be another than that of the whole stack.
+        shares = [int(levels[index * height:(index + 1) * height].sum()) if window.dilation[0] == 1
+                  else int(levels[index].sum()) for index in range(len(terms))]
+        wrong = step * sum(share * (label.zero_point - term.scale.zero_point)
+                           for share, term in zip(shares, terms, strict=True))
+        conv = DepthwiseConv2D(
+            name=operator.name, inputs=(), output=operator.output, weight=levels * factor,
+            bias=bias + wrong * factor, window=window,
+            weight_scale=np.where(factor == 0, 1, np.abs(factor)))
+        shape = operator.output.shape
+        image = (*window.output_size(height * len(terms), width), channels)
+        if shape == image:
+            return self.emit(conv, (stacked,), scale, name, ends)
+        result = self.emit(conv, (stacked,), scale, f"{name}_image", ends, shape=image)
+        reshape = Reshape(name=f"{name}_reshape", inputs=(), output=operator.output)
+        return self.emit(reshape, (result,), scale, name)
+
+    def _stack(self, operator: Operator, terms: list[_Term], step: float, name: str
+               ) -> tuple[Value, Scale]:
+        """Return tensors one below the other, and the scale of the whole: made once."""
+        label = Scale(step, terms[0].scale.zero_point)
+        key = "stack", step, tuple(term.value.name for term in terms)
+        if key in self.made:
+            return self.made[key], label
+        images = []
+        for term in terms:
+            value = term.value
+            if len(value.shape) != 3:
+                reshape = Reshape(name=f"{value.name}_image", inputs=(value,), output=value)
+                value = self.emit(reshape, (value,), term.scale, f"{value.name}_image",
+                                   shape=(1, 1, math.prod(value.shape)))
+            images.append(self._own(value, term.scale))
+        height, width, channels = images[0].shape
+        stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output)
+        self.made[key] = self.emit(stack, tuple(images), label, f"{name}_stack",
+                                    shape=(height * len(images), width, channels))
+        return self.made[key], label
+
+    def _own(self, value: Value, scale: Scale) -> Value:
+        """Return a tensor that may lie in a stack: one that lies in no other, nor the input."""
+        root = value
+        for operator in self.operators[::-1]:
+            if operator.output == root and isinstance(operator, Reshape):
+                root = operator.input
+        if root.name not in self._stacked and root.name != self.graph.input.name:
+            self._stacked.add(root.name)
+            return value
+        copy = MaxPool(name=f"{value.name}_copy", inputs=(), output=value, window=Window((1, 1)))
+        result = self.emit(copy, (value,), scale, f"{value.name}_copy")
+        self._stacked.add(result.name)
+        return result
+
+
+def _shifted(ends: Range, offset: float) -> Range:
+    return ends[0] - offset, ends[1] - offset
+
+
+def _whole(first: float, second: float) -> tuple[int, int]:
+    """Return the weights, at most 127, whose ratio is nearest to that of two steps."""
+    if first > second:
+        high, low = _whole(second, first)
+        return low, high
+    best = min(range(1, _WEIGHT_MAXIMUM + 1), key=lambda denominator: abs(
+        round(denominator * first / second) / denominator - first / second))
+    return round(best * first / second), best
