@@ -85,6 +85,7 @@ def load(path: Path, samples: Path | None, scale: float | None, *, calibration: 
     if samples is None:
         with progress(f"Quantizing {path.name}"):
             graph = file.quantize()
+        _note_segments(graph)
         note("no samples are given: inputs are random integers")
         return Loaded(graph, None, Samples(random_inputs(graph.input, inputs, seed), None))
     with progress(f"Reading {samples.name}"):
@@ -94,11 +95,15 @@ def load(path: Path, samples: Path | None, scale: float | None, *, calibration: 
     if file.reference is None and file.needs_samples:
         note("the file leaves activations in real numbers: their ranges are measured on the "
              "samples")
+    _note_segments(graph)
+    return Loaded(graph, file.reference, taken)
+
+
+def _note_segments(graph: QuantizedGraph) -> None:
     stacks = sum(isinstance(operator, Stack) for operator in graph.operators)
     if stacks:
         note(f"real numbers of the file lie in segments, for {stacks} sums or means: this costs "
              "layers, which quantizers in front of them would save")
-    return Loaded(graph, file.reference, taken)
 
 
 def random_inputs(tensor: Tensor, count: int, seed: int = 0) -> NDArray[np.float32]:
