@@ -36,7 +36,7 @@ def test_counters_are_of_one_inference(board: BoardModel, example: Any) -> None:
     """Those that are read while an inference ends are read again."""
     class Changing(dict[int, int]):
         def get(self, address: int, default: Any = None, /) -> Any:
-            value = super().get(address, default)
+            value: Any = super().get(address, default)
             if address == registers.MACS_LOW.address and value < 300:
                 for register in (registers.CYCLES, registers.MACS_LOW):
                     self[register.address] = super().get(register.address, 0) + 100
