@@ -58,20 +58,17 @@ def tools_environment() -> dict[str, str]:
     home = os.environ.get(_HOME_VARIABLE)
     if not home or not os.path.isabs(home):
         home = os.path.expanduser("~/.cache")
-    if (reason := _obstacle(Path(home), make=False)) is None:
+    if (reason := _obstacle(Path(home))) is None:
         return {}
     instead = cache_folder() / "tools"
     _say(f"tools keep their cache in {instead}, since {home} cannot be written ({reason})")
     return {_HOME_VARIABLE: str(instead)}
 
 
-def _obstacle(folder: Path, *, make: bool = True) -> str | None:
-    """Say why a folder cannot be made or written, if so."""
+def _obstacle(folder: Path) -> str | None:
+    """Make a folder that can be written, or say why this cannot be."""
     try:
-        if make:
-            new_folder(folder)
-        while not folder.exists():
-            folder = folder.parent
+        new_folder(folder)
         if not folder.is_dir():
             return f"{folder} is not a folder"
     except OSError as error:

@@ -297,6 +297,7 @@ def _add(path: Path, how: str) -> None:
 
 def _take_away(groups: Iterable[int], paths: Mapping[str, str], *, owner: bool) -> None:
     _end_groups(list(groups))
+    _end_strays([path for path, how in paths.items() if how == _WHOLE])
     for path, how in reversed(list(paths.items())):
         _remove(path, _WHOLE if how == _LOCKED and owner else how)
 
@@ -324,6 +325,32 @@ def _end_groups(groups: list[int]) -> None:
         time.sleep(0.002)
 
 
+def _end_strays(folders: list[str]) -> None:
+    """Kill programs that this process was killed before it could register (Linux).
+
+    They are known by the folder of their temporary files, which was registered before them.
+    """
+    marks = [b"\0TMPDIR=" + os.fsencode(folder) + b"\0" for folder in folders]
+    until = time.monotonic() + _PATIENCE
+    found = bool(marks)
+    while found and time.monotonic() < until:
+        found = False
+        for process in _processes():
+            with contextlib.suppress(OSError), open(f"/proc/{process}/environ", "rb") as file:
+                text = b"\0" + file.read() + b"\0"
+                if process != os.getpid() and any(mark in text for mark in marks):
+                    os.kill(process, signal.SIGKILL)
+                    found = True
+        time.sleep(0.002 * found)
+
+
+def _processes() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+
+
 def _kill(group: int) -> bool:
     """Kill a process group; tell whether there is something of it that may still act."""
     try:
@@ -339,10 +366,7 @@ def _kill(group: int) -> bool:
 
 def _only_zombies(group: int) -> bool:
     """Tell whether a group's processes have all ended, and just wait for their parents (Linux)."""
-    try:
-        processes = [name for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return False
+    processes = _processes()
     for process in processes:
         with contextlib.suppress(OSError), open(f"/proc/{process}/stat", "rb") as file:
             state, _, its_group, *_ = file.read().rpartition(b")")[2].split()

@@ -1,6 +1,7 @@
 """Where the cache is, and where it is instead."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,8 @@ def test_tools_have_one_without_a_home(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("EIEIO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / "cache"))
     assert tools_environment() == {}
-    assert not (tmp_path / "home").exists()
+    assert not list((tmp_path / "home" / "cache").iterdir())
+    shutil.rmtree(tmp_path / "home")
     monkeypatch.delenv("XDG_CACHE_HOME")
     (tmp_path / "home").write_text("mine")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

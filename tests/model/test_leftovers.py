@@ -108,6 +108,19 @@ def test_a_kill_leaves_nothing(tmp_path: Path, run: Start) -> None:
     assert left(tmp_path) == _STAYS
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_kill_before_a_program_is_registered(tmp_path: Path) -> None:
+    program = ("import os, sys, eieio.model.child_process as c; c.add_group = lambda number: "
+               "os.kill(os.getpid(), 9); "
+               "c.run_program(['sh', '-c', 'sleep 1000 & sleep 1000'], cwd=sys.argv[1])")
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], timeout=60, check=False,
+                   env=os.environ | {"TMPDIR": str(tmp_path)})
+    until = time.monotonic() + 20
+    while (sleepers(tmp_path) or left(tmp_path)) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert (sleepers(tmp_path), left(tmp_path)) == ([], [])
+
+
 @pytest.mark.parametrize(("mode", "status"), [("raise", 1), ("exit", 3)])
 def test_an_end_leaves_what_was_made(tmp_path: Path, run: Start, mode: str, status: int) -> None:
     process = run(mode)
