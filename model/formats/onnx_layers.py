@@ -22,6 +22,7 @@ from eieio.model.systolic.float_graph import (
     WeightedOperator,
 )
 from eieio.model.systolic.quantized_graph import Window
+from eieio.model.systolic.value_facts import may_scale
 
 __all__ = ["LAYERS", "convolution", "padded", "product", "total"]
 
@@ -229,7 +230,7 @@ def _affine(builder: Builder, node: onnx.NodeProto, operand: Activations,
     factor, addend = _by_channel(operand, scale), _by_channel(operand, shift)
     if operand.affine is None and isinstance(before, WeightedOperator) and not before.clamps \
             and factor is not None and addend is not None \
-            and len(before.bias) == value.shape[-1] and _may_scale(before, factor):
+            and len(before.bias) == value.shape[-1] and may_scale(before, factor):
         each = factor if isinstance(before, DepthwiseConv2D) else factor.reshape(
             -1, *[1] * (before.weight.ndim - 1))
         steps = before.weight_scale
@@ -262,15 +263,6 @@ def _by_channel(operand: Activations, array: NDArray[np.float64]) -> NDArray[np.
         channels = operand.order.shape[0]
     table = elements.reshape(-1, channels)
     return None if (table != table[:1]).any() else table[0].copy()
-
-
-def _may_scale(before: WeightedOperator, scale: NDArray[np.float64]) -> bool:
-    """Whether the weights keep their integers when they are scaled: -128 has no opposite."""
-    if before.weight_scale is None:
-        return True
-    lowest = before.by_channel.min(axis=1) <= -127.5 * before.weight_scale
-    highest = before.by_channel.max(axis=1) >= 127.5 * before.weight_scale
-    return not bool(((lowest | highest) & (scale < 0)).any())
 
 
 #: What follows a node, by its type.

@@ -27,7 +27,8 @@ from eieio.model.systolic.float_graph import (
 )
 from eieio.model.systolic.quantization import Scale, scale_of
 from eieio.model.systolic.quantized_graph import Window
-from eieio.model.systolic.value_facts import EVERYTHING, Range, ValueFacts, intersect, is_affine
+from eieio.model.systolic.tensor_emitter import TensorEmitter
+from eieio.model.systolic.value_facts import EVERYTHING, Range, intersect, is_affine
 
 __all__ = ["Segmenter"]
 
@@ -61,66 +62,13 @@ class _Term:
         """Finest step of the number."""
         return self.scale.scale / self.multiple
 
-class Segmenter(ValueFacts):
-    """Appends the operators that compute sums of products, means and additions.
 
-    Attributes
-    ----------
-    operators : list of Operator
-        What has been appended, without quantizers.
-    scales : dict of Scale
-        Scales of their results and of the input.
-    """
+class Segmenter(TensorEmitter):
+    """Appends sums of products, means and additions, of integers or of real numbers in segments."""
 
     def __init__(self, *facts: Any) -> None:
         super().__init__(*facts)
-        self.operators: list[Operator] = []
-        self.made: dict[Any, Any] = {}
-        self._taken = {self.graph.input.name}
-        self._labels: set[str] = set()
         self._stacked: set[str] = set()
-
-    def at(self, value: Value, scale: Scale, ends: Range, name: str) -> Value:
-        """Return the tensor of a value, clamped to a range and rounded to a scale."""
-        raise NotImplementedError
-
-    def _name(self, wanted: str) -> str:
-        while wanted in self._taken:
-            wanted += "_"
-        self._taken.add(wanted)
-        return wanted
-
-    def _label(self, wanted: str) -> str:
-        while wanted in self._labels:
-            wanted += "_"
-        self._labels.add(wanted)
-        return wanted
-
-    def emit(self, operator: Operator, inputs: tuple[Value, ...], scale: Scale, name: str,
-              ends: Range = EVERYTHING, shape: tuple[int, ...] | None = None,
-              **fields: Any) -> Value:
-        """Append a copy of an operator, clamped once more."""
-        output = Value(self._name(name), operator.output.shape if shape is None else shape)
-        low, high = (min(max(end, ends[0]), ends[1])
-                     for end in (operator.minimum, operator.maximum))
-        self.operators.append(replace(
-            operator, name=self._label(operator.name), inputs=inputs, output=output, minimum=low,
-            maximum=high, **fields))
-        self.scales[output.name] = scale
-        return output
-
-    def clamped(self, source: Value, scale: Scale, ends: Range, name: str) -> Value:
-        """Rescale, or clamp, integers."""
-        if self.scales[source.name] == scale and ends == EVERYTHING:
-            return source
-        clamp = Clamp(name=f"{name}_rescale", inputs=(source,), output=source)
-        return self.emit(clamp, (source,), scale, name, ends)
-    def single(self, value: Value) -> Value:
-        """Return the one tensor of what a sum of products, or softmax, takes."""
-        scale = self.grid(value) or self.chosen(value, EVERYTHING)
-        return self.at(value, scale, EVERYTHING, value.name)
-
-    # Real numbers.
 
     def _terms(self, value: Value, wanted: Range, need: float, divisor: float | None = None
                ) -> list[_Term]:
@@ -252,6 +200,9 @@ class Segmenter(ValueFacts):
                   offset: float = 0.0, need: float | None = None) -> Value:
         """Append a sum of products; or a segment of it, less its offset, with the need of all."""
         both = _shifted(intersect(ends, (operator.minimum, operator.maximum)), offset)
+        folded = self.folded(operator)
+        if folded is not None:
+            return self.clamp_channels(*folded, scale, both, name, offset)
         if is_affine(operator) and self.grid(operator.input) is None:
             factor = operator.weight.reshape(-1)
             need = need or min(scale.scale, self.need(operator.output) or math.inf)
@@ -383,11 +334,7 @@ class Segmenter(ValueFacts):
             return self.made[key], label
         images = []
         for term in terms:
-            value = term.value
-            if len(value.shape) != 3:
-                reshape = Reshape(name=f"{value.name}_image", inputs=(value,), output=value)
-                value = self.emit(reshape, (value,), term.scale, f"{value.name}_image",
-                                   shape=(1, 1, math.prod(value.shape)))
+            value = self.as_image(term.value, term.scale)
             images.append(self._own(value, term.scale))
         height, width, channels = images[0].shape
         stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.systolic.float_graph import (
@@ -33,7 +34,8 @@ from eieio.model.systolic.quantization import (
 )
 from eieio.model.systolic.quantized_graph import Window
 
-__all__ = ["EVERYTHING", "Range", "RangesNeededError", "ValueFacts", "intersect", "is_affine"]
+__all__ = ["EVERYTHING", "Range", "RangesNeededError", "ValueFacts", "intersect", "is_affine",
+           "may_scale"]
 
 Range = tuple[float, float]
 
@@ -240,6 +242,15 @@ def is_affine(operator: Operator) -> TypeGuard[DepthwiseConv2D]:
     return isinstance(operator, DepthwiseConv2D) and operator.weight_scale is None \
         and operator.window == Window((1, 1)) \
         and operator.weight.shape[2] == operator.input.shape[-1]
+
+
+def may_scale(before: WeightedOperator, scale: NDArray[np.float64]) -> bool:
+    """Tell whether weights keep their integers when scaled by channel: -128 has no opposite."""
+    if before.weight_scale is None:
+        return True
+    lowest = before.by_channel.min(axis=1) <= -127.5 * before.weight_scale
+    highest = before.by_channel.max(axis=1) >= 127.5 * before.weight_scale
+    return not bool(((lowest | highest) & (scale < 0)).any())
 
 
 def intersect(first: Range, second: Range) -> Range:

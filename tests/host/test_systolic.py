@@ -181,7 +181,7 @@ def test_run(batch: int, tmp_path: Path) -> None:
             "--json", str(tmp_path / "run.json")])
     assert (result.exit_code, result.stderr) == (0, "")
     figures: dict[str, Any] = json.loads((tmp_path / "run.json").read_text())
-    # The file's numbers are rounded to integers as they are, in double precision.
+    # Samples keep the precision of their file, so that a half of a step stays one.
     graph = case.compiled.graph
     expected = run_graph(graph, graph.input.quantize(case.x))[graph.output.name]
     assert figures["outputs"] == expected.tolist()

@@ -58,6 +58,10 @@ CONSTANTS: dict[str, NDArray[Any]] = {
     "gain": np.array([1.5, -0.75, 0.5], np.float32), "mean3": np.array([0.2, -0.1, 0],
                                                                        np.float32),
     "var3": np.array([1, 2, 0.5], np.float32), "flat2": np.array([-1, 2], np.int64),
+    "low": np.array(-0.5, np.float32),
+    "high": np.array(2, np.float32), "gain4": np.array([1.5, -0.75, 0.5, 0], np.float32),
+    "mean4": np.array([0.2, -0.1, 0, 1], np.float32),
+    "var4": np.array([1, 2, 0.5, 1], np.float32),
 }
 
 
@@ -137,6 +141,13 @@ KINDS: dict[str, tuple[Sequence[str], Sequence[int | str], float]] = {
     "norm-behind-rectifier": (
         [*X, *W, "c = Conv(d, w)", "r = Relu(c)",
          "n = BatchNormalization(r, gain, mean3, mean3, var3)", *pair("y", "n", "s8")], IMAGE, 1),
+    "norm-behind-clip": (
+        [*X, *W, "c = Conv(d, w)", "r = Clip(c, low, high)",
+         "n = BatchNormalization(r, gain, mean3, mean3, var3)", *pair("y", "n", "s32")], IMAGE, 1),
+    "norm-of-rectified-vector": (
+        [*X, "w = DequantizeLinear(mat, s64, z)", "c = MatMul(d, w)", "r = Relu(c)",
+         "n = BatchNormalization(r, gain4, mean4, mean4, var4)", *pair("y", "n", "s8")],
+        ("n", 6), 1),
     "norm-folded": (
         [*X, *W, "c = Conv(d, w, real_b)", "n = BatchNormalization(c, gain, mean3, mean3, var3)",
          "r = Relu(n)", *pair("y", "r", "s8")], IMAGE, 1),
@@ -193,7 +204,7 @@ def test_equals_onnx_runtime(name: str, tmp_path: Path) -> None:
     assert len(np.unique(y)) > 10
 
 
-@pytest.mark.parametrize("name", ["mean-of-rectified", "real-addition", "norm-behind-rectifier"])
+@pytest.mark.parametrize("name", ["mean-of-rectified", "real-addition", "means-of-windows"])
 def test_engine_and_files(name: str, tmp_path: Path) -> None:
     """What is in segments compiles, keeps in its file, and has an image."""
     nodes, shape, _ = KINDS[name]
@@ -236,6 +247,14 @@ def test_one_quantizer_needs_no_segments(tmp_path: Path) -> None:
     nodes, shape, _ = KINDS["norm-folded"]
     graph, _ = compute(build(tmp_path / "b.onnx", nodes, shape), real(2, 6, 5))
     assert [type(operator) for operator in graph.operators] == [Conv2D]
+    nodes, shape, _ = KINDS["norm-behind-rectifier"]
+    graph, y = compute(build(tmp_path / "d.onnx", nodes, shape), real(2, 6, 5))
+    assert [type(operator) for operator in graph.operators] == [
+        Conv2D, DepthwiseConv2D, DepthwiseConv2D]
+    # But for biases, which are rounded to steps of the sums.
+    off = np.abs(y - reference(tmp_path / "d.onnx", real(2, 6, 5)))
+    assert off.max() <= 1 / 8 + 1e-6
+    assert (off > 1e-6).mean() < 0.002
     nodes, shape, _ = KINDS["two-quantizers"]
     graph, _ = compute(build(tmp_path / "c.onnx", nodes, shape), real(1, 3, 3))
     assert [type(operator).__name__ for operator in graph.operators] == [
