@@ -72,7 +72,9 @@ def run(tmp_path: Path) -> Iterator[Start]:
 
 
 def left(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    # Folders may vanish meanwhile, which os.walk passes over.
+    return sorted(os.path.relpath(os.path.join(parent, name), folder)
+                  for parent, folders, files in os.walk(folder) for name in [*folders, *files])
 
 
 #: What is neither registered nor empty.
