@@ -88,6 +88,9 @@ _STAYS = ["done", "full", "full/mine"]
 def test_a_signal_leaves_nothing(tmp_path: Path, run: Start, number: int, status: int,
                                  line: str) -> None:
     process = run("sleep")
+    until = time.monotonic() + 20
+    while len(sleepers(tmp_path)) < 3 and time.monotonic() < until:  # The shell starts them.
+        time.sleep(0.02)
     assert len(sleepers(tmp_path)) == 3
     process.send_signal(number)
     process.send_signal(signal.SIGINT)  # A second one changes nothing.
