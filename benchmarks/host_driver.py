@@ -25,6 +25,7 @@ from eieio.host.device import Device
 from eieio.model.errors import InputError
 from eieio.model.formats.samples import read as read_samples
 from eieio.model.formats.systolic_image import describe
+from eieio.model.graph.golden import run_graph
 from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.golden import run_network
@@ -32,7 +33,6 @@ from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.report import accuracy
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.golden import run_graph
 from eieio.model.systolic.timing import time_graph
 from eieio.scripts import steps
 from eieio.sim import random_graph

@@ -34,9 +34,9 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 
 from eieio.model.errors import InputError
 from eieio.model.formats import onnx_graph
-from eieio.model.systolic.float_graph import Quantize, compute, run
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.load_graph import NetworkFile
+from eieio.model.graph.float_graph import Quantize, compute, run
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.load_graph import NetworkFile
 
 PLACEMENTS = ("ort", "tensorrt")
 #: Steps of the output's scale that a result may be off.

@@ -11,10 +11,10 @@ from eieio.model.area_memory import (
     stored_elsewhere,
 )
 from eieio.model.fixed_point import MULTIPLIER_WIDTH
+from eieio.model.graph.quantized_graph import ADD_LEFT_SHIFT
+from eieio.model.graph.rescale import RIGHT_SHIFT_MAXIMUM
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, LEFT_SHIFT_MAXIMUM
-from eieio.model.systolic.quantized_graph import ADD_LEFT_SHIFT
-from eieio.model.systolic.rescale import RIGHT_SHIFT_MAXIMUM
 
 __all__ = ["memories", "products", "terms"]
 

@@ -10,11 +10,11 @@ from eieio.model import fixed_point
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats.systolic_image import Port, SystolicImage
+from eieio.model.graph.load_graph import arrange
+from eieio.model.graph.softmax import log_softmax, softmax
 from eieio.model.image_frame import fingerprint, frame_image
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.systolic.config import ACTIVATION_BITS
-from eieio.model.systolic.load_graph import arrange
-from eieio.model.systolic.softmax import log_softmax, softmax
 
 __all__ = ["HostImage", "Packing", "Quantization", "sparse_host_image", "systolic_host_image"]
 
@@ -175,7 +175,7 @@ class HostImage:
         Parameters
         ----------
         x : float array of shape (samples, and the shape of the input)
-            Samples, or what :func:`eieio.model.systolic.load_graph.arrange` makes them of.
+            Samples, or what :func:`eieio.model.graph.load_graph.arrange` makes them of.
 
         Returns
         -------

@@ -10,10 +10,10 @@ from eieio.model.compress.weight_sharing import Initialisation
 from eieio.model.errors import InputError
 from eieio.model.formats.design_folder import MANIFEST, output_folder
 from eieio.model.formats.samples import Samples
+from eieio.model.graph.calibration import Method
 from eieio.model.sparse.choices import FittedNetwork
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.report import accuracy
-from eieio.model.systolic.calibration import Method
 from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, progress, show, write_json
 from eieio.scripts.figures import (

@@ -13,14 +13,14 @@ import click
 from eieio.model.area import Resources, estimate
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
+from eieio.model.graph.calibration import Method
+from eieio.model.graph.quantized_graph import FullyConnected, QuantizedGraph, WeightedOperator
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import MEMORY_DEPTHS as SPARSE_DEPTHS
 from eieio.model.sparse.fitting import exact_memories
 from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.systolic.calibration import Method
 from eieio.model.systolic.fitting import MEMORY_DEPTHS as SYSTOLIC_DEPTHS
 from eieio.model.systolic.fitting import make_config
-from eieio.model.systolic.quantized_graph import FullyConnected, QuantizedGraph, WeightedOperator
 from eieio.rtl.boards.board import Board
 from eieio.scripts import steps, systolic_steps
 from eieio.scripts.board_option import board_option, options_for_board

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from eieio.model.formats.design_folder import MANIFEST, output_folder
+from eieio.model.graph.calibration import Method
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.systolic.calibration import Method
 from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, show, table, write_json
 from eieio.scripts.figures import layout_tables

@@ -10,9 +10,9 @@ import numpy as np
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.samples import read as read_samples
+from eieio.model.graph.calibration import Method
 from eieio.model.network import end
 from eieio.model.sparse.golden import run_network
-from eieio.model.systolic.calibration import Method
 from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, note, progress, show, write_json
 from eieio.scripts.figures import simulation_figures, simulation_tables

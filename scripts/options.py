@@ -16,9 +16,9 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats.design_folder import read_manifest
 from eieio.model.formats.input_file import read_bytes
+from eieio.model.graph.calibration import METHODS
 from eieio.model.sparse.choices import OUTPUT_ORDERS
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.systolic.calibration import METHODS
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import MEMORY_DEPTHS, make_config
 

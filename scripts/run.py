@@ -12,9 +12,9 @@ import numpy as np
 from eieio.host.device import Device
 from eieio.host.images import read_host_image
 from eieio.model.errors import InputError
+from eieio.model.graph.load_graph import read_samples
+from eieio.model.graph.quantization import Scale
 from eieio.model.sparse.report import accuracy
-from eieio.model.systolic.load_graph import read_samples
-from eieio.model.systolic.quantization import Scale
 from eieio.model.uart_frame import BAUD_RATE
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
 from eieio.scripts.options import input_scale_option, json_option

@@ -8,7 +8,7 @@ import numpy as np
 
 from eieio.model.errors import InputError
 from eieio.model.formats.samples import read as read_samples
-from eieio.model.systolic.calibration import Method
+from eieio.model.graph.calibration import Method
 from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, note, show, write_json
 from eieio.scripts.figures import simulation_figures, simulation_tables

@@ -19,10 +19,10 @@ from eieio.model.formats.design_folder import (
     read_manifest,
 )
 from eieio.model.formats.samples import read as read_samples
+from eieio.model.graph.calibration import Method
 from eieio.model.sparse.choices import Choice
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import exact_memories
-from eieio.model.systolic.calibration import Method
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import make_config
 from eieio.rtl.boards.board import Board

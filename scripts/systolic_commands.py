@@ -12,12 +12,12 @@ from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.design_folder import MANIFEST, output_folder
 from eieio.model.formats.samples import Samples
+from eieio.model.graph.calibration import Method
+from eieio.model.graph.load_graph import read_samples
+from eieio.model.graph.quantization import Scale
+from eieio.model.graph.quantized_graph import QuantizedGraph, WeightedOperator
 from eieio.model.sparse.report import accuracy
-from eieio.model.systolic.calibration import Method
 from eieio.model.systolic.fitting import make_config
-from eieio.model.systolic.load_graph import read_samples
-from eieio.model.systolic.quantization import Scale
-from eieio.model.systolic.quantized_graph import QuantizedGraph, WeightedOperator
 from eieio.scripts import steps, systolic_steps
 from eieio.scripts.console import note, progress, show, table, write_json
 from eieio.scripts.figures import accuracy_table
@@ -40,7 +40,7 @@ class Quantizing:
     batch : :class:`int`
         Samples of an inference.
     calibration, percentile :
-        As in :func:`eieio.model.systolic.calibration.calibrate`.
+        As in :func:`eieio.model.graph.calibration.calibrate`.
     """
 
     samples: Path | None

@@ -19,16 +19,16 @@ from eieio.model.formats.design_folder import (
     write_manifest,
 )
 from eieio.model.formats.samples import Samples
+from eieio.model.graph import float_graph
+from eieio.model.graph.calibration import Method
+from eieio.model.graph.float_graph import FloatGraph
+from eieio.model.graph.golden import run_graph, run_operator
+from eieio.model.graph.load_graph import NetworkFile
+from eieio.model.graph.quantized_graph import QuantizedGraph, Stack, Tensor
 from eieio.model.sparse.precision import signal_to_noise
-from eieio.model.systolic import float_graph
-from eieio.model.systolic.calibration import Method
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import compile_fitted
-from eieio.model.systolic.float_graph import FloatGraph
-from eieio.model.systolic.golden import run_graph, run_operator
-from eieio.model.systolic.load_graph import NetworkFile
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
-from eieio.model.systolic.quantized_graph import QuantizedGraph, Stack, Tensor
 from eieio.rtl.emit import write
 from eieio.scripts.console import note, progress
 from eieio.scripts.options import chosen_output
@@ -74,7 +74,7 @@ def load(path: Path, samples: Path | None, scale: float | None, *, calibration: 
     scale : :class:`float`, optional
         Real value of a 1 in the samples.
     calibration, percentile :
-        As in :func:`eieio.model.systolic.calibration.calibrate`.
+        As in :func:`eieio.model.graph.calibration.calibrate`.
     seed : :class:`int`
         Seed of the random inputs.
     inputs : :class:`int`

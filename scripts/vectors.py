@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from eieio.model.formats import systolic_image
 from eieio.model.formats.atomic import write_bytes, write_text
 from eieio.model.formats.design_folder import Design
+from eieio.model.graph.golden import run_graph
 from eieio.model.host_image import (
     HostImage,
     Packing,
@@ -35,7 +36,6 @@ from eieio.model.host_image import (
 from eieio.model.image_frame import frame_image
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.systolic.golden import run_graph
 from eieio.model.systolic.mapping import CompiledGraph
 from eieio.scripts import steps, systolic_steps
 

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
     Conv2D,
@@ -26,6 +24,8 @@ from eieio.model.systolic.quantized_graph import (
     Tensor,
     Window,
 )
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.model.systolic.timing import time_graph
 
 __all__ = ["random_graph", "random_inputs", "random_window"]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eieio.model import registers
 from eieio.model.engine_config import EngineConfig
+from eieio.model.graph.golden import run_graph
 from eieio.model.image_frame import fingerprint, frame_image
 from eieio.model.leftovers import temporary_folder
 from eieio.model.registers import Control, Interrupt, Register, Status, engine_kind
@@ -19,7 +20,6 @@ from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.systolic.config import ACTIVATION_BITS
-from eieio.model.systolic.golden import run_graph
 from eieio.model.systolic.mapping import CompiledGraph
 from eieio.model.systolic.timing import time_graph
 from eieio.rtl.boards.system import make_engine

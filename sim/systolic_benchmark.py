@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eieio.model.errors import InputError
+from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.systolic.benchmark_layers import (
     MATRIX_SIZES,
     MODEL_SIZES,
@@ -19,7 +20,6 @@ from eieio.model.systolic.benchmark_layers import (
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import MEMORY_DEPTHS, compile_fitted
 from eieio.model.systolic.mapping import CompiledGraph
-from eieio.model.systolic.quantized_graph import QuantizedGraph
 from eieio.model.systolic.report import needed_macs
 from eieio.model.systolic.timing import time_layer
 from eieio.sim.runner import Build

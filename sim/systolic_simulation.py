@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.graph.golden import run_graph
 from eieio.model.leftovers import temporary_folder
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.golden import run_graph
 from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
 from eieio.model.systolic.timing import GraphTiming, time_graph
 from eieio.rtl.emit import emit, write

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.formats import onnx_graph
-from eieio.model.systolic.calibration import METHODS
-from eieio.model.systolic.float_graph import FloatGraph, run
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.load_graph import arrange, read_graph
-from eieio.model.systolic.quantized_graph import QuantizedGraph
+from eieio.model.graph.calibration import METHODS
+from eieio.model.graph.float_graph import FloatGraph, run
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.load_graph import arrange, read_graph
+from eieio.model.graph.quantized_graph import QuantizedGraph
 
 __all__ = ["INPUT_SCALE", "accuracy", "load_images"]
 

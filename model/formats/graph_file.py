@@ -9,12 +9,12 @@ object in JSON, as UTF-8 bytes:
     Name of the network, and names of its tensors.
 ``channels_first``, ``integer_input``
     How the network's own file has its input, as in
-    :class:`~eieio.model.systolic.quantized_graph.QuantizedGraph`. May be missing.
+    :class:`~eieio.model.graph.quantized_graph.QuantizedGraph`. May be missing.
 ``tensors``
     Name, shape, scale and zero point of the input and of each operator's output.
 ``operators``
     For each operator its ``kind`` (the name of a class of
-    :mod:`eieio.model.systolic.quantized_graph`), its name, the names of its ``inputs`` and its
+    :mod:`eieio.model.graph.quantized_graph`), its name, the names of its ``inputs`` and its
     ``output``, and the other attributes of the class; a window is the list of its attributes.
 
 Arrays are keys of their own: ``weight.3`` is the weight of operator 3. The same network always
@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.input_file import read_parsed
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
     Conv2D,

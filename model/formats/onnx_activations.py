@@ -1,7 +1,7 @@
 """Activations along an ONNX graph: where they are, in which order, and whether they are integers.
 
 ONNX has images in the order channels, height, width. The operators of
-:mod:`eieio.model.systolic.float_graph` have them in the order height, width, channels.
+:mod:`eieio.model.graph.float_graph` have them in the order height, width, channels.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.systolic.float_graph import Value
-from eieio.model.systolic.quantization import Scale
+from eieio.model.graph.float_graph import Value
+from eieio.model.graph.quantization import Scale
 
 __all__ = ["Activations", "Affine", "Weights", "image_order", "is_natural"]
 

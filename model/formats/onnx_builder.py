@@ -18,15 +18,15 @@ from eieio.model.formats.onnx_activations import (
 from eieio.model.formats.onnx_model import attributes_of
 from eieio.model.formats.onnx_scales import activation_scale
 from eieio.model.formats.onnx_shape import ActivationShape
-from eieio.model.systolic.float_graph import (
+from eieio.model.graph.float_graph import (
     DepthwiseConv2D,
     Operator,
     Quantize,
     Reshape,
     Value,
 )
-from eieio.model.systolic.quantization import Scale
-from eieio.model.systolic.quantized_graph import Window
+from eieio.model.graph.quantization import Scale
+from eieio.model.graph.quantized_graph import Window
 
 __all__ = ["FLOATS", "INTEGERS", "MAX_ELEMENTS", "Builder", "NodeError", "check_size", "type_name"]
 

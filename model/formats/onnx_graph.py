@@ -65,8 +65,8 @@ from eieio.model.formats.onnx_pools import POOLS
 from eieio.model.formats.onnx_quantized import QUANTIZED
 from eieio.model.formats.onnx_scales import quantize_constant, weight_steps
 from eieio.model.formats.onnx_shapes import SHAPES
-from eieio.model.systolic.float_graph import FloatGraph, Quantize, Value
-from eieio.model.systolic.quantization import Scale
+from eieio.model.graph.float_graph import FloatGraph, Quantize, Value
+from eieio.model.graph.quantization import Scale
 
 __all__ = ["OnnxGraph", "read"]
 

@@ -12,7 +12,7 @@ from eieio.model.formats.onnx_builder import Builder, check_size
 from eieio.model.formats.onnx_model import attributes_of
 from eieio.model.formats.onnx_shape import ActivationShape
 from eieio.model.formats.onnx_window import Sliding, resolve
-from eieio.model.systolic.float_graph import (
+from eieio.model.graph.float_graph import (
     Add,
     Conv2D,
     DepthwiseConv2D,
@@ -21,8 +21,8 @@ from eieio.model.systolic.float_graph import (
     Value,
     WeightedOperator,
 )
-from eieio.model.systolic.quantized_graph import Window
-from eieio.model.systolic.value_facts import may_scale
+from eieio.model.graph.quantized_graph import Window
+from eieio.model.graph.value_facts import may_scale
 
 __all__ = ["LAYERS", "convolution", "padded", "product", "total"]
 

@@ -14,7 +14,7 @@ from eieio.model.formats.onnx_builder import Builder, check_size
 from eieio.model.formats.onnx_layers import padded
 from eieio.model.formats.onnx_model import attributes_of
 from eieio.model.formats.onnx_window import resolve
-from eieio.model.systolic.float_graph import (
+from eieio.model.graph.float_graph import (
     Add,
     AveragePool,
     Clamp,
@@ -26,7 +26,7 @@ from eieio.model.systolic.float_graph import (
     Softmax,
     WeightedOperator,
 )
-from eieio.model.systolic.quantized_graph import Window
+from eieio.model.graph.quantized_graph import Window
 
 __all__ = ["POOLS", "mean", "pool", "softmax"]
 

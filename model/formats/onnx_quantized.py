@@ -16,7 +16,7 @@ from eieio.model.formats.onnx_layers import convolution, product, total
 from eieio.model.formats.onnx_model import attributes_of
 from eieio.model.formats.onnx_pools import mean, pool, softmax
 from eieio.model.formats.onnx_scales import weight_steps
-from eieio.model.systolic.quantization import Scale
+from eieio.model.graph.quantization import Scale
 
 __all__ = ["QUANTIZED"]
 

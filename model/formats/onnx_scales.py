@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.systolic.quantization import Scale
+from eieio.model.graph.quantization import Scale
 
 __all__ = ["activation_scale", "quantize_constant", "weight_steps"]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eieio.model.systolic.quantized_graph import Window
+from eieio.model.graph.quantized_graph import Window
 
 __all__ = ["Sliding", "resolve"]
 
@@ -18,7 +18,7 @@ class Sliding:
     Attributes
     ----------
     kernel, stride, dilation : pair of :class:`int`
-        As in :class:`~eieio.model.systolic.quantized_graph.Window`.
+        As in :class:`~eieio.model.graph.quantized_graph.Window`.
     padding : pair of pairs of :class:`int`
         Padding (top, bottom) and (left, right), not negative.
     more : pair of :class:`int`

@@ -5,7 +5,7 @@ inputs. Inputs have shape (samples, inputs) or any that flattens to it, such as
 (samples, height, width); labels are integers of shape (samples,).
 
 Numbers are real ones, and bytes are parts of 256, unless a scale is given. For networks whose own
-file takes integers of 8 bits, :func:`eieio.model.systolic.load_graph.read_samples` takes arrays of
+file takes integers of 8 bits, :func:`eieio.model.graph.load_graph.read_samples` takes arrays of
 int8 and uint8 for these integers.
 """
 

@@ -16,15 +16,15 @@ The file is one of :mod:`eieio.model.formats.image_file`, with words of
     Attributes of :class:`Port`: what the engine takes and sends.
 ``softmax``
     Multiplier and shift of each softmax that the host computes of the output, in their order (see
-    :func:`eieio.model.systolic.softmax.softmax`); its numbers then have scale 1/256 and zero point
+    :func:`eieio.model.graph.softmax.softmax`); its numbers then have scale 1/256 and zero point
     -128.
 ``log_softmax``
     Whether the host computes the logarithm of softmax of the output (see
-    :func:`eieio.model.systolic.softmax.log_softmax`); its numbers then have scale 1/16 and zero
+    :func:`eieio.model.graph.softmax.log_softmax`); its numbers then have scale 1/16 and zero
     point 127.
 ``channels_first``, ``integer_input``
     How the network's own file has its input, as in
-    :class:`~eieio.model.systolic.quantized_graph.QuantizedGraph`.
+    :class:`~eieio.model.graph.quantized_graph.QuantizedGraph`.
 ``layers``
     Names of the layers, in the order of their descriptors.
 """
@@ -40,10 +40,10 @@ from eieio.model.errors import InputError
 from eieio.model.formats import image_file
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.input_file import read_parsed
+from eieio.model.graph.quantized_graph import LogSoftmax, Softmax, Tensor
 from eieio.model.image_frame import fingerprint
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, Placement
-from eieio.model.systolic.quantized_graph import LogSoftmax, Softmax, Tensor
 
 __all__ = ["Port", "SystolicImage", "describe", "dump", "load", "read", "write"]
 

@@ -43,7 +43,7 @@ from eieio.model.formats.tflite_ends import Ends, find_ends
 from eieio.model.formats.tflite_schema import RawGraph, RawOperator, read_raw_graph
 from eieio.model.formats.tflite_shapes import SHAPE_OPERATORS, evaluate
 from eieio.model.formats.tflite_tensors import TensorReader
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
     Conv2D,
@@ -58,13 +58,13 @@ from eieio.model.systolic.quantized_graph import (
     Tensor,
     Window,
 )
-from eieio.model.systolic.rescale import (
+from eieio.model.graph.rescale import (
     RIGHT_SHIFT_MAXIMUM,
     quantize_factor,
     quantize_factor_rounded_once,
     quantize_factors,
 )
-from eieio.model.systolic.softmax import softmax_factor
+from eieio.model.graph.softmax import softmax_factor
 
 __all__ = ["read"]
 
@@ -84,7 +84,7 @@ def read(path: str | os.PathLike[str], output: str | None = None) -> QuantizedGr
 
     Returns
     -------
-    :class:`~eieio.model.systolic.quantized_graph.QuantizedGraph`
+    :class:`~eieio.model.graph.quantized_graph.QuantizedGraph`
         The network, named after the file. Operators are named after their kind and number in the
         file, such as ``conv_2d_0``; tensors as in the file, where these names are different.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.formats.tflite_schema import RawGraph, RawOperator, RawTensor
-from eieio.model.systolic.quantized_graph import Tensor
+from eieio.model.graph.quantized_graph import Tensor
 
 __all__ = ["TensorReader"]
 

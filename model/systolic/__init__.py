@@ -1,1 +1,1 @@
-"""The systolic engine: configuration, quantized networks, golden model and cycle model."""
+"""The systolic engine: configuration, compiler and cycle model."""

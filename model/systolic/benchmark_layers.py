@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.quantized_graph import (
     Conv2D,
     FullyConnected,
     QuantizedGraph,
     Tensor,
     Window,
 )
-from eieio.model.systolic.rescale import quantize_factor
+from eieio.model.graph.rescale import quantize_factor
 
 __all__ = ["MATRIX_SIZES", "MODEL_SIZES", "NETWORKS", "WINOGRAD_LAYER", "ConvolutionShape",
            "matrix_product"]

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from eieio.model.graph.quantized_graph import Add, QuantizedGraph
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
-from eieio.model.systolic.quantized_graph import Add, QuantizedGraph
 
 __all__ = ["MEMORY_DEPTHS", "compile_fitted", "make_config"]
 

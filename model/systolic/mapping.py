@@ -16,16 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.program import (
-    DESCRIPTOR_WORDS,
-    LEFT_SHIFT_MAXIMUM,
-    Field,
-    Flag,
-    Operation,
-    Target,
-)
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
     Conv2D,
@@ -43,6 +34,15 @@ from eieio.model.systolic.quantized_graph import (
     Tensor,
     WeightedOperator,
     Window,
+)
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.program import (
+    DESCRIPTOR_WORDS,
+    LEFT_SHIFT_MAXIMUM,
+    Field,
+    Flag,
+    Operation,
+    Target,
 )
 from eieio.model.systolic.timing import compute_cycles
 from eieio.model.systolic.work import AddWork, ComputeWork, Work

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.graph.quantized_graph import Conv2D
 from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
-from eieio.model.systolic.quantized_graph import Conv2D
 from eieio.model.systolic.timing import LayerTiming
 from eieio.model.systolic.work import ComputeWork
 

@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from eieio.model.graph.quantized_graph import ADD_LEFT_SHIFT
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import Field
-from eieio.model.systolic.quantized_graph import ADD_LEFT_SHIFT
 from eieio.rtl.emit import shared
 from eieio.rtl.requantize import Requantize
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
@@ -25,7 +25,7 @@ _WIDTH = ACTIVATION_BITS + 1 + ADD_LEFT_SHIFT
 class Residual(wiring.Component):
     """Reads two tensors word by word, and adds them in groups of ``lanes``.
 
-    Both are shifted and rescaled as :class:`eieio.model.systolic.quantized_graph.Add` says; the
+    Both are shifted and rescaled as :class:`eieio.model.graph.quantized_graph.Add` says; the
     sums are those that the output lanes rescale.
 
     Parameters

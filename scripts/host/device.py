@@ -220,7 +220,7 @@ class Device:
         Parameters
         ----------
         x : float array of shape (samples, and the shape of the network's input)
-            Real numbers, or what :func:`eieio.model.systolic.load_graph.arrange` makes them of.
+            Real numbers, or what :func:`eieio.model.graph.load_graph.arrange` makes them of.
             They are rounded to the engine's integers, and those beyond its range saturate.
 
         Returns

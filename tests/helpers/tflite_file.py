@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.formats.tflite import read
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.quantized_graph import QuantizedGraph
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.quantized_graph import QuantizedGraph
 
 schema: Any = pytest.importorskip(
     "ai_edge_litert.schema_py_generated", reason="builds models with ai-edge-litert")

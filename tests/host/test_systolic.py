@@ -16,11 +16,8 @@ from eieio.model.errors import InputError
 from eieio.model.formats import systolic_image
 from eieio.model.formats.design_folder import IMAGE, write_manifest
 from eieio.model.formats.systolic_image import describe
-from eieio.model.host_image import HostImage, systolic_host_image
-from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.quantized_graph import (
     FullyConnected,
     MaxPool,
     Operator,
@@ -29,6 +26,9 @@ from eieio.model.systolic.quantized_graph import (
     Tensor,
     Window,
 )
+from eieio.model.host_image import HostImage, systolic_host_image
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.scripts.main import main
 from eieio.sim.board_model import BoardModel, MemoryLine, on_terminal
 

@@ -19,13 +19,13 @@ from amaranth.sim import Simulator
 from click.testing import CliRunner, Result
 
 from eieio.model import registers
+from eieio.model.graph.quantized_graph import Add, Conv2D, QuantizedGraph, Tensor, Window
 from eieio.model.image_frame import fingerprint
 from eieio.model.registers import ShellError
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import compile_network
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import compile_graph
-from eieio.model.systolic.quantized_graph import Add, Conv2D, QuantizedGraph, Tensor, Window
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.interface import instance, module_ports
 from eieio.rtl.sparse.engine import SparseEngine

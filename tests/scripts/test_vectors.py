@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from eieio.model.graph.golden import run_graph
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.golden import run_graph
 from eieio.scripts.vectors import systolic_vectors, write_vectors
 from eieio.sim.random_graph import random_graph, random_inputs
 

@@ -11,12 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.sparse.image_layout import ErrorCode
-from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
-from eieio.model.systolic.program import Field, Flag, Operation, Target
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
     Conv2D,
@@ -29,6 +25,10 @@ from eieio.model.systolic.quantized_graph import (
     Tensor,
     Window,
 )
+from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
+from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.program import Field, Flag, Operation, Target
 from eieio.model.systolic.timing import time_graph
 from eieio.model.systolic.work import AddWork
 from eieio.scripts.speed import graph_speed

@@ -11,10 +11,7 @@ import pytest
 
 from eieio.model.errors import InputError
 from eieio.model.formats import graph_file, systolic_image
-from eieio.model.image_frame import fingerprint
-from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.fitting import compile_fitted
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
     Conv2D,
@@ -29,6 +26,9 @@ from eieio.model.systolic.quantized_graph import (
     Tensor,
     Window,
 )
+from eieio.model.image_frame import fingerprint
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.fitting import compile_fitted
 
 
 def network() -> QuantizedGraph:

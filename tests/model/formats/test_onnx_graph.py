@@ -18,7 +18,7 @@ from onnx.reference import ReferenceEvaluator
 
 from eieio.model.errors import InputError
 from eieio.model.formats.onnx_graph import read
-from eieio.model.systolic.float_graph import (
+from eieio.model.graph.float_graph import (
     Add,
     AveragePool,
     Conv2D,

@@ -13,9 +13,9 @@ from onnx.parser import parse_node
 from onnx.reference import ReferenceEvaluator
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.load_graph import read_graph
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.load_graph import read_graph
+from eieio.model.graph.quantized_graph import (
     AveragePool,
     Conv2D,
     DepthwiseConv2D,

@@ -16,11 +16,9 @@ from eieio.model.errors import InputError
 from eieio.model.formats import graph_file, systolic_image
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.samples import read as read_plain_samples
-from eieio.model.host_image import systolic_host_image
-from eieio.model.systolic.fitting import compile_fitted
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.load_graph import NetworkFile, arrange, read_graph
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.load_graph import NetworkFile, arrange, read_graph
+from eieio.model.graph.quantized_graph import (
     Conv2D,
     DepthwiseConv2D,
     LogSoftmax,
@@ -28,6 +26,8 @@ from eieio.model.systolic.quantized_graph import (
     QuantizedGraph,
     Stack,
 )
+from eieio.model.host_image import systolic_host_image
+from eieio.model.systolic.fitting import compile_fitted
 
 rng = np.random.default_rng(11)
 

@@ -32,8 +32,8 @@ from tflite_file import (
 
 from eieio.model.errors import InputError
 from eieio.model.formats.tflite import read
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.quantized_graph import Conv2D, FullyConnected, QuantizedGraph
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.quantized_graph import Conv2D, FullyConnected, QuantizedGraph
 
 # One file is written anew for every example.
 many = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60,

@@ -28,9 +28,9 @@ from eieio.model.errors import InputError
 from eieio.model.formats.tflite import read
 from eieio.model.formats.tflite_schema import RawOperator
 from eieio.model.formats.tflite_shapes import evaluate
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.load_graph import NetworkFile
-from eieio.model.systolic.quantized_graph import DepthwiseConv2D, QuantizedGraph, Reshape
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.load_graph import NetworkFile
+from eieio.model.graph.quantized_graph import DepthwiseConv2D, QuantizedGraph, Reshape
 
 INT32, UINT8, FLOAT32 = TYPES.INT32, TYPES.UINT8, TYPES.FLOAT32
 

@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.fixed_point import requantize
-from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
-from eieio.model.systolic.program import Field, Flag, Operation, Target
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
     Conv2D,
@@ -29,6 +26,9 @@ from eieio.model.systolic.quantized_graph import (
     Tensor,
     Window,
 )
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.program import Field, Flag, Operation, Target
 from eieio.model.systolic.work import ComputeWork
 from eieio.sim.random_graph import random_graph, random_inputs
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.golden import accumulate, run_graph, run_operator
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.golden import accumulate, run_graph, run_operator
+from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
     Conv2D,

@@ -1,6 +1,6 @@
-"""Golden model of the systolic engine: what it must output, integer for integer.
+"""Golden model of networks of 8-bit integers: what an engine must output, integer for integer.
 
-Every operator is written from its definition in :mod:`eieio.model.systolic.quantized_graph`, for
+Every operator is written from its definition in :mod:`eieio.model.graph.quantized_graph`, for
 all samples at once. Sums of products are matrix products in float64, which are exact: no
 accumulator has more than 32 bits, and float64 holds integers of 53.
 """
@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.quantized_graph import (
     ADD_LEFT_SHIFT,
     Add,
     AveragePool,
@@ -32,8 +32,8 @@ from eieio.model.systolic.quantized_graph import (
     WeightedOperator,
     Window,
 )
-from eieio.model.systolic.rescale import rescale
-from eieio.model.systolic.softmax import log_softmax, softmax
+from eieio.model.graph.rescale import rescale
+from eieio.model.graph.softmax import log_softmax, softmax
 
 __all__ = ["accumulate", "run_graph", "run_operator"]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.formats.tflite import read
-from eieio.model.systolic.golden import run_graph, run_operator
-from eieio.model.systolic.quantized_graph import FullyConnected, WeightedOperator
+from eieio.model.graph.golden import run_graph, run_operator
+from eieio.model.graph.quantized_graph import FullyConnected, WeightedOperator
 
 RANDOM_INPUTS = 20
 # Operators, and products of a weight and an activation, of the networks.

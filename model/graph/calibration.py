@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.float_graph import FloatGraph, run
+from eieio.model.graph.float_graph import FloatGraph, run
 
 __all__ = ["METHODS", "Method", "calibrate"]
 

@@ -2,7 +2,7 @@
 
 By TensorFlow Lite's 8-bit scheme: activations are int8 with a scale and a zero point for a tensor;
 weights are int8 with a scale for each output channel, and symmetric; biases are int32 at the scale
-of the sums. The result is an ordinary :class:`~eieio.model.systolic.quantized_graph.QuantizedGraph`
+of the sums. The result is an ordinary :class:`~eieio.model.graph.quantized_graph.QuantizedGraph`
 and has its arithmetic.
 
 Operators that only choose, average or move numbers (pools, reshaping, padding, clamping) give
@@ -24,15 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic import float_graph as real
-from eieio.model.systolic import quantized_graph as integer
-from eieio.model.systolic.quantized_graph import Tensor, Window
-from eieio.model.systolic.rescale import (
+from eieio.model.graph import float_graph as real
+from eieio.model.graph import quantized_graph as integer
+from eieio.model.graph.quantized_graph import Tensor, Window
+from eieio.model.graph.rescale import (
     quantize_factor,
     quantize_factor_rounded_once,
     quantize_factors,
 )
-from eieio.model.systolic.softmax import softmax_factor
+from eieio.model.graph.softmax import softmax_factor
 
 __all__ = ["BIAS_LIMIT", "LEFT_SHIFT_LIMIT", "LOG_SOFTMAX_SCALE", "SOFTMAX_SCALE", "Scale",
            "choose_scales", "finest_scale", "quantize", "scale_of"]
@@ -54,7 +54,7 @@ _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Scale:
-    """Scale and zero point of a :class:`~eieio.model.systolic.quantized_graph.Tensor`."""
+    """Scale and zero point of a :class:`~eieio.model.graph.quantized_graph.Tensor`."""
 
     scale: float
     zero_point: int
@@ -75,7 +75,7 @@ def choose_scales(graph: real.FloatGraph,
         Network to quantize.
     ranges : mapping of pairs of :class:`float`
         Smallest and largest number by the name of the value, as
-        :func:`eieio.model.systolic.calibration.calibrate` returns them. 0 is added to each.
+        :func:`eieio.model.graph.calibration.calibrate` returns them. 0 is added to each.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """A network of real numbers, as a graph of operators: what quantization starts from.
 
 The operators, their arrays and the order of their axes are those of
-:mod:`eieio.model.systolic.quantized_graph`, with floating-point numbers in place of integers:
+:mod:`eieio.model.graph.quantized_graph`, with floating-point numbers in place of integers:
 images are in the order height, width, channels, and shapes are of one sample. Every operator may
 clamp its results; that is how rectifiers are done.
 """
@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.quantized_graph import Window
+from eieio.model.graph.quantized_graph import Window
 
 __all__ = [
     "Add",
@@ -191,7 +191,7 @@ class Stack(Operator):
     """Images, one below the other.
 
     Its scale need not be that of its inputs, whose integers it takes as they are: only
-    :mod:`eieio.model.systolic.quantizers` makes it, and knows what they are worth.
+    :mod:`eieio.model.graph.quantizers` makes it, and knows what they are worth.
     """
 
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eieio.model.systolic.golden import run_operator
-from eieio.model.systolic.quantized_graph import Softmax, Tensor
-from eieio.model.systolic.rescale import quantize_factor
-from eieio.model.systolic.softmax import exp_of_negative, reciprocal, softmax_factor
+from eieio.model.graph.golden import run_operator
+from eieio.model.graph.quantized_graph import Softmax, Tensor
+from eieio.model.graph.rescale import quantize_factor
+from eieio.model.graph.softmax import exp_of_negative, reciprocal, softmax_factor
 
 
 def test_exp_of_negative() -> None:

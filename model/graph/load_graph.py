@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from eieio.model.errors import InputError
 from eieio.model.formats import samples as sample_files
 from eieio.model.formats.samples import Samples
-from eieio.model.systolic.calibration import Method, calibrate
-from eieio.model.systolic.float_graph import FloatGraph
-from eieio.model.systolic.quantization import Scale, choose_scales, quantize
-from eieio.model.systolic.quantized_graph import QuantizedGraph
-from eieio.model.systolic.quantizers import RangesNeededError, settle
+from eieio.model.graph.calibration import Method, calibrate
+from eieio.model.graph.float_graph import FloatGraph
+from eieio.model.graph.quantization import Scale, choose_scales, quantize
+from eieio.model.graph.quantized_graph import QuantizedGraph
+from eieio.model.graph.quantizers import RangesNeededError, settle
 
 __all__ = ["NetworkFile", "arrange", "read_graph", "read_samples"]
 
@@ -43,7 +43,7 @@ class NetworkFile:
     reference : FloatGraph or None
         The network in real numbers, if that is what the file holds.
     channels_first, integer_input :
-        As in :class:`~eieio.model.systolic.quantized_graph.QuantizedGraph`.
+        As in :class:`~eieio.model.graph.quantized_graph.QuantizedGraph`.
     input_scale : Scale or None
         Scale of the input, if the file takes integers.
 
@@ -115,7 +115,7 @@ class NetworkFile:
         x : float array of shape (samples, and the shape of the input), optional
             Samples, to find the ranges that the file does not tell.
         calibration, percentile :
-            How: see :mod:`eieio.model.systolic.calibration`.
+            How: see :mod:`eieio.model.graph.calibration`.
 
         Raises
         ------
@@ -164,7 +164,7 @@ def read_graph(path: str | os.PathLike[str],
         quantized one leaves in real numbers. An array is one for :func:`arrange`; a file is one for
         :mod:`eieio.model.formats.samples`.
     calibration : ``"minmax"`` or ``"percentile"``
-        How to find the ranges of the activations: see :mod:`eieio.model.systolic.calibration`.
+        How to find the ranges of the activations: see :mod:`eieio.model.graph.calibration`.
     percentile : :class:`float`
         For ``"percentile"``.
     scale : :class:`float`, optional
@@ -174,7 +174,7 @@ def read_graph(path: str | os.PathLike[str],
 
     Returns
     -------
-    :class:`~eieio.model.systolic.quantized_graph.QuantizedGraph`
+    :class:`~eieio.model.graph.quantized_graph.QuantizedGraph`
         The network, named after the file.
 
     Raises

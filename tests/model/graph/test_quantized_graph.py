@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
     Conv2D,

@@ -8,13 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic import float_graph as real
-from eieio.model.systolic.calibration import calibrate
-from eieio.model.systolic.float_graph import FloatGraph, Value, run
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.quantization import Scale, quantize
-from eieio.model.systolic.quantized_graph import QuantizedGraph, Softmax, Window
-from eieio.model.systolic.quantizers import RangesNeededError, settle
+from eieio.model.graph import float_graph as real
+from eieio.model.graph.calibration import calibrate
+from eieio.model.graph.float_graph import FloatGraph, Value, run
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.quantization import Scale, quantize
+from eieio.model.graph.quantized_graph import QuantizedGraph, Softmax, Window
+from eieio.model.graph.quantizers import RangesNeededError, settle
 
 IMAGE = (4, 5, 3)
 rng = np.random.default_rng(3)

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.load_graph import arrange, read_graph, read_samples
-from eieio.model.systolic.quantized_graph import Conv2D, FullyConnected, MaxPool, WeightedOperator
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.load_graph import arrange, read_graph, read_samples
+from eieio.model.graph.quantized_graph import Conv2D, FullyConnected, MaxPool, WeightedOperator
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 LENET = EXAMPLES / "lenet_5" / "lenet_5.onnx"

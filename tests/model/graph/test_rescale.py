@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.rescale import (
+from eieio.model.graph.rescale import (
     quantize_factor,
     quantize_factor_rounded_once,
     quantize_factors,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.systolic.float_graph import (
+from eieio.model.graph.float_graph import (
     Clamp,
     DepthwiseConv2D,
     Operator,
@@ -15,9 +15,9 @@ from eieio.model.systolic.float_graph import (
     Value,
     WeightedOperator,
 )
-from eieio.model.systolic.quantization import Scale
-from eieio.model.systolic.quantized_graph import Window
-from eieio.model.systolic.value_facts import (
+from eieio.model.graph.quantization import Scale
+from eieio.model.graph.quantized_graph import Window
+from eieio.model.graph.value_facts import (
     EVERYTHING,
     Range,
     ValueFacts,

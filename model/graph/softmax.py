@@ -101,7 +101,7 @@ def softmax(x: NDArray[np.int8], multiplier: int, shift: int) -> NDArray[np.int8
     x : int8 array of shape (..., classes)
         Inputs; 1 to 4095 classes.
     multiplier, shift : :class:`int`
-        :func:`softmax_factor` as :func:`eieio.model.systolic.rescale.quantize_factor` returns it.
+        :func:`softmax_factor` as :func:`eieio.model.graph.rescale.quantize_factor` returns it.
 
     Returns
     -------

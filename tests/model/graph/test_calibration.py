@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.calibration import calibrate
-from eieio.model.systolic.float_graph import Clamp, FloatGraph, FullyConnected, Reshape, Value
+from eieio.model.graph.calibration import calibrate
+from eieio.model.graph.float_graph import Clamp, FloatGraph, FullyConnected, Reshape, Value
 
 
 def chain(inputs: int) -> FloatGraph:

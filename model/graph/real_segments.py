@@ -2,7 +2,7 @@
 
 A *segment* of a real number covers 255 steps of its range, saturates at both its ends, and is 0
 where the number is 0. One sum of products gives all of them, with other biases. The sum of segments
-is one depthwise convolution over a :class:`~eieio.model.systolic.float_graph.Stack` of them.
+is one depthwise convolution over a :class:`~eieio.model.graph.float_graph.Stack` of them.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.systolic.float_graph import (
+from eieio.model.graph.float_graph import (
     Add,
     AveragePool,
     Clamp,
@@ -25,10 +25,10 @@ from eieio.model.systolic.float_graph import (
     Value,
     WeightedOperator,
 )
-from eieio.model.systolic.quantization import Scale, scale_of
-from eieio.model.systolic.quantized_graph import Window
-from eieio.model.systolic.tensor_emitter import TensorEmitter
-from eieio.model.systolic.value_facts import EVERYTHING, Range, intersect, is_affine
+from eieio.model.graph.quantization import Scale, scale_of
+from eieio.model.graph.quantized_graph import Window
+from eieio.model.graph.tensor_emitter import TensorEmitter
+from eieio.model.graph.value_facts import EVERYTHING, Range, intersect, is_affine
 
 __all__ = ["Segmenter"]
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.float_graph import (
+from eieio.model.graph.float_graph import (
     Add,
     AveragePool,
     Clamp,
@@ -36,9 +36,9 @@ from eieio.model.systolic.float_graph import (
     Value,
     WeightedOperator,
 )
-from eieio.model.systolic.quantization import LOG_SOFTMAX_SCALE, SOFTMAX_SCALE, Scale
-from eieio.model.systolic.real_segments import Segmenter
-from eieio.model.systolic.value_facts import EVERYTHING, Range, RangesNeededError, intersect
+from eieio.model.graph.quantization import LOG_SOFTMAX_SCALE, SOFTMAX_SCALE, Scale
+from eieio.model.graph.real_segments import Segmenter
+from eieio.model.graph.value_facts import EVERYTHING, Range, RangesNeededError, intersect
 
 __all__ = ["RangesNeededError", "settle"]
 
@@ -50,12 +50,12 @@ def settle(graph: FloatGraph, scales: Mapping[str, Scale],
     Parameters
     ----------
     graph : FloatGraph
-        Network with :class:`~eieio.model.systolic.float_graph.Quantize` operators.
+        Network with :class:`~eieio.model.graph.float_graph.Quantize` operators.
     scales : mapping of Scale
         Scale of the input by its name, if the network takes integers.
     ranges : mapping of pairs of :class:`float`, optional
         Smallest and largest number by the name of the value, as
-        :func:`eieio.model.systolic.calibration.calibrate` returns them.
+        :func:`eieio.model.graph.calibration.calibrate` returns them.
 
     Returns
     -------

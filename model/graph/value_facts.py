@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic.float_graph import (
+from eieio.model.graph.float_graph import (
     Add,
     AveragePool,
     Clamp,
@@ -25,14 +25,14 @@ from eieio.model.systolic.float_graph import (
     Value,
     WeightedOperator,
 )
-from eieio.model.systolic.quantization import (
+from eieio.model.graph.quantization import (
     LOG_SOFTMAX_SCALE,
     SOFTMAX_SCALE,
     Scale,
     finest_scale,
     scale_of,
 )
-from eieio.model.systolic.quantized_graph import Window
+from eieio.model.graph.quantized_graph import Window
 
 __all__ = ["EVERYTHING", "Range", "RangesNeededError", "ValueFacts", "intersect", "is_affine",
            "may_scale"]
@@ -55,7 +55,7 @@ class ValueFacts:
     Parameters
     ----------
     graph : FloatGraph
-        Network with :class:`~eieio.model.systolic.float_graph.Quantize` operators.
+        Network with :class:`~eieio.model.graph.float_graph.Quantize` operators.
     input_scale : Scale, optional
         Scale of the input, if the network takes integers.
     ranges : mapping of pairs of :class:`float`, optional

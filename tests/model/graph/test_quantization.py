@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.systolic import float_graph as real
-from eieio.model.systolic import quantized_graph as integer
-from eieio.model.systolic.calibration import calibrate
-from eieio.model.systolic.float_graph import FloatGraph, Value, run
-from eieio.model.systolic.golden import run_graph
-from eieio.model.systolic.quantization import (
+from eieio.model.graph import float_graph as real
+from eieio.model.graph import quantized_graph as integer
+from eieio.model.graph.calibration import calibrate
+from eieio.model.graph.float_graph import FloatGraph, Value, run
+from eieio.model.graph.golden import run_graph
+from eieio.model.graph.quantization import (
     BIAS_LIMIT,
     LEFT_SHIFT_LIMIT,
     Scale,
     choose_scales,
     quantize,
 )
-from eieio.model.systolic.quantized_graph import (
+from eieio.model.graph.quantized_graph import (
     QuantizedGraph,
     WeightedOperator,
     Window,

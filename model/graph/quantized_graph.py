@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.fixed_point import MULTIPLIER_WIDTH, dequantize, quantize
-from eieio.model.systolic.rescale import (
+from eieio.model.graph.rescale import (
     LEFT_SHIFT_MAXIMUM,
     RIGHT_SHIFT_MAXIMUM,
     quantize_factor,
@@ -230,7 +230,7 @@ class WeightedOperator(Operator):
 
     ``output = rescale(sum(weight * (input - input.zero_point)) + bias, multiplier, shift,
     output.zero_point, minimum, maximum, single_rounding=single_rounding)``, see
-    :func:`eieio.model.systolic.rescale.rescale`. An element of the padding is the zero point, a
+    :func:`eieio.model.graph.rescale.rescale`. An element of the padding is the zero point, a
     real 0.
 
     No accumulator of 32 bits overflows, neither before nor after a left shift.
@@ -242,7 +242,7 @@ class WeightedOperator(Operator):
     bias : int32 array of shape (channels,)
         Biases of the output channels.
     multiplier, shift : int32 arrays of shape (channels,)
-        Factors of the output channels, for :func:`eieio.model.systolic.rescale.rescale`.
+        Factors of the output channels, for :func:`eieio.model.graph.rescale.rescale`.
     minimum, maximum : :class:`int`
         Range of the output, -128 to 127. A rectifier has the zero point as its minimum.
     single_rounding : :class:`bool`
@@ -464,7 +464,7 @@ class Add(Operator):
     Attributes
     ----------
     multipliers, shifts : tuple of 3 :class:`int`
-        Factors, as :func:`eieio.model.systolic.rescale.quantize_factor` returns them: of the two
+        Factors, as :func:`eieio.model.graph.rescale.quantize_factor` returns them: of the two
         operands, and of the sum. Right shifts only.
     minimum, maximum : :class:`int`
         Range of the output, -128 to 127.
@@ -550,13 +550,13 @@ class Pad(Operator):
 
 @dataclass(frozen=True, eq=False)
 class Softmax(Operator):
-    """Softmax along the last axis: see :mod:`eieio.model.systolic.softmax`.
+    """Softmax along the last axis: see :mod:`eieio.model.graph.softmax`.
 
     Attributes
     ----------
     multiplier, shift : :class:`int`
         Factor that takes a difference of two inputs to a number with 26 fractional bits, as
-        :func:`eieio.model.systolic.rescale.quantize_factor` returns it. 1 or more.
+        :func:`eieio.model.graph.rescale.quantize_factor` returns it. 1 or more.
     """
 
     multiplier: int
@@ -586,7 +586,7 @@ class Softmax(Operator):
 
 @dataclass(frozen=True, eq=False)
 class LogSoftmax(Operator):
-    """The logarithm of softmax along the last axis: see :mod:`eieio.model.systolic.softmax`."""
+    """The logarithm of softmax along the last axis: see :mod:`eieio.model.graph.softmax`."""
 
     #: Scale and zero point of the output, which is from -255/16 to 0.
     OUTPUT_SCALE = 1 / 16
