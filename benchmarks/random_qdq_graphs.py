@@ -123,7 +123,9 @@ class _Draw:
     def conv(self, name: str, shape: tuple[int, int, int], outputs: int = 0, *, same: bool = False
              ) -> tuple[str, tuple[int, int, int]]:
         outputs = outputs or int(self.rng.integers(4, 13))
-        kernel = 1 if min(shape[1:]) < 3 else int(self.rng.choice([1, 3]))
+        # Few products, and each is many steps of the sum, to which a real bias is rounded.
+        small = 3 if name == "x" else int(self.rng.choice([1, 3]))
+        kernel = 1 if min(shape[1:]) < 3 else small
         weight = self.weights(outputs, shape[0], kernel, kernel)
         if not same:
             return self.convolved(name, weight, shape[1:], 1)

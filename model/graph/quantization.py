@@ -137,7 +137,13 @@ def _integers(operator: real.WeightedOperator, source: Scale) \
     if not (np.abs(steps) < limit).all():
         raise InputError(f"{type(operator).__name__} {operator.name!r}: bias must be below 2**31 "
                          f"steps of the sums, not {float(np.abs(steps).max()):.4g}")
-    levels = np.clip(_round(weight / scale[:, None]), -128, _WEIGHT_MAXIMUM)
+    levels = _round(weight / scale[:, None])
+    if operator.weight_scale is not None and not (
+            (levels >= -128).all() and (levels <= _WEIGHT_MAXIMUM).all()):
+        raise InputError(f"{type(operator).__name__} {operator.name!r}: weights must be integers "
+                         "of 8 bits at their scales, not up to "
+                         f"{float(np.abs(levels).max()):.4g}")
+    levels = np.clip(levels, -128, _WEIGHT_MAXIMUM)
     return scale, levels.astype(np.int64), steps.astype(np.int64)
 
 

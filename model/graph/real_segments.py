@@ -6,12 +6,14 @@ is one depthwise convolution over a :class:`~eieio.model.graph.float_graph.Stack
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.errors import InputError
 from eieio.model.graph.float_graph import (
     Add,
     AveragePool,
@@ -35,18 +37,18 @@ __all__ = ["Segmenter"]
 _STEPS = 255
 # The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
 # worth it, and as coarse as is bearable.
-_FINE_SHARE, _COARSE_SHARE = 1 / 48, 0.5
+_FINE_SHARE, _COARSE_SHARE = 1 / 96, 0.5
 # How much coarser the terms of a mean may be at most.
 _MOST_AVERAGED = 4.0
 # Products that the segments of a real number may take beyond what one of them takes.
 _AFFORDABLE = 1 << 20
 # Segments of a real number at most.
-_MAX_SEGMENTS = 64
+_MAX_SEGMENTS = 96
 # How far a real number may be beyond a measured end of its range, as a multiple of the end: in a
 # coarse segment. A term of a mean that saturates would change it, though the mean itself is in its
 # range.
 _BEYOND = 4.0
-_WEIGHT_MAXIMUM = 127
+_WEIGHT_MAXIMUM, _MOST_COARSE = 127, 31
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Segmenter(TensorEmitter):
         super().__init__(*facts)
         self._stacked: set[str] = set()
 
-    def _terms(self, value: Value, wanted: Range, need: float, divisor: float | None = None
+    def _terms(self, value: Value, wanted: Range, need: float, other: Sequence[_Term] = ()
                ) -> list[_Term]:
         """Return tensors whose sum is a value, as far as a range matters.
 
@@ -82,8 +84,8 @@ class Segmenter(TensorEmitter):
             Range beyond which it does not matter what they are.
         need : float
             Step of the quantizer behind.
-        divisor : float, optional
-            Scale of which the step is to be a whole part.
+        other : sequence of _Term
+            What it is to be added to: one step is a whole multiple of the other.
         """
         scale = self.grid(value)
         if scale is not None:
@@ -106,12 +108,15 @@ class Segmenter(TensorEmitter):
         if self.ranges is None and step > need:
             raise self.ranges_needed(value)
         factor = 1
-        if divisor is not None and divisor >= step:
-            step = divisor / min(math.ceil(divisor / step), _WEIGHT_MAXIMUM)
-        elif divisor is not None and step <= divisor * _WEIGHT_MAXIMUM:
-            factor = int(step / divisor)
-            step = divisor * factor
-        return self._segments(value, step, wanted, need, _WEIGHT_MAXIMUM // factor)
+        if other and other[0].step >= step:
+            # The steps of the other count more often, and none more often than a weight can.
+            most = _WEIGHT_MAXIMUM // max(term.multiple for term in other)
+            step = other[0].step / min(math.ceil(other[0].step / step), most)
+        elif other and step <= other[0].step * _WEIGHT_MAXIMUM:
+            factor = int(step / other[0].step)
+            step = other[0].step * factor
+        return self._segments(value, step, wanted, need, min(
+            _MOST_COARSE, _WEIGHT_MAXIMUM // factor))
 
     def _segments(self, value: Value, step: float, wanted: Range, need: float, most: int
                   ) -> list[_Term]:
@@ -274,9 +279,8 @@ class Segmenter(TensorEmitter):
         found: list[list[_Term]] = [[], []]
         # What has its scale comes first; the other one chooses its own to go with it.
         for index in sorted(range(2), key=lambda index: not fixed[index]):
-            other = found[1 - index]
-            divisor = other[0].step if other else None
-            found[index] = self._terms(operator.inputs[index], wanted[index], need, divisor)
+            found[index] = self._terms(operator.inputs[index], wanted[index], need,
+                                       found[1 - index])
         return found
 
     def _combine(self, operator: Operator, terms: list[_Term], levels: NDArray[np.integer],
@@ -305,6 +309,10 @@ class Segmenter(TensorEmitter):
         name : str
             Its name.
         """
+        if levels.max() > _WEIGHT_MAXIMUM:
+            raise InputError(f"{type(operator).__name__} {operator.name!r} must not add real "
+                             "numbers of such different steps: quantizers in front of it would "
+                             "fit")
         stacked, label = self._stack(operator, terms, step, name)
         height, width, channels = stacked.shape
         height //= len(terms)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,8 +111,8 @@ def test_means_of_real_numbers(step: float) -> None:
     names = [type(operator).__name__ for operator in network.operators]
     assert names[-1] == "DepthwiseConv2D"
     segments = names.count("Conv2D")
-    # 30 by 255 steps, which may be four times coarser than a 48th where 20 are averaged.
-    assert segments == min(max(1, math.ceil(30 / (255 * step * 4 / 48))), 64)
+    # 30 by 255 steps, which may be four times coarser than a 96th where 20 are averaged.
+    assert segments == min(max(1, math.ceil(30 / (255 * step * 4 / 96))), 96)
 
 
 def test_segments_of_both_signs() -> None:
@@ -128,6 +129,24 @@ def test_segments_of_both_signs() -> None:
     zero_points = {operator.output.zero_point for operator in network.operators
                    if type(operator).__name__ == "Pad"}
     assert zero_points == {-128, 127}
+
+
+def test_sums_of_sums() -> None:
+    """Both operands in segments, one of them a sum itself: no weight is beyond 8 bits."""
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    conv = convolution(first.output)
+    other = replace(convolution(first.output), name="other", output=Value("o", IMAGE),
+                    weight=rng.integers(-90, 91, (3, 3, 3, 3)) / 4096,
+                    weight_scale=np.full(3, 1 / 4096))
+    inner = real.Add(name="inner", inputs=(other.output, first.output), output=Value("i", IMAGE),
+                     minimum=0.0)
+    outer = real.Add(name="outer", inputs=(conv.output, inner.output), output=Value("s", IMAGE))
+    mean = real.AveragePool(name="mean", inputs=(outer.output,), output=Value("m", (1, 1, 3)),
+                            window=Window(IMAGE[:2], IMAGE[:2]))
+    graph = FloatGraph("g", first.input, Value("y", (1, 1, 3)), (
+        first, conv, other, inner, outer, mean, quantizer("y", mean.output, 1 / 32)))
+    _, off = steps_off(graph, samples=True)
+    assert off <= 1 + 1e-9
 
 
 def test_refused() -> None:
