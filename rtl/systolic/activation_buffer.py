@@ -73,8 +73,8 @@ class ActivationBuffer(wiring.Component):
         unused, used = Signal(config.rows), Signal(config.rows)
         read_last = Signal()
         m.d.sync += [
-            unused.eq(Cat(unused_lanes(self.descriptor) >= config.rows - row
-                          for row in range(config.rows))),
+            unused.eq(Cat(unused_lanes(self.descriptor)[:ceil_log2(config.rows)]
+                          >= config.rows - row for row in range(config.rows))),
             read_last.eq(self.read_last),
             used.eq(~(unused & read_last.replicate(config.rows))),
         ]

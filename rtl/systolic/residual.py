@@ -83,9 +83,9 @@ class Residual(wiring.Component):
         words_left, phase = Signal(32), Signal(range(period))
         first, second, destination = (Signal.like(self.read_addr) for _ in range(3))
         phase_last = Signal()
-        pixel_word = Signal(16)  # which of its pixel's the word is
+        pixel_word = Signal.like(self.read_addr)  # which of its pixel's the word is
         m.d.comb += [
-            self.read_last.eq(pixel_word == last_word(descriptor)),
+            self.read_last.eq(pixel_word == last_word(descriptor)[:len(pixel_word)]),
             phase_last.eq(phase == period - 1),
             self.read_addr.eq(Mux(phase == 0, first, second)),
         ]

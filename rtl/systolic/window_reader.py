@@ -257,7 +257,7 @@ class WindowReader(wiring.Component):
             partial.eq(addr + tap_addr),
             self.o_valid.eq(stepped),
             self.o_addr.eq(partial + block),
-            self.o_last_word.eq(block == last_word(descriptor)),
+            self.o_last_word.eq(block == last_word(descriptor)[:addr_width]),
             self.o_inside.eq((found_row >= 0) & (found_row < height)
                              & (found_column >= 0) & (found_column < width)),
         ]
