@@ -28,7 +28,6 @@ from eieio.model.formats.systolic_image import describe
 from eieio.model.graph.golden import run_graph
 from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.report import accuracy
 from eieio.model.sparse.timing import NetworkTimer
@@ -54,7 +53,7 @@ class Case(NamedTuple):
 
 def sparse_case(compiled: CompiledNetwork, x: NDArray[np.integer],
                 labels: NDArray[np.integer] | None = None) -> Case:
-    golden = run_network(compiled.network, x)
+    golden = compiled.run(x)
     timer = NetworkTimer(compiled)
     cycles = [sum(layer.cycles for layer in timer(sample, [layer[number] for layer in golden]))
               for number, sample in enumerate(x)]

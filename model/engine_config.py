@@ -1,11 +1,15 @@
 """What the configurations of all engines have in common."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from eieio.model.errors import InputError
 
-__all__ = ["EngineConfig"]
+__all__ = ["NEW", "EngineConfig"]
+
+#: Metadata of a field that configurations did not always have: where it has its default, it is not
+#: written, so that fingerprints, images and Verilog of earlier configurations stay what they were.
+NEW = {"new": True}
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class EngineConfig:
     @property
     def label(self) -> str:
         """All parameters on one line, each by its name."""
-        return ", ".join(f"{name}={value}" for name, value in asdict(self).items())
+        return ", ".join(f"{name}={value}" for name, value in self.to_dict().items())
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -28,7 +32,8 @@ class EngineConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a mapping of names to values, as :meth:`from_dict` takes it."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)
+                if not ("new" in field.metadata and getattr(self, field.name) == field.default)}
 
     def _check_integers(self, *ranges: tuple[str, int, int]) -> None:
         """Raise :exc:`InputError` unless each option is an integer from the first to the last."""

@@ -11,6 +11,7 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats.systolic_image import Port, SystolicImage
 from eieio.model.graph.load_graph import arrange
+from eieio.model.graph.quantized_graph import Tensor
 from eieio.model.graph.softmax import log_softmax, softmax
 from eieio.model.image_frame import fingerprint, frame_image
 from eieio.model.sparse.mapping import CompiledNetwork
@@ -223,8 +224,6 @@ def sparse_host_image(compiled: CompiledNetwork) -> HostImage:
     """Return what a host must know of a network for the sparse engine."""
     config, network = compiled.config, compiled.network
     first, last = compiled.layers[0], compiled.layers[-1]
-    maximum = config.activation_maximum
-
     def packing(positions: NDArray[np.int64], size: int) -> Packing:
         return Packing(positions, size, config.activation_width, config.io_lanes)
 
@@ -232,9 +231,15 @@ def sparse_host_image(compiled: CompiledNetwork) -> HostImage:
         network.name, "sparse", config, fingerprint("sparse", config), compiled.image(),
         packing(first.input_positions, first.matrix.shape[1]),
         packing(last.output_positions, last.matrix.shape[0]),
-        Quantization(network.input_scale, 0, -maximum, maximum),
-        Quantization(network.output_scale, 0, last.layer.minimum, last.layer.maximum),
+        _numbers(network.input), _numbers(network.output, last.layer.minimum, last.layer.maximum),
         (first.input_positions.size,), (last.output_positions.size,))
+
+
+def _numbers(tensor: Tensor, minimum: int | None = None, maximum: int | None = None
+             ) -> Quantization:
+    return Quantization(
+        tensor.scale, tensor.zero_point, tensor.minimum if minimum is None else minimum,
+        tensor.maximum if maximum is None else maximum, "even" if tensor.symmetric else "away")
 
 
 def systolic_host_image(image: SystolicImage) -> HostImage:

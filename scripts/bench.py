@@ -16,7 +16,7 @@ from eieio.model.network import DenseLayer, Network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.eie_layers import EIE_LAYERS, EieLayer
 from eieio.model.sparse.precision import choose_accumulator_width
-from eieio.model.sparse.quantized_network import Quantizer
+from eieio.model.sparse.quantization import Quantizer
 from eieio.model.sparse.study import DEEP, OURS, PAPER, VARIANTS
 from eieio.scripts import bench_docs, steps
 from eieio.scripts.bench_plots import require_matplotlib

@@ -12,7 +12,6 @@ from eieio.model.formats.design_folder import MANIFEST, output_folder
 from eieio.model.formats.samples import Samples
 from eieio.model.graph.calibration import Method
 from eieio.model.sparse.choices import FittedNetwork
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.report import accuracy
 from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, progress, show, write_json
@@ -148,8 +147,7 @@ def _figures(compression: Compression, fitted: FittedNetwork,
     }
     if samples.labels is not None:
         with progress("Measuring the accuracy"):
-            quantized = compiled.network
-            integers = run_network(quantized, quantized.quantize_input(samples.x))[-1]
+            integers = compiled.run(compiled.network.quantize_input(samples.x))[-1]
             figures |= {
                 "accuracy_float": accuracy(compression.original.forward(samples.x),
                                            samples.labels),

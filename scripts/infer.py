@@ -12,7 +12,6 @@ from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.samples import read as read_samples
 from eieio.model.graph.calibration import Method
 from eieio.model.network import end
-from eieio.model.sparse.golden import run_network
 from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, note, progress, show, write_json
 from eieio.scripts.figures import simulation_figures, simulation_tables
@@ -86,8 +85,8 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
     if network_or_design.is_dir():
         folder = network_or_design
         design, compiled = steps.open_design(folder)
-        layers = compiled.network.layers
-        inputs = read_samples(input_file, layers[0].inputs, layers[-1].outputs, input_scale)
+        ends = compiled.network.input.elements, compiled.network.output.elements
+        inputs = read_samples(input_file, *ends, input_scale)
     else:
         loaded = steps.load(network_or_design)
         inputs = steps.samples_or_random(input_file, loaded, input_scale)
@@ -100,11 +99,11 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
                                         options).compiled
     network = compiled.network
     x = network.quantize_input(inputs.x)
-    limit = (compiled.config.activation_maximum + 0.5) * network.input_scale
+    limit = (compiled.config.activation_maximum + 0.5) * network.input.scale
     figures: dict[str, Any] = {
         "network": network.name, "engine": engine, "on": target,
         "config": compiled.config.to_dict(), "samples": len(x),
-        "input_scale": network.input_scale, "output_scale": network.output_scale,
+        "input_scale": network.input.scale, "output_scale": network.output.scale,
         "saturated_inputs": int(np.count_nonzero(np.abs(inputs.x) > limit)),
         "output": str(output),
     }
@@ -117,7 +116,7 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
         figures |= {"simulator": simulator, **simulation_figures(comparison)}
     else:
         with progress(f"Computing {len(x):,} inferences"):
-            y = run_network(network, x)[-1]
+            y = compiled.run(x)[-1]
     buffer = io.BytesIO()
     if integers and network.ending != "none":
         note(f"the integers are those in front of the {network.ending}, which the host computes")
@@ -128,6 +127,6 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
     if target == "rtl":
         show(*simulation_tables(figures))
     show(f"Outputs written: {output}, {'int32' if integers else 'float32'} of shape {y.shape}, "
-         f"in steps of {network.output_scale:.6g}")
+         f"in steps of {network.output.scale:.6g}")
     if target == "rtl":
         steps.mismatch(ctx, figures["mismatches"], figures["cycle_mismatches"])

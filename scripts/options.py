@@ -52,6 +52,7 @@ ENGINE_HELP = {
     "skip_empty_columns": "Spend no cycle on a column that is empty in a processing element.",
     "absorb_fillers": "Decode a filler in one cycle with the entry behind it.",
     "io_lanes": "Activations in a beat of the input and output streams.",
+    "per_channel": "Hold a factor for each output of a layer, in place of one for the layer.",
 }
 
 #: The same of the systolic engine.
@@ -78,6 +79,7 @@ _SPARSE_DEFAULTS = {
     "column_groups": "up to 4, as far as they are faster; 1 for a board",
     "run_width": "5, or more where that is faster; 5 for a board",
     "io_lanes": "up to 128 bits, as far as they spare much; 1 for a board",
+    "per_channel": "as the network has it",
 }
 _SYSTOLIC_DEFAULTS = {
     **dict.fromkeys(("residual", *MEMORY_DEPTHS), "what the network needs"),

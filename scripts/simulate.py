@@ -77,13 +77,13 @@ def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | Non
     if design_or_network.is_dir():
         folder = design_or_network
         design, compiled = steps.open_design(folder)
-        first, last = compiled.network.layers[0], compiled.network.layers[-1]
+        ends = compiled.network.input.elements, compiled.network.output.elements
         if input_file is not None:
-            inputs = read_samples(input_file, first.inputs, last.outputs, input_scale).x
+            inputs = read_samples(input_file, *ends, input_scale).x
         else:
             note("no inputs are given: they are random, from 0 to 0.8 of the range")
-            inputs = np.random.default_rng(0).random((count or 10, first.inputs)) * (
-                0.8 * compiled.config.activation_maximum * compiled.network.input_scale)
+            inputs = np.random.default_rng(0).random((count or 10, ends[0])) * (
+                0.8 * compiled.config.activation_maximum * compiled.network.input.scale)
     else:
         loaded = steps.load(design_or_network)
         samples = steps.samples_or_random(input_file, loaded, input_scale)

@@ -11,7 +11,6 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.formats.samples import Samples
 from eieio.model.interval import Interval, inference_interval
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
@@ -80,7 +79,7 @@ class Speed:
 def network_speed(compiled: CompiledNetwork, samples: Samples) -> Speed:
     """Return the speed of the sparse engine: the mean over the first 16 samples."""
     x = compiled.network.quantize_input(samples.x[:_TIMED_SAMPLES])
-    layers = run_network(compiled.network, x)
+    layers = compiled.run(x)
     timer = NetworkTimer(compiled)
     cycles = float(np.mean([
         sum(layer.cycles for layer in timer(sample, [outputs[number] for outputs in layers]))

@@ -85,7 +85,7 @@ def layout_figures(fitted: FittedNetwork, network: SharedNetwork,
     with progress("Measuring the integers' precision"):
         ratios = layer_snr(network, fitted.compiled.network, samples.x[:CALIBRATION_SAMPLES])
     layers = [
-        {**figures, "order": layout.order, "weight_steps": int(abs(layer.layer.codebook).max()),
+        {**figures, "order": layout.order, "weight_steps": int(abs(layer.weights.codebook).max()),
          "snr_db": ratio}
         for figures, layout, layer, ratio in zip(
             layer_figures(fitted.compiled), fitted.layouts, fitted.compiled.layers, ratios,

@@ -199,9 +199,9 @@ def _open(folder: Path, samples: Path | None, input_scale: float | None) -> _Sou
         config: EngineConfig = SparseConfig.from_dict(design.config)
         if samples is not None:
             compiled = steps.open_design(folder)[1]
-            layers = compiled.network.layers
+            network = compiled.network
             speed = network_speed(compiled, read_samples(
-                samples, layers[0].inputs, layers[-1].outputs, input_scale))
+                samples, network.input.elements, network.output.elements, input_scale))
     elif design.engine == "systolic":
         config = SystolicConfig.from_dict(design.config)
         if samples is not None:

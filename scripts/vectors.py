@@ -34,7 +34,6 @@ from eieio.model.host_image import (
     systolic_host_image,
 )
 from eieio.model.image_frame import frame_image
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.systolic.mapping import CompiledGraph
 from eieio.scripts import steps, systolic_steps
@@ -85,7 +84,7 @@ def read_vectors(folder: Path, design: Design, count: int) -> Vectors:
     if design.engine == "sparse":
         compiled = steps.open_design(folder)[1]
         maximum = compiled.config.activation_maximum
-        shape = count, compiled.network.layers[0].inputs
+        shape = count, compiled.network.input.elements
         x = rng.integers(0, maximum + 1, shape) * (rng.random(shape) < 0.5)
         return sparse_vectors(compiled, x)
     graph = systolic_steps.open_design(folder)[1]
@@ -100,7 +99,7 @@ def sparse_vectors(compiled: CompiledNetwork, x: NDArray[np.integer]) -> Vectors
     def beats(octets: list[bytes], count: int) -> NDArray[np.uint8]:
         return np.frombuffer(b"".join(octets), np.uint8).reshape(len(octets), count, -1)
 
-    outputs = beats([host.outputs.pack(y) for y in run_network(compiled.network, x)[-1]],
+    outputs = beats([host.outputs.pack(y) for y in compiled.run(x)[-1]],
                     host.outputs.beats)
     return Vectors(host, frame_image(host.words, host.fingerprint),
                    beats([host.inputs.pack(values) for values in x], host.inputs.beats),

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.sparse.balance import AS_THEY_COME, ORDERS
+from eieio.model.sparse.chain import layers_of, shared_weights
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.eie_layers import EieLayer, random_layer
 from eieio.model.sparse.fitting import roomy
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
-from eieio.model.sparse.quantized_network import QuantizedNetwork
 from eieio.model.sparse.study import (
     VARIANTS,
     LayerStudy,
@@ -172,7 +172,7 @@ def run_random_layer(layer: EieLayer, seed: int, engines: Sequence[BuiltEngine]
                      ) -> Iterator[LayerResult]:
     """Draw a layer of the paper, and run it on each of some engines."""
     network, x = random_layer(layer, seed)
-    study = LayerStudy(network.layers[0].codes, x[0])
+    study = LayerStudy(shared_weights(layers_of(network)[0]).codes, x[0])
     for engine in engines:
         started = time.monotonic()
         groups, _ = study.best(engine.variant, engine.config)
@@ -181,13 +181,13 @@ def run_random_layer(layer: EieLayer, seed: int, engines: Sequence[BuiltEngine]
         yield run_layer(engine.name, compiled, x, engine.build, started)
 
 
-def compile_fitting(network: QuantizedNetwork, config: SparseConfig, x: NDArray[np.integer], *,
+def compile_fitting(network: QuantizedGraph, config: SparseConfig, x: NDArray[np.integer], *,
                     balance: str, keep: Collection[str] = ()) -> CompiledNetwork:
     """Compile a network of one layer for an engine whose memories are just large enough.
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : QuantizedGraph
         Network of one layer.
     config : SparseConfig
         Everything but the memory depths.
@@ -251,7 +251,7 @@ def run_layer(configuration: str, compiled: CompiledNetwork, x: NDArray[np.integ
     cycles = mismatches = cycle_mismatches = None
     if build is None:
         timer = NetworkTimer(compiled)
-        golden = run_network(compiled.network, x)
+        golden = compiled.run(x)
         timings = [timer(sample, [golden[0][number]])[0] for number, sample in enumerate(x)]
     else:
         comparison = compare(compiled, x, build)

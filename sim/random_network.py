@@ -4,7 +4,6 @@ They are not quantized from real ones: every layer draws its own pattern of zero
 requantization and range, so that all of an engine's numbers are used, and not only likely ones.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,19 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.graph.quantized_graph import (
+    FullyConnected,
+    QuantizedGraph,
+    SharedWeights,
+    Tensor,
+)
+from eieio.model.sparse.chain import chain, dense_layer, layers_of, shared_weights, source_tensor
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
-from eieio.model.sparse.quantized_network import (
-    QuantizedLayer,
-    QuantizedNetwork,
-    accumulator_bound,
-)
 
 __all__ = ["compile_random", "random_inputs", "random_network"]
 
 
 def random_network(config: SparseConfig, sizes: Sequence[int], densities: Sequence[float],
-                   rng: np.random.Generator) -> QuantizedNetwork:
+                   rng: np.random.Generator) -> QuantizedGraph:
     """Make a network whose accumulators cannot overflow.
 
     Parameters
@@ -38,11 +39,12 @@ def random_network(config: SparseConfig, sizes: Sequence[int], densities: Sequen
     rng : :class:`numpy.random.Generator`
         Source of everything else.
     """
-    layers = tuple(
-        _random_layer(f"layer_{number}", config, outputs, inputs, density, rng)
-        for number, ((inputs, outputs), density) in enumerate(
-            zip(itertools.pairwise(sizes), densities, strict=True)))
-    return QuantizedNetwork("random", layers, config.activation_width)
+    layers: list[FullyConnected] = []
+    source = source_tensor(sizes[0], config.activation_width)
+    for number, (outputs, density) in enumerate(zip(sizes[1:], densities, strict=True)):
+        layers.append(_random_layer(f"layer_{number}", config, outputs, source, density, rng))
+        source = layers[-1].output
+    return chain("random", layers)
 
 
 def random_inputs(config: SparseConfig, samples: int, inputs: int, density: float,
@@ -55,7 +57,7 @@ def random_inputs(config: SparseConfig, samples: int, inputs: int, density: floa
     return np.where(rng.random(x.shape) < density, x, 0).astype(np.int32)
 
 
-def compile_random(network: QuantizedNetwork, config: SparseConfig, groups: Sequence[int],
+def compile_random(network: QuantizedGraph, config: SparseConfig, groups: Sequence[int],
                    balance: str, rng: np.random.Generator) -> CompiledNetwork:
     """Compile a network, without half of its weights, at random, as often as it is too large."""
     for _ in range(20):
@@ -64,17 +66,19 @@ def compile_random(network: QuantizedNetwork, config: SparseConfig, groups: Sequ
         except InputError as error:
             if "weight entries" not in str(error):
                 raise
-        network = replace(network, layers=tuple(_thinned(layer, rng) for layer in network.layers))
+        network = chain(network.name, [_thinned(layer, rng) for layer in layers_of(network)])
     raise InputError("Network must fit without its weights")
 
 
-def _thinned(layer: QuantizedLayer, rng: np.random.Generator) -> QuantizedLayer:
-    codes = np.where(rng.random(layer.codes.shape) < 0.5, layer.codes, 0).astype(np.uint8)
-    return replace(layer, codes=codes)
+def _thinned(layer: FullyConnected, rng: np.random.Generator) -> FullyConnected:
+    weights = shared_weights(layer)
+    codes = np.where(rng.random(weights.shape) < 0.5, weights.codes, 0).astype(np.uint8)
+    return replace(layer, stored_weight=replace(weights, codes=codes))
 
 
-def _random_layer(name: str, config: SparseConfig, outputs: int, inputs: int, density: float,
-                  rng: np.random.Generator) -> QuantizedLayer:
+def _random_layer(name: str, config: SparseConfig, outputs: int, source: Tensor, density: float,
+                  rng: np.random.Generator) -> FullyConnected:
+    inputs = source.elements
     depth = 1 << config.code_width
     codes = np.where(rng.random((outputs, inputs)) < _fullness(outputs, inputs, density, rng),
                      rng.integers(1, depth, (outputs, inputs)), 0).astype(np.uint8)
@@ -96,9 +100,6 @@ def _random_layer(name: str, config: SparseConfig, outputs: int, inputs: int, de
                  / 2)
     bias = rng.normal(rng.choice([-2, -0.7, 0, 0, 1]) * spread, spread / 4 + 1, outputs)
     bias = np.clip(np.rint(bias), -bias_limit, bias_limit).astype(np.int64)
-    assert accumulator_bound(codes, codebook, bias, config.activation_maximum) < 1 << (
-        config.accumulator_width - 1)
-
     # The gain may leave only the last bit of an activation, or saturate most of them.
     gain = np.clip(config.activation_maximum / spread * 2.0 ** rng.integers(-4, 4), 0, 0.99)
     shift = max(0, -int(np.floor(np.log2(gain))) - 1)
@@ -106,10 +107,13 @@ def _random_layer(name: str, config: SparseConfig, outputs: int, inputs: int, de
     minimum = int(rng.choice([0, 0, -maximum, -maximum // 3]))
     if rng.random() < 0.25:
         maximum //= 2
-    return QuantizedLayer(name, codes, codebook, bias, int(rng.integers(1 << 30, 1 << 31)), shift,
-                          minimum, maximum, 1.0, 1.0, 1.0,
-                          # By itself, so that all else is drawn as before there were two modes.
-                          single_rounding=bool(rng.spawn(1)[0].integers(2)))
+    layer = dense_layer(
+        name, source, SharedWeights(codes, codebook, 1.0), bias,
+        (int(rng.integers(1 << 30, 1 << 31)), shift), (minimum, maximum),
+        # By itself, so that all else is drawn as before there were two modes.
+        single_rounding=bool(rng.spawn(1)[0].integers(2)))
+    assert layer.accumulator_width <= config.accumulator_width
+    return layer
 
 
 def _fullness(outputs: int, inputs: int, density: float, rng: np.random.Generator

@@ -16,7 +16,6 @@ from eieio.model.graph.golden import run_graph
 from eieio.model.image_frame import fingerprint, frame_image
 from eieio.model.leftovers import temporary_folder
 from eieio.model.registers import Control, Interrupt, Register, Status, engine_kind
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.systolic.config import ACTIVATION_BITS
@@ -117,13 +116,13 @@ def sparse_traffic(compiled: CompiledNetwork, x: NDArray[np.integer]) -> Traffic
         return [beat % (1 << width)
                 for beat in pack(values, config.io_lanes, config.activation_width)]
 
-    golden = run_network(compiled.network, x)
+    golden = compiled.run(x)
     timer = NetworkTimer(compiled)
     timings = [timer(sample, [layer[number] for layer in golden])
                for number, sample in enumerate(x)]
     return Traffic(
         compiled.image(), [beats(values) for values in compiled.to_engine(x)],
-        [beats(values) for values in golden[-1]],
+        [beats(values) for values in compiled.layers[-1].less_zero_point(golden[-1])],
         [Counters(sum(layer.cycles for layer in sample),
                   sum(int(layer.products.sum()) for layer in sample),
                   (sum(layer.blocked_cycles for layer in sample),)) for sample in timings])

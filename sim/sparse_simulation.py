@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from eieio.model.formats.atomic import write_text
 from eieio.model.leftovers import temporary_folder
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import LayerTiming, NetworkTimer
 from eieio.rtl.emit import emit, write
@@ -33,9 +32,9 @@ class RtlRun:
 
     Attributes
     ----------
-    outputs : int32 array of shape (samples, outputs)
+    outputs : integer array of shape (samples, outputs)
         What the output stream carried, in the network's order.
-    activations : list of int32 arrays of shape (samples, outputs of the layer)
+    activations : list of integer arrays of shape (samples, outputs of the layer)
         What each layer wrote, in the network's order.
     padding_clean : :class:`bool`
         Whether every position of a word that holds no output of the layer was written as 0.
@@ -45,8 +44,8 @@ class RtlRun:
         Cycles in which a column waited for room in a queue.
     """
 
-    outputs: NDArray[np.int32]
-    activations: list[NDArray[np.int32]]
+    outputs: NDArray[np.integer]
+    activations: list[NDArray[np.integer]]
     padding_clean: bool
     layer_cycles: NDArray[np.int64]
     blocked_cycles: NDArray[np.int64]
@@ -60,7 +59,7 @@ class Comparison:
     ----------
     rtl : RtlRun
         What the RTL did.
-    golden : list of int32 arrays of shape (samples, outputs of the layer)
+    golden : list of integer arrays of shape (samples, outputs of the layer)
         What each layer must compute.
     timings : list of lists of LayerTiming
         What the cycle model says, by sample and layer.
@@ -72,7 +71,7 @@ class Comparison:
     """
 
     rtl: RtlRun
-    golden: list[NDArray[np.int32]]
+    golden: list[NDArray[np.integer]]
     timings: list[list[LayerTiming]]
     mismatches: int
     cycle_mismatches: int
@@ -172,7 +171,7 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
 def compare(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
             stall: float = 0.0, folder: Path | None = None) -> Comparison:
     """Run inputs of shape (samples, inputs) on the RTL and both models, and compare all of it."""
-    golden = run_network(compiled.network, x)
+    golden = compiled.run(x)
     timer = NetworkTimer(compiled)
     timings = [timer(sample, [layer[number] for layer in golden])
                for number, sample in enumerate(x)]

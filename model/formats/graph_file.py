@@ -1,4 +1,4 @@
-"""A network of 8-bit integers on disk.
+"""A network of integers on disk.
 
 The file is an ``.npz`` archive by NumPy, whatever its name ends in. Its key ``graph`` holds an
 object in JSON, as UTF-8 bytes:
@@ -10,15 +10,19 @@ object in JSON, as UTF-8 bytes:
 ``channels_first``, ``integer_input``
     How the network's own file has its input, as in
     :class:`~eieio.model.graph.quantized_graph.QuantizedGraph`. May be missing.
+``ending``
+    What the host computes of the outputs. May be missing.
 ``tensors``
-    Name, shape, scale and zero point of the input and of each operator's output.
+    Name, shape, scale and zero point of the input and of each operator's output; also its width and
+    whether it is symmetric, where these are not 8 and false.
 ``operators``
     For each operator its ``kind`` (the name of a class of
     :mod:`eieio.model.graph.quantized_graph`), its name, the names of its ``inputs`` and its
     ``output``, and the other attributes of the class; a window is the list of its attributes.
 
-Arrays are keys of their own: ``weight.3`` is the weight of operator 3. The same network always
-gives the same bytes.
+Arrays are keys of their own: ``weight.3`` is the weight of operator 3. If it is shared, there are
+``codes.3`` and ``codebook.3`` in its place, and the operator has its ``weight_scale``. The same
+network always gives the same bytes.
 """
 
 import io
@@ -47,6 +51,7 @@ from eieio.model.graph.quantized_graph import (
     Pad,
     QuantizedGraph,
     Reshape,
+    SharedWeights,
     Softmax,
     Stack,
     Tensor,
@@ -72,8 +77,11 @@ def dump(graph: QuantizedGraph) -> bytes:
             "inputs": [tensor.name for tensor in operator.inputs], "output": operator.output.name}
         for name in _attributes(type(operator)):
             value = getattr(operator, name)
-            if isinstance(value, np.ndarray):
-                arrays[f"{name}.{number}"] = value
+            if isinstance(value, SharedWeights):
+                arrays |= {f"codes.{number}": value.codes, f"codebook.{number}": value.codebook}
+                entry["weight_scale"] = value.scale
+            elif isinstance(value, np.ndarray):
+                arrays[f"{name.removeprefix('stored_')}.{number}"] = value
             else:
                 entry[name] = astuple(value) if isinstance(value, Window) else value
         operators.append(entry)
@@ -81,7 +89,10 @@ def dump(graph: QuantizedGraph) -> bytes:
         "version": _VERSION, "name": graph.name, "input": graph.input.name,
         "output": graph.output.name, "channels_first": graph.channels_first,
         "integer_input": graph.integer_input,
-        "tensors": [astuple(tensor) for tensor in graph.tensors], "operators": operators}
+        "tensors": [astuple(tensor)[:6 if (tensor.width, tensor.symmetric) != (8, False) else 4]
+                    for tensor in graph.tensors], "operators": operators}
+    if graph.ending != "none":
+        description["ending"] = graph.ending
     arrays["graph"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
@@ -120,14 +131,19 @@ def load(data: bytes) -> QuantizedGraph:
 
 
 def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> QuantizedGraph:
-    tensors = {name: Tensor(name, tuple(shape), scale, zero_point)
-               for name, shape, scale, zero_point in description["tensors"]}
+    tensors = {name: Tensor(name, tuple(shape), *numbers)
+               for name, shape, *numbers in description["tensors"]}
     operators = []
     for number, entry in enumerate(description["operators"]):
         kind = _KINDS[entry["kind"]]
         attributes: dict[str, Any] = {}
         for name in _attributes(kind):
-            if f"{name}.{number}" in arrays:
+            if name == "stored_weight":
+                attributes[name] = (
+                    SharedWeights(arrays[f"codes.{number}"], arrays[f"codebook.{number}"],
+                                  entry["weight_scale"])
+                    if f"codes.{number}" in arrays else arrays[f"weight.{number}"])
+            elif f"{name}.{number}" in arrays:
                 attributes[name] = arrays[f"{name}.{number}"]
             elif name == "single_rounding":  # which older files do not have
                 attributes[name] = bool(entry.get(name, False))
@@ -140,7 +156,7 @@ def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Quan
     return QuantizedGraph(description["name"], tensors[description["input"]],
                           tensors[description["output"]], tuple(operators),
                           bool(description.get("channels_first", False)),
-                          description.get("integer_input"))
+                          description.get("integer_input"), description.get("ending", "none"))
 
 
 def _attributes(kind: type[Operator]) -> list[str]:

@@ -1,8 +1,8 @@
-"""Golden model of networks of 8-bit integers: what an engine must output, integer for integer.
+"""Golden model of networks of integers: what an engine must output, integer for integer.
 
 Every operator is written from its definition in :mod:`eieio.model.graph.quantized_graph`, for
 all samples at once. Sums of products are matrix products in float64, which are exact: no
-accumulator has more than 32 bits, and float64 holds integers of 53.
+accumulator has more than 48 bits, and float64 holds integers of 53.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,7 @@ from eieio.model.graph.quantized_graph import (
     Pad,
     QuantizedGraph,
     Reshape,
+    SharedWeights,
     Softmax,
     Stack,
     Tensor,
@@ -37,20 +38,23 @@ from eieio.model.graph.softmax import log_softmax, softmax
 
 __all__ = ["accumulate", "run_graph", "run_operator"]
 
+#: Integers of a tensor, of the type :attr:`~eieio.model.graph.quantized_graph.Tensor.dtype`.
+Activations = NDArray[Any]
 
-def run_graph(graph: QuantizedGraph, x: NDArray[np.int8]) -> dict[str, NDArray[np.int8]]:
+
+def run_graph(graph: QuantizedGraph, x: Activations) -> dict[str, Activations]:
     """Compute every tensor of a network.
 
     Parameters
     ----------
     graph : QuantizedGraph
         Network to compute.
-    x : int8 array of shape (samples, and the shape of the input)
-        Inputs, as ``graph.input.quantize`` makes them.
+    x : integer array of shape (samples, and the shape of the input)
+        Inputs, of the input's type, as ``graph.input.quantize`` makes them.
 
     Returns
     -------
-    dict of int8 arrays of shape (samples, and the shape of the tensor)
+    dict of integer arrays of shape (samples, and the shape of the tensor)
         Activations by the name of their tensor: the input, and the output of every operator.
 
     Raises
@@ -66,20 +70,20 @@ def run_graph(graph: QuantizedGraph, x: NDArray[np.int8]) -> dict[str, NDArray[n
     return values
 
 
-def run_operator(operator: Operator, *operands: NDArray[np.int8]) -> NDArray[np.int8]:
+def run_operator(operator: Operator, *operands: Activations) -> Activations:
     """Compute one operator.
 
     Parameters
     ----------
     operator : Operator
         Operator to compute.
-    operands : int8 arrays of shape (samples, and the shape of the tensor)
-        Its inputs.
+    operands : integer arrays of shape (samples, and the shape of the tensor)
+        Its inputs, of their tensors' types.
 
     Returns
     -------
-    int8 array of shape (samples, and the shape of the tensor)
-        Its output.
+    integer array of shape (samples, and the shape of the tensor)
+        Its output, of its tensor's type.
 
     Raises
     ------
@@ -90,20 +94,20 @@ def run_operator(operator: Operator, *operands: NDArray[np.int8]) -> NDArray[np.
     return _OPERATORS[type(operator)](operator, *operands)
 
 
-def accumulate(operator: WeightedOperator, x: NDArray[np.int8]) -> NDArray[np.int64]:
+def accumulate(operator: WeightedOperator, x: Activations) -> NDArray[np.int64]:
     """Compute the accumulators of a weighted operator: sums of products, and biases.
 
     Parameters
     ----------
     operator : WeightedOperator
         Operator to compute.
-    x : int8 array of shape (samples, and the shape of the tensor)
-        Its input.
+    x : integer array of shape (samples, and the shape of the tensor)
+        Its input, of its tensor's type.
 
     Returns
     -------
     int64 array of shape (samples, ..., channels)
-        What the operator rescales; fits in 32 bits.
+        What the operator rescales; fits in 48 bits.
 
     Raises
     ------
@@ -114,11 +118,11 @@ def accumulate(operator: WeightedOperator, x: NDArray[np.int8]) -> NDArray[np.in
     return _accumulate(operator, x)
 
 
-def _accumulate(operator: WeightedOperator, x: NDArray[np.int8]) -> NDArray[np.int64]:
+def _accumulate(operator: WeightedOperator, x: Activations) -> NDArray[np.int64]:
     return _ACCUMULATORS[type(operator)](operator, x) + operator.bias
 
 
-def _check_operands(operator: Operator, operands: tuple[NDArray[np.int8], ...]) -> None:
+def _check_operands(operator: Operator, operands: tuple[Activations, ...]) -> None:
     if len(operands) != len(operator.inputs):
         raise InputError(f"Operator {operator.name!r} must have {len(operator.inputs)} operands, "
                          f"not {len(operands)}")
@@ -126,11 +130,11 @@ def _check_operands(operator: Operator, operands: tuple[NDArray[np.int8], ...]) 
         _check_activations(tensor, x)
 
 
-def _check_activations(tensor: Tensor, x: NDArray[np.int8]) -> None:
-    if x.dtype != np.int8 or x.shape[1:] != tensor.shape or x.ndim != 1 + len(tensor.shape):
+def _check_activations(tensor: Tensor, x: Activations) -> None:
+    if x.dtype != tensor.dtype or x.shape[1:] != tensor.shape or x.ndim != 1 + len(tensor.shape):
         shape = ", ".join(map(str, tensor.shape))
-        raise InputError(f"Tensor {tensor.name!r} must be an int8 array of shape (samples, "
-                         f"{shape}), not {x.dtype} of shape {x.shape}")
+        raise InputError(f"Tensor {tensor.name!r} must be an {np.dtype(tensor.dtype)} array "
+                         f"of shape (samples, {shape}), not {x.dtype} of shape {x.shape}")
 
 
 # Windows.
@@ -149,17 +153,17 @@ def _windows(padded: NDArray[Any], window: Window) -> NDArray[Any]:
 
 # Sums of products.
 
-def _centred(operator: WeightedOperator, x: NDArray[np.int8]) -> NDArray[np.float64]:
+def _centred(operator: WeightedOperator, x: Activations) -> NDArray[np.float64]:
     return x.astype(np.float64) - operator.input.zero_point
 
 
-def _conv2d(operator: Conv2D, x: NDArray[np.int8]) -> NDArray[np.int64]:
+def _conv2d(operator: Conv2D, x: Activations) -> NDArray[np.int64]:
     windows = _windows(_pad(_centred(operator, x), operator.window, 0), operator.window)
     weight = operator.weight.astype(np.float64)
     return np.tensordot(windows, weight, axes=((4, 5, 3), (1, 2, 3))).astype(np.int64)
 
 
-def _depthwise(operator: DepthwiseConv2D, x: NDArray[np.int8]) -> NDArray[np.int64]:
+def _depthwise(operator: DepthwiseConv2D, x: Activations) -> NDArray[np.int64]:
     windows = _windows(_pad(_centred(operator, x), operator.window, 0), operator.window)
     # Output channels of one input channel are neighbours.
     weight = operator.weight.reshape(*operator.window.kernel, operator.input.shape[2], -1)
@@ -167,9 +171,12 @@ def _depthwise(operator: DepthwiseConv2D, x: NDArray[np.int8]) -> NDArray[np.int
     return sums.reshape(len(x), *operator.output.shape).astype(np.int64)
 
 
-def _fully_connected(operator: FullyConnected, x: NDArray[np.int8]) -> NDArray[np.int64]:
+def _fully_connected(operator: FullyConnected, x: Activations) -> NDArray[np.int64]:
     flat = _centred(operator, x).reshape(len(x), -1)
-    return (flat @ operator.weight.T.astype(np.float64)).astype(np.int64)
+    stored = operator.stored_weight
+    weight = (stored.codebook.astype(np.float64)[stored.codes]
+              if isinstance(stored, SharedWeights) else stored.astype(np.float64))
+    return (flat @ weight.T).astype(np.int64)
 
 
 _ACCUMULATORS: dict[type[WeightedOperator], Callable[..., NDArray[np.int64]]] = {
@@ -178,29 +185,29 @@ _ACCUMULATORS: dict[type[WeightedOperator], Callable[..., NDArray[np.int64]]] = 
 
 # Operators.
 
-def _weighted(operator: WeightedOperator, x: NDArray[np.int8]) -> NDArray[np.int8]:
+def _weighted(operator: WeightedOperator, x: Activations) -> Activations:
     return rescale(
         _accumulate(operator, x), operator.multiplier, operator.shift, operator.output.zero_point,
         operator.minimum, operator.maximum, single_rounding=operator.single_rounding,
-    ).astype(np.int8).reshape(len(x), *operator.output.shape)
+    ).astype(operator.output.dtype).reshape(len(x), *operator.output.shape)
 
 
-def _average_pool(operator: AveragePool, x: NDArray[np.int8]) -> NDArray[np.int8]:
+def _average_pool(operator: AveragePool, x: Activations) -> Activations:
     window = operator.window
     inside = np.ones((1, *operator.input.shape[:2], 1), np.int64)
     counts = _windows(_pad(inside, window, 0), window).sum(axis=(4, 5))
     sums = _windows(_pad(x.astype(np.int64), window, 0), window).sum(axis=(4, 5))
     means = np.sign(sums) * ((np.abs(sums) + counts // 2) // counts)
-    return np.clip(means, operator.minimum, operator.maximum).astype(np.int8)
+    return np.clip(means, operator.minimum, operator.maximum).astype(operator.output.dtype)
 
 
-def _max_pool(operator: MaxPool, x: NDArray[np.int8]) -> NDArray[np.int8]:
-    padded = _pad(x, operator.window, np.iinfo(np.int8).min)
+def _max_pool(operator: MaxPool, x: Activations) -> Activations:
+    padded = _pad(x, operator.window, operator.input.minimum)
     maxima = _windows(padded, operator.window).max(axis=(4, 5))
-    return np.clip(maxima, operator.minimum, operator.maximum).astype(np.int8)
+    return np.clip(maxima, operator.minimum, operator.maximum).astype(operator.output.dtype)
 
 
-def _add(operator: Add, *operands: NDArray[np.int8]) -> NDArray[np.int8]:
+def _add(operator: Add, *operands: Activations) -> Activations:
     *factors, (multiplier, shift) = zip(operator.multipliers, operator.shifts, strict=True)
     limit = 1 << 31
     total = sum(
@@ -209,30 +216,30 @@ def _add(operator: Add, *operands: NDArray[np.int8]) -> NDArray[np.int8]:
         for tensor, x, factor in zip(operator.inputs, operands, factors, strict=True))
     return rescale(np.asarray(total), multiplier, shift, operator.output.zero_point,
                    operator.minimum, operator.maximum,
-                   single_rounding=operator.single_rounding).astype(np.int8)
+                   single_rounding=operator.single_rounding).astype(operator.output.dtype)
 
 
-def _reshape(operator: Reshape, x: NDArray[np.int8]) -> NDArray[np.int8]:
+def _reshape(operator: Reshape, x: Activations) -> Activations:
     return x.reshape(len(x), *operator.output.shape)
 
 
-def _pad_operator(operator: Pad, x: NDArray[np.int8]) -> NDArray[np.int8]:
+def _pad_operator(operator: Pad, x: Activations) -> Activations:
     return np.pad(x, ((0, 0), *operator.padding), constant_values=operator.output.zero_point)
 
 
-def _softmax(operator: Softmax, x: NDArray[np.int8]) -> NDArray[np.int8]:
+def _softmax(operator: Softmax, x: Activations) -> Activations:
     return softmax(x, operator.multiplier, operator.shift)
 
 
-def _log_softmax(operator: LogSoftmax, x: NDArray[np.int8]) -> NDArray[np.int8]:
+def _log_softmax(operator: LogSoftmax, x: Activations) -> Activations:
     return log_softmax(x, operator.input.scale)
 
 
-def _stack(operator: Stack, *operands: NDArray[np.int8]) -> NDArray[np.int8]:
+def _stack(operator: Stack, *operands: Activations) -> Activations:
     return np.concatenate(operands, axis=1)
 
 
-_OPERATORS: dict[type[Operator], Callable[..., NDArray[np.int8]]] = {
+_OPERATORS: dict[type[Operator], Callable[..., Activations]] = {
     Add: _add, AveragePool: _average_pool, Conv2D: _weighted, DepthwiseConv2D: _weighted,
     FullyConnected: _weighted, LogSoftmax: _log_softmax, MaxPool: _max_pool, Pad: _pad_operator,
     Reshape: _reshape, Softmax: _softmax, Stack: _stack}

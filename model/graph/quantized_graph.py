@@ -1,10 +1,11 @@
-"""A network of 8-bit integers, as a graph of operators.
+"""A network of integers, as a graph of operators.
 
-All arithmetic is in integers, by TensorFlow Lite's 8-bit quantization specification: activations
-and weights are int8, a real activation is ``scale * (q - zero_point)``, weights have zero point 0
-and a scale for each output channel, biases are int32 at the scale of the sums. The operators hold
-what computes the integers: weights, biases, multipliers, shifts and clamps. Scales of activations
-are kept for the user's real numbers.
+All arithmetic is in integers. A tensor says its own width; a real activation is
+``scale * (q - zero_point)``, weights have zero point 0 and a scale for each output channel, biases
+are at the scale of the sums. With activations and weights of int8 and biases of int32 this is
+TensorFlow Lite's 8-bit quantization specification. The operators hold what computes the integers:
+weights, biases, multipliers, shifts and clamps. Scales of activations are kept for the user's real
+numbers.
 
 Images are in the order height, width, channels. Shapes are of one sample; arrays of activations
 have the samples as one more axis in front.
@@ -14,17 +15,22 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.fixed_point import MULTIPLIER_WIDTH, dequantize, quantize
+from eieio.model.fixed_point import MULTIPLIER_WIDTH, SHIFT_MAXIMUM
 from eieio.model.graph.rescale import (
     LEFT_SHIFT_MAXIMUM,
     RIGHT_SHIFT_MAXIMUM,
     quantize_factor,
 )
+from eieio.model.graph.shared_weights import SharedWeights
+from eieio.model.graph.tensor import Tensor
+from eieio.model.graph.window import Window
+from eieio.model.network import Ending
 
 __all__ = [
     "ADD_LEFT_SHIFT",
@@ -40,6 +46,7 @@ __all__ = [
     "Pool",
     "QuantizedGraph",
     "Reshape",
+    "SharedWeights",
     "Softmax",
     "Stack",
     "Tensor",
@@ -50,127 +57,8 @@ __all__ = [
 #: Bits by which :class:`Add` widens its operands, so that their rescaling rounds below the result.
 ADD_LEFT_SHIFT = 20
 
-#: Signed accumulators that no operator overflows.
-ACCUMULATOR_WIDTH = 32
-
-_MINIMUM, _MAXIMUM = -128, 127
-_MAX_ELEMENTS = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Activations: int8 numbers at one scale.
-
-    Attributes
-    ----------
-    name : :class:`str`
-        Name shown to the user, its own in a graph.
-    shape : tuple of :class:`int`
-        Shape of one sample.
-    scale : :class:`float`
-        Real value of one step.
-    zero_point : :class:`int`
-        Integer of the real 0, -128 to 127.
-
-    Raises
-    ------
-    InputError
-        If a value is outside its range.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    scale: float
-    zero_point: int
-
-    def __post_init__(self) -> None:
-        if not self.shape or min(self.shape) < 1 or self.elements > _MAX_ELEMENTS:
-            raise InputError(f"Tensor {self.name!r}: shape must be positive sizes of at most "
-                             f"{_MAX_ELEMENTS} elements in all, not {self.shape}")
-        if not (math.isfinite(self.scale) and self.scale > 0):
-            raise InputError(
-                f"Tensor {self.name!r}: scale must be positive and finite, not {self.scale!r}")
-        if not _MINIMUM <= self.zero_point <= _MAXIMUM:
-            raise InputError(f"Tensor {self.name!r}: zero point must be from {_MINIMUM} to "
-                             f"{_MAXIMUM}, not {self.zero_point!r}")
-
-    @property
-    def elements(self) -> int:
-        """Number of elements of one sample."""
-        return math.prod(self.shape)
-
-    def quantize(self, real: NDArray[np.floating]) -> NDArray[np.int8]:
-        """Round real numbers to the nearest integers, a half away from zero, and saturate.
-
-        Raises
-        ------
-        InputError
-            If a number is not finite.
-        """
-        return quantize(real, self.scale, self.zero_point, 8).astype(np.int8)
-
-    def dequantize(self, q: NDArray[np.int8]) -> NDArray[np.float64]:
-        """Return the real numbers of integers."""
-        return dequantize(q, self.scale, self.zero_point)
-
-
-@dataclass(frozen=True)
-class Window:
-    """How a window slides over an image. Pairs are (vertical, horizontal).
-
-    Attributes
-    ----------
-    kernel : pair of :class:`int`
-        Size of the window in elements.
-    stride : pair of :class:`int`
-        Step between neighbouring windows.
-    dilation : pair of :class:`int`
-        Step between neighbouring elements of a window; 1 is dense.
-    padding : pair of pairs of :class:`int`
-        Padding (top, bottom) and (left, right), each less than the window's extent.
-
-    Raises
-    ------
-    InputError
-        If a value is outside its range.
-    """
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
-
-    def __post_init__(self) -> None:
-        for what in ("kernel", "stride", "dilation"):
-            if min(getattr(self, what)) < 1:
-                raise InputError(f"{what.capitalize()} must be positive, not {getattr(self, what)}")
-        for pads, extent in zip(self.padding, self.extent, strict=True):
-            if not 0 <= min(pads) <= max(pads) < extent:
-                raise InputError(f"Padding must be from 0 to {extent - 1}, less than the window's "
-                                 f"extent, not {pads}")
-
-    @property
-    def extent(self) -> tuple[int, int]:
-        """Height and width of the image part that a window spans."""
-        (height, width), (down, right) = self.kernel, self.dilation
-        return (height - 1) * down + 1, (width - 1) * right + 1
-
-    def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the number of windows in an image, down and across.
-
-        Raises
-        ------
-        InputError
-            If the padded image is smaller than one window.
-        """
-        padded = tuple(size + sum(pads)
-                       for size, pads in zip((height, width), self.padding, strict=True))
-        if padded[0] < self.extent[0] or padded[1] < self.extent[1]:
-            raise InputError(f"Window must not span more than the padded image, {padded}, not "
-                             f"{self.extent}")
-        down, across = ((size - extent) // stride + 1 for size, extent, stride
-                        in zip(padded, self.extent, self.stride, strict=True))
-        return down, across
+#: Bits of accumulators that no operator overflows, by the type of its biases.
+ACCUMULATOR_WIDTHS = {np.dtype(np.int32): 32, np.dtype(np.int64): 48}
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,24 +121,26 @@ class WeightedOperator(Operator):
     :func:`eieio.model.graph.rescale.rescale`. An element of the padding is the zero point, a
     real 0.
 
-    No accumulator of 32 bits overflows, neither before nor after a left shift.
+    No accumulator overflows, neither before nor after a left shift. With biases of int32 it has 32
+    bits, and weights are int8, as in TensorFlow Lite; with biases of int64 it has 48 bits, and
+    weights may be int16 or int32, too.
 
     Attributes
     ----------
-    weight : int8 array
+    stored_weight : integer array, or SharedWeights
         Weights, in the shape that the operator says.
-    bias : int32 array of shape (channels,)
+    bias : int32 or int64 array of shape (channels,)
         Biases of the output channels.
     multiplier, shift : int32 arrays of shape (channels,)
         Factors of the output channels, for :func:`eieio.model.graph.rescale.rescale`.
     minimum, maximum : :class:`int`
-        Range of the output, -128 to 127. A rectifier has the zero point as its minimum.
+        Range of the output. A rectifier has the zero point as its minimum.
     single_rounding : :class:`bool`
         Whether the sums are rescaled in one rounding. The default is in two.
     """
 
-    weight: NDArray[np.int8]
-    bias: NDArray[np.int32]
+    stored_weight: NDArray[np.integer] | SharedWeights
+    bias: NDArray[np.int32] | NDArray[np.int64]
     multiplier: NDArray[np.int32]
     shift: NDArray[np.int32]
     minimum: int
@@ -258,24 +148,29 @@ class WeightedOperator(Operator):
     single_rounding: bool = field(default=False, kw_only=True)
 
     def _check(self) -> None:
-        if self.weight.dtype != np.int8 or self.weight.ndim != len(self._axes()):
-            raise InputError(f"weight must be an int8 array of shape {self._axes()}, not "
-                             f"{self.weight.dtype} of shape {self.weight.shape}")
-        shape = (self.channels,)
-        for what in ("bias", "multiplier", "shift"):
+        stored, shape = self.stored_weight, (self.channels,)
+        limit = ACCUMULATOR_WIDTHS.get(self.bias.dtype)
+        if limit is None or self.bias.shape != shape:
+            raise InputError(f"bias must be an int32 or int64 array of shape {shape}, not "
+                             f"{self.bias.dtype} of shape {self.bias.shape}")
+        kinds = ("int8",) if limit == 32 else ("int8", "int16", "int32")
+        kind = self.weight_kind
+        if kind not in kinds or len(stored.shape) != len(self._axes()):
+            raise InputError(f"weight must be an {' or '.join(kinds)} array of shape "
+                             f"{self._axes()}, not {kind} of shape {stored.shape}")
+        for what in ("multiplier", "shift"):
             array: NDArray[np.int32] = getattr(self, what)
             if array.dtype != np.int32 or array.shape != shape:
                 raise InputError(f"{what} must be an int32 array of shape {shape}, not "
                                  f"{array.dtype} of shape {array.shape}")
-        for multiplier, shift in zip(self.multiplier.tolist(), self.shift.tolist(), strict=True):
-            _check_factor(multiplier, shift)
-        _check_range(self.minimum, self.maximum)
-        left_shift = np.maximum(-self.shift.astype(np.int64), 0)
-        needed = max(int(bound << shift).bit_length() + 1 for bound, shift
-                     in zip(self.channel_bounds.tolist(), left_shift.tolist(), strict=True))
-        if needed > ACCUMULATOR_WIDTH:
-            raise InputError(f"accumulator must not need more than {ACCUMULATOR_WIDTH} bits, not "
-                             f"{needed}, left shift included")
+        right = RIGHT_SHIFT_MAXIMUM if limit == 32 else SHIFT_MAXIMUM
+        for multiplier, shift in set(zip(self.multiplier.tolist(), self.shift.tolist(),
+                                         strict=True)):
+            _check_factor(multiplier, shift, right)
+        _check_range(self.minimum, self.maximum, self.output)
+        if self.accumulator_width > limit:
+            raise InputError(f"accumulator must not need more than {limit} bits, not "
+                             f"{self.accumulator_width}, left shift included")
 
     def _axes(self) -> tuple[str, ...]:
         raise NotImplementedError
@@ -283,6 +178,18 @@ class WeightedOperator(Operator):
     def _sums(self) -> NDArray[np.int64]:
         """Sum the magnitudes of the weights of every channel."""
         raise NotImplementedError
+
+    @property
+    def weight(self) -> NDArray[np.integer]:
+        """Weights, one by one: of shared weights, made of codes and codebook at every use."""
+        stored = self.stored_weight
+        return stored.weight if isinstance(stored, SharedWeights) else stored
+
+    @property
+    def weight_kind(self) -> str:
+        """Name of the type of the weights; of shared ones the smallest that holds them."""
+        stored = self.stored_weight
+        return stored.kind if isinstance(stored, SharedWeights) else stored.dtype.name
 
     @property
     def channels(self) -> int:
@@ -296,14 +203,19 @@ class WeightedOperator(Operator):
         ``sum(|weight|) * max|input - zero_point| + |bias|``: no partial sum, in any order, is
         beyond it.
         """
-        zero_point = self.input.zero_point
-        largest = max(_MAXIMUM - zero_point, zero_point - _MINIMUM)
-        return self._sums() * largest + np.abs(self.bias.astype(np.int64))
+        return self._sums() * self.input.largest + np.abs(self.bias.astype(np.int64))
 
     @property
     def accumulator_bound(self) -> int:
         """Bound of all accumulators: see :attr:`channel_bounds`."""
         return int(self.channel_bounds.max())
+
+    @property
+    def accumulator_width(self) -> int:
+        """Bits that a signed accumulator must have, before and after a left shift."""
+        left_shift = np.maximum(-self.shift.astype(np.int64), 0)
+        return max(int(bound << shift).bit_length() + 1 for bound, shift
+                   in zip(self.channel_bounds.tolist(), left_shift.tolist(), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,7 +224,7 @@ class Conv2D(WeightedOperator):
 
     Attributes
     ----------
-    weight : int8 array of shape (channels, height, width, input channels)
+    stored_weight : SharedWeights, or integer array, of shape (channels, height, width, channels)
         Weights.
     window : :class:`Window`
         How the kernel slides; its size is the weights'.
@@ -329,17 +241,17 @@ class Conv2D(WeightedOperator):
     def _check(self) -> None:
         super()._check()
         height, width, depth = _image(self.input)
-        _check_shape("weight", self.weight.shape[1:], (*self.window.kernel, depth))
+        _check_shape("weight", self.stored_weight.shape[1:], (*self.window.kernel, depth))
         _check_shape("output", self.output.shape,
                      (*self.window.output_size(height, width), self.channels))
 
     @property
     def channels(self) -> int:
-        return self.weight.shape[0]
+        return self.stored_weight.shape[0]
 
     @property
     def macs(self) -> int:
-        return self.output.elements * math.prod(self.weight.shape[1:])
+        return self.output.elements * math.prod(self.stored_weight.shape[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -351,7 +263,7 @@ class DepthwiseConv2D(WeightedOperator):
 
     Attributes
     ----------
-    weight : int8 array of shape (height, width, channels)
+    stored_weight : integer array, or SharedWeights, of shape (height, width, channels)
         Weights; the output channels are a multiple of the input's.
     window : :class:`Window`
         How the kernel slides; its size is the weights'.
@@ -368,7 +280,7 @@ class DepthwiseConv2D(WeightedOperator):
     def _check(self) -> None:
         super()._check()
         height, width, depth = _image(self.input)
-        _check_shape("weight", self.weight.shape[:2], self.window.kernel)
+        _check_shape("weight", self.stored_weight.shape[:2], self.window.kernel)
         if self.channels % depth:
             raise InputError(f"channels must be a multiple of {depth}, the input's, not "
                              f"{self.channels}")
@@ -377,7 +289,7 @@ class DepthwiseConv2D(WeightedOperator):
 
     @property
     def channels(self) -> int:
-        return self.weight.shape[2]
+        return self.stored_weight.shape[2]
 
     @property
     def macs(self) -> int:
@@ -390,7 +302,7 @@ class FullyConnected(WeightedOperator):
 
     Attributes
     ----------
-    weight : int8 array of shape (channels, input elements)
+    stored_weight : integer array, or SharedWeights, of shape (channels, input elements)
         Weights.
     """
 
@@ -398,22 +310,25 @@ class FullyConnected(WeightedOperator):
         return "channels", "input elements"
 
     def _sums(self) -> NDArray[np.int64]:
-        return np.abs(self.weight.astype(np.int64)).sum(axis=1)
+        stored = self.stored_weight
+        if isinstance(stored, SharedWeights):
+            return stored.counts() @ np.abs(stored.codebook.astype(np.int64))
+        return np.abs(stored.astype(np.int64)).sum(axis=1)
 
     def _check(self) -> None:
         super()._check()
-        _check_shape("weight", self.weight.shape[1:], (self.input.elements,))
+        _check_shape("weight", self.stored_weight.shape[1:], (self.input.elements,))
         if self.output.elements != self.channels:
             raise InputError(f"output must have {self.channels} elements, one for each channel, "
                              f"not shape {self.output.shape}")
 
     @property
     def channels(self) -> int:
-        return self.weight.shape[0]
+        return self.stored_weight.shape[0]
 
     @property
     def macs(self) -> int:
-        return self.weight.size
+        return self.stored_weight.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -427,7 +342,7 @@ class Pool(Operator):
     window : :class:`Window`
         How the window slides; not dilated.
     minimum, maximum : :class:`int`
-        Range of the output, -128 to 127.
+        Range of the output.
     """
 
     window: Window
@@ -435,7 +350,7 @@ class Pool(Operator):
     maximum: int
 
     def _check(self) -> None:
-        _check_range(self.minimum, self.maximum)
+        _check_range(self.minimum, self.maximum, self.output)
         _check_same_scale(self.input, self.output)
         height, width, depth = _image(self.input)
         if self.window.dilation != (1, 1):
@@ -467,7 +382,7 @@ class Add(Operator):
         Factors, as :func:`eieio.model.graph.rescale.quantize_factor` returns them: of the two
         operands, and of the sum. Right shifts only.
     minimum, maximum : :class:`int`
-        Range of the output, -128 to 127.
+        Range of the output.
     single_rounding : :class:`bool`
         Whether the sum is rescaled in one rounding. The default is in two, as the operands are.
     """
@@ -489,7 +404,7 @@ class Add(Operator):
             _check_factor(multiplier, shift)
             if shift < 0:
                 raise InputError(f"shift must not be negative, not {shift}")
-        _check_range(self.minimum, self.maximum)
+        _check_range(self.minimum, self.maximum, self.output)
         for operand in self.inputs:
             _check_shape("inputs", operand.shape, self.output.shape)
 
@@ -564,12 +479,13 @@ class Softmax(Operator):
 
     #: Scale and zero point of the output, which is from 0 to 255/256.
     OUTPUT_SCALE = 1 / 256
-    OUTPUT_ZERO_POINT = _MINIMUM
+    OUTPUT_ZERO_POINT = -128
     #: Longest axis whose sum of exponentials does not overflow.
     MAX_CLASSES = 2**12 - 1
 
     def _check(self) -> None:
         _check_factor(self.multiplier, self.shift)
+        _check_bytes(self)
         if self.shift > 0 or not self.multiplier:
             raise InputError("factor must be 1 or more, not "
                              f"{self.multiplier / 2 ** (MULTIPLIER_WIDTH + self.shift)}")
@@ -590,9 +506,10 @@ class LogSoftmax(Operator):
 
     #: Scale and zero point of the output, which is from -255/16 to 0.
     OUTPUT_SCALE = 1 / 16
-    OUTPUT_ZERO_POINT = _MAXIMUM
+    OUTPUT_ZERO_POINT = 127
 
     def _check(self) -> None:
+        _check_bytes(self)
         _check_shape("output", self.output.shape, self.input.shape)
         if (self.output.scale, self.output.zero_point) != (
                 self.OUTPUT_SCALE, self.OUTPUT_ZERO_POINT):
@@ -620,7 +537,7 @@ class Stack(Operator):
 
 @dataclass(frozen=True, eq=False)
 class QuantizedGraph:
-    """A network of 8-bit integers.
+    """A network of integers.
 
     Attributes
     ----------
@@ -636,6 +553,8 @@ class QuantizedGraph:
     integer_input : :class:`str` or None
         ``"int8"`` or ``"uint8"``, if the file takes integers of this type: samples of either type
         then are the integers themselves, those of uint8 larger by 128.
+    ending : :data:`~eieio.model.network.Ending`
+        What the host computes of the outputs, in real numbers.
 
     Raises
     ------
@@ -650,6 +569,7 @@ class QuantizedGraph:
     operators: tuple[Operator, ...]
     channels_first: bool = False
     integer_input: str | None = None
+    ending: Ending = "none"
 
     def __post_init__(self) -> None:
         if not self.operators:
@@ -672,6 +592,25 @@ class QuantizedGraph:
         """The input, and the output of every operator."""
         return self.input, *(operator.output for operator in self.operators)
 
+    def quantize_input(self, x: NDArray[np.floating]) -> NDArray[Any]:
+        """Return the integers of inputs of shape (samples, and the shape of the input).
+
+        Raises
+        ------
+        InputError
+            If the shape does not fit, or a value is not finite.
+        """
+        if x.shape[1:] != self.input.shape or x.ndim != 1 + len(self.input.shape):
+            shape = ", ".join(map(str, self.input.shape))
+            raise InputError(f"Input must have shape (samples, {shape}), not {x.shape}")
+        if not np.isfinite(x).all():
+            raise InputError("Input must be finite")
+        return self.input.quantize(x)
+
+    def dequantize_output(self, y: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the real values of output integers."""
+        return self.output.dequantize(y).astype(np.float32)
+
     @property
     def macs(self) -> int:
         """Products of a weight and an activation for one sample."""
@@ -689,22 +628,29 @@ def _check_shape(what: str, shape: tuple[int, ...], expected: tuple[int, ...]) -
         raise InputError(f"{what} must have shape {expected}, not {shape}")
 
 
-def _check_factor(multiplier: int, shift: int) -> None:
+def _check_factor(multiplier: int, shift: int, right: int = RIGHT_SHIFT_MAXIMUM) -> None:
     if not 0 <= multiplier < 1 << MULTIPLIER_WIDTH:
         raise InputError(f"multiplier must be from 0 to {(1 << MULTIPLIER_WIDTH) - 1}, not "
                          f"{multiplier}")
-    if not -LEFT_SHIFT_MAXIMUM <= shift <= RIGHT_SHIFT_MAXIMUM:
-        raise InputError(f"shift must be from -{LEFT_SHIFT_MAXIMUM} to {RIGHT_SHIFT_MAXIMUM}, not "
-                         f"{shift}")
+    if not -LEFT_SHIFT_MAXIMUM <= shift <= right:
+        raise InputError(f"shift must be from -{LEFT_SHIFT_MAXIMUM} to {right}, not {shift}")
 
 
-def _check_range(minimum: int, maximum: int) -> None:
-    if not _MINIMUM <= minimum <= maximum <= _MAXIMUM:
-        raise InputError(f"minimum and maximum must be in order, from {_MINIMUM} to {_MAXIMUM}, "
-                         f"not {minimum} and {maximum}")
+def _check_range(minimum: int, maximum: int, output: Tensor) -> None:
+    if not output.minimum <= minimum <= maximum <= output.maximum:
+        raise InputError(f"minimum and maximum must be in order, from {output.minimum} to "
+                         f"{output.maximum}, not {minimum} and {maximum}")
+
+
+def _check_bytes(operator: Operator) -> None:
+    for tensor in (operator.input, operator.output):
+        if tensor.width != 8:
+            raise InputError(f"tensors must have 8 bits, not {tensor.width}")
 
 
 def _check_same_scale(first: Tensor, second: Tensor) -> None:
+    if first.width != second.width:
+        raise InputError(f"output must have {first.width} bits, as the input, not {second.width}")
     if (first.scale, first.zero_point) != (second.scale, second.zero_point):
         raise InputError(
             f"output must have scale {first.scale} and zero point {first.zero_point}, as the "

@@ -21,13 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.area import estimate
+from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.interval import inference_interval
 from eieio.model.shared_network import SharedNetwork
+from eieio.model.sparse.chain import layers_of
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import fit_memories, roomy
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.sparse.precision import ENOUGH_DB, choose_accumulator_width, weight_snr
-from eieio.model.sparse.quantized_network import QuantizedNetwork, Quantizer
+from eieio.model.sparse.quantization import Quantizer
 from eieio.model.sparse.tuning import LayerLayout, Tuner
 
 __all__ = ["FASTEST", "OUTPUT_ORDERS", "Choice", "FittedNetwork", "fit_network"]
@@ -169,7 +171,7 @@ def fit_network(network: SharedNetwork, samples: NDArray[np.floating],
         told.lanes(quantized, cycles), told.outputs(chosen[-1])])))
 
 
-def _lanes(config: SparseConfig, network: QuantizedNetwork, cycles: float) -> int:
+def _lanes(config: SparseConfig, network: QuantizedGraph, cycles: float) -> int:
     """Choose the activations of a beat: twice as many as long as that spares much."""
     lanes = 1
     while not config.pes % (2 * lanes) and 2 * lanes * config.activation_width <= _WIDEST_BEAT:
@@ -180,8 +182,8 @@ def _lanes(config: SparseConfig, network: QuantizedNetwork, cycles: float) -> in
     return lanes
 
 
-def _beats(network: QuantizedNetwork, lanes: int) -> int:
-    return -(-network.layers[0].inputs // lanes) + -(-network.layers[-1].outputs // lanes)
+def _beats(network: QuantizedGraph, lanes: int) -> int:
+    return -(-network.input.elements // lanes) + -(-network.output.elements // lanes)
 
 
 class _Told:
@@ -192,13 +194,13 @@ class _Told:
         self._given = given
         self._board = board
 
-    def accumulator(self, quantizer: Quantizer, quantized: QuantizedNetwork) -> Choice | None:
+    def accumulator(self, quantizer: Quantizer, quantized: QuantizedGraph) -> Choice | None:
         """Tell the weights' precision; also of a given width, if it costs much of that."""
         config = self._config
         width = config.accumulator_width
         found = [math.inf if ratio is None else ratio for ratio in weight_snr(quantizer, quantized)]
         worst = int(np.argmin(found))
-        name = quantized.layers[worst].name
+        name = layers_of(quantized)[worst].name
         default = SparseConfig.accumulator_width
         if "accumulator_width" in self._given:
             needed = choose_accumulator_width(quantizer, config)
@@ -244,7 +246,7 @@ class _Told:
                            if other != width)
         return Choice("run_width", width, f"{runs[width]:,.1f} cycles ({others})")
 
-    def lanes(self, network: QuantizedNetwork, cycles: float) -> Choice | None:
+    def lanes(self, network: QuantizedGraph, cycles: float) -> Choice | None:
         """Tell how long an inference takes with its streams."""
         if "io_lanes" in self._given:
             return None
@@ -257,10 +259,10 @@ class _Told:
         return Choice("io_lanes", lanes, f"{reason}, in beats of "
                       f"{lanes * self._config.activation_width} bits")
 
-    def _interval(self, network: QuantizedNetwork, lanes: int, cycles: float) -> float:
+    def _interval(self, network: QuantizedGraph, lanes: int, cycles: float) -> float:
         return inference_interval(
-            replace(self._config, io_lanes=lanes), cycles, -(-network.layers[0].inputs // lanes),
-            -(-network.layers[-1].outputs // lanes)).cycles
+            replace(self._config, io_lanes=lanes), cycles, -(-network.input.elements // lanes),
+            -(-network.output.elements // lanes)).cycles
 
     def outputs(self, layout: LayerLayout) -> Choice:
         """Tell the order in which the outputs leave the engine."""

@@ -1,8 +1,8 @@
 """The one object that configures the sparse engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from eieio.model.engine_config import EngineConfig
+from eieio.model.engine_config import NEW, EngineConfig
 from eieio.model.errors import InputError
 
 __all__ = ["FETCH_COLUMNS", "SparseConfig"]
@@ -64,6 +64,8 @@ class SparseConfig(EngineConfig):
         Whether a filler is decoded in one cycle together with the entry behind it.
     io_lanes : :class:`int`
         Activations in one beat of the input and output streams; divides ``pes``.
+    per_channel : :class:`bool`
+        Whether each output of a layer has a factor of its own, in place of one for the layer.
 
     Raises
     ------
@@ -89,6 +91,7 @@ class SparseConfig(EngineConfig):
     skip_empty_columns: bool = True
     absorb_fillers: bool = True
     io_lanes: int = 1
+    per_channel: bool = field(default=False, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -99,7 +102,7 @@ class SparseConfig(EngineConfig):
             ("pointer_depth", 4, 1 << 20), ("accumulator_depth", 2, 1 << 14),
             ("activation_depth", 2, 1 << 15), ("output_depth", 2, 1 << 16),
             ("layer_depth", 1, 256), ("column_groups", 1, 16), ("io_lanes", 1, 256))
-        for name in ("skip_empty_columns", "absorb_fillers"):
+        for name in ("skip_empty_columns", "absorb_fillers", "per_channel"):
             value = getattr(self, name)
             if not isinstance(value, bool):
                 raise InputError(f"Option {name} must be true or false, not {value!r}")

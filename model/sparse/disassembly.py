@@ -7,12 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.graph.quantized_graph import (
+    SharedWeights,
+)
 from eieio.model.network import Ending
+from eieio.model.sparse.chain import chain, dense_layer, source_tensor
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, decode
 from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField, Target
 from eieio.model.sparse.mapping import CompiledLayer, CompiledNetwork
-from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwork
 
 __all__ = ["LayerLabel", "disassemble", "labels"]
 
@@ -38,7 +41,7 @@ class LayerLabel:
     rows: int
     columns: int
     input_scale: float
-    weight_scale: float
+    weight_scale: float | None
     output_scale: float
     input_positions: tuple[int, ...] | None = None
     output_positions: tuple[int, ...] | None = None
@@ -50,8 +53,8 @@ def labels(compiled: CompiledNetwork) -> list[LayerLabel]:
         in_order = np.array_equal(positions, np.arange(size))
         return None if in_order else tuple(positions.tolist())
 
-    return [LayerLabel(layer.layer.name, *layer.matrix.shape, layer.layer.input_scale,
-                       layer.layer.weight_scale, layer.layer.output_scale,
+    return [LayerLabel(layer.layer.name, *layer.matrix.shape, layer.layer.input.scale,
+                       layer.weights.scale, layer.layer.output.scale,
                        places(layer.input_positions, layer.matrix.shape[1]),
                        places(layer.output_positions, layer.matrix.shape[0]))
             for layer in compiled.layers]
@@ -107,6 +110,9 @@ def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
     entries = [np.stack([words & 0xFFFF, words >> 16], axis=1).ravel() for words in pairs]
 
     compiled: list[CompiledLayer] = []
+    source = source_tensor(layers[0].columns if layers[0].input_positions is None
+                           else len(layers[0].input_positions), config.activation_width,
+                           layers[0].input_scale)
     for label, descriptor, codebook in zip(layers, descriptors, codebooks, strict=True):
         groups = 1 << int(descriptor[DescriptorField.POINTER_BASE] >> 28)
         pointer_base = int(descriptor[DescriptorField.POINTER_BASE] & 0xFFFFFFF)
@@ -122,19 +128,19 @@ def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
         output_positions = _positions(label.output_positions, label.rows)
         codes = decode(matrix)[np.ix_(output_positions, input_positions)]
         bias = biases[bias_base:].ravel()[output_positions].astype(np.int64)
-        layer = QuantizedLayer(
-            label.name, codes, codebook, bias,
-            int(descriptor[DescriptorField.MULTIPLIER] & 0x7FFFFFFF),
-            int(descriptor[DescriptorField.BIAS_BASE] >> 16),
-            _signed(descriptor[DescriptorField.MINIMUM]),
-            _signed(descriptor[DescriptorField.MAXIMUM]),
-            label.input_scale, label.weight_scale, label.output_scale,
-            bool(descriptor[DescriptorField.MULTIPLIER] >> 31))
-        compiled.append(CompiledLayer(layer, matrix, groups, input_positions, output_positions,
-                                      pointer_base, absolute[:, 0], bias_base))
-    network = QuantizedNetwork(
-        name, tuple(layer.layer for layer in compiled), config.activation_width, ending)
-    return CompiledNetwork(network, config, tuple(compiled))
+        weights = SharedWeights(codes, codebook, label.weight_scale)
+        layer = dense_layer(
+            label.name, source, weights, bias,
+            (int(descriptor[DescriptorField.MULTIPLIER] & 0x7FFFFFFF),
+             int(descriptor[DescriptorField.BIAS_BASE] >> 16)),
+            (_signed(descriptor[DescriptorField.MINIMUM]),
+             _signed(descriptor[DescriptorField.MAXIMUM])), label.output_scale,
+            single_rounding=bool(descriptor[DescriptorField.MULTIPLIER] >> 31))
+        source = layer.output
+        compiled.append(CompiledLayer(layer, weights, matrix, groups, input_positions,
+                                      output_positions, pointer_base, absolute[:, 0], bias_base))
+    return CompiledNetwork(chain(name, [layer.layer for layer in compiled], ending), config,
+                           tuple(compiled))
 
 
 def _memories(image: NDArray[np.uint32]) -> dict[tuple[int, int], NDArray[np.uint32]]:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.fixed_point import quantize_multiplier
-from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwork
+from eieio.model.graph.quantized_graph import QuantizedGraph, SharedWeights
+from eieio.model.sparse.chain import chain, dense_layer, source_tensor
 
 __all__ = ["EIE_LAYERS", "EieLayer", "random_layer"]
 
@@ -65,7 +66,7 @@ EIE_LAYERS = (
 
 
 def random_layer(layer: EieLayer, seed: int = 0
-                 ) -> tuple[QuantizedNetwork, NDArray[np.int32]]:
+                 ) -> tuple[QuantizedGraph, NDArray[np.int32]]:
     """Draw a layer, and source activations for it.
 
     Each weight and each activation is nonzero by chance, independently. The nonzero weights are
@@ -80,7 +81,7 @@ def random_layer(layer: EieLayer, seed: int = 0
 
     Returns
     -------
-    network : QuantizedNetwork
+    network : QuantizedGraph
         Network of the one layer.
     activations : int32 array of shape (1, inputs)
         Source activations.
@@ -103,6 +104,7 @@ def random_layer(layer: EieLayer, seed: int = 0
     products = layer.inputs * layer.weight_density * layer.activation_density
     deviation = math.sqrt(max(1.0, products)) * largest * maximum / 3
     multiplier, shift = quantize_multiplier(min(0.5, maximum / (6 * deviation)))
-    quantized = QuantizedLayer(layer.name, codes, codebook, bias, multiplier, shift, -maximum,
-                               maximum, 1.0, 1.0, 1.0)
-    return QuantizedNetwork(layer.name, (quantized,), _ACTIVATION_WIDTH), activations[None]
+    quantized = dense_layer(
+        layer.name, source_tensor(layer.inputs, _ACTIVATION_WIDTH),
+        SharedWeights(codes, codebook, 1.0), bias, (multiplier, shift), (-maximum, maximum))
+    return chain(layer.name, [quantized]), activations[None]

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
-from eieio.model.sparse.quantized_network import QuantizedNetwork
 
 __all__ = ["MEMORY_DEPTHS", "exact_memories", "fit_memories", "fitted_config", "roomy"]
 
@@ -20,7 +20,7 @@ MEMORY_DEPTHS = {
 }
 
 
-def fitted_config(network: QuantizedNetwork, config: SparseConfig, *,
+def fitted_config(network: QuantizedGraph, config: SparseConfig, *,
                   groups: Sequence[int] | None = None,
                   keep: Collection[str] = (), exact: bool = False) -> SparseConfig:
     """Choose the memory depths that a network needs.
@@ -29,7 +29,7 @@ def fitted_config(network: QuantizedNetwork, config: SparseConfig, *,
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : QuantizedGraph
         Network that must fit.
     config : SparseConfig
         Everything but the memory depths.
@@ -62,7 +62,7 @@ def fit_memories(compiled: CompiledNetwork, config: SparseConfig, *,
 
     ``config``, ``keep`` and ``exact`` are those of :func:`fitted_config`.
     """
-    network, layers = compiled.network, compiled.layers
+    layers = compiled.layers
     pes = config.pes
     needs = {
         "entry_depth": int(max((layer.entry_base + layer.matrix.pointers[:, -1]).max()
@@ -71,9 +71,9 @@ def fit_memories(compiled: CompiledNetwork, config: SparseConfig, *,
                              for layer in layers),
         "accumulator_depth": max(2 * config.column_groups,
                                  max(layer.matrix.slots for layer in layers)),
-        "activation_depth": max(-(-side // pes) for layer in network.layers
+        "activation_depth": max(-(-side // pes) for layer in layers
                                 for side in (layer.inputs, layer.outputs)),
-        "output_depth": sum(-(-layer.outputs // pes) for layer in network.layers),
+        "output_depth": sum(-(-layer.outputs // pes) for layer in layers),
         "layer_depth": len(layers),
     }
     smallest = {"entry_depth": 4, "pointer_depth": 4}

@@ -7,19 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.graph.quantized_graph import (
+    FullyConnected,
+    QuantizedGraph,
+    SharedWeights,
+    Tensor,
+)
 from eieio.model.sparse.balance import EVEN_WORK, Nonzeros, is_balanced, order_rows
+from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, encode_nonzeros
 from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField, Target
-from eieio.model.sparse.quantized_network import (
-    QuantizedLayer,
-    QuantizedNetwork,
-    accumulator_bound,
-    accumulator_width,
-    overflow_text,
-)
+from eieio.model.sparse.quantization import overflow_text
 
-__all__ = ["CompiledLayer", "CompiledNetwork", "compile_network"]
+__all__ = ["CompiledLayer", "CompiledNetwork", "compile_network", "engine_width",
+           "has_one_factor"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +30,10 @@ class CompiledLayer:
 
     Attributes
     ----------
-    layer : QuantizedLayer
+    layer : FullyConnected
         What it computes.
+    weights : SharedWeights
+        Its weights by their codes.
     matrix : InterleavedCsc
         Its weights, columns and rows in the engine's order.
     groups : :class:`int`
@@ -41,7 +45,8 @@ class CompiledLayer:
         shape (pes,).
     """
 
-    layer: QuantizedLayer
+    layer: FullyConnected
+    weights: SharedWeights
     matrix: InterleavedCsc
     groups: int
     input_positions: NDArray[np.int64]
@@ -50,6 +55,20 @@ class CompiledLayer:
     entry_base: NDArray[np.int64]
     bias_base: int
 
+    @property
+    def inputs(self) -> int:
+        """Number of inputs."""
+        return self.layer.input.elements
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs."""
+        return self.layer.channels
+
+    def less_zero_point(self, y: NDArray[np.integer]) -> NDArray[np.int32]:
+        """Return the integers that the engine computes for destination activations."""
+        return y.astype(np.int32) - self.layer.output.zero_point
+
 
 @dataclass(frozen=True, eq=False)
 class CompiledNetwork:
@@ -57,7 +76,7 @@ class CompiledNetwork:
 
     Attributes
     ----------
-    network : QuantizedNetwork
+    network : QuantizedGraph
         What it computes.
     config : SparseConfig
         Engine it is compiled for.
@@ -65,7 +84,7 @@ class CompiledNetwork:
         Its layers.
     """
 
-    network: QuantizedNetwork
+    network: QuantizedGraph
     config: SparseConfig
     layers: tuple[CompiledLayer, ...]
 
@@ -91,7 +110,7 @@ class CompiledNetwork:
             sections.append((Target.BIASES, pe, 0, biases.astype(np.int32).view(np.uint32)))
         codebooks = np.zeros((len(self.layers), 1 << config.code_width), np.int32)
         for row, layer in zip(codebooks, self.layers, strict=True):
-            row[:layer.layer.codebook.size] = layer.layer.codebook
+            row[:layer.weights.codebook.size] = layer.weights.codebook
         sections.append((Target.CODEBOOK, 0, 0, codebooks.ravel().view(np.uint32)))
         descriptors = np.concatenate([_descriptor(layer, config) for layer in self.layers])
         sections.append((Target.DESCRIPTORS, 0, 0, descriptors))
@@ -106,24 +125,33 @@ class CompiledNetwork:
             parts += [header, words]
         return np.concatenate(parts)
 
-    def to_engine(self, x: NDArray[np.integer], layer: int = 0) -> NDArray[np.int32]:
-        """Arrange source activations of a layer, shape (samples, inputs), as the engine does.
+    def run(self, x: NDArray[np.integer]) -> list[NDArray[np.integer]]:
+        """Compute every layer: see :func:`~eieio.model.sparse.chain.run_layers`."""
+        return run_layers(self.network, x)
 
-        Returns an array of shape (samples, columns of the layer's matrix).
+    def to_engine(self, x: NDArray[np.integer], layer: int = 0) -> NDArray[np.int32]:
+        """Turn source activations of a layer, shape (samples, inputs), into the engine's.
+
+        They lie elsewhere, and the zero point, a real 0, is 0. Returns an array of shape (samples,
+        columns of the layer's matrix).
         """
-        arranged = np.zeros((len(x), self.layers[layer].matrix.shape[1]), np.int32)
-        arranged[:, self.layers[layer].input_positions] = x
+        compiled = self.layers[layer]
+        arranged = np.zeros((len(x), compiled.matrix.shape[1]), np.int32)
+        arranged[:, compiled.input_positions] = (
+            x.reshape(len(x), -1).astype(np.int32) - compiled.layer.input.zero_point)
         return arranged
 
-    def from_engine(self, y: NDArray[np.integer], layer: int = -1) -> NDArray[np.int32]:
-        """Undo the engine's arrangement of the destination activations of a layer.
+    def from_engine(self, y: NDArray[np.integer], layer: int = -1) -> NDArray[np.integer]:
+        """Undo this for the destination activations of a layer.
 
         Takes an array of shape (samples, rows of the layer's matrix or more).
         """
-        return y[:, self.layers[layer].output_positions].astype(np.int32)
+        compiled = self.layers[layer]
+        output = compiled.layer.output
+        return (y[:, compiled.output_positions] + output.zero_point).astype(output.dtype)
 
 
-def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
+def compile_network(network: QuantizedGraph, config: SparseConfig, *,
                     groups: Sequence[int] | None = None, balance: str = "hidden",
                     positions: Sequence[NDArray[np.int64] | None] | None = None
                     ) -> CompiledNetwork:
@@ -131,7 +159,7 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : QuantizedGraph
         Network to compile.
     config : SparseConfig
         Engine to compile it for.
@@ -157,37 +185,39 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
         If the network does not fit: the error names the layer, what it needs and the option that
         says what there is.
     """
+    chain = layers_of(network)
     if groups is None:
-        groups = [1] * len(network.layers)
-    if len(groups) != len(network.layers):
+        groups = [1] * len(chain)
+    if len(groups) != len(chain):
         raise InputError(
-            f"Column groups must be given for {len(network.layers)} layers, not {len(groups)}")
-    if positions is not None and len(positions) != len(network.layers):
+            f"Column groups must be given for {len(chain)} layers, not {len(groups)}")
+    if positions is not None and len(positions) != len(chain):
         raise InputError(
-            f"Positions must be given for {len(network.layers)} layers, not {len(positions)}")
+            f"Positions must be given for {len(chain)} layers, not {len(positions)}")
     if balance not in {"none", "hidden", "all"}:
         raise InputError(f"Balance must be none, hidden or all, not {balance!r}")
-    _check(len(network.layers), config.layer_depth, "layers", "layer_depth", network.name,
+    _check(len(chain), config.layer_depth, "layers", "layer_depth", network.name,
            what="Network")
     layers: list[CompiledLayer] = []
     pointer_base = 0
     bias_base = 0
     entry_base = np.zeros(config.pes, np.int64)
-    input_positions = np.arange(network.layers[0].inputs)
+    input_positions = np.arange(network.input.elements)
     columns = input_positions.size
-    for number, (layer, layer_groups) in enumerate(zip(network.layers, groups, strict=True)):
+    for number, (layer, layer_groups) in enumerate(zip(chain, groups, strict=True)):
         if layer_groups not in config.column_group_choices:
             raise InputError(f"Layer {layer.name!r}: column groups must be one of "
                              f"{config.column_group_choices}, not {layer_groups}")
-        _check_layer(layer, config)
-        nonzeros = Nonzeros.of(layer.codes, input_positions, columns)
+        weights = shared_weights(layer)
+        _check_layer(layer, weights, config)
+        nonzeros = Nonzeros.of(weights.codes, input_positions, columns)
         output_positions = None
         if positions is not None:
             output_positions = positions[number]
-        elif is_balanced(balance, last=layer is network.layers[-1]):
+        elif is_balanced(balance, last=layer is chain[-1]):
             output_positions = order_rows(nonzeros, EVEN_WORK, pes=config.pes,
                                           groups=layer_groups)
-        rows = layer.outputs
+        rows = layer.channels
         if output_positions is None:
             output_positions = np.arange(rows)
         else:
@@ -195,10 +225,11 @@ def compile_network(network: QuantizedNetwork, config: SparseConfig, *,
         matrix = encode_nonzeros(
             output_positions[nonzeros.row], nonzeros.column, nonzeros.codes, (rows, columns),
             pes=config.pes, groups=layer_groups, run_width=config.run_width)
-        layers.append(CompiledLayer(layer, matrix, layer_groups, input_positions,
-                                    output_positions, pointer_base, entry_base, bias_base))
+        layers.append(CompiledLayer(
+            layer, weights, matrix, layer_groups, input_positions, output_positions, pointer_base,
+            entry_base, bias_base))
         pointer_base += -(-matrix.pointers.shape[1] // 2) * 2
-        bias_base += -(-layer.outputs // config.pes)
+        bias_base += -(-layer.channels // config.pes)
         entry_base = entry_base + matrix.pointers[:, -1]
         input_positions, columns = output_positions, rows
         _check(matrix.slots, config.accumulator_depth, "accumulators in each PE",
@@ -219,42 +250,70 @@ def _check(needed: int, available: int, what_of: str, option: str, name: str,
                          f"is {available}")
 
 
-def _check_layer(layer: QuantizedLayer, config: SparseConfig) -> None:
-    for size, side in ((layer.inputs, "inputs"), (layer.outputs, "outputs")):
+def _check_layer(layer: FullyConnected, weights: SharedWeights, config: SparseConfig) -> None:
+    name = f"Layer {layer.name!r}"
+    for size, side in ((layer.input.elements, "inputs"), (layer.channels, "outputs")):
         _check(-(-size // config.pes), config.activation_depth,
                f"words of {config.pes} activations for its {size} {side}", "activation_depth",
                layer.name)
-    if layer.codes.max() >= 1 << config.code_width:
-        raise InputError(f"Layer {layer.name!r} needs codes of "
-                         f"{int(layer.codes.max()).bit_length()} bits, and code_width is "
-                         f"{config.code_width}")
+    for tensor in (layer.input, layer.output):
+        needed = engine_width(tensor)
+        if needed > config.activation_width:
+            raise InputError(f"{name}: its activations need {needed} bits, and activation_width is "
+                             f"{config.activation_width}")
+    if not layer.minimum <= layer.output.zero_point <= layer.maximum:
+        raise InputError(f"{name}: the range of its outputs, {layer.minimum} to {layer.maximum}, "
+                         f"must include their real 0, {layer.output.zero_point}")
+    if layer.shift.min() < 0:
+        raise InputError(f"{name}: the engine multiplies sums by factors below 1, and one of its "
+                         f"outputs has a factor up to {1 << -int(layer.shift.min())}; the systolic "
+                         "engine (--engine systolic) takes it")
+    if not config.per_channel and not has_one_factor(layer):
+        raise InputError(f"{name}: its outputs have different factors, and per_channel is false")
+    if weights.codes.max() >= 1 << config.code_width:
+        raise InputError(f"{name} needs codes of {int(weights.codes.max()).bit_length()} bits, and "
+                         f"code_width is {config.code_width}")
     weight_bound = 1 << (config.weight_width - 1)
-    if not (-weight_bound <= layer.codebook.min() and layer.codebook.max() < weight_bound):
-        raise InputError(f"Layer {layer.name!r}: the codebook must fit in weight_width "
-                         f"({config.weight_width}) bits")
-    bound = accumulator_bound(layer.codes, layer.codebook, layer.bias, config.activation_maximum)
-    if accumulator_width(bound) > config.accumulator_width:
+    if not (-weight_bound <= weights.codebook.min() and weights.codebook.max() < weight_bound):
         raise InputError(
-            f"Layer {layer.name!r}: {overflow_text(accumulator_width(bound), config)}")
+            f"{name}: the codebook must fit in weight_width ({config.weight_width}) bits")
+    if not -1 << 31 <= layer.bias.min() <= layer.bias.max() < 1 << 31:
+        raise InputError(f"{name}: the biases must fit in 32 bits")
+    if layer.accumulator_width > config.accumulator_width:
+        raise InputError(f"{name}: {overflow_text(layer.accumulator_width, config)}")
+
+
+def engine_width(tensor: Tensor) -> int:
+    """Return the bits of a tensor's integers in the engine, which are less the zero point."""
+    low, high = tensor.minimum - tensor.zero_point, tensor.maximum - tensor.zero_point
+    return max((-low - 1).bit_length(), high.bit_length()) + 1
+
+
+def has_one_factor(layer: FullyConnected) -> bool:
+    """Tell whether all outputs of a layer have one factor."""
+    return bool((layer.multiplier == layer.multiplier[0]).all()
+                and (layer.shift == layer.shift[0]).all())
 
 
 def _lane_biases(layer: CompiledLayer, lane: int, pes: int) -> NDArray[np.int64]:
     """Biases of every ``pes``-th position, 0 where the last word has none."""
-    biases = np.zeros(-(-layer.layer.outputs // pes) * pes, np.int64)
+    biases = np.zeros(-(-layer.outputs // pes) * pes, np.int64)
     biases[layer.output_positions] = layer.layer.bias
     return biases[lane::pes]
 
 
 def _descriptor(layer: CompiledLayer, config: SparseConfig) -> NDArray[np.uint32]:
-    quantized = layer.layer
+    quantized, zero_point = layer.layer, layer.layer.output.zero_point
+    multiplier, shift = ((0, 0) if config.per_channel
+                         else (int(quantized.multiplier[0]), int(quantized.shift[0])))
     rows, columns = layer.matrix.shape
     fields = {
         DescriptorField.WORDS: -(-columns // config.pes) | -(-rows // config.pes) << 16,
         DescriptorField.POINTER_BASE: layer.pointer_base | (layer.groups.bit_length() - 1) << 28,
-        DescriptorField.BIAS_BASE: layer.bias_base | quantized.shift << 16,
-        DescriptorField.MULTIPLIER: quantized.multiplier | quantized.single_rounding << 31,
-        DescriptorField.MINIMUM: quantized.minimum & 0xFFFFFFFF,
-        DescriptorField.MAXIMUM: quantized.maximum & 0xFFFFFFFF,
+        DescriptorField.BIAS_BASE: layer.bias_base | shift << 16,
+        DescriptorField.MULTIPLIER: multiplier | quantized.single_rounding << 31,
+        DescriptorField.MINIMUM: (quantized.minimum - zero_point) & 0xFFFFFFFF,
+        DescriptorField.MAXIMUM: (quantized.maximum - zero_point) & 0xFFFFFFFF,
         DescriptorField.INPUT_BEATS: (-(-columns // config.io_lanes)
                                       | -columns % config.io_lanes << 24),
         DescriptorField.OUTPUT_BEATS: -(-rows // config.io_lanes),

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.fixed_point import quantize_multiplier
-from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwork
+from eieio.model.graph.quantized_graph import QuantizedGraph, SharedWeights
+from eieio.model.sparse.chain import chain, dense_layer, source_tensor
 
 __all__ = ["PATTERNS", "draw_pattern"]
 
@@ -124,7 +125,7 @@ PATTERNS: dict[str, _Make] = {
 
 
 def draw_pattern(name: str, size: int, *, density: float = 0.5, seed: int = 0
-                 ) -> tuple[QuantizedNetwork, NDArray[np.int32]]:
+                 ) -> tuple[QuantizedGraph, NDArray[np.int32]]:
     """Draw a layer with a structure, and source activations for it.
 
     Parameters
@@ -140,7 +141,7 @@ def draw_pattern(name: str, size: int, *, density: float = 0.5, seed: int = 0
 
     Returns
     -------
-    network : QuantizedNetwork
+    network : QuantizedGraph
         Network of the one layer, with codes of 4 bits.
     activations : int32 array of shape (1, size)
         Source activations.
@@ -153,8 +154,9 @@ def draw_pattern(name: str, size: int, *, density: float = 0.5, seed: int = 0
     codebook[0], codebook[8] = 0, -56
     # Sums of a few products fill the range of the outputs, and of many more saturate.
     multiplier, shift = quantize_multiplier(1 / 256)
-    layer = QuantizedLayer(name, codes, codebook, rng.integers(-999, 1000, size), multiplier,
-                           shift, -_MAXIMUM, _MAXIMUM, 1.0, 1.0, 1.0)
+    layer = dense_layer(
+        name, source_tensor(size, _ACTIVATION_WIDTH), SharedWeights(codes, codebook, 1.0),
+        rng.integers(-999, 1000, size), (multiplier, shift), (-_MAXIMUM, _MAXIMUM))
     activations = rng.integers(1, _MAXIMUM + 1, (1, size), np.int32)
     activations[rng.random((1, size)) >= density] = 0
-    return QuantizedNetwork(name, (layer,), _ACTIVATION_WIDTH), activations
+    return chain(name, [layer]), activations

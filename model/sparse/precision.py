@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.shared_network import SharedNetwork
+from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.golden import run_network
-from eieio.model.sparse.quantized_network import (
-    WIDEST_ACCUMULATOR,
-    QuantizedNetwork,
-    Quantizer,
-)
+from eieio.model.sparse.quantization import WIDEST_ACCUMULATOR, Quantizer
 
 __all__ = ["ENOUGH_DB", "choose_accumulator_width", "layer_snr", "signal_to_noise", "weight_snr"]
 
@@ -33,7 +30,7 @@ def signal_to_noise(signal: float, noise: float) -> float | None:
     return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
 
 
-def weight_snr(quantizer: Quantizer, quantized: QuantizedNetwork) -> list[float | None]:
+def weight_snr(quantizer: Quantizer, quantized: QuantizedGraph) -> list[float | None]:
     """Compare each layer's weights with the integers that they were rounded to, in dB.
 
     It is the ratio that a layer's sums keep, of inputs with the samples' mean and variance. Of a
@@ -42,10 +39,11 @@ def weight_snr(quantizer: Quantizer, quantized: QuantizedNetwork) -> list[float 
     """
     ratios = []
     for layer, counts, (mean, variance), integer in zip(
-            quantizer.network.layers, quantizer.counts, quantizer.moments, quantized.layers,
+            quantizer.network.layers, quantizer.counts, quantizer.moments, layers_of(quantized),
             strict=True):
         weights = layer.codebook.astype(np.float64)
-        error = integer.codebook * integer.weight_scale - weights
+        rounded = shared_weights(integer)
+        error = rounded.codebook * (rounded.scale or 0.0) - weights
         # A weight that is within float32 of its integer is no less exact than the network's own.
         error[np.abs(error) <= np.abs(weights) * 2.0**-24] = 0
         signal, noise = (
@@ -89,7 +87,7 @@ def choose_accumulator_width(quantizer: Quantizer, config: SparseConfig) -> int:
     return WIDEST_ACCUMULATOR
 
 
-def layer_snr(network: SharedNetwork, quantized: QuantizedNetwork, x: NDArray[np.floating]
+def layer_snr(network: SharedNetwork, quantized: QuantizedGraph, x: NDArray[np.floating]
               ) -> list[float | None]:
     """Compare what each layer gives in real numbers and in integers, earlier rounding included.
 
@@ -97,7 +95,7 @@ def layer_snr(network: SharedNetwork, quantized: QuantizedNetwork, x: NDArray[np
     ----------
     network : SharedNetwork
         The network in real numbers.
-    quantized : QuantizedNetwork
+    quantized : QuantizedGraph
         The same in integers.
     x : float array of shape (samples, inputs)
         Typical inputs. Of a large network, only so many are computed as takes about a second.
@@ -110,11 +108,11 @@ def layer_snr(network: SharedNetwork, quantized: QuantizedNetwork, x: NDArray[np
     work = sum(layer.codes.size for layer in network.layers)
     x = x[:max(1, _MEASURED_MACS // max(1, work))]
     exact = network.to_network().activations(x.astype(np.float32))
-    integers = run_network(quantized, quantized.quantize_input(x))
+    integers = run_layers(quantized, quantized.quantize_input(x))
     ratios = []
-    for real, integer, layer in zip(exact, integers, quantized.layers, strict=True):
+    for real, integer, layer in zip(exact, integers, layers_of(quantized), strict=True):
         signal = real.astype(np.float64)
-        error = integer * layer.output_scale - signal
+        error = layer.output.dequantize(integer) - signal
         ratios.append(signal_to_noise(float(np.square(signal).sum()),
                                       float(np.square(error).sum())))
     return ratios

@@ -32,15 +32,15 @@ def layer_figures(compiled: CompiledNetwork) -> list[dict[str, Any]]:
         matrix = layer.matrix
         figures.append({
             "name": layer.layer.name,
-            "inputs": layer.layer.inputs,
-            "outputs": layer.layer.outputs,
-            "density": (matrix.entries - matrix.fillers) / layer.layer.codes.size,
+            "inputs": layer.inputs,
+            "outputs": layer.outputs,
+            "density": (matrix.entries - matrix.fillers) / layer.weights.size,
             "column_groups": layer.groups,
             "entries": matrix.entries,
             "fillers": matrix.fillers,
-            "input_scale": layer.layer.input_scale,
-            "weight_scale": layer.layer.weight_scale,
-            "output_scale": layer.layer.output_scale,
+            "input_scale": layer.layer.input.scale,
+            "weight_scale": layer.weights.scale,
+            "output_scale": layer.layer.output.scale,
         })
     return figures
 

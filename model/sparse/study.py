@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.sparse.balance import EVEN_WORK, Nonzeros, order_rows
+from eieio.model.sparse.chain import layers_of, shared_weights
 from eieio.model.sparse.config import FETCH_COLUMNS, SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, encode_nonzeros
 from eieio.model.sparse.eie_layers import EieLayer, random_layer
@@ -141,10 +142,11 @@ class LayerStudy:
         self._matrices: dict[tuple[int, int, int, bool], InterleavedCsc] = {}
 
     @classmethod
-    def random(cls, layer: EieLayer, seed: int = 0) -> "LayerStudy":
+    def random(cls, drawn: EieLayer, seed: int = 0) -> "LayerStudy":
         """Study one of the paper's layers, drawn at random."""
-        network, x = random_layer(layer, seed)
-        return cls(network.layers[0].codes, x[0])
+        network, x = random_layer(drawn, seed)
+        layer, = layers_of(network)
+        return cls(shared_weights(layer).codes, x[0])
 
     def forget(self) -> None:
         """Drop the matrices that were kept."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.sparse.balance import AS_THEY_COME, ORDERS, Nonzeros, order_rows
+from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import encode_nonzeros
-from eieio.model.sparse.golden import run_layer
-from eieio.model.sparse.quantized_network import QuantizedNetwork
 from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
 
 __all__ = ["LayerLayout", "Tuner", "tune_network"]
@@ -55,7 +55,7 @@ class Tuner:
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : QuantizedGraph
         Network to run.
     config : SparseConfig
         Engine to run it on; of its memories only ``accumulator_depth`` limits the choice.
@@ -66,15 +66,15 @@ class Tuner:
         Orders of the rows to try.
     """
 
-    def __init__(self, network: QuantizedNetwork, config: SparseConfig, x: NDArray[np.integer], *,
+    def __init__(self, network: QuantizedGraph, config: SparseConfig, x: NDArray[np.integer], *,
                  orders: Sequence[str] = ORDERS) -> None:
-        self._network = network
+        layers = layers_of(network)
+        self._codes = [shared_weights(layer).codes for layer in layers]
         self._config = config
         self._orders = orders
-        self._active = [x != 0]
-        for layer in network.layers[:-1]:
-            x = run_layer(layer, x)
-            self._active.append(x != 0)
+        sources = [x.reshape(len(x), -1), *run_layers(network, x)[:-1]]
+        self._active = [source != layer.input.zero_point
+                        for layer, source in zip(layers, sources, strict=True)]
         self._layers: dict[tuple[int, bytes], _LayerTuner] = {}
 
     def layouts(self, column_groups: int, *, reorder_outputs: bool = True) -> list[LayerLayout]:
@@ -86,10 +86,10 @@ class Tuner:
         """
         chosen: list[LayerLayout] = []
         positions: NDArray[np.int64] | None = None
-        for number in range(len(self._network.layers)):
+        for number in range(len(self._codes)):
             tuner = self._layer(number, positions)
             best = tuner.best(column_groups, self._orders)
-            if number == len(self._network.layers) - 1 and best.positions is not None \
+            if number == len(self._codes) - 1 and best.positions is not None \
                     and AS_THEY_COME in self._orders:
                 plain = tuner.best(column_groups, [AS_THEY_COME])
                 total = sum(layout.cycles for layout in chosen) + best.cycles
@@ -113,7 +113,7 @@ class Tuner:
         key = number, b"" if positions is None else positions.tobytes()
         if key not in self._layers:
             self._layers[key] = _LayerTuner(
-                self._network.layers[number].codes, self._config, self._active[number], positions)
+                self._codes[number], self._config, self._active[number], positions)
         return self._layers[key]
 
 
@@ -213,13 +213,13 @@ def _timed_samples(active: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return active[chosen]
 
 
-def tune_network(network: QuantizedNetwork, config: SparseConfig, x: NDArray[np.integer], *,
+def tune_network(network: QuantizedGraph, config: SparseConfig, x: NDArray[np.integer], *,
                  orders: Sequence[str] = ORDERS) -> list[LayerLayout]:
     """Choose the column groups and the order of the rows that take each layer the fewest cycles.
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : QuantizedGraph
         Network to run.
     config : SparseConfig
         Engine to run it on.

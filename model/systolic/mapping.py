@@ -447,6 +447,13 @@ class _Compiler:
 
     def _compile(self, operator: Operator, sources: list[Placement],
                  destination: Placement) -> None:
+        for tensor in (*operator.inputs, operator.output):
+            if tensor.width != 8:
+                raise InputError(f"{_label(operator)}: tensors must have 8 bits, not "
+                                 f"{tensor.width}; the sparse engine takes others")
+        if isinstance(operator, WeightedOperator) and operator.weight_kind != "int8":
+            raise InputError(f"{_label(operator)}: weights must be int8, not "
+                             f"{operator.weight_kind}; the sparse engine takes others")
         match operator:
             case FullyConnected():
                 self._fully_connected(operator, sources[0], destination)

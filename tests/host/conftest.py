@@ -12,7 +12,6 @@ from eieio.model.formats.systolic_image import describe
 from eieio.model.graph.golden import run_graph
 from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.golden import run_network
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.work import Work
 from eieio.sim import random_graph
@@ -46,9 +45,9 @@ def example() -> Example:
     x = random_inputs(CONFIG, 6, 20, 0.6, rng)
 
     def compute(sample: NDArray[np.int32]) -> NDArray[np.int32]:
-        return run_network(compiled.network, sample[np.newaxis])[-1][0]
+        return compiled.run(sample[np.newaxis])[-1][0]
 
-    return Example(CONFIG, sparse_host_image(compiled), x, run_network(compiled.network, x)[-1],
+    return Example(CONFIG, sparse_host_image(compiled), x, compiled.run(x)[-1],
                    compute)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from eieio.model.formats import samples as sample_files
 from eieio.model.formats.systolic_image import describe
 from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
+from eieio.model.sparse.chain import chain, layers_of
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.systolic.config import SystolicConfig
@@ -49,8 +50,10 @@ def defined(host: HostImage, real: NDArray[np.floating]) -> list[int]:
 def sparse(scale: float) -> CompiledNetwork:
     config = SparseConfig(pes=2, activation_depth=128)
     network = random_network(config, [256, 3], [0.5], np.random.default_rng(0))
-    layer = replace(network.layers[0], input_scale=scale, output_scale=scale / 3)
-    return compile_network(replace(network, layers=(layer,)), config)
+    layer, = layers_of(network)
+    layer = replace(layer, inputs=(replace(layer.input, scale=scale),),
+                    output=replace(layer.output, scale=scale / 3))
+    return compile_network(chain("random", [layer]), config)
 
 
 @pytest.fixture(scope="module")

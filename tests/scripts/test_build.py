@@ -11,7 +11,6 @@ from click.testing import Result
 
 from eieio.model.formats import image
 from eieio.model.formats.samples import read as read_samples
-from eieio.model.sparse.golden import run_network
 from eieio.scripts import steps
 from eieio.sim.sparse_simulation import Comparison, compare
 
@@ -36,8 +35,8 @@ def test_builds(eieio: Callable[..., Result], network: Path, samples: Path,
     assert figures["image_bytes"] == image.read(out / "network.image").image().nbytes
     assert figures["accuracy_float"] == 0.9
     taken = read_samples(samples, 12, 4)
-    quantized = image.read(out / "network.image").network
-    y = run_network(quantized, quantized.quantize_input(taken.x))[-1]
+    compiled = image.read(out / "network.image")
+    y = compiled.run(compiled.network.quantize_input(taken.x))[-1]
     assert taken.labels is not None
     assert figures["accuracy_integer"] == np.mean(np.argmax(y, axis=1) == taken.labels)
     assert len(figures["inferences"]) == 3
@@ -99,8 +98,8 @@ def test_infers(eieio: Callable[..., Result], design: Path, network: Path, sampl
     expected = small_network().forward(x)
     # 15 shared weights stand for up to 51 here, so the result is near but no nearer.
     assert np.abs(files["rtl"] - expected).max() < 0.2 * np.abs(expected).max()
-    assert np.array_equal(files["integers"], run_network(
-        compiled.network, compiled.network.quantize_input(x))[-1])
+    assert np.array_equal(files["integers"], compiled.run(
+        compiled.network.quantize_input(x))[-1])
 
 
 def test_mismatch_is_status_1(eieio: Callable[..., Result], network: Path, samples: Path,

@@ -13,8 +13,8 @@ from eieio.model.formats import compressed, image, npz
 from eieio.model.formats.design_folder import read_manifest
 from eieio.model.host_image import sparse_host_image
 from eieio.model.network import DenseLayer, Network
+from eieio.model.sparse.chain import layers_of
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.patterns import draw_pattern
 from eieio.rtl import emit
 from eieio.scripts import steps
@@ -73,8 +73,8 @@ def test_generates(eieio: Callable[..., Result], network: Path, samples: Path,
     compiled = image.read(out / "network.image")
     assert compiled.config == config
     shared = compressed.read(out / "network.eie")
-    for layer, expected in zip(compiled.network.layers, shared.layers, strict=True):
-        assert np.array_equal(layer.codes, expected.codes)
+    for layer, expected in zip(compiled.layers, shared.layers, strict=True):
+        assert np.array_equal(layer.weights.codes, expected.codes)
     # The same again, byte for byte, over the earlier design.
     before = tree(out)
     assert eieio(*args).exit_code == 0
@@ -85,8 +85,8 @@ def test_generates(eieio: Callable[..., Result], network: Path, samples: Path,
 def test_outputs_in_another_order(eieio: Callable[..., Result], tmp_path: Path) -> None:
     """Where another order of the outputs is faster, what reads them undoes it; or it is off."""
     network, x = draw_pattern("every 16th row", 128)
-    layer, = network.layers
-    weight = layer.codebook[layer.codes].astype(np.float32)
+    layer, = layers_of(network)
+    weight = layer.weight.astype(np.float32)
     npz.write(tmp_path / "net.npz", Network("net", (DenseLayer(
         "fc", weight, np.arange(128, dtype=np.float32), False),)))
     np.save(tmp_path / "x.npy", x / np.float32(1 << 15))
@@ -110,7 +110,7 @@ def test_outputs_in_another_order(eieio: Callable[..., Result], tmp_path: Path) 
         made = (tmp_path / f"vectors_{order}" / "output.hex").read_text().split()
         sent = b"".join(bytes.fromhex(beat)[::-1] for beat in made)
         inputs = host.inputs.unpack(vectors.inputs[0].tobytes())
-        mine = run_network(image.read(out / "network.image").network, inputs[None])[-1]
+        mine = image.read(out / "network.image").run(inputs[None])[-1]
         assert np.array_equal(np.frombuffer(sent, "<i2")[positions or np.arange(128)], mine[0])
     fastest, plain = (np.load(tmp_path / f"{order}.npy") for order in ("fastest", "network"))
     assert np.array_equal(fastest, plain)

@@ -14,7 +14,6 @@ from eieio.host.serial_link import SerialLine
 from eieio.model import registers
 from eieio.model.formats import image
 from eieio.model.host_image import sparse_host_image
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.sim.board_model import BoardModel, on_terminal
 
@@ -26,7 +25,7 @@ def board(design: Path) -> BoardModel:
     compiled = image.read(design / "network.image")
 
     def compute(sample: Any) -> Any:
-        return run_network(compiled.network, sample[np.newaxis])[-1][0]
+        return compiled.run(sample[np.newaxis])[-1][0]
 
     return BoardModel(sparse_host_image(compiled), compute)
 
@@ -45,7 +44,7 @@ def test_answers_and_figures(eieio: Run, design: Path, samples: Path, port: str,
     compiled = image.read(design / "network.image")
     with np.load(samples) as file:
         arrays = dict(file)
-    golden = run_network(compiled.network, compiled.network.quantize_input(arrays["x"]))[-1]
+    golden = compiled.run(compiled.network.quantize_input(arrays["x"]))[-1]
     assert figures["outputs"] == golden.tolist()
     assert figures["answers"] == golden.argmax(axis=1).tolist()
     assert figures["accuracy"] == np.mean(golden.argmax(axis=1) == arrays["y"])
@@ -79,7 +78,7 @@ def test_simulated_board(eieio: Run, design: Path, samples: Path, tmp_path: Path
     compiled = image.read(design / "network.image")
     with np.load(samples) as file:
         x = compiled.network.quantize_input(file["x"][:3])
-    layers = run_network(compiled.network, x)
+    layers = compiled.run(x)
     assert figures["outputs"] == layers[-1].tolist()
     timer = NetworkTimer(compiled)
     assert figures["cycles"] == [

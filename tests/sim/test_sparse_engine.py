@@ -14,13 +14,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from eieio.model.graph.quantized_graph import FullyConnected, QuantizedGraph, SharedWeights, Tensor
+from eieio.model.sparse.chain import (
+    chain,
+    dense_layer,
+    run_layers,
+    shared_weights,
+    source_tensor,
+)
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import MEMORY_DEPTHS, fitted_config
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.image_layout import DescriptorField, ErrorCode, Target
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.sparse.patterns import draw_pattern
-from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwork
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.sparse.tuning import tune_network
 from eieio.scripts.speed import network_speed_of
@@ -125,7 +131,7 @@ def test_structured_layers_in_tuned_orders(name: str) -> None:
     compiled = compile_network(network, config, groups=[layout.groups for layout in layouts],
                                positions=[layout.positions for layout in layouts])
     check(compiled, x, built(config))
-    assert NetworkTimer(compiled)(x[0], list(run_network(network, x)[0]))[0].cycles \
+    assert NetworkTimer(compiled)(x[0], list(run_layers(network, x)[0]))[0].cycles \
         == layouts[0].cycles
 
 
@@ -150,21 +156,23 @@ def test_icarus() -> None:
     run_case()
 
 
-def layer_of(codes: NDArray[Any], *, name: str = "layer", seed: int = 0, code_width: int = 4,
-             shift: int = 4) -> QuantizedLayer:
+def layer_of(codes: NDArray[Any], source: Tensor, *, name: str = "layer", seed: int = 0,
+             code_width: int = 4, shift: int = 4) -> FullyConnected:
     """Layer with small weights, all different, whose outputs do not saturate."""
     rng = np.random.default_rng(seed)
     codebook = np.arange(1 << code_width, dtype=np.int32)
     codebook[1::2] *= -1
-    return QuantizedLayer(name, codes.astype(np.uint8), codebook,
-                          rng.integers(-50, 50, len(codes)), (1 << 31) - 1, shift, -32767, 32767,
-                          1.0, 1.0, 1.0)
+    return dense_layer(name, source, SharedWeights(codes.astype(np.uint8), codebook),
+                       rng.integers(-50, 50, len(codes)), ((1 << 31) - 1, shift), (-32767, 32767))
 
 
-def network_of(*codes: NDArray[Any]) -> QuantizedNetwork:
-    return QuantizedNetwork("directed", tuple(
-        layer_of(part, name=f"layer_{number}", seed=number) for number, part in enumerate(codes)),
-        16)
+def network_of(*codes: NDArray[Any]) -> QuantizedGraph:
+    layers = []
+    source = source_tensor(codes[0].shape[1], 16)
+    for number, part in enumerate(codes):
+        layers.append(layer_of(part, source, name=f"layer_{number}", seed=number))
+        source = layers[-1].output
+    return chain("directed", layers)
 
 
 def small_inputs(samples: int, inputs: int, density: float = 1.0, seed: int = 0) -> Any:
@@ -173,23 +181,23 @@ def small_inputs(samples: int, inputs: int, density: float = 1.0, seed: int = 0)
     return np.where(rng.random(x.shape) < density, x, 0).astype(np.int32)
 
 
-DIRECTED: dict[str, Callable[[SparseConfig], QuantizedNetwork]] = {}
+DIRECTED: dict[str, Callable[[SparseConfig], QuantizedGraph]] = {}
 
 
-def directed(make: Callable[[SparseConfig], QuantizedNetwork]
-             ) -> Callable[[SparseConfig], QuantizedNetwork]:
+def directed(make: Callable[[SparseConfig], QuantizedGraph]
+             ) -> Callable[[SparseConfig], QuantizedGraph]:
     DIRECTED[make.__name__] = make
     return make
 
 
 @directed
-def same_slot(config: SparseConfig) -> QuantizedNetwork:
+def same_slot(config: SparseConfig) -> QuantizedGraph:
     """One row a PE: every product meets the sum that the product before it is yet to store."""
     return network_of(np.full((config.pes, 40), 3))
 
 
 @directed
-def neighbour_slots(config: SparseConfig) -> QuantizedNetwork:
+def neighbour_slots(config: SparseConfig) -> QuantizedGraph:
     """Columns that end and begin in all combinations of two slots, at distances of 1 and 2."""
     rng = np.random.default_rng(1)
     return network_of(rng.integers(0, 3, (2 * config.pes, 60)) * 5,
@@ -197,7 +205,7 @@ def neighbour_slots(config: SparseConfig) -> QuantizedNetwork:
 
 
 @directed
-def full_queue(config: SparseConfig) -> QuantizedNetwork:
+def full_queue(config: SparseConfig) -> QuantizedGraph:
     """PE 0 has all the work, so that its queue fills, and everyone waits for it."""
     codes = np.zeros((6 * config.pes, 60), np.uint8)
     codes[::config.pes] = 9
@@ -206,7 +214,7 @@ def full_queue(config: SparseConfig) -> QuantizedNetwork:
 
 
 @directed
-def prefetched_columns(config: SparseConfig) -> QuantizedNetwork:
+def prefetched_columns(config: SparseConfig) -> QuantizedGraph:
     """While PE 0 blocks the broadcast, columns are taken ahead, and no more."""
     ahead = config.places + config.columns_ahead
     columns = ahead + 20 * config.pes
@@ -218,7 +226,7 @@ def prefetched_columns(config: SparseConfig) -> QuantizedNetwork:
 
 
 @directed
-def long_runs(config: SparseConfig) -> QuantizedNetwork:
+def long_runs(config: SparseConfig) -> QuantizedGraph:
     """Fillers alone, in pairs and in threes, from even and odd addresses."""
     span = (1 << config.run_width) * config.pes
     rows = min(40 * config.pes, 3 * span + config.pes)
@@ -232,7 +240,7 @@ def long_runs(config: SparseConfig) -> QuantizedNetwork:
 
 
 @directed
-def odd_pointers(config: SparseConfig) -> QuantizedNetwork:
+def odd_pointers(config: SparseConfig) -> QuantizedGraph:
     """Columns of 0 to 4 entries a PE: they start and end at even and odd addresses."""
     rng = np.random.default_rng(2)
     counts = rng.integers(0, 5, 50)
@@ -241,18 +249,21 @@ def odd_pointers(config: SparseConfig) -> QuantizedNetwork:
 
 
 @directed
-def layers_of_their_own(config: SparseConfig) -> QuantizedNetwork:
+def layers_of_their_own(config: SparseConfig) -> QuantizedGraph:
     """Layers with different codebooks, biases, shifts and ranges, and few weights."""
     rng = np.random.default_rng(3)
     layers = []
+    source = source_tensor(7, 16)
     for number in range(4):
-        layer = layer_of(rng.integers(0, 4, (7, 7)), name=f"layer_{number}", seed=number,
+        layer = layer_of(rng.integers(0, 4, (7, 7)), source, name=f"layer_{number}", seed=number,
                          shift=number)
-        codebook = layer.codebook * (3 + number) + 1
+        weights = shared_weights(layer)
+        codebook = weights.codebook * (3 + number) + 1
         codebook[0] = 0
-        layers.append(replace(layer, codebook=codebook, minimum=-3000 + number * 700,
-                              maximum=3000 - 500 * number))
-    return QuantizedNetwork("directed", tuple(layers), 16)
+        layers.append(replace(layer, stored_weight=replace(weights, codebook=codebook),
+                              minimum=-3000 + number * 700, maximum=3000 - 500 * number))
+        source = layer.output
+    return chain("directed", layers)
 
 
 # Their activations have 16 bits. Whatever a case is about happens in each.
@@ -262,9 +273,9 @@ def test_directed(what: str, name: str) -> None:
     config = POOL[name]
     network = DIRECTED[what](config)
     groups = [config.column_group_choices[-1 - number % 2] if config.column_groups > 1 else 1
-              for number in range(len(network.layers))]
+              for number in range(len(network.operators))]
     compiled = compile_network(network, config, groups=groups, balance="none")
-    inputs = network.layers[0].inputs
+    inputs = network.input.elements
     x = np.concatenate([small_inputs(2, inputs), small_inputs(2, inputs, 0.5)])
     if what == "prefetched_columns":
         ahead = config.places + config.columns_ahead
@@ -290,7 +301,7 @@ class Session:
         self.expected: list[list[int] | None] = []
         self.observed: list[int] = []
         self.networks = [self._network(seed, of_network) for seed, of_network in enumerate(sizes)]
-        self.inputs = [small_inputs(3, compiled.layers[0].layer.inputs, 0.7, seed)
+        self.inputs = [small_inputs(3, compiled.layers[0].inputs, 0.7, seed)
                        for seed, compiled in enumerate(self.networks)]
         for number, (compiled, x) in enumerate(zip(self.networks, self.inputs, strict=True)):
             self.streams[f"image_{number}"] = compiled.image().tolist()
@@ -320,7 +331,7 @@ class Session:
     def output(self, number: int, sample: int) -> Step:
         """Receive an output, which must be the golden model's."""
         compiled = self.networks[number]
-        golden = run_network(compiled.network, self.inputs[number][sample:sample + 1])[-1][0]
+        golden = run_layers(compiled.network, self.inputs[number][sample:sample + 1])[-1][0]
         self.expected.append(golden.tolist())
         return ["output", -(-len(golden) // self.config.io_lanes)]
 
@@ -570,7 +581,7 @@ def test_interval(name: str, sizes: tuple[int, ...]) -> None:
     compiled = compile_random(random_network(config, sizes, [0.5] * layers, rng), config,
                               [1] * layers, "none", rng)
     x = random_inputs(config, 4, sizes[0], 0.6, rng)
-    golden = run_network(compiled.network, x)
+    golden = run_layers(compiled.network, x)
     timer = NetworkTimer(compiled)
     expected = [network_speed_of(compiled, sum(
         layer.cycles for layer in timer(sample, [layer[number] for layer in golden])

@@ -12,10 +12,10 @@ from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.errors import InputError
 from eieio.model.formats import image
 from eieio.model.network import DenseLayer, Network
+from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
 from eieio.model.sparse.choices import fit_network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.disassembly import disassemble, labels
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.sparse.timing import NetworkTimer
 
@@ -50,17 +50,19 @@ def test_round_trip(tmp_path: Path, density: float, sizes: tuple[int, ...],
     assert after.config == before.config
     assert np.array_equal(after.image(), before.image())
     assert after.network.name == "net"
-    for one, other in zip(after.network.layers, before.network.layers, strict=True):
-        assert np.array_equal(one.codes, other.codes)
-        assert np.array_equal(one.bias, other.bias)
-        assert one.codebook.size <= 1 << before.config.code_width
-        assert np.array_equal(one.codebook[:other.codebook.size], other.codebook)
-        for name in ("name", "multiplier", "shift", "minimum", "maximum", "input_scale",
-                     "weight_scale", "output_scale"):
+    for one, other in zip(layers_of(after.network), layers_of(before.network), strict=True):
+        mine, theirs = shared_weights(one), shared_weights(other)
+        assert np.array_equal(mine.codes, theirs.codes)
+        assert mine.codebook.size <= 1 << before.config.code_width
+        assert np.array_equal(mine.codebook[:theirs.codebook.size], theirs.codebook)
+        assert mine.scale == theirs.scale
+        for name in ("bias", "multiplier", "shift"):
+            assert np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("name", "inputs", "output", "minimum", "maximum"):
             assert getattr(one, name) == getattr(other, name)
     x = np.random.default_rng(4).integers(-100, 100, (3, sizes[0]))
-    expected = run_network(before.network, x)
-    for one, other in zip(run_network(after.network, x), expected, strict=True):
+    expected = run_layers(before.network, x)
+    for one, other in zip(run_layers(after.network, x), expected, strict=True):
         assert np.array_equal(one, other)
     timings = [[layer.cycles for layer in NetworkTimer(network)(
         x[0], [layer[0] for layer in expected])] for network in (before, after)]
@@ -75,7 +77,7 @@ def test_rows_at_any_positions(balance: str) -> None:
     after = disassemble(before.image(), config, "net", labels(before))
     for one, other in zip(after.layers, before.layers, strict=True):
         assert np.array_equal(one.output_positions, other.output_positions)
-        assert np.array_equal(one.layer.codes, other.layer.codes)
+        assert np.array_equal(one.weights.codes, other.weights.codes)
 
 
 def test_every_damaged_byte_is_found() -> None:
@@ -124,4 +126,4 @@ def test_quantized_codebooks_may_be_narrower() -> None:
     config = SparseConfig(pes=2, code_width=4)
     before = compile_network(network, config)
     after = disassemble(before.image(), config, "net", labels(before))
-    assert np.array_equal(after.network.layers[0].codes, network.layers[0].codes)
+    assert np.array_equal(after.layers[0].weights.codes, before.layers[0].weights.codes)

@@ -128,7 +128,7 @@ def test_conv2d(drawn: tuple[Window, int, int], depth: int, channels: int, fill:
     operator = Conv2D(
         "conv", (Tensor("x", (height, width, depth), 1, zero_in),),
         Tensor("y", (*window.output_size(height, width), channels), 1, zero_out), window=window,
-        weight=filled(weight_fill, seed + 1, (channels, *window.kernel, depth)),
+        stored_weight=filled(weight_fill, seed + 1, (channels, *window.kernel, depth)),
         **weighted_parameters(channels, seed, zero_out))
     x = filled(fill, seed, (SAMPLES, height, width, depth))
     slow = {}
@@ -151,7 +151,7 @@ def test_depthwise(drawn: tuple[Window, int, int], depth: int, multiple: int, fi
     operator = DepthwiseConv2D(
         "depthwise", (Tensor("x", (height, width, depth), 1, zero_in),),
         Tensor("y", (*window.output_size(height, width), channels), 1, zero_out), window=window,
-        weight=filled(weight_fill, seed + 1, (*window.kernel, channels)),
+        stored_weight=filled(weight_fill, seed + 1, (*window.kernel, channels)),
         **weighted_parameters(channels, seed, zero_out))
     x = filled(fill, seed, (SAMPLES, height, width, depth))
     slow = {}
@@ -173,7 +173,7 @@ def test_fully_connected(shape: list[int], channels: int, fill: str, weight_fill
     axes = (1,) * (len(shape) - 1) if keep_axes else ()
     operator = FullyConnected(
         "dense", (source,), Tensor("y", (*axes, channels), 1, zero_out),
-        weight=filled(weight_fill, seed + 1, (channels, source.elements)),
+        stored_weight=filled(weight_fill, seed + 1, (channels, source.elements)),
         **weighted_parameters(channels, seed, zero_out))
     x = filled(fill, seed, (SAMPLES, *shape))
     flat = x.reshape(SAMPLES, -1)

@@ -80,12 +80,12 @@ FACTORS: dict[str, Any] = {
     "bias": np.array([10, -20, 30], np.int32), "multiplier": np.full(3, 2**30, np.int32),
     "shift": np.zeros(3, np.int32), "minimum": -128, "maximum": 127}
 CONV = Conv2D("c", (IMAGE,), Tensor("y", (3, 4, 3), 1.0, 0), window=Window((3, 3)),
-              weight=np.full((3, 3, 3, 2), -2, np.int8), **FACTORS)
+              stored_weight=np.full((3, 3, 3, 2), -2, np.int8), **FACTORS)
 DEPTHWISE = DepthwiseConv2D(
     "d", (Tensor("x", (5, 6, 3), 1.0, 100),), Tensor("y", (3, 4, 3), 1.0, 0),
-    window=Window((3, 3)), weight=np.full((3, 3, 3), -2, np.int8), **FACTORS)
+    window=Window((3, 3)), stored_weight=np.full((3, 3, 3), -2, np.int8), **FACTORS)
 DENSE = FullyConnected("f", (IMAGE,), Tensor("y", (3,), 1.0, 0),
-                       weight=np.full((3, 60), 3, np.int8), **FACTORS)
+                       stored_weight=np.full((3, 60), 3, np.int8), **FACTORS)
 POOL = AveragePool("p", (IMAGE,), Tensor("y", (2, 3, 2), 1.0, -28), Window((2, 2), (2, 2)),
                    -128, 127)
 ADD = Add("a", (IMAGE, IMAGE), Tensor("y", (5, 6, 2), 2.0, 0), *Add.factors(1, 1, 2), -128, 127)
@@ -121,18 +121,18 @@ def tensor(**changes: Any) -> Tensor:
     (CONV, {"inputs": (IMAGE, IMAGE)}, "Conv2D 'c': must have 1 inputs, not 2"),
     (CONV, {"inputs": (tensor(shape=(5, 6)),)},
      "Conv2D 'c': input must have shape (height, width, channels), not (5, 6)"),
-    (CONV, {"weight": np.zeros((3, 3, 3), np.int8)},
+    (CONV, {"stored_weight": np.zeros((3, 3, 3), np.int8)},
      ("Conv2D 'c': weight must be an int8 array of shape ('channels', 'height', 'width', "
       "'input channels'), not int8 of shape (3, 3, 3)")),
-    (CONV, {"weight": np.zeros((3, 3, 3, 2), np.int16)},
+    (CONV, {"stored_weight": np.zeros((3, 3, 3, 2), np.int16)},
      ("Conv2D 'c': weight must be an int8 array of shape ('channels', 'height', 'width', "
       "'input channels'), not int16 of shape (3, 3, 3, 2)")),
-    (CONV, {"weight": np.zeros((3, 3, 3, 1), np.int8)},
+    (CONV, {"stored_weight": np.zeros((3, 3, 3, 1), np.int8)},
      "Conv2D 'c': weight must have shape (3, 3, 2), not (3, 3, 1)"),
     (CONV, {"output": tensor(shape=(3, 3, 3))},
      "Conv2D 'c': output must have shape (3, 4, 3), not (3, 3, 3)"),
     (CONV, {"bias": np.zeros(2, np.int32)},
-     "Conv2D 'c': bias must be an int32 array of shape (3,), not int32 of shape (2,)"),
+     "Conv2D 'c': bias must be an int32 or int64 array of shape (3,), not int32 of shape (2,)"),
     (CONV, {"shift": np.zeros(3)},
      "Conv2D 'c': shift must be an int32 array of shape (3,), not float64 of shape (3,)"),
     (CONV, {"shift": np.array([0, 32, 0], np.int32)},
@@ -147,7 +147,7 @@ def tensor(**changes: Any) -> Tensor:
      "DepthwiseConv2D 'd': channels must be a multiple of 2, the input's, not 3"),
     (DEPTHWISE, {"window": Window((2, 3))},
      "DepthwiseConv2D 'd': weight must have shape (2, 3), not (3, 3)"),
-    (DENSE, {"weight": np.zeros((3, 59), np.int8)},
+    (DENSE, {"stored_weight": np.zeros((3, 59), np.int8)},
      "FullyConnected 'f': weight must have shape (60,), not (59,)"),
     (DENSE, {"output": tensor(shape=(4,))}, ("FullyConnected 'f': output must have 3 elements, "
      "one for each channel, not shape (4,)")),

@@ -14,7 +14,7 @@ from eieio.model.sparse.choices import fit_network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import MEMORY_DEPTHS, fitted_config
 from eieio.model.sparse.mapping import compile_network
-from eieio.model.sparse.quantized_network import quantize_network
+from eieio.model.sparse.quantization import quantize_network
 
 RNG = np.random.default_rng(2)
 SAMPLES = RNG.random((4, 40))

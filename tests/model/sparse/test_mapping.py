@@ -12,28 +12,31 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.fixed_point import requantize
+from eieio.model.graph.quantized_graph import QuantizedGraph, SharedWeights
+from eieio.model.sparse.chain import chain, dense_layer, run_layers, source_tensor
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import compile_network
-from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwork
 
 CONFIG = SparseConfig(pes=4, entry_depth=1 << 12, pointer_depth=1 << 10, accumulator_depth=128)
 
 
 def network(sizes: list[int], *, seed: int = 0, density: float = 0.3, code_width: int = 4
-            ) -> QuantizedNetwork:
+            ) -> QuantizedGraph:
     rng = np.random.default_rng(seed)
     layers = []
+    source = source_tensor(sizes[0], 16)
     for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         codes = np.where(rng.random((outputs, inputs)) < density,
                          rng.integers(1, 1 << code_width, (outputs, inputs)), 0).astype(np.uint8)
         codebook = rng.integers(-2000, 2000, 1 << code_width).astype(np.int32)
         codebook[0] = 0
-        layers.append(QuantizedLayer(
-            f"fc{number}", codes, codebook, rng.integers(-100000, 100000, outputs),
-            int(rng.integers(1 << 30, 1 << 31)), int(rng.integers(0, 20)),
-            int(rng.choice([0, -32767])), 32767, 1.0, 1.0, 1.0, bool(number % 2)))
-    return QuantizedNetwork("network", tuple(layers), 16)
+        layers.append(dense_layer(
+            f"fc{number}", source, SharedWeights(codes, codebook),
+            rng.integers(-100000, 100000, outputs),
+            (int(rng.integers(1 << 30, 1 << 31)), int(rng.integers(0, 20))),
+            (int(rng.choice([0, -32767])), 32767), single_rounding=bool(number % 2)))
+        source = layers[-1].output
+    return chain("network", layers)
 
 
 class Interpreter:
@@ -114,7 +117,7 @@ def test_image(seed: int, sizes: list[int], density: float, most: int, blocks: i
     assert interpreter.layers == len(sizes) - 1
     rng = np.random.default_rng(seed)
     x = np.where(rng.random((2, sizes[0])) < 0.7, rng.integers(-32767, 32768, (2, sizes[0])), 0)
-    golden = run_network(quantized, x)
+    golden = run_layers(quantized, x)
     for sample, source in enumerate(compiled.to_engine(x)):
         positions = source.tolist()
         for number, outputs in enumerate(golden):
@@ -127,11 +130,12 @@ def test_image(seed: int, sizes: list[int], density: float, most: int, blocks: i
 
 def test_sections() -> None:
     """By hand: two PEs, one layer of three outputs and two inputs."""
-    layer = QuantizedLayer("fc", np.array([[1, 0], [0, 2], [3, 0]], np.uint8),
-                           np.array([0, 10, -20, 30], np.int32), np.array([5, -6, 7]), 1 << 30, 3,
-                           -32767, 32767, 1.0, 1.0, 1.0)
+    layer = dense_layer(
+        "fc", source_tensor(2, 16), SharedWeights(np.array([[1, 0], [0, 2], [3, 0]], np.uint8),
+                                                  np.array([0, 10, -20, 30], np.int32)),
+        np.array([5, -6, 7]), (1 << 30, 3), (-32767, 32767))
     config = SparseConfig(pes=2, code_width=2, run_width=4)
-    compiled = compile_network(QuantizedNetwork("n", (layer,), 16), config)
+    compiled = compile_network(chain("n", [layer]), config)
     sections = [(int(target), unit, addr, words.tolist())
                 for target, unit, addr, words in compiled.sections()]
     assert sections == [

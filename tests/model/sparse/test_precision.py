@@ -11,6 +11,7 @@ from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.errors import InputError
 from eieio.model.network import DenseLayer, Network
 from eieio.model.shared_network import SharedNetwork
+from eieio.model.sparse.chain import layers_of, shared_weights
 from eieio.model.sparse.choices import fit_network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.precision import (
@@ -20,7 +21,7 @@ from eieio.model.sparse.precision import (
     signal_to_noise,
     weight_snr,
 )
-from eieio.model.sparse.quantized_network import Quantizer, accumulator_bound, quantize_network
+from eieio.model.sparse.quantization import Quantizer, quantize_network
 
 RNG = np.random.default_rng(7)
 
@@ -67,8 +68,8 @@ def test_the_width_is_the_least_that_keeps_the_weights() -> None:
     assert before is not None
     assert least is not None
     assert before < ENOUGH_DB <= least
-    layer, = quantizer.quantize(replace(config, accumulator_width=width)).layers
-    bound = accumulator_bound(layer.codes, layer.codebook, layer.bias, config.activation_maximum)
+    layer, = layers_of(quantizer.quantize(replace(config, accumulator_width=width)))
+    bound = layer.accumulator_bound
     assert bound < 1 << (width - 1)
 
 
@@ -106,9 +107,9 @@ def test_layers_are_compared_with_real_numbers() -> None:
     assert 20 < ratios[0] < 45
     assert ratios[-1] > 70
     real = network.to_network().forward(x).astype(np.float64)
-    layer, = quantized.layers
-    integers = layer.codebook.astype(np.int64)[layer.codes] @ quantized.quantize_input(x).T
-    sums = (integers.T + layer.bias) * layer.input_scale * layer.weight_scale
+    layer, = layers_of(quantized)
+    integers = layer.weight.astype(np.int64) @ quantized.quantize_input(x).T
+    sums = (integers.T + layer.bias) * layer.input.scale * (shared_weights(layer).scale or 0)
     before = 10 * math.log10(np.square(real).sum() / np.square(sums - real).sum())
     assert ratios[-1] <= before + 1
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eieio.model.sparse.balance import AS_THEY_COME, EVEN_WORK
+from eieio.model.sparse.chain import layers_of, shared_weights
 from eieio.model.sparse.config import FETCH_COLUMNS, SparseConfig
 from eieio.model.sparse.eie_layers import EIE_LAYERS, EieLayer, random_layer
 from eieio.model.sparse.mapping import compile_network
@@ -75,7 +76,8 @@ def test_equals_compiling(layer: EieLayer, variant: Variant) -> None:
     """Columns that the input does not reach may be left out: cycles and causes are the same."""
     network, x = random_layer(layer, 3)
     config = benchmark_config(variant, 8, SMALL)
-    groups, timing = LayerStudy(network.layers[0].codes, x[0]).best(variant, config)
+    quantized, = layers_of(network)
+    groups, timing = LayerStudy(shared_weights(quantized).codes, x[0]).best(variant, config)
     order = EVEN_WORK if variant.balance_rows else AS_THEY_COME
     layout, = tune_network(network, config, x, orders=[order])
     assert (layout.groups, layout.cycles) == (groups, timing.cycles)

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.compress.weight_sharing import share_weights
+from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.network import DenseLayer, Network
 from eieio.model.sparse.balance import (
     AS_THEY_COME,
@@ -18,13 +19,13 @@ from eieio.model.sparse.balance import (
     Nonzeros,
     order_rows,
 )
+from eieio.model.sparse.chain import run_layers
 from eieio.model.sparse.choices import fit_network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import roomy
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import compile_network
 from eieio.model.sparse.patterns import PATTERNS, draw_pattern
-from eieio.model.sparse.quantized_network import QuantizedNetwork, quantize_network
+from eieio.model.sparse.quantization import quantize_network
 from eieio.model.sparse.study import OURS, PAPER, Variant
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.sparse.tuning import LayerLayout, Tuner, tune_network
@@ -34,14 +35,14 @@ def engine(variant: Variant, pes: int) -> SparseConfig:
     return roomy(SparseConfig(pes=pes, **variant.options(pes)))
 
 
-def cycles_of(network: QuantizedNetwork, config: SparseConfig, x: NDArray[np.integer],
+def cycles_of(network: QuantizedGraph, config: SparseConfig, x: NDArray[np.integer],
               layouts: Sequence[LayerLayout] | None = None) -> list[int]:
     """Cycles of each inference, of the whole compiled network."""
     chosen = tune_network(network, config, x) if layouts is None else layouts
     compiled = compile_network(network, config, groups=[layout.groups for layout in chosen],
                                positions=[layout.positions for layout in chosen])
     timer = NetworkTimer(compiled)
-    golden = run_network(network, x)
+    golden = run_layers(network, x)
     return [sum(layer.cycles for layer in timer(sample, [layer[number] for layer in golden]))
             for number, sample in enumerate(x)]
 
@@ -78,7 +79,7 @@ def circulant(size: int) -> NDArray[np.float32]:
 
 
 def shared_layer(weight: NDArray[np.float32], x: NDArray[np.floating],
-                 config: SparseConfig) -> tuple[QuantizedNetwork, NDArray[np.int32]]:
+                 config: SparseConfig) -> tuple[QuantizedGraph, NDArray[np.int32]]:
     network = Network("layer", (DenseLayer("layer", weight, np.zeros(len(weight), np.float32),
                                            False),))
     quantized = quantize_network(share_weights(network, 4), x, config)

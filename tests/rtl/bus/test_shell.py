@@ -15,7 +15,6 @@ from eieio.model import registers
 from eieio.model.errors import InputError
 from eieio.model.registers import Control, Interrupt, ShellError, Status
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.emit import emit
@@ -395,6 +394,6 @@ def test_interval() -> None:
     rng = np.random.default_rng(3)
     compiled = compile_random(random_network(CONFIG, (5, 8), [0.5], rng), CONFIG, [1], "none", rng)
     x = np.repeat(random_inputs(CONFIG, 1, 5, 0.6, rng), 6, axis=0)
-    cycles = NetworkTimer(compiled)(x[0], [layer[0] for layer in run_network(compiled.network, x)])
+    cycles = NetworkTimer(compiled)(x[0], [layer[0] for layer in compiled.run(x)])
     assert measure_intervals(compiled, x, built(), shell=True)[3:].tolist() == [
         network_speed_of(compiled, sum(layer.cycles for layer in cycles)).interval.cycles] * 2

@@ -9,13 +9,9 @@ from hypothesis import strategies as st
 
 from eieio.model.errors import InputError
 from eieio.model.shared_network import SharedLayer, SharedNetwork
+from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.golden import run_network
-from eieio.model.sparse.quantized_network import (
-    accumulator_bound,
-    accumulator_width,
-    quantize_network,
-)
+from eieio.model.sparse.quantization import accumulator_width, quantize_network
 
 
 def one_layer(codebook: list[float], codes: list[list[int]], bias: list[float],
@@ -42,25 +38,26 @@ def test_calibration() -> None:
     network = one_layer([0, 0.5, -0.25, 0], [[1, 0], [0, 2]], [0.25, 0])
     config = SparseConfig(activation_width=8, weight_width=8)
     quantized = quantize_network(network, np.array([[1, 2], [-4, 1]]), config, headroom=1)
-    layer, = quantized.layers
-    assert layer.input_scale == quantized.input_scale == 4 / 127
-    assert layer.codebook.tolist() == [0, 127, -64, 0]  # 63.5 rounds to even
-    assert layer.weight_scale == 0.5 / 127
+    layer, = layers_of(quantized)
+    weights = shared_weights(layer)
+    assert layer.input.scale == quantized.input.scale == 4 / 127
+    assert weights.codebook.tolist() == [0, 127, -64, 0]  # 63.5 rounds to even
+    assert weights.scale == 0.5 / 127
     assert layer.bias.tolist() == [round(0.25 / (4 / 127 * 0.5 / 127)), 0]
-    assert layer.output_scale == quantized.output_scale == 1.75 / 127
-    factor = layer.multiplier / 2**31 / 2**layer.shift
-    assert factor == pytest.approx(4 / 127 * 0.5 / 127 / (1.75 / 127), rel=1e-9)
+    assert layer.output.scale == quantized.output.scale == 1.75 / 127
+    factors = layer.multiplier / 2**31 / 2.0**layer.shift
+    assert factors == pytest.approx(4 / 127 * 0.5 / 127 / (1.75 / 127), rel=1e-9)
     assert (layer.minimum, layer.maximum) == (-127, 127)
-    assert (layer.inputs, layer.outputs) == (2, 2)
+    assert (layer.input.elements, layer.channels) == (2, 2)
     wide = quantize_network(network, np.array([[1, 2], [-4, 1]]), config)
-    assert wide.input_scale == 4 * 1.25 / 127
+    assert wide.input.scale == 4 * 1.25 / 127
 
 
 def test_rectifier() -> None:
     network = one_layer([0, 1, -1, 0], [[1], [2]], [0, 0], relu=True)
     quantized = quantize_network(network, np.array([[1.0]]), SparseConfig())
-    assert quantized.layers[0].minimum == 0
-    assert run_network(quantized, quantized.quantize_input(np.array([[-0.5]])))[0][0, 0] == 0
+    assert layers_of(quantized)[0].minimum == 0
+    assert run_layers(quantized, quantized.quantize_input(np.array([[-0.5]])))[0][0, 0] == 0
 
 
 @settings(deadline=None, max_examples=100)
@@ -79,26 +76,27 @@ def test_bound(seed: int, sizes: list[int], density: float, scale: float, activa
         quantized = quantize_network(network, samples, config)
     except InputError:
         return
-    for layer, after in itertools.zip_longest(quantized.layers, quantized.layers[1:]):
-        bound = max(int(np.abs(layer.codebook.astype(np.int64))[row].sum())
+    layers = layers_of(quantized)
+    for layer, after in itertools.zip_longest(layers, layers[1:]):
+        weights = shared_weights(layer)
+        bound = max(int(np.abs(weights.codebook.astype(np.int64))[row].sum())
                     * config.activation_maximum + abs(int(bias))
-                    for row, bias in zip(layer.codes, layer.bias, strict=True))
-        assert bound == accumulator_bound(layer.codes, layer.codebook, layer.bias,
-                                          config.activation_maximum)
-        assert accumulator_width(bound) <= width
+                    for row, bias in zip(weights.codes, layer.bias, strict=True))
+        assert bound == layer.accumulator_bound
+        assert accumulator_width(bound) == layer.accumulator_width <= width
         assert bound < 2**(width - 1)
         assert np.abs(layer.bias).max() < 2**31
-        assert np.abs(layer.codebook).max() < 2**(weight_width - 1)
-        assert layer.codebook[0] == 0
-        assert 0 < layer.input_scale * layer.weight_scale / layer.output_scale < 1
+        assert np.abs(weights.codebook).max() < 2**(weight_width - 1)
+        assert weights.codebook[0] == 0
+        assert 0 < layer.input.scale * (weights.scale or 0) / layer.output.scale < 1
         if after is not None:
-            assert after.input_scale == layer.output_scale
+            assert after.input == layer.output
     reals = network.to_network().activations(samples.astype(np.float32))
     # With much width, and samples that reach every layer.
     if (activation_width == 16 and weight_width >= 16 and width == 48 and scale >= 1
             and all(real.any() for real in reals)):
         x = quantized.quantize_input(samples)
-        outputs = quantized.dequantize_output(run_network(quantized, x)[-1])
+        outputs = quantized.dequantize_output(run_layers(quantized, x)[-1])
         assert np.abs(outputs - reals[-1]).max() <= 0.01 * max(1, np.abs(reals[-1]).max())
 
 
@@ -107,10 +105,11 @@ def test_weights_are_as_fine_as_accumulators_allow() -> None:
     network = one_layer([0, 1, 0.5, 0], [[1, 2]], [0])
     samples = np.array([[1.0, 1.0]])
     config = SparseConfig(activation_width=8, accumulator_width=16)
-    layer, = quantize_network(network, samples, config).layers
-    largest = int(layer.codebook.max())
-    assert layer.codebook.tolist() == [0, largest, round(largest / 2), 0]
-    assert accumulator_bound(layer.codes, layer.codebook, layer.bias, 127) < 2**15
+    layer, = layers_of(quantize_network(network, samples, config))
+    codebook = shared_weights(layer).codebook
+    largest = int(codebook.max())
+    assert codebook.tolist() == [0, largest, round(largest / 2), 0]
+    assert layer.accumulator_bound < 2**15
     assert (largest + 1 + round((largest + 1) / 2)) * 127 >= 2**15
 
 
@@ -118,16 +117,17 @@ def test_unused_weights() -> None:
     """A large weight that no code names does not make the others coarse."""
     config = SparseConfig()
     networks = [one_layer([0, 1, 0.5, unused], [[1, 2]], [0.1]) for unused in (0, 1e6)]
-    layers = [quantize_network(network, np.ones((1, 2)), config).layers[0] for network in networks]
-    assert layers[0].codebook.tolist() == layers[1].codebook.tolist() == [0, 32767, 16384, 0]
-    assert layers[0].weight_scale == layers[1].weight_scale
+    one, other = (shared_weights(layers_of(quantize_network(network, np.ones((1, 2)), config))[0])
+                  for network in networks)
+    assert one.codebook.tolist() == other.codebook.tolist() == [0, 32767, 16384, 0]
+    assert one.scale == other.scale
 
 
 def test_zero_weights() -> None:
     """Outputs are the biases; a scale still has to be chosen."""
     network = one_layer([0, 0, 0, 0], [[0, 0], [0, 0]], [1, -2])
     quantized = quantize_network(network, np.ones((1, 2)), SparseConfig(), headroom=1)
-    outputs, = run_network(quantized, quantized.quantize_input(np.array([[1.0, 0.25]])))
+    outputs, = run_layers(quantized, quantized.quantize_input(np.array([[1.0, 0.25]])))
     assert outputs[0, 1] in (-32767, -32766)
     assert quantized.dequantize_output(outputs)[0] == pytest.approx([1, -2], rel=1e-4)
 
@@ -136,8 +136,8 @@ def test_nothing_at_all() -> None:
     """Zero weights, biases and samples: every scale is a valid one, and the outputs are 0."""
     network = one_layer([0, 0, 0, 0], [[0, 0]], [0])
     quantized = quantize_network(network, np.zeros((1, 2)), SparseConfig())
-    assert quantized.input_scale == 1.0
-    assert run_network(quantized, quantized.quantize_input(np.array([[5.0, -5.0]])))[0] == [[0]]
+    assert quantized.input.scale == 1.0
+    assert run_layers(quantized, quantized.quantize_input(np.array([[5.0, -5.0]])))[0] == [[0]]
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.0])
@@ -145,7 +145,7 @@ def test_constant_inputs(value: float) -> None:
     network = one_layer([0, 0.5, -0.25, 0], [[1, 0], [0, 2]], [0.25, 0])
     samples = np.full((3, 2), value)
     quantized = quantize_network(network, samples, SparseConfig())
-    outputs = run_network(quantized, quantized.quantize_input(samples))[0]
+    outputs = run_layers(quantized, quantized.quantize_input(samples))[0]
     real = network.to_network().activations(samples.astype(np.float32))[0]
     assert quantized.dequantize_output(outputs) == pytest.approx(real, abs=1e-4)
 
