@@ -38,6 +38,7 @@ def memories(config: SparseConfig) -> list[Memory]:
         Memory(pes, 2 * pointer + 1, ahead, "async"),
         Memory(groups, config.activation_width, ahead, "lut"),
         Memory(1, 256, config.layer_depth, "async"),
+        *[Memory(pes, 36, config.output_depth, "cell")] * config.per_channel,
     ]
 
 

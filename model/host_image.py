@@ -11,9 +11,10 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats.systolic_image import Port, SystolicImage
 from eieio.model.graph.load_graph import arrange
-from eieio.model.graph.quantized_graph import Tensor
+from eieio.model.graph.quantized_graph import LogSoftmax, Softmax, Tensor
 from eieio.model.graph.softmax import log_softmax, softmax
 from eieio.model.image_frame import fingerprint, frame_image
+from eieio.model.sparse.chain import host_operators
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.systolic.config import ACTIVATION_BITS
 
@@ -69,12 +70,15 @@ class Packing:
         Bits of a value.
     lanes : :class:`int`
         Places in a beat.
+    zero_point : :class:`int`
+        What the engine's integers are less than the values.
     """
 
     positions: NDArray[np.int64]
     size: int
     width: int
     lanes: int
+    zero_point: int = 0
 
     @property
     def in_order(self) -> bool:
@@ -99,7 +103,7 @@ class Packing:
     def pack(self, values: NDArray[np.integer]) -> bytes:
         """Return the bytes of values, shape (values,); negative ones in two's complement."""
         places = np.zeros(self.beats * self.lanes, np.int64)
-        places[self.positions] = values
+        places[self.positions] = np.asarray(values, np.int64) - self.zero_point
         bits = (places[:, np.newaxis] >> np.arange(self.width)) & 1
         return np.packbits(bits.reshape(self.beats, self.beat_bits).astype(np.uint8), axis=1,
                            bitorder="little").tobytes()
@@ -111,7 +115,7 @@ class Packing:
         weights = 1 << np.arange(self.width, dtype=np.int64)
         weights[-1] *= -1
         places = bits.reshape(-1, self.width) @ weights
-        return places[self.positions].astype(np.int32)
+        return (places[self.positions] + self.zero_point).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,15 +228,25 @@ def sparse_host_image(compiled: CompiledNetwork) -> HostImage:
     """Return what a host must know of a network for the sparse engine."""
     config, network = compiled.config, compiled.network
     first, last = compiled.layers[0], compiled.layers[-1]
-    def packing(positions: NDArray[np.int64], size: int) -> Packing:
-        return Packing(positions, size, config.activation_width, config.io_lanes)
+    result = last.layer.output
 
+    def packing(positions: NDArray[np.int64], size: int, tensor: Tensor) -> Packing:
+        return Packing(positions, size, config.activation_width, config.io_lanes,
+                       tensor.zero_point)
+
+    host = host_operators(network)
+    limits = () if host else (last.layer.minimum, last.layer.maximum)
     return HostImage(
         network.name, "sparse", config, fingerprint("sparse", config), compiled.image(),
-        packing(first.input_positions, first.matrix.shape[1]),
-        packing(last.output_positions, last.matrix.shape[0]),
-        _numbers(network.input), _numbers(network.output, last.layer.minimum, last.layer.maximum),
-        (first.input_positions.size,), (last.output_positions.size,))
+        packing(first.input_positions, first.matrix.shape[1], network.input),
+        packing(last.output_positions, last.matrix.shape[0], result),
+        _numbers(network.input), _numbers(network.output, *limits), network.input.shape,
+        network.output.shape, channels_first=network.channels_first,
+        integer_input=network.integer_input,
+        softmax=tuple((operator.multiplier, operator.shift) for operator in host
+                      if isinstance(operator, Softmax)),
+        log_softmax=result.scale if any(isinstance(operator, LogSoftmax) for operator in host)
+        else None)
 
 
 def _numbers(tensor: Tensor, minimum: int | None = None, maximum: int | None = None

@@ -83,10 +83,11 @@ def read_vectors(folder: Path, design: Design, count: int) -> Vectors:
     rng = np.random.default_rng(0)
     if design.engine == "sparse":
         compiled = steps.open_design(folder)[1]
-        maximum = compiled.config.activation_maximum
-        shape = count, compiled.network.input.elements
-        x = rng.integers(0, maximum + 1, shape) * (rng.random(shape) < 0.5)
-        return sparse_vectors(compiled, x)
+        tensor = compiled.network.input
+        shape = count, tensor.elements
+        low = 0 if tensor.symmetric else tensor.minimum
+        x = rng.integers(low, tensor.maximum + 1, shape)
+        return sparse_vectors(compiled, np.where(rng.random(shape) < 0.5, x, tensor.zero_point))
     graph = systolic_steps.open_design(folder)[1]
     return systolic_vectors(graph, rng.integers(
         -128, 128, (count, graph.batch, *graph.graph.input.shape)).astype(np.int8))
@@ -151,7 +152,11 @@ def write_vectors(folder: Path, vectors: Vectors, *, framed: bool = True) -> Non
 
 
 def _describe(packing: Packing, numbers: Quantization) -> dict[str, Any]:
-    """Describe a stream's vectors; positions are null if the values follow one another."""
+    """Describe a stream's vectors; positions are null if the values follow one another.
+
+    The stream carries each integer less ``offset``.
+    """
     return {"values": packing.positions.size, "width": packing.width, "lanes": packing.lanes,
             "beats": packing.beats, "bytes": packing.size_bytes, **asdict(numbers),
+            "offset": packing.zero_point,
             "positions": None if packing.in_order else packing.positions.tolist()}

@@ -58,7 +58,7 @@ from eieio.model.graph.quantized_graph import (
     Window,
 )
 
-__all__ = ["dump", "load", "read", "write"]
+__all__ = ["describe", "dump", "load", "read", "restore", "write"]
 
 _VERSION = 1
 _KINDS: dict[str, type[Operator]] = {kind.__name__: kind for kind in (
@@ -67,8 +67,8 @@ _KINDS: dict[str, type[Operator]] = {kind.__name__: kind for kind in (
 _REFERENCES = ("name", "inputs", "output")
 
 
-def dump(graph: QuantizedGraph) -> bytes:
-    """Return the file of a network, from which :func:`load` restores it exactly."""
+def describe(graph: QuantizedGraph) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the object that describes a network, and its arrays: see :func:`restore`."""
     arrays: dict[str, NDArray[Any]] = {}
     operators: list[dict[str, Any]] = []
     for number, operator in enumerate(graph.operators):
@@ -93,6 +93,12 @@ def dump(graph: QuantizedGraph) -> bytes:
                     for tensor in graph.tensors], "operators": operators}
     if graph.ending != "none":
         description["ending"] = graph.ending
+    return description, arrays
+
+
+def dump(graph: QuantizedGraph) -> bytes:
+    """Return the file of a network, from which :func:`load` restores it exactly."""
+    description, arrays = describe(graph)
     arrays["graph"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
@@ -122,6 +128,17 @@ def load(data: bytes) -> QuantizedGraph:
         raise InputError("Graph must be readable; it is of another kind, or damaged") from error
     if version != _VERSION:
         raise InputError(f"Graph must have version {_VERSION}, not {version!r}")
+    return restore(description, arrays)
+
+
+def restore(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> QuantizedGraph:
+    """Make a network of what :func:`describe` returned.
+
+    Raises
+    ------
+    InputError
+        If it does not describe a network.
+    """
     try:
         return _build(description, arrays)
     except InputError:

@@ -16,18 +16,21 @@ The description is an object:
 ``layers``
     For each layer the attributes of :class:`~eieio.model.sparse.disassembly.LayerLabel`: name,
     shape, scales, and the positions of its inputs and outputs in the engine's words.
+``graph``
+    Of a network that is :func:`not native <eieio.model.sparse.disassembly.is_native>` what
+    :func:`eieio.model.formats.graph_file.describe` says of it, with the types of its arrays.
 """
 
 import os
 from dataclasses import asdict
 
 from eieio.model.errors import InputError
-from eieio.model.formats import image_file
+from eieio.model.formats import graph_file, image_file
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.input_file import read_parsed
 from eieio.model.network import ENDINGS
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.disassembly import LayerLabel, disassemble, labels
+from eieio.model.sparse.disassembly import LayerLabel, disassemble, is_native, labels
 from eieio.model.sparse.mapping import CompiledNetwork
 
 __all__ = ["dump", "load", "read", "write"]
@@ -35,11 +38,16 @@ __all__ = ["dump", "load", "read", "write"]
 
 def dump(compiled: CompiledNetwork) -> bytes:
     """Return the file of a compiled network, from which :func:`load` restores it exactly."""
-    return image_file.pack({
+    description = {
         "engine": "sparse", "network": compiled.network.name,
         "config": compiled.config.to_dict(), "ending": compiled.network.ending,
         "layers": [asdict(label) for label in labels(compiled)],
-    }, compiled.image())
+    }
+    if not is_native(compiled.network, compiled.config):
+        graph, arrays = graph_file.describe(compiled.network)
+        types = {name: array.dtype.name for name, array in arrays.items()}
+        description["graph"] = {**graph, "types": types}
+    return image_file.pack(description, compiled.image())
 
 
 def load(data: bytes) -> CompiledNetwork:
@@ -68,9 +76,10 @@ def load(data: bytes) -> CompiledNetwork:
         ending = description.get("ending", "none")
         if ending not in ENDINGS:
             raise ValueError
+        graph = description.get("graph")
     except (ValueError, TypeError, KeyError) as error:
         raise InputError("Image must have a description of an engine and its layers") from error
-    return disassemble(image, config, name, layers, ending)
+    return disassemble(image, config, name, layers, ending, graph)
 
 
 def write(path: str | os.PathLike[str], compiled: CompiledNetwork) -> None:

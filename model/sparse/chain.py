@@ -7,7 +7,7 @@ there may be softmax or its logarithm, which the host computes.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.graph.golden import run_graph
@@ -124,9 +124,9 @@ def source_tensor(inputs: int, width: int, scale: float = 1.0) -> Tensor:
 
 
 def dense_layer(name: str, source: Tensor, weights: SharedWeights, bias: NDArray[np.int64],
-                factor: tuple[int, int], limits: tuple[int, int], output_scale: float = 1.0, *,
-                single_rounding: bool = False) -> FullyConnected:
-    """Make a layer of a :func:`chain`, with one factor for all its outputs.
+                factor: tuple[ArrayLike, ArrayLike], limits: tuple[int, int],
+                output_scale: float = 1.0, *, single_rounding: bool = False) -> FullyConnected:
+    """Make a layer of a :func:`chain`, of symmetric integers.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def dense_layer(name: str, source: Tensor, weights: SharedWeights, bias: NDArray
         Weights, codes of shape (outputs, inputs).
     bias : int64 array of shape (outputs,)
         Biases.
-    factor : pair of :class:`int`
+    factor : pair of integers, or of integer arrays of shape (outputs,)
         Multiplier and shift.
     limits : pair of :class:`int`
         Minimum and maximum of the output.

@@ -24,15 +24,21 @@ from eieio.model.area import estimate
 from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.interval import inference_interval
 from eieio.model.shared_network import SharedNetwork
-from eieio.model.sparse.chain import layers_of
+from eieio.model.sparse.chain import layers_of, shared_weights
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import fit_memories, roomy
-from eieio.model.sparse.mapping import CompiledNetwork, compile_network
+from eieio.model.sparse.mapping import (
+    CompiledNetwork,
+    compile_network,
+    engine_width,
+    has_one_factor,
+)
 from eieio.model.sparse.precision import ENOUGH_DB, choose_accumulator_width, weight_snr
 from eieio.model.sparse.quantization import Quantizer
 from eieio.model.sparse.tuning import LayerLayout, Tuner
 
-__all__ = ["FASTEST", "OUTPUT_ORDERS", "Choice", "FittedNetwork", "fit_network"]
+__all__ = ["FASTEST", "OUTPUT_ORDERS", "Choice", "FittedNetwork", "fit_graph",
+           "fit_network"]
 
 #: Orders in which the outputs may leave the engine: whichever is fastest, or the network's.
 OUTPUT_ORDERS = (FASTEST, NETWORK) = ("fastest", "network")
@@ -129,6 +135,60 @@ def fit_network(network: SharedNetwork, samples: NDArray[np.floating],
         config = replace(config, accumulator_width=choose_accumulator_width(quantizer, config))
     quantized = quantizer.quantize(config)
 
+    fitting = _fit(quantized, quantized.quantize_input(samples), config, options, board,
+                   reorder_outputs)
+    accumulator = _Told(fitting.compiled.config, set(options), board).accumulator(
+        quantizer, quantized)
+    return fitting if accumulator is None else replace(
+        fitting, choices=(accumulator, *fitting.choices))
+
+
+def fit_graph(graph: QuantizedGraph, x: NDArray[np.integer], options: Mapping[str, Any], *,
+              board: bool = False, reorder_outputs: bool = True) -> FittedNetwork:
+    """Compile a network of integers for an engine that fits it.
+
+    Widths are what its numbers need: of activations less their zero points, of weights, of codes
+    for all values that a layer's weights have, and of the factors, one for each output if they
+    differ.
+
+    Parameters
+    ----------
+    graph : QuantizedGraph
+        Network to compile, a chain of fully connected layers.
+    x : integer array of shape (samples, and the shape of the input)
+        Typical inputs, which tell the cycle model what is active.
+    options, board, reorder_outputs :
+        As :func:`fit_network` takes them.
+
+    Returns
+    -------
+    FittedNetwork
+        The network in an engine, and what was chosen.
+
+    Raises
+    ------
+    InputError
+        If the engine does not compute such a network, or an option does not fit it.
+    """
+    layers = layers_of(graph)
+    weights = [shared_weights(layer) for layer in layers]
+    largest = max(int(np.abs(shared.codebook).max()) for shared in weights)
+    needed = {
+        "code_width": max(2, *(int(shared.codes.max()).bit_length() for shared in weights)),
+        "weight_width": max(4, largest.bit_length() + 1),
+        "activation_width": max(4, *(engine_width(tensor) for layer in layers
+                                     for tensor in (layer.input, layer.output))),
+        "accumulator_width": max(SparseConfig.accumulator_width,
+                                 *(layer.accumulator_width for layer in layers)),
+        "per_channel": not all(map(has_one_factor, layers)),
+    }
+    return _fit(graph, x, SparseConfig.from_dict({**needed, **options}), options, board,
+                reorder_outputs)
+
+
+def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig,
+         options: Mapping[str, Any], board: bool, reorder_outputs: bool) -> FittedNetwork:
+    """Choose what depends on the cycles, and compile."""
     given = set(options)
     most = config.column_groups
     if not given & {"column_groups"} and not board:
@@ -139,7 +199,7 @@ def fit_network(network: SharedNetwork, samples: NDArray[np.floating],
         while config.accumulator_depth % most or config.accumulator_depth < 2 * most:
             most //= 2
     large = replace(large, column_groups=most)
-    tuner = Tuner(quantized, large, quantized.quantize_input(samples))
+    tuner = Tuner(quantized, large, x)
     speeds = {}
     layouts = {}
     for groups in ([most] if "column_groups" in given else large.column_group_choices):
@@ -167,8 +227,8 @@ def fit_network(network: SharedNetwork, samples: NDArray[np.floating],
     compiled = replace(compiled, config=config)
     told = _Told(config, given, board)
     return FittedNetwork(compiled, tuple(chosen), tuple(filter(None, [
-        told.accumulator(quantizer, quantized), told.groups(speeds), told.runs(runs),
-        told.lanes(quantized, cycles), told.outputs(chosen[-1])])))
+        told.groups(speeds), told.runs(runs), told.lanes(quantized, cycles),
+        told.outputs(chosen[-1])])))
 
 
 def _lanes(config: SparseConfig, network: QuantizedGraph, cycles: float) -> int:

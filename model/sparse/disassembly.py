@@ -1,23 +1,27 @@
 """Takes an image apart: the compiled network whose image it is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.formats.graph_file import restore
 from eieio.model.graph.quantized_graph import (
+    FullyConnected,
+    QuantizedGraph,
     SharedWeights,
 )
 from eieio.model.network import Ending
-from eieio.model.sparse.chain import chain, dense_layer, source_tensor
+from eieio.model.sparse.chain import chain, dense_layer, layers_of, source_tensor
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, decode
 from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField, Target
 from eieio.model.sparse.mapping import CompiledLayer, CompiledNetwork
 
-__all__ = ["LayerLabel", "disassemble", "labels"]
+__all__ = ["LayerLabel", "disassemble", "is_native", "labels"]
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,21 @@ def labels(compiled: CompiledNetwork) -> list[LayerLabel]:
             for layer in compiled.layers]
 
 
+def is_native(network: QuantizedGraph, config: SparseConfig) -> bool:
+    """Tell whether image and labels say all of a network.
+
+    So they do of those that :mod:`eieio.model.sparse.quantization` makes for this engine.
+    """
+    return all(
+        isinstance(operator, FullyConnected) and isinstance(operator.stored_weight, SharedWeights)
+        and operator.bias.dtype == np.int64 for operator in network.operators) and all(
+            len(tensor.shape) == 1 and tensor.symmetric and tensor.width == config.activation_width
+            for tensor in network.tensors)
+
+
 def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
-                layers: Sequence[LayerLabel], ending: Ending = "none") -> CompiledNetwork:
+                layers: Sequence[LayerLabel], ending: Ending = "none",
+                graph: dict[str, Any] | None = None) -> CompiledNetwork:
     """Rebuild a compiled network from its image; the inverse of ``CompiledNetwork.image``.
 
     Parameters
@@ -76,6 +93,9 @@ def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
         What :func:`labels` returned.
     ending : :data:`~eieio.model.network.Ending`
         What the host computes of the outputs.
+    graph : dict, optional
+        What :func:`eieio.model.formats.graph_file.describe` returned of a network that is not
+        :func:`native <is_native>`, with the names of its arrays' types under the key "types".
 
     Returns
     -------
@@ -88,7 +108,7 @@ def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
         If the image is not one for this engine and these layers.
     """
     try:
-        compiled = _disassemble(image, config, name, layers, ending)
+        compiled = _disassemble(image, config, name, layers, ending, graph)
         same = np.array_equal(compiled.image(), image)
     except (IndexError, KeyError, ValueError):
         same = False
@@ -99,7 +119,8 @@ def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
 
 
 def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
-                 layers: Sequence[LayerLabel], ending: Ending) -> CompiledNetwork:
+                 layers: Sequence[LayerLabel], ending: Ending, graph: dict[str, Any] | None
+                 ) -> CompiledNetwork:
     memories = _memories(image)
     pes = config.pes
     descriptors = memories[Target.DESCRIPTORS, 0].reshape(-1, DESCRIPTOR_FIELDS).astype(np.int64)
@@ -108,6 +129,13 @@ def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
     pointers = np.stack([memories[Target.POINTERS, pe] for pe in range(pes)]).astype(np.int64)
     pairs = [memories.get((Target.ENTRIES, pe), np.zeros(0, np.uint32)) for pe in range(pes)]
     entries = [np.stack([words & 0xFFFF, words >> 16], axis=1).ravel() for words in pairs]
+    factors = None
+    if config.per_channel:
+        factors = np.stack([memories[Target.FACTORS, pe].reshape(-1, 2).astype(np.int32)
+                            for pe in range(pes)], axis=1)
+    arrays: dict[str, NDArray[Any]] = {}
+    numbers = iter([number for number, operator in enumerate((graph or {}).get("operators", []))
+                    if operator["kind"] == "FullyConnected"])
 
     compiled: list[CompiledLayer] = []
     source = source_tensor(layers[0].columns if layers[0].input_positions is None
@@ -132,15 +160,27 @@ def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
         layer = dense_layer(
             label.name, source, weights, bias,
             (int(descriptor[DescriptorField.MULTIPLIER] & 0x7FFFFFFF),
-             int(descriptor[DescriptorField.BIAS_BASE] >> 16)),
+             int(descriptor[DescriptorField.BIAS_BASE] >> 16)) if factors is None else tuple(
+                 factors[bias_base:].reshape(-1, 2)[output_positions].T),
             (_signed(descriptor[DescriptorField.MINIMUM]),
              _signed(descriptor[DescriptorField.MAXIMUM])), label.output_scale,
             single_rounding=bool(descriptor[DescriptorField.MULTIPLIER] >> 31))
         source = layer.output
+        if graph is not None:
+            number = next(numbers)
+            arrays |= {f"{what}.{number}": values.astype(kind) for what, values in (
+                ("weight", weights.weight), ("codes", codes), ("codebook", codebook),
+                ("bias", bias), ("multiplier", layer.multiplier), ("shift", layer.shift))
+                if (kind := graph["types"].get(f"{what}.{number}"))}
         compiled.append(CompiledLayer(layer, weights, matrix, groups, input_positions,
                                       output_positions, pointer_base, absolute[:, 0], bias_base))
-    return CompiledNetwork(chain(name, [layer.layer for layer in compiled], ending), config,
-                           tuple(compiled))
+    if graph is None:
+        network = chain(name, [layer.layer for layer in compiled], ending)
+    else:
+        network = restore(graph, arrays)
+    return CompiledNetwork(network, config, tuple(
+        replace(layer, layer=original)
+        for layer, original in zip(compiled, layers_of(network), strict=True)))
 
 
 def _memories(image: NDArray[np.uint32]) -> dict[tuple[int, int], NDArray[np.uint32]]:

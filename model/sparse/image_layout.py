@@ -32,6 +32,10 @@ class Target(IntEnum):
     """Layer descriptors, at ``layer * 8 + field``, see :class:`DescriptorField`."""
     LAYERS = 5
     """Number of layers to run, at address 0."""
+    FACTORS = 6
+    """Factors of the outputs of an output lane, where each has its own (``per_channel``): at twice
+    the address of an output's bias its multiplier, and behind it its right shift, which is stored
+    with the multiplier that came before it."""
 
 
 class DescriptorField(IntEnum):
@@ -42,9 +46,11 @@ class DescriptorField(IntEnum):
     POINTER_BASE = 1
     """Index of the first column pointer (bits 27 to 0) and log2 of the column groups (31 to 28)."""
     BIAS_BASE = 2
-    """Address of the first bias (bits 15 to 0) and right shift of requantization (31 to 16)."""
+    """Address of the first bias (bits 15 to 0) and right shift of requantization (31 to 16), which
+    is 0 where each output has its own."""
     MULTIPLIER = 3
-    """Multiplier of requantization (bits 30 to 0), and whether that rounds once (bit 31)."""
+    """Multiplier of requantization (bits 30 to 0), 0 where each output has its own, and whether
+    requantization rounds once (bit 31)."""
     MINIMUM = 4
     """Smallest activation, two's complement."""
     MAXIMUM = 5

@@ -7,14 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.graph.golden import run_operator
 from eieio.model.graph.quantized_graph import (
     FullyConnected,
     QuantizedGraph,
     SharedWeights,
     Tensor,
 )
+from eieio.model.graph.rescale import RIGHT_SHIFT_MAXIMUM
 from eieio.model.sparse.balance import EVEN_WORK, Nonzeros, is_balanced, order_rows
-from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
+from eieio.model.sparse.chain import host_operators, layers_of, run_layers, shared_weights
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, encode_nonzeros
 from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField, Target
@@ -105,9 +107,16 @@ class CompiledNetwork:
                 pointers = layer.matrix.pointers[pe] + layer.entry_base[pe]
                 sections.append((Target.POINTERS, pe, layer.pointer_base,
                                  pointers.astype(np.uint32)))
-            biases = np.concatenate([_lane_biases(layer, pe, config.pes)
+            biases = np.concatenate([_lane_values(layer, layer.layer.bias, pe, config.pes)
                                      for layer in self.layers])
             sections.append((Target.BIASES, pe, 0, biases.astype(np.int32).view(np.uint32)))
+            if config.per_channel:
+                factors = np.stack([np.concatenate([
+                    _lane_values(layer, values, pe, config.pes) for layer, values in zip(
+                        self.layers, parts, strict=True)]) for parts in (
+                    [layer.layer.multiplier for layer in self.layers],
+                    [layer.layer.shift for layer in self.layers])], axis=1)
+                sections.append((Target.FACTORS, pe, 0, factors.ravel().astype(np.uint32)))
         codebooks = np.zeros((len(self.layers), 1 << config.code_width), np.int32)
         for row, layer in zip(codebooks, self.layers, strict=True):
             row[:layer.weights.codebook.size] = layer.weights.codebook
@@ -128,6 +137,16 @@ class CompiledNetwork:
     def run(self, x: NDArray[np.integer]) -> list[NDArray[np.integer]]:
         """Compute every layer: see :func:`~eieio.model.sparse.chain.run_layers`."""
         return run_layers(self.network, x)
+
+    def finish(self, y: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Compute what the engine leaves to the host of its outputs, shape (samples, outputs).
+
+        Returns the network's outputs, of shape (samples, and the shape of the output).
+        """
+        y = y.reshape(len(y), *self.layers[-1].layer.output.shape)
+        for operator in host_operators(self.network):
+            y = run_operator(operator, y)
+        return y
 
     def to_engine(self, x: NDArray[np.integer], layer: int = 0) -> NDArray[np.int32]:
         """Turn source activations of a layer, shape (samples, inputs), into the engine's.
@@ -270,6 +289,9 @@ def _check_layer(layer: FullyConnected, weights: SharedWeights, config: SparseCo
                          "engine (--engine systolic) takes it")
     if not config.per_channel and not has_one_factor(layer):
         raise InputError(f"{name}: its outputs have different factors, and per_channel is false")
+    if config.per_channel and layer.shift.max() > RIGHT_SHIFT_MAXIMUM:
+        raise InputError(f"{name}: with per_channel, factors have shifts of at most "
+                         f"{RIGHT_SHIFT_MAXIMUM}, not {layer.shift.max()}")
     if weights.codes.max() >= 1 << config.code_width:
         raise InputError(f"{name} needs codes of {int(weights.codes.max()).bit_length()} bits, and "
                          f"code_width is {config.code_width}")
@@ -295,11 +317,12 @@ def has_one_factor(layer: FullyConnected) -> bool:
                 and (layer.shift == layer.shift[0]).all())
 
 
-def _lane_biases(layer: CompiledLayer, lane: int, pes: int) -> NDArray[np.int64]:
-    """Biases of every ``pes``-th position, 0 where the last word has none."""
-    biases = np.zeros(-(-layer.outputs // pes) * pes, np.int64)
-    biases[layer.output_positions] = layer.layer.bias
-    return biases[lane::pes]
+def _lane_values(layer: CompiledLayer, values: NDArray[np.integer], lane: int, pes: int
+                 ) -> NDArray[np.int64]:
+    """Return values of the outputs at every ``pes``-th position, 0 where the last word has none."""
+    placed = np.zeros(-(-layer.outputs // pes) * pes, np.int64)
+    placed[layer.output_positions] = values
+    return placed[lane::pes]
 
 
 def _descriptor(layer: CompiledLayer, config: SparseConfig) -> NDArray[np.uint32]:

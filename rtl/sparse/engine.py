@@ -251,6 +251,8 @@ class SparseEngine(wiring.Component):
                     lane.load_addr.eq(following.addr),
                     lane.load_data.eq(following.data),
                 ]
+                if config.per_channel:
+                    m.d.sync += lane.load_factor.eq(mine & (load.target == Target.FACTORS))
                 m.d.sync += [
                     pe.load_entries.eq(mine & (load.target == Target.ENTRIES)),
                     pe.load_pointers.eq(mine & (load.target == Target.POINTERS)),
@@ -368,9 +370,9 @@ class SparseEngine(wiring.Component):
         m.d.comb += [
             drain.bias_addr.eq(bias_addr),
             drain.layer.eq(sequencer.layer),
-            drain.multiplier.eq(sequencer.multiplier),
+            *(() if config.per_channel else [drain.multiplier.eq(sequencer.multiplier)]),
             drain.single_rounding.eq(sequencer.single_rounding),
-            drain.shift.eq(sequencer.shift),
+            *(() if config.per_channel else [drain.shift.eq(sequencer.shift)]),
             drain.minimum.eq(sequencer.minimum),
             drain.maximum.eq(sequencer.maximum),
         ]
@@ -384,9 +386,9 @@ class SparseEngine(wiring.Component):
                 pe.drain.eq(drain_bank),
                 pe.drain_addr.eq(drain_addr),
                 lane.bias_addr.eq(near.bias_addr),
-                lane.multiplier.eq(near.multiplier),
+                *(() if config.per_channel else [lane.multiplier.eq(near.multiplier)]),
                 lane.single_rounding.eq(near.single_rounding),
-                lane.shift.eq(near.shift),
+                *(() if config.per_channel else [lane.shift.eq(near.shift)]),
                 lane.minimum.eq(near.minimum),
                 lane.maximum.eq(near.maximum),
             ]
@@ -449,7 +451,7 @@ def _column_layout(config: SparseConfig) -> data.StructLayout:
 
 def _drain_layout(config: SparseConfig) -> data.StructLayout:
     """Lay out what the sequencer sends to PEs and output lanes."""
-    return data.StructLayout({
+    fields = {
         "bias_addr": ceil_log2(config.output_depth),
         "layer": ceil_log2(config.layer_depth),
         "multiplier": 31,
@@ -457,4 +459,7 @@ def _drain_layout(config: SparseConfig) -> data.StructLayout:
         "shift": 6,
         "minimum": config.activation_width,
         "maximum": config.activation_width,
-    })
+    }
+    if config.per_channel:
+        del fields["multiplier"], fields["shift"]
+    return data.StructLayout(fields)

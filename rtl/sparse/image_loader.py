@@ -17,5 +17,7 @@ def image_loader(config: SparseConfig) -> ImageLoader:
         Target.DESCRIPTORS: (1, config.layer_depth * DESCRIPTOR_FIELDS),
         Target.LAYERS: (1, 1),
     }
-    return ImageLoader(tuple(memories[target] for target in Target), layers_target=Target.LAYERS,
+    if config.per_channel:
+        memories[Target.FACTORS] = (config.pes, 2 * config.output_depth)
+    return ImageLoader(tuple(memories[target] for target in sorted(memories)), layers_target=Target.LAYERS,
                        layers_maximum=config.layer_depth)
