@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from eieio.model.compress.stages import Compression, compress_network
 from eieio.model.compress.weight_sharing import Initialisation
@@ -11,6 +12,7 @@ from eieio.model.errors import InputError
 from eieio.model.formats.design_folder import MANIFEST, output_folder
 from eieio.model.formats.samples import Samples
 from eieio.model.graph.calibration import Method
+from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.sparse.choices import FittedNetwork
 from eieio.model.sparse.report import accuracy
 from eieio.scripts import steps, systolic_commands
@@ -60,7 +62,8 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
     """Go the whole way: from the file NETWORK to hardware that is proved to compute it.
 
     For the sparse engine the network is pruned (if --density or --quality is given), its weights
-    are shared (unless they are already), Huffman-coded and quantized. For the systolic engine
+    are shared (unless they are already), Huffman-coded and quantized; a network of integers, such
+    as a .tflite file of fully connected layers, is taken as it is. For the systolic engine
     (--engine systolic) it is quantized to 8 bits, if it is not, by --calibration on the samples;
     its file is .onnx or .tflite. It is compiled for the engine, and the engine is written as
     Verilog. Then the RTL runs --simulate samples under cocotb; the integers of every layer and the
@@ -92,20 +95,30 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
                                 json_file)
         return
     with output_folder(out) as folder:
-        loaded = steps.load(network)
+        loaded = steps.load_any(network)
         taken = steps.samples_or_random(samples, loaded, input_scale, seed)
         if count > len(taken.x):
             raise InputError(f"Option --simulate must be at most {len(taken.x)}, the number of "
                              f"samples, not {count}")
-        with progress("Sharing weights"):
-            compression = compress_network(
-                loaded, density=density, quality=quality, code_width=options.get("code_width"),
-                initialisation=initialisation, seed=seed)
-        fitted = steps.compile_shared(compression.shared, taken, options,
-                                      output_order=output_order)
+        compression = None
+        if isinstance(loaded, QuantizedGraph):
+            for name in ("density", "quality", "initialisation"):
+                if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+                    raise click.UsageError(f"Option --{name} goes with a network of real numbers, "
+                                           f"not with one of integers, such as {network}")
+            prepared = loaded
+        else:
+            with progress("Sharing weights"):
+                compression = compress_network(
+                    loaded, density=density, quality=quality, initialisation=initialisation,
+                    code_width=options.get("code_width"), seed=seed)
+            prepared = compression.shared
+        fitted = steps.compile_shared(prepared, taken, options, output_order=output_order)
         compiled = fitted.compiled
-        design = steps.write_design(folder, compiled.config, compression.shared, compiled)
+        design = steps.write_design(folder, compiled.config, prepared, compiled)
         figures = _figures(compression, fitted, taken)
+        figures |= steps.layout_figures(fitted, prepared, taken)
+        figures["image_bytes"] = compiled.image().nbytes
         figures |= {"engine": engine, "simulator": simulator if count else None}
         comparison = None
         if count:
@@ -116,45 +129,53 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
     figures |= simulation_figures(comparison) | speed.cycles()
     figures |= {"out": str(out), "files": [*design.files, MANIFEST]}
     write_json(json_file, figures)
-    show(stage_table(compression.stages()), accuracy_table(figures, figures["samples"]),
+    show(*([] if compression is None else [stage_table(compression.stages())]),
+         accuracy_table(figures, figures["samples"]),
          *layout_tables(figures), *simulation_tables(figures),
          *interval_lines(figures["interval"]))
     steps.show_files(design, out, json_file)
     steps.mismatch(ctx, figures["mismatches"], figures["cycle_mismatches"])
 
 
-def _figures(compression: Compression, fitted: FittedNetwork,
+def _figures(compression: Compression | None, fitted: FittedNetwork,
              samples: Samples) -> dict[str, Any]:
-    """Figures of the network: sizes, accuracies, layers."""
+    """Figures of the network: sizes, accuracies."""
     compiled = fitted.compiled
-    stages = compression.stages()
-    last = stages[-1]
+    matrices = [layer.matrix for layer in compiled.layers]
+    parameters = sum(layer.weights.size for layer in compiled.layers)
     figures: dict[str, Any] = {
-        "network": compression.shared.name,
-        "parameters": compression.original.parameters,
-        "density": last.density,
-        "bits_per_weight": last.bits_per_weight,
-        "bits_per_nonzero": last.bits_per_nonzero,
-        "float32_bytes": stages[0].bytes,
-        "compressed_bytes": last.bytes,
-        "ratio": last.ratio,
-        "stages": [stage.to_dict() for stage in stages],
+        "network": compiled.network.name,
+        "parameters": parameters,
+        "density": sum(matrix.entries - matrix.fillers for matrix in matrices) / parameters,
+        "stages": [],
         "samples": len(samples.x),
         "calibration_samples": min(len(samples.x), steps.CALIBRATION_SAMPLES),
         "accuracy_float": None,
         "accuracy_compressed": None,
         "accuracy_integer": None,
     }
+    if compression is not None:
+        stages = compression.stages()
+        last = stages[-1]
+        figures |= {
+            "parameters": compression.original.parameters,
+            "density": last.density,
+            "bits_per_weight": last.bits_per_weight,
+            "bits_per_nonzero": last.bits_per_nonzero,
+            "float32_bytes": stages[0].bytes,
+            "compressed_bytes": last.bytes,
+            "ratio": last.ratio,
+            "stages": [stage.to_dict() for stage in stages],
+        }
     if samples.labels is not None:
         with progress("Measuring the accuracy"):
             integers = compiled.run(compiled.network.quantize_input(samples.x))[-1]
-            figures |= {
-                "accuracy_float": accuracy(compression.original.forward(samples.x),
-                                           samples.labels),
-                "accuracy_compressed": accuracy(compression.shared.to_network().forward(samples.x),
-                                                samples.labels),
-                "accuracy_integer": accuracy(integers, samples.labels),
-            }
-    return figures | {"config": compiled.config.to_dict(),
-                      **steps.layout_figures(fitted, compression.shared, samples),
-                      "image_bytes": compiled.image().nbytes}
+            figures["accuracy_integer"] = accuracy(integers, samples.labels)
+            if compression is not None:
+                shared = compression.shared.to_network()
+                figures |= {
+                    "accuracy_float": accuracy(compression.original.forward(samples.x),
+                                               samples.labels),
+                    "accuracy_compressed": accuracy(shared.forward(samples.x), samples.labels),
+                }
+    return figures | {"config": compiled.config.to_dict()}

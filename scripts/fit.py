@@ -164,9 +164,9 @@ def _config(engine: str, options: dict[str, Any]) -> EngineConfig:
 def _for_network(path: Path, samples: Path | None, input_scale: float | None,
                  options: dict[str, Any]) -> tuple[_Make, str]:
     """Make sparse engines for a network; and its name."""
-    loaded = steps.load(path)
+    loaded = steps.load_any(path)
     taken = steps.samples_or_random(samples, loaded, input_scale)
-    network = steps.share(loaded, options).shared
+    network = steps.prepare(loaded, options)
 
     made: dict[str, CompiledNetwork] = {}
 

@@ -83,9 +83,9 @@ def generate(ctx: click.Context, network_or_config: Path, out: Path, samples: Pa
         if network_or_config.suffix.lower() == ".json":
             config = SparseConfig.from_dict(read_config(network_or_config) | options)
         else:
-            loaded = steps.load(network_or_config)
+            loaded = steps.load_any(network_or_config)
             taken = steps.samples_or_random(samples, loaded, input_scale)
-            network = steps.share(loaded, options).shared
+            network = steps.prepare(loaded, options)
             fitted = steps.compile_shared(network, taken, options, output_order=output_order)
             compiled = fitted.compiled
             figures = steps.layout_figures(fitted, network, taken)

@@ -9,8 +9,8 @@ import numpy as np
 
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
-from eieio.model.formats.samples import read as read_samples
 from eieio.model.graph.calibration import Method
+from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.network import end
 from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, note, progress, show, write_json
@@ -40,8 +40,8 @@ __all__ = ["infer"]
               show_default=True, help="What computes: the golden model in NumPy, or the simulated "
               "RTL.")
 @click.option("--integers", is_flag=True,
-              help="Write the engine's integers (sparse: int32, systolic: int8), not real numbers "
-              "(float32).")
+              help="Write the engine's integers (int8, or int32 if they have more than 8 bits), not "
+              "real numbers (float32).")
 @sample_options
 @simulator_options
 @quantization_options
@@ -85,26 +85,27 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
     if network_or_design.is_dir():
         folder = network_or_design
         design, compiled = steps.open_design(folder)
-        ends = compiled.network.input.elements, compiled.network.output.elements
-        inputs = read_samples(input_file, *ends, input_scale)
+        inputs = steps.read_inputs(input_file, compiled.network, input_scale)
     else:
-        loaded = steps.load(network_or_design)
+        loaded = steps.load_any(network_or_design)
         inputs = steps.samples_or_random(input_file, loaded, input_scale)
         typical = inputs
-        if samples is None:
+        if samples is None and not isinstance(loaded, QuantizedGraph):
             note("no samples are given: the inputs calibrate the integers' ranges")
-        else:
+        elif samples is not None:
             typical = steps.samples_or_random(samples, loaded, input_scale)
-        compiled = steps.compile_shared(steps.share(loaded, options).shared, typical,
+        compiled = steps.compile_shared(steps.prepare(loaded, options), typical,
                                         options).compiled
     network = compiled.network
     x = network.quantize_input(inputs.x)
-    limit = (compiled.config.activation_maximum + 0.5) * network.input.scale
+    tensor = network.input
+    low, high = ((end - tensor.zero_point + half) * tensor.scale for end, half in (
+        (tensor.minimum, -0.5), (tensor.maximum, 0.5)))
     figures: dict[str, Any] = {
         "network": network.name, "engine": engine, "on": target,
         "config": compiled.config.to_dict(), "samples": len(x),
         "input_scale": network.input.scale, "output_scale": network.output.scale,
-        "saturated_inputs": int(np.count_nonzero(np.abs(inputs.x) > limit)),
+        "saturated_inputs": int(np.count_nonzero((inputs.x < low) | (inputs.x > high))),
         "output": str(output),
     }
     if figures["saturated_inputs"]:
@@ -112,11 +113,11 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
     if target == "rtl":
         built = steps.build_simulation(compiled, simulator, folder=folder, design=design)
         comparison = steps.simulate_design(compiled, x, built)
-        y = comparison.rtl.outputs
+        y = compiled.finish(comparison.rtl.outputs)
         figures |= {"simulator": simulator, **simulation_figures(comparison)}
     else:
         with progress(f"Computing {len(x):,} inferences"):
-            y = compiled.run(x)[-1]
+            y = compiled.finish(compiled.run(x)[-1])
     buffer = io.BytesIO()
     if integers and network.ending != "none":
         note(f"the integers are those in front of the {network.ending}, which the host computes")
@@ -126,7 +127,7 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
     write_json(json_file, figures)
     if target == "rtl":
         show(*simulation_tables(figures))
-    show(f"Outputs written: {output}, {'int32' if integers else 'float32'} of shape {y.shape}, "
+    show(f"Outputs written: {output}, {y.dtype if integers else 'float32'} of shape {y.shape}, "
          f"in steps of {network.output.scale:.6g}")
     if target == "rtl":
         steps.mismatch(ctx, figures["mismatches"], figures["cycle_mismatches"])

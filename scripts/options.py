@@ -245,15 +245,16 @@ def choose_engine(engine: str | None, options: dict[str, Any], path: Path) -> st
         return made
     if path.suffix.lower() == ".json":
         engine = _engine_of(path, engine)
-    engine = engine or "sparse"
+    given, engine = engine, engine or "sparse"
     for name in options:
         if name not in _CONFIGS[engine][1]:
             other, = (key for key in _CONFIGS if key != engine)
             raise click.UsageError(f"Option --{name.replace('_', '-')} goes with --engine {other}, "
                                    f"not with the {engine} engine")
-    if engine == "sparse" and path.suffix.lower() == ".tflite":
+    if given is None and path.suffix.lower() == ".tflite":
         raise click.UsageError(f"{path} is a network for the systolic engine: add --engine "
-                               "systolic")
+                               "systolic, or --engine sparse if it has fully connected layers "
+                               "alone")
     if engine == "systolic" and path.suffix.lower() in {".net", ".eie", ".npz"}:
         raise click.UsageError(f"{path} is a network for the sparse engine; the systolic engine "
                                "takes .onnx and .tflite")

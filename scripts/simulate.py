@@ -7,7 +7,6 @@ import click
 import numpy as np
 
 from eieio.model.errors import InputError
-from eieio.model.formats.samples import read as read_samples
 from eieio.model.graph.calibration import Method
 from eieio.scripts import steps, systolic_commands
 from eieio.scripts.console import check_writable, note, show, write_json
@@ -77,17 +76,20 @@ def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | Non
     if design_or_network.is_dir():
         folder = design_or_network
         design, compiled = steps.open_design(folder)
-        ends = compiled.network.input.elements, compiled.network.output.elements
+        tensor = compiled.network.input
         if input_file is not None:
-            inputs = read_samples(input_file, *ends, input_scale).x
+            inputs = steps.read_inputs(input_file, compiled.network, input_scale).x
+        elif not tensor.symmetric:
+            note("no inputs are given: they are random integers")
+            inputs = steps.random_inputs(tensor, count or 10)
         else:
             note("no inputs are given: they are random, from 0 to 0.8 of the range")
-            inputs = np.random.default_rng(0).random((count or 10, ends[0])) * (
-                0.8 * compiled.config.activation_maximum * compiled.network.input.scale)
+            inputs = np.random.default_rng(0).random((count or 10, tensor.elements)) * (
+                0.8 * tensor.maximum * tensor.scale)
     else:
-        loaded = steps.load(design_or_network)
+        loaded = steps.load_any(design_or_network)
         samples = steps.samples_or_random(input_file, loaded, input_scale)
-        compiled = steps.compile_shared(steps.share(loaded, options).shared, samples,
+        compiled = steps.compile_shared(steps.prepare(loaded, options), samples,
                                         options).compiled
         inputs = samples.x if input_file is not None else samples.x[:count or 10]
     if count is not None and count > len(inputs):

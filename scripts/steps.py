@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.compress.stages import Compression, compress_network
-from eieio.model.errors import InputError
-from eieio.model.formats import compressed, image
+from eieio.model.errors import InputError, IntegersError
+from eieio.model.formats import compressed, graph_file, image
 from eieio.model.formats.atomic import move_file
 from eieio.model.formats.design_folder import (
     COMPRESSED,
+    GRAPH,
     IMAGE,
     MANIFEST,
     RTL,
@@ -26,9 +27,13 @@ from eieio.model.formats.design_folder import (
 from eieio.model.formats.load import load_network
 from eieio.model.formats.samples import Samples
 from eieio.model.formats.samples import read as read_samples
+from eieio.model.graph.load_graph import NetworkFile
+from eieio.model.graph.load_graph import read_samples as read_graph_samples
+from eieio.model.graph.quantization import Scale
+from eieio.model.graph.quantized_graph import QuantizedGraph, Tensor
 from eieio.model.network import Network
 from eieio.model.shared_network import SharedNetwork
-from eieio.model.sparse.choices import FASTEST, FittedNetwork, fit_network
+from eieio.model.sparse.choices import FASTEST, FittedNetwork, fit_graph, fit_network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.precision import layer_snr
@@ -40,8 +45,9 @@ from eieio.sim import runner
 from eieio.sim.sparse_simulation import TOP, Comparison, build_engine, compare, emit_engine
 
 __all__ = ["CALIBRATION_SAMPLES", "build_simulation", "compile_shared", "layout_figures", "load",
-           "mismatch", "open_design", "samples_or_random", "share", "show_files",
-           "simulate_design", "simulation_folder", "write_design"]
+           "load_any", "mismatch", "open_design", "prepare", "random_inputs", "read_inputs",
+           "samples_or_random", "share", "show_files", "simulate_design", "simulation_folder",
+           "write_design"]
 
 #: Samples, from the first on, that set the ranges of the integers.
 CALIBRATION_SAMPLES = 256
@@ -53,15 +59,53 @@ def load(path: Path) -> Network | SharedNetwork:
         return load_network(path, chosen_output())
 
 
+def load_any(path: Path) -> Network | SharedNetwork | QuantizedGraph:
+    """Load a network of any format, which may be one of integers."""
+    try:
+        if path.suffix.lower() != ".tflite":
+            return load(path)
+    except IntegersError:
+        pass
+    with progress(f"Loading {path.name}"):
+        return NetworkFile(path, chosen_output()).quantize()
+
+
 def share(network: Network | SharedNetwork, options: dict[str, Any]) -> Compression:
     """Share the weights of a network that nobody asked to prune."""
     with progress("Sharing weights"):
         return compress_network(network, code_width=options.get("code_width"))
 
 
-def samples_or_random(path: Path | None, network: Network | SharedNetwork, scale: float | None,
-                      seed: int = 0) -> Samples:
+def prepare(network: Network | SharedNetwork | QuantizedGraph, options: dict[str, Any]
+            ) -> SharedNetwork | QuantizedGraph:
+    """Share the weights of a network, unless it is one of integers."""
+    return network if isinstance(network, QuantizedGraph) else share(network, options).shared
+
+
+def read_inputs(path: Path, graph: QuantizedGraph, scale: float | None) -> Samples:
+    """Read samples for a network of integers."""
+    with progress(f"Reading {path.name}"):
+        return read_graph_samples(
+            path, graph.input.shape, graph.output.elements, scale,
+            channels_first=graph.channels_first,
+            integers=(graph.integer_input, Scale(graph.input.scale, graph.input.zero_point)))
+
+
+def random_inputs(tensor: Tensor, count: int, seed: int = 0) -> NDArray[np.float32]:
+    """Draw inputs: float32 array of shape (count, and the shape of the tensor)."""
+    q = np.random.default_rng(seed).integers(tensor.minimum, tensor.maximum + 1,
+                                             (count, *tensor.shape)).astype(tensor.dtype)
+    return tensor.dequantize(q).astype(np.float32)
+
+
+def samples_or_random(path: Path | None, network: Network | SharedNetwork | QuantizedGraph,
+                      scale: float | None, seed: int = 0) -> Samples:
     """Read samples for a network, or make up inputs without labels."""
+    if isinstance(network, QuantizedGraph):
+        if path is not None:
+            return read_inputs(path, network, scale)
+        note("no samples are given: inputs are random integers")
+        return Samples(random_inputs(network.input, CALIBRATION_SAMPLES, seed), None)
     inputs, outputs = network.layers[0].inputs, network.layers[-1].outputs
     if path is not None:
         with progress(f"Reading {path.name}"):
@@ -71,19 +115,24 @@ def samples_or_random(path: Path | None, network: Network | SharedNetwork, scale
     return Samples(random, None)
 
 
-def compile_shared(network: SharedNetwork, samples: Samples, options: dict[str, Any], *,
-                   board: bool = False, output_order: str = FASTEST) -> FittedNetwork:
+def compile_shared(network: SharedNetwork | QuantizedGraph, samples: Samples,
+                   options: dict[str, Any], *, board: bool = False, output_order: str = FASTEST) -> FittedNetwork:
     """Quantize a network and compile it for an engine that fits it, perhaps for a board."""
+    x, reorder = samples.x[:CALIBRATION_SAMPLES], output_order == FASTEST
     with progress("Compiling"):
-        return fit_network(network, samples.x[:CALIBRATION_SAMPLES], options, board=board,
-                           reorder_outputs=output_order == FASTEST)
+        if isinstance(network, QuantizedGraph):
+            return fit_graph(network, network.quantize_input(x), options, board=board,
+                             reorder_outputs=reorder)
+        return fit_network(network, x, options, board=board, reorder_outputs=reorder)
 
 
-def layout_figures(fitted: FittedNetwork, network: SharedNetwork,
+def layout_figures(fitted: FittedNetwork, network: SharedNetwork | QuantizedGraph,
                    samples: Samples) -> dict[str, Any]:
     """Figures of what was chosen for a network, and of its layers."""
-    with progress("Measuring the integers' precision"):
-        ratios = layer_snr(network, fitted.compiled.network, samples.x[:CALIBRATION_SAMPLES])
+    ratios: list[float | None] = [None] * len(fitted.layouts)
+    if isinstance(network, SharedNetwork):
+        with progress("Measuring the integers' precision"):
+            ratios = layer_snr(network, fitted.compiled.network, samples.x[:CALIBRATION_SAMPLES])
     layers = [
         {**figures, "order": layout.order, "weight_steps": int(abs(layer.weights.codebook).max()),
          "snr_db": ratio}
@@ -93,12 +142,15 @@ def layout_figures(fitted: FittedNetwork, network: SharedNetwork,
     return {"choices": [choice.to_dict() for choice in fitted.choices], "layers": layers}
 
 
-def write_design(folder: Path, config: SparseConfig, network: SharedNetwork | None = None,
+def write_design(folder: Path, config: SparseConfig,
+                 network: SharedNetwork | QuantizedGraph | None = None,
                  compiled: CompiledNetwork | None = None) -> Design:
     """Write Verilog, and network and image if there are, and the manifest."""
     with progress("Emitting Verilog"):
         write(emit_engine(config), folder / RTL)
-    if network is not None:
+    if isinstance(network, QuantizedGraph):
+        graph_file.write(folder / GRAPH, network)
+    elif network is not None:
         compressed.write(folder / COMPRESSED, network)
     if compiled is not None:
         image.write(folder / IMAGE, compiled)

@@ -18,7 +18,6 @@ from eieio.model.formats.design_folder import (
     output_folder,
     read_manifest,
 )
-from eieio.model.formats.samples import read as read_samples
 from eieio.model.graph.calibration import Method
 from eieio.model.sparse.choices import Choice
 from eieio.model.sparse.config import SparseConfig
@@ -199,9 +198,8 @@ def _open(folder: Path, samples: Path | None, input_scale: float | None) -> _Sou
         config: EngineConfig = SparseConfig.from_dict(design.config)
         if samples is not None:
             compiled = steps.open_design(folder)[1]
-            network = compiled.network
-            speed = network_speed(compiled, read_samples(
-                samples, network.input.elements, network.output.elements, input_scale))
+            speed = network_speed(compiled, steps.read_inputs(samples, compiled.network,
+                                                              input_scale))
     elif design.engine == "systolic":
         config = SystolicConfig.from_dict(design.config)
         if samples is not None:
@@ -220,9 +218,9 @@ def _sparse(source: Path, samples: Path | None, input_scale: float | None,
     if source.suffix.lower() == ".json":
         config = SparseConfig.from_dict(read_config(source) | options)
         return _Source(config, None, None, lambda folder: steps.write_design(folder, config))
-    loaded = steps.load(source)
+    loaded = steps.load_any(source)
     taken = steps.samples_or_random(samples, loaded, input_scale)
-    network = steps.share(loaded, options).shared
+    network = steps.prepare(loaded, options)
     fitted = steps.compile_shared(network, taken, options, board=True, output_order=output_order)
     compiled = fitted.compiled
     if _wants_exact(compiled.config, board):

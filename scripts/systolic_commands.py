@@ -13,8 +13,6 @@ from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.design_folder import MANIFEST, output_folder
 from eieio.model.formats.samples import Samples
 from eieio.model.graph.calibration import Method
-from eieio.model.graph.load_graph import read_samples
-from eieio.model.graph.quantization import Scale
 from eieio.model.graph.quantized_graph import QuantizedGraph, WeightedOperator
 from eieio.model.sparse.report import accuracy
 from eieio.model.systolic.fitting import make_config
@@ -57,10 +55,7 @@ class Quantizing:
 
     def read(self, path: Path, graph: QuantizedGraph) -> Samples:
         """Read a file of inputs for a network."""
-        scale = Scale(graph.input.scale, graph.input.zero_point)
-        return read_samples(path, graph.input.shape, graph.output.elements, self.scale,
-                            channels_first=graph.channels_first,
-                            integers=(graph.integer_input, scale))
+        return steps.read_inputs(path, graph, self.scale)
 
 
 def build(ctx: click.Context, network: Path, out: Path, count: int, quantizing: Quantizing,

@@ -24,7 +24,7 @@ from eieio.model.graph.calibration import Method
 from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.graph.golden import run_graph, run_operator
 from eieio.model.graph.load_graph import NetworkFile
-from eieio.model.graph.quantized_graph import QuantizedGraph, Stack, Tensor
+from eieio.model.graph.quantized_graph import QuantizedGraph, Stack
 from eieio.model.sparse.precision import signal_to_noise
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import compile_fitted
@@ -32,7 +32,7 @@ from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.rtl.emit import write
 from eieio.scripts.console import note, progress
 from eieio.scripts.options import chosen_output
-from eieio.scripts.steps import CALIBRATION_SAMPLES, simulation_folder
+from eieio.scripts.steps import CALIBRATION_SAMPLES, random_inputs, simulation_folder
 from eieio.sim import runner
 from eieio.sim.systolic_simulation import TOP, Comparison, build_engine, compare, emit_engine
 
@@ -104,12 +104,6 @@ def _note_segments(graph: QuantizedGraph) -> None:
     if stacks:
         note(f"real numbers of the file lie in segments, for {stacks} sums or means: this costs "
              "layers, which quantizers in front of them would save")
-
-
-def random_inputs(tensor: Tensor, count: int, seed: int = 0) -> NDArray[np.float32]:
-    """Draw inputs: float32 array of shape (count, and the shape of the tensor)."""
-    q = np.random.default_rng(seed).integers(-128, 128, (count, *tensor.shape)).astype(np.int8)
-    return tensor.dequantize(q).astype(np.float32)
 
 
 def compile_network(graph: QuantizedGraph, options: dict[str, Any], batch: int, *,

@@ -34,7 +34,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from eieio.model.errors import InputError
+from eieio.model.errors import InputError, IntegersError
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.float32 import as_float32
 from eieio.model.formats.layer_names import check_layer_names
@@ -224,8 +224,9 @@ class _Chain:
         if kinds:
             what = ("is a network of 8-bit integers" if quantized else
                     f"has {' and '.join(kinds)}, which are not fully connected layers")
-            raise InputError(f"{self.path} {what}: it is a network for the systolic engine (add "
-                             "--engine systolic)")
+            raise (IntegersError if quantized else InputError)(
+                f"{self.path} {what}: it is a network for the systolic engine (add --engine "
+                "systolic)")
         computed, unknown = {self.current}, []
         for where, node in nodes:
             if not computed.isdisjoint(node.input):

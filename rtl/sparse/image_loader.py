@@ -19,5 +19,5 @@ def image_loader(config: SparseConfig) -> ImageLoader:
     }
     if config.per_channel:
         memories[Target.FACTORS] = (config.pes, 2 * config.output_depth)
-    return ImageLoader(tuple(memories[target] for target in sorted(memories)), layers_target=Target.LAYERS,
-                       layers_maximum=config.layer_depth)
+    return ImageLoader(tuple(memories[target] for target in sorted(memories)),
+                       layers_target=Target.LAYERS, layers_maximum=config.layer_depth)
