@@ -40,8 +40,8 @@ __all__ = ["infer"]
               show_default=True, help="What computes: the golden model in NumPy, or the simulated "
               "RTL.")
 @click.option("--integers", is_flag=True,
-              help="Write the engine's integers (int8, or int32 if they have more than 8 bits), not "
-              "real numbers (float32).")
+              help="Write the engine's integers (int8, or int32 of more than 8 bits), not real "
+              "numbers (float32).")
 @sample_options
 @simulator_options
 @quantization_options

@@ -116,7 +116,8 @@ def samples_or_random(path: Path | None, network: Network | SharedNetwork | Quan
 
 
 def compile_shared(network: SharedNetwork | QuantizedGraph, samples: Samples,
-                   options: dict[str, Any], *, board: bool = False, output_order: str = FASTEST) -> FittedNetwork:
+                   options: dict[str, Any], *, board: bool = False,
+                   output_order: str = FASTEST) -> FittedNetwork:
     """Quantize a network and compile it for an engine that fits it, perhaps for a board."""
     x, reorder = samples.x[:CALIBRATION_SAMPLES], output_order == FASTEST
     with progress("Compiling"):

@@ -11,6 +11,7 @@ from eieio.model.formats import image, tflite
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.host_image import sparse_host_image
+from eieio.model.sparse.chain import layers_of
 from eieio.model.sparse.choices import fit_graph
 from eieio.sim.sparse_simulation import build_engine, compare
 from tests.helpers.tflite_file import NONE, OPERATORS, RELU, TYPES, Op, T, build, options, reference
@@ -62,7 +63,8 @@ def test_equals_the_reference_kernels(
     compiled = fit_graph(graph, x, {"pes": 2}).compiled
     config = compiled.config
     assert (config.activation_width, config.weight_width, config.code_width) == (9, 8, 8)
-    assert config.per_channel == (len(set(graph.operators[0].multiplier.tolist())) > 1)
+    assert config.per_channel == (
+        len(set(layers_of(graph)[0].multiplier.tolist())) > 1)
     result = compare(compiled, x, build_engine(config, quick=True))
     assert (result.mismatches, result.cycle_mismatches) == (0, 0)
     values = run_graph(graph, x)

@@ -20,6 +20,7 @@ from eieio.model.graph.quantized_graph import (
     Pad,
     QuantizedGraph,
     Reshape,
+    SharedWeights,
     Softmax,
     Tensor,
     Window,
@@ -32,6 +33,74 @@ def test_tensor() -> None:
     real = np.array([0.0, 0.25, -0.25, 0.2, 100.0, -100.0])
     assert tensor.quantize(real).tolist() == [-3, -2, -4, -3, 127, -128]
     assert tensor.dequantize(np.array([-3, -2], np.int8)).tolist() == [0.0, 0.5]
+
+
+def test_widths() -> None:
+    """Of int8 and wider tensors: range, type, and where halves go."""
+    real = np.array([0.25, 0.75, -0.25, 1e6, -1e6])
+    wide = Tensor("x", (2,), 0.5, 100, 12)
+    assert (wide.minimum, wide.maximum, wide.largest, wide.dtype) == (-2048, 2047, 2148, np.int32)
+    assert wide.quantize(real).tolist() == [101, 102, 99, 2047, -2048]
+    symmetric = Tensor("x", (2,), 0.5, 0, 8, symmetric=True)
+    assert (symmetric.minimum, symmetric.largest, symmetric.dtype) == (-127, 127, np.int8)
+    assert symmetric.quantize(real).tolist() == [0, 2, 0, 127, -127]
+    for width in (3, 19):
+        with pytest.raises(InputError, match=f"width must be from 4 to 18, not {width}$"):
+            Tensor("x", (2,), 0.5, 0, width)
+    with pytest.raises(InputError, match=r"zero point must be from -127 to 127, not -128$"):
+        Tensor("x", (2,), 0.5, -128, symmetric=True)
+
+
+def test_shared_weights() -> None:
+    """Codes in ascending order of the weights, behind that of 0; of 8 bits for all of int8."""
+    weight = np.array([[5, 0, -7], [5, 5, 2]], np.int8)
+    shared = SharedWeights.of(weight)
+    assert shared.codebook.tolist() == [0, -7, 2, 5]
+    assert shared.codes.tolist() == [[3, 0, 1], [3, 3, 2]]
+    assert np.array_equal(shared.weight, weight)
+    assert (shared.kind, shared.shape, shared.size) == ("int8", (2, 3), 6)
+    assert shared.counts().tolist() == [[1, 1, 0, 1], [0, 0, 1, 2]]
+    every = np.arange(-128, 128, dtype=np.int8)
+    assert SharedWeights.of(every).codebook.size == 256
+    assert np.array_equal(SharedWeights.of(every).weight, every)
+    # Without a weight that is 0 there is no code for more.
+    with pytest.raises(InputError, match=r"at most 256 values, the 0 included, not 257$"):
+        SharedWeights.of(np.arange(1, 257))
+    for values, kind in (([0, 127, -128], "int8"), ([0, 128], "int16"), ([0, -32769], "int32")):
+        codebook = np.array(values, np.int32)
+        assert SharedWeights(np.zeros((1, 1), np.uint8), codebook).kind == kind
+
+
+@pytest.mark.parametrize(("codes", "codebook", "message"), [
+    (np.zeros(2, np.int8), np.zeros(4, np.int32), "codes must be a uint8 array, not int8"),
+    (np.zeros(2, np.uint8), np.zeros(4), ("codebook must be an int32 array of one axis, not "
+     "float64 of shape (4,)")),
+    (np.zeros(2, np.uint8), np.ones(4, np.int32), "codebook must begin with the weight 0, not 1"),
+    (np.full(2, 4, np.uint8), np.zeros(4, np.int32),
+     "codes must be below 4, the size of the codebook, not 4"),
+])
+def test_shared_weights_refuse(codes: Any, codebook: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        SharedWeights(codes, codebook)
+
+
+def test_wide_operators() -> None:
+    """With biases of int64 there are 48 bits for sums, wider weights, and longer shifts."""
+    wide = replace(DENSE, bias=np.full(3, 2**47 - 1 - 180 * 155, np.int64))
+    assert (wide.accumulator_bound, wide.accumulator_width) == (2**47 - 1, 48)
+    with pytest.raises(InputError, match="must not need more than 48 bits, not 49"):
+        replace(wide, bias=wide.bias + 1)
+    assert replace(wide, shift=np.full(3, 63, np.int32)).shift[0] == 63
+    with pytest.raises(InputError, match="shift must be from -31 to 31, not 32"):
+        replace(DENSE, shift=np.full(3, 32, np.int32))
+    heavy = np.full((3, 60), 300, np.int16)
+    assert replace(wide, bias=np.zeros(3, np.int64), stored_weight=heavy).weight_kind == "int16"
+    shared = SharedWeights.of(heavy)
+    operator = replace(wide, bias=np.zeros(3, np.int64), stored_weight=shared)
+    assert operator.channel_bounds.tolist() == [60 * 300 * 155] * 3
+    assert np.array_equal(operator.weight, heavy)
+    with pytest.raises(InputError, match=r"weight must be an int8 array of shape .*, not int16"):
+        replace(DENSE, stored_weight=shared)
 
 
 @pytest.mark.parametrize(("shape", "scale", "zero_point", "message"), [

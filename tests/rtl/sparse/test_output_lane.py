@@ -105,6 +105,53 @@ def test_random(simulate: Callable[..., None], accumulator_width: int, activatio
     simulate(dut, bench)
 
 
+def test_factor_of_each_sum(simulate: Callable[..., None]) -> None:
+    """With a factor for each bias; what is loaded of one does not touch the others."""
+    config = SparseConfig(output_depth=8, activation_width=9, per_channel=True)
+    dut = OutputLane(config)
+    members = dict(dut.signature.members)
+    assert members["load_addr"] == In(unsigned(4))
+    assert members["load_factor"] == In(1)
+    assert not {"multiplier", "shift"} & members.keys()
+    assert dut.latency == output_lane().latency
+    rng = Random(3)
+    biases = [rng.randrange(-999, 999) for _ in range(8)]
+    factors = [(rng.randrange(1 << 30, 1 << 31), shift) for shift in (0, 1, 2, 5, 9, 20, 30, 31)]
+
+    async def bench(ctx: Any) -> None:
+        await load(ctx, dut, biases)
+        order = list(range(8))
+        rng.shuffle(order)
+        ctx.set(dut.load_factor, 1)
+        for number in order:
+            for part, value in enumerate(factors[number]):
+                ctx.set(dut.load_addr, 2 * number + part)
+                ctx.set(dut.load_data, value)
+                await ctx.tick()
+        ctx.set(dut.load_factor, 0)
+        ctx.set(dut.load_data, 0)
+        for single_rounding in (0, 1):
+            ctx.set(dut.single_rounding, single_rounding)
+            ctx.set(dut.minimum, -100)
+            ctx.set(dut.maximum, 255)
+            sums = [(rng.randrange(8), rng.randrange(-1 << 20, 1 << 20)) for _ in range(80)]
+            expected = [int(requantize(
+                np.array(value + biases[addr]), *factors[addr], 0, -100, 255,
+                single_rounding=bool(single_rounding))) for addr, value in sums]
+            found = []
+            for cycle in range(-1, len(sums) + dut.latency):
+                if cycle + 1 < len(sums):
+                    ctx.set(dut.bias_addr, sums[cycle + 1][0])
+                if 0 <= cycle < len(sums):
+                    ctx.set(dut.sum, sums[cycle][1])
+                *_, activation = await ctx.tick().sample(dut.activation)
+                if cycle >= dut.latency:
+                    found.append(activation)
+            assert found == expected
+
+    simulate(dut, bench)
+
+
 def test_bias_of_each_sum(simulate: Callable[..., None]) -> None:
     # Biases alone, by a factor that leaves them as they are but for the halving.
     dut = output_lane()
