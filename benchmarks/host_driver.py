@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from eieio.host.device import Device
 from eieio.model.errors import InputError
 from eieio.model.formats.samples import read as read_samples
-from eieio.model.formats.systolic_image import describe
 from eieio.model.graph.golden import run_graph
 from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
 from eieio.model.sparse.config import SparseConfig
@@ -33,11 +32,12 @@ from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.report import accuracy
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.image import describe
 from eieio.model.systolic.timing import time_graph
 from eieio.scripts import steps
-from eieio.sim import random_graph
 from eieio.sim.board_simulation import Noise, SimulatedBoard, build_board
-from eieio.sim.random_network import compile_random, random_inputs, random_network
+from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
+from eieio.sim.systolic import random_graph
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "lenet_300_100"
 

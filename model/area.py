@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model import area_sparse, area_systolic
 from eieio.model.area_memory import Family, Memory, block_rams, multipliers
-from eieio.model.area_weights import WEIGHTS
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
+from eieio.model.sparse import area as area_sparse
+from eieio.model.sparse.area_weights import WEIGHTS as SPARSE_WEIGHTS
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.systolic import area as area_systolic
+from eieio.model.systolic.area_weights import WEIGHTS as SYSTOLIC_WEIGHTS
 from eieio.model.systolic.config import SystolicConfig
 
 __all__ = ["FILL", "Family", "Resources", "engine_of", "estimate", "terms"]
@@ -117,7 +119,7 @@ def estimate(config: EngineConfig, family: Family) -> Resources:
         If there is no model of the engine's area.
     """
     values = terms(config, family)
-    weights = WEIGHTS[engine_of(config)][family]
+    weights = {"sparse": SPARSE_WEIGHTS, "systolic": SYSTOLIC_WEIGHTS}[engine_of(config)][family]
     lut, ff = (max(0, round(float(np.dot(values, weights[kind])))) for kind in ("lut", "ff"))
     if isinstance(config, SystolicConfig):
         memories, products = area_systolic.memories(config), area_systolic.products(config, family)

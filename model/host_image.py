@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from eieio.model import fixed_point
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.formats.systolic_image import Port, SystolicImage
 from eieio.model.graph.load_graph import arrange
 from eieio.model.graph.softmax import log_softmax, softmax
 from eieio.model.image_frame import fingerprint, frame_image
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.systolic.config import ACTIVATION_BITS
+from eieio.model.systolic.image import Port, SystolicImage
 
 __all__ = ["HostImage", "Packing", "Quantization", "sparse_host_image", "systolic_host_image"]
 

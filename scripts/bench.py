@@ -25,7 +25,7 @@ from eieio.scripts.options import ENGINE_HELP, json_option
 from eieio.scripts.speed import interval_lines, network_speed_of
 from eieio.scripts.systolic_bench import systolic
 from eieio.scripts.tensor_core_bench import tensor_core
-from eieio.sim.eie_benchmark import (
+from eieio.sim.sparse.eie_benchmark import (
     LayerResult,
     build_engines,
     compile_fitting,
@@ -33,7 +33,7 @@ from eieio.sim.eie_benchmark import (
     run_layer,
     run_random_layer,
 )
-from eieio.sim.sparse_simulation import build_engine
+from eieio.sim.sparse.simulation import build_engine
 
 __all__ = ["bench"]
 

@@ -38,8 +38,8 @@ from eieio.scripts.bench_plots import (
     plot_utilisation,
 )
 from eieio.scripts.console import progress
-from eieio.sim.eie_benchmark import BuiltEngine, LayerResult, geomeans
-from eieio.sim.sparse_simulation import emit_engine
+from eieio.sim.sparse.eie_benchmark import BuiltEngine, LayerResult, geomeans
+from eieio.sim.sparse.simulation import emit_engine
 
 __all__ = ["Measured", "markdown_table", "measure", "study_figures", "write", "write_part"]
 

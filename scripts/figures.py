@@ -9,7 +9,7 @@ from rich.table import Table
 from eieio.model.compress.stages import Stage
 from eieio.model.sparse.report import inference_figures
 from eieio.scripts.console import table
-from eieio.sim.sparse_simulation import Comparison
+from eieio.sim.sparse.simulation import Comparison
 
 __all__ = ["accuracy_table", "choice_lines", "cycle_table", "layout_tables",
            "simulation_figures", "simulation_tables", "stage_table"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eieio.model.compress.stages import Compression, compress_network
 from eieio.model.errors import InputError
-from eieio.model.formats import compressed, image
+from eieio.model.formats import compressed
 from eieio.model.formats.atomic import move_file
 from eieio.model.formats.design_folder import (
     COMPRESSED,
@@ -28,6 +28,7 @@ from eieio.model.formats.samples import Samples
 from eieio.model.formats.samples import read as read_samples
 from eieio.model.network import Network
 from eieio.model.shared_network import SharedNetwork
+from eieio.model.sparse import image
 from eieio.model.sparse.choices import FASTEST, FittedNetwork, fit_network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork
@@ -37,7 +38,7 @@ from eieio.rtl.emit import write
 from eieio.scripts.console import note, progress, show
 from eieio.scripts.options import chosen_output
 from eieio.sim import runner
-from eieio.sim.sparse_simulation import TOP, Comparison, build_engine, compare, emit_engine
+from eieio.sim.sparse.simulation import TOP, Comparison, build_engine, compare, emit_engine
 
 __all__ = ["CALIBRATION_SAMPLES", "build_simulation", "compile_shared", "layout_figures", "load",
            "mismatch", "open_design", "samples_or_random", "share", "show_files",

@@ -16,7 +16,7 @@ from eieio.scripts.bench_docs import markdown_table, write_part
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import SYSTOLIC_HELP, json_option
 from eieio.sim.runner import Build
-from eieio.sim.systolic_benchmark import (
+from eieio.sim.systolic.benchmark import (
     MODES,
     Case,
     Result,
@@ -25,7 +25,7 @@ from eieio.sim.systolic_benchmark import (
     run_case,
     shared_config,
 )
-from eieio.sim.systolic_simulation import build_engine
+from eieio.sim.systolic.simulation import build_engine
 
 __all__ = ["systolic"]
 

@@ -9,7 +9,7 @@ from eieio.model.systolic.report import inference_figures, layer_figures
 from eieio.model.systolic.timing import time_graph
 from eieio.scripts.console import table
 from eieio.scripts.speed import graph_speed, interval_lines
-from eieio.sim.systolic_simulation import Comparison
+from eieio.sim.systolic.simulation import Comparison
 
 __all__ = ["layer_table", "network_figures", "summary", "systolic_figures"]
 

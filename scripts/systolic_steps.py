@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.formats import graph_file, systolic_image
+from eieio.model.formats import graph_file
 from eieio.model.formats.design_folder import (
     GRAPH,
     IMAGE,
@@ -26,6 +26,7 @@ from eieio.model.graph.golden import run_graph, run_operator
 from eieio.model.graph.load_graph import NetworkFile
 from eieio.model.graph.quantized_graph import QuantizedGraph, Stack, Tensor
 from eieio.model.sparse.precision import signal_to_noise
+from eieio.model.systolic import image as systolic_image
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import compile_fitted
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
@@ -34,7 +35,7 @@ from eieio.scripts.console import note, progress
 from eieio.scripts.options import chosen_output
 from eieio.scripts.steps import CALIBRATION_SAMPLES, simulation_folder
 from eieio.sim import runner
-from eieio.sim.systolic_simulation import TOP, Comparison, build_engine, compare, emit_engine
+from eieio.sim.systolic.simulation import TOP, Comparison, build_engine, compare, emit_engine
 
 __all__ = ["Loaded", "build_simulation", "compile_network", "group", "layer_snr", "load",
            "open_design", "random_inputs", "run_float", "run_golden", "run_host", "simulate",

@@ -15,9 +15,9 @@ from eieio.model.tensor_core.golden import long_dot_product, widen
 from eieio.model.tensor_core.timing import latency
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import json_option
-from eieio.sim.random_steps import random_steps
 from eieio.sim.runner import Build
-from eieio.sim.tensor_core_simulation import build_step, run_long_steps, run_steps
+from eieio.sim.tensor_core.random_steps import random_steps
+from eieio.sim.tensor_core.simulation import build_step, run_long_steps, run_steps
 
 __all__ = ["tensor_core"]
 

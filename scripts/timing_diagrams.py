@@ -29,7 +29,7 @@ from eieio.rtl.sparse.engine import SparseEngine
 from eieio.scripts.vectors import Vectors, sparse_vectors
 from eieio.scripts.waveform_svg import waveform_svg
 from eieio.sim.axi_ports import AxiPorts
-from eieio.sim.random_network import compile_random, random_network
+from eieio.sim.sparse.random_network import compile_random, random_network
 
 __all__ = ["diagrams", "main"]
 

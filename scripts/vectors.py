@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.formats import systolic_image
 from eieio.model.formats.atomic import write_bytes, write_text
 from eieio.model.formats.design_folder import Design
 from eieio.model.graph.golden import run_graph
@@ -36,6 +35,7 @@ from eieio.model.host_image import (
 from eieio.model.image_frame import frame_image
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
+from eieio.model.systolic import image as systolic_image
 from eieio.model.systolic.mapping import CompiledGraph
 from eieio.scripts import steps, systolic_steps
 

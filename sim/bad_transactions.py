@@ -18,8 +18,6 @@ from eieio.model.sparse.image_layout import Target as SparseTarget
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph
 from eieio.model.systolic.program import Target as SystolicTarget
-from eieio.sim import random_graph
-from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.shell_session import (
     DECERR,
     OKAY,
@@ -29,6 +27,8 @@ from eieio.sim.shell_session import (
     sparse_traffic,
     systolic_traffic,
 )
+from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
+from eieio.sim.systolic import random_graph
 
 __all__ = ["CONFIG", "SYSTOLIC_CONFIG", "BadTransactions", "small_session",
            "small_systolic_session"]

@@ -7,10 +7,10 @@ from eieio.model.image_frame import fingerprint, frame_image
 from eieio.model.registers import engine_kind
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.systolic.mapping import CompiledGraph
-from eieio.sim.bench_sparse_engine import pack
-from eieio.sim.bench_systolic_engine import pack_beats
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.runner import Build, run, simulation_folder
+from eieio.sim.sparse.bench_engine import pack
+from eieio.sim.systolic.bench_engine import pack_beats
 
 __all__ = ["measure_intervals"]
 

@@ -26,10 +26,10 @@ from eieio.rtl.boards.system import make_engine
 from eieio.rtl.bus.axi_stream import axi_stream_width
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.emit import emit, write
-from eieio.sim.bench_sparse_engine import pack
-from eieio.sim.bench_systolic_engine import pack_beats
 from eieio.sim.case import case_environment, save_case
 from eieio.sim.runner import Build, build, run
+from eieio.sim.sparse.bench_engine import pack
+from eieio.sim.systolic.bench_engine import pack_beats
 
 __all__ = ["DECERR", "OKAY", "SLVERR", "Counters", "ShellSession", "Traffic", "build_shell",
            "sparse_traffic", "systolic_traffic"]

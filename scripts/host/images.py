@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 
 from eieio.model.errors import InputError
-from eieio.model.formats import image, image_file, systolic_image
+from eieio.model.formats import image_file
 from eieio.model.formats.design_folder import IMAGE, read_manifest
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
+from eieio.model.sparse import image
+from eieio.model.systolic import image as systolic_image
 
 __all__ = ["read_host_image"]
 

@@ -13,9 +13,7 @@ from eieio.host.device import Device
 from eieio.host.images import read_host_image
 from eieio.model import registers
 from eieio.model.errors import InputError
-from eieio.model.formats import systolic_image
 from eieio.model.formats.design_folder import IMAGE, write_manifest
-from eieio.model.formats.systolic_image import describe
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.quantized_graph import (
     FullyConnected,
@@ -27,7 +25,9 @@ from eieio.model.graph.quantized_graph import (
     Window,
 )
 from eieio.model.host_image import HostImage, systolic_host_image
+from eieio.model.systolic import image as systolic_image
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.image import describe
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.scripts.main import main
 from eieio.sim.board_model import BoardModel, MemoryLine, on_terminal

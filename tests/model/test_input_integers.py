@@ -12,14 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.formats import samples as sample_files
-from eieio.model.formats.systolic_image import describe
 from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.image import describe
 from eieio.scripts.vectors import sparse_vectors, systolic_vectors, write_vectors
-from eieio.sim.random_graph import random_graph
-from eieio.sim.random_network import random_network
+from eieio.sim.sparse.random_network import random_network
+from eieio.sim.systolic.random_graph import random_graph
 
 DRIVER = Path(__file__).parents[2] / "examples" / "integration" / "driver"
 BYTES = np.arange(256)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eieio.model.sparse.eie_layers import EIE_LAYERS
 from eieio.scripts import bench, bench_docs, bench_plots
-from eieio.sim import eie_benchmark
+from eieio.sim.sparse import eie_benchmark
 
 Run = Callable[..., Result]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from eieio.model.formats import image
 from eieio.model.formats.samples import read as read_samples
+from eieio.model.sparse import image
 from eieio.model.sparse.golden import run_network
 from eieio.scripts import steps
-from eieio.sim.sparse_simulation import Comparison, compare
+from eieio.sim.sparse.simulation import Comparison, compare
 
 from .conftest import SIZE, small_network
 

@@ -35,8 +35,8 @@ from eieio.scripts.main import main
 from eieio.scripts.packaging import Package, verilog_header, write_package
 from eieio.scripts.vectors import sparse_vectors, systolic_vectors, write_vectors
 from eieio.sim.axi_ports import AxiPorts
-from eieio.sim.random_network import random_inputs as random_sparse_inputs
-from eieio.sim.random_network import random_network
+from eieio.sim.sparse.random_network import random_inputs as random_sparse_inputs
+from eieio.sim.sparse.random_network import random_network
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "integration"
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from eieio.model.formats import compressed, image, npz
+from eieio.model.formats import compressed, npz
 from eieio.model.formats.design_folder import read_manifest
 from eieio.model.host_image import sparse_host_image
 from eieio.model.network import DenseLayer, Network
+from eieio.model.sparse import image
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.patterns import draw_pattern

@@ -11,15 +11,15 @@ import pytest
 from click.testing import CliRunner, Result
 from onnx import TensorProto, helper, numpy_helper, save
 
-from eieio.model.formats import systolic_image
 from eieio.model.formats.graph_file import read as read_file
 from eieio.model.formats.samples import read as read_samples
 from eieio.model.graph.float_graph import run as run_float
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.load_graph import read_graph
+from eieio.model.systolic import image as systolic_image
 from eieio.scripts import systolic_steps
 from eieio.scripts.main import main
-from eieio.sim.systolic_simulation import Comparison, build_engine, compare
+from eieio.sim.systolic.simulation import Comparison, build_engine, compare
 
 Run = Callable[..., Result]
 

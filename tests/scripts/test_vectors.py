@@ -8,7 +8,7 @@ import numpy as np
 from eieio.model.graph.golden import run_graph
 from eieio.model.systolic.config import SystolicConfig
 from eieio.scripts.vectors import systolic_vectors, write_vectors
-from eieio.sim.random_graph import random_graph, random_inputs
+from eieio.sim.systolic.random_graph import random_graph, random_inputs
 
 
 def test_systolic(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.emit import emit, write
 from eieio.rtl.requantize import Requantize
 from eieio.sim.lint import LintError, lint, main
-from eieio.sim.sparse_simulation import TOP, emit_engine
+from eieio.sim.sparse.simulation import TOP, emit_engine
 
 GOOD = "module top(input [3:0] a, output y); wire unused; assign y = !a; endmodule\n"
 

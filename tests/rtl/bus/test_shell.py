@@ -23,9 +23,9 @@ from eieio.rtl.sparse.engine import SparseEngine
 from eieio.scripts.speed import network_speed_of
 from eieio.sim.bad_transactions import CONFIG, BadTransactions, small_session
 from eieio.sim.interval import measure_intervals
-from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.runner import Build, SimulationError
 from eieio.sim.shell_session import DECERR, OKAY, SLVERR, ShellSession, build_shell
+from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
 

@@ -16,9 +16,9 @@ from eieio.model.systolic.program import Field, Operation, Target
 from eieio.scripts.speed import graph_speed
 from eieio.sim.bad_transactions import SYSTOLIC_CONFIG, BadTransactions, small_systolic_session
 from eieio.sim.interval import measure_intervals
-from eieio.sim.random_graph import random_graph, random_inputs
 from eieio.sim.runner import Build
 from eieio.sim.shell_session import ShellSession, build_shell
+from eieio.sim.systolic.random_graph import random_graph, random_inputs
 
 
 @functools.cache

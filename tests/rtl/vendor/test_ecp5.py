@@ -24,9 +24,9 @@ from eieio.rtl.vendor.block_ram import add_block_ram
 from eieio.rtl.vendor.family import ECP5, family_of
 from eieio.rtl.vendor.multiplier import Multiplier
 from eieio.sim.case import case_environment, save_case
-from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.runner import build, run
-from eieio.sim.sparse_simulation import TOP, compare
+from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
+from eieio.sim.sparse.simulation import TOP, compare
 
 CELLS = Path(str(eieio.sim.__file__)).parent / "ecp5_cells.sv"
 

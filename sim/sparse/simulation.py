@@ -15,8 +15,8 @@ from eieio.model.sparse.timing import LayerTiming, NetworkTimer
 from eieio.rtl.emit import emit, write
 from eieio.rtl.sparse.engine import SparseEngine
 from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.preload import HARNESS, harness, small_image, write_memories
 from eieio.sim.runner import Build, SimulationError, build, run, simulation_folder
+from eieio.sim.sparse.preload import HARNESS, harness, small_image, write_memories
 
 __all__ = ["Comparison", "RtlRun", "build_engine", "compare", "emit_engine", "run_rtl"]
 
@@ -94,8 +94,8 @@ def build_engine(config: SparseConfig, *, simulator: str = "verilator", waves: b
     simulator, waves :
         As in :func:`eieio.sim.runner.build`.
     preload : :class:`bool`
-        Whether large memories are filled directly, see :mod:`eieio.sim.preload`; for layers whose
-        image would take the stream too long.
+        Whether large memories are filled directly, see :mod:`eieio.sim.sparse.preload`; for
+        layers whose image would take the stream too long.
     quick : :class:`bool`
         Whether Verilator's code is compiled without optimization, in about half of the time; for
         short simulations.
@@ -148,7 +148,7 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     save_case(folder, {"image": image, "inputs": compiled.to_engine(x)}, preload=preload,
               config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
               layers=len(layers), outputs=layers[-1].matrix.shape[0])
-    run(built, "eieio.sim.bench_sparse_engine", environment=case_environment(folder),
+    run(built, "eieio.sim.sparse.bench_engine", environment=case_environment(folder),
         folder=folder, timeout=TIMEOUT)
     recorded = load_outputs(folder)
 

@@ -24,13 +24,13 @@ from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwor
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.sparse.tuning import tune_network
 from eieio.scripts.speed import network_speed_of
-from eieio.sim.bench_sparse_engine import pack, unpack
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.interval import measure_intervals
-from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.runner import Build, run
 from eieio.sim.shell_session import sparse_traffic
-from eieio.sim.sparse_simulation import build_engine, compare
+from eieio.sim.sparse.bench_engine import pack, unpack
+from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
+from eieio.sim.sparse.simulation import build_engine, compare
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
 

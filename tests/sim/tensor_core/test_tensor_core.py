@@ -5,9 +5,9 @@ import pytest
 
 from eieio.model.tensor_core.config import TensorCoreConfig
 from eieio.model.tensor_core.timing import latency
-from eieio.sim.random_steps import random_steps
 from eieio.sim.runner import Build
-from eieio.sim.tensor_core_simulation import build_step, run_steps
+from eieio.sim.tensor_core.random_steps import random_steps
+from eieio.sim.tensor_core.simulation import build_step, run_steps
 
 CONFIG = TensorCoreConfig(rows=1, columns=2)
 

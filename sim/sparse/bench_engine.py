@@ -1,6 +1,6 @@
 """cocotb bench of the whole sparse engine: loads an image, runs inputs, records everything.
 
-It compares nothing: :mod:`eieio.sim.sparse_simulation` compares what it records with the golden and
+It compares nothing: :mod:`eieio.sim.sparse.simulation` compares what it records with the golden and
 the cycle model.
 """
 

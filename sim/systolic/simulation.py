@@ -136,7 +136,7 @@ def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_c
                       "inputs": np.stack([compiled.pack(sample) for sample in x])},
               stall=stall, max_cycles=max_cycles, layers=len(compiled.layers),
               output_beats=compiled.output_beats)
-    run(built, "eieio.sim.bench_systolic_engine", environment=case_environment(folder),
+    run(built, "eieio.sim.systolic.bench_engine", environment=case_environment(folder),
         folder=folder, timeout=TIMEOUT)
     recorded = load_outputs(folder)
     outputs = np.stack([compiled.unpack(beats) for beats in recorded["results"]])

@@ -77,7 +77,7 @@ def run_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDA
     arrays = {"a": a, "b": b, "c": c, "half": np.broadcast_to(half, steps).astype(np.uint8)}
     with simulation_folder() as folder:
         save_case(folder, arrays, stall=stall, drain=64 + latency(config))
-        run(built, "eieio.sim.bench_tensor_core", environment=case_environment(folder),
+        run(built, "eieio.sim.tensor_core.bench_step", environment=case_environment(folder),
             folder=folder, timeout=_TIMEOUT)
         outputs = load_outputs(folder)
         if outputs["d"].size != c.size or len(outputs["latencies"]) != 1:

@@ -1,6 +1,6 @@
 """cocotb bench of the whole systolic engine: loads an image, runs inputs, records everything.
 
-It compares nothing: :mod:`eieio.sim.systolic_simulation` compares what it records with the golden
+It compares nothing: :mod:`eieio.sim.systolic.simulation` compares what it records with the golden
 and the cycle model.
 """
 

@@ -23,7 +23,7 @@ from eieio.model.systolic.mapping import CompiledGraph
 from eieio.model.systolic.report import needed_macs
 from eieio.model.systolic.timing import time_layer
 from eieio.sim.runner import Build
-from eieio.sim.systolic_simulation import compare
+from eieio.sim.systolic.simulation import compare
 
 __all__ = ["MODES", "Case", "Result", "Suite", "full_suite", "quick_suite", "run_case",
            "shared_config"]
@@ -71,7 +71,7 @@ class Result:
     pes : :class:`int`
         Processing elements.
     mismatches, cycle_mismatches : :class:`int` or None
-        As in :class:`~eieio.sim.systolic_simulation.Comparison`.
+        As in :class:`~eieio.sim.systolic.simulation.Comparison`.
     seconds : :class:`float`
         Elapsed time of both models and RTL.
     """

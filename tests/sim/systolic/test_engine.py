@@ -32,12 +32,12 @@ from eieio.model.systolic.program import Field, Flag, Operation, Target
 from eieio.model.systolic.timing import time_graph
 from eieio.model.systolic.work import AddWork
 from eieio.scripts.speed import graph_speed
-from eieio.sim.bench_systolic_engine import pack_beats
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.interval import measure_intervals
-from eieio.sim.random_graph import random_graph, random_inputs
 from eieio.sim.runner import Build, run
-from eieio.sim.systolic_simulation import build_engine, compare
+from eieio.sim.systolic.bench_engine import pack_beats
+from eieio.sim.systolic.random_graph import random_graph, random_inputs
+from eieio.sim.systolic.simulation import build_engine, compare
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
 

@@ -10,8 +10,8 @@ import pytest
 
 from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.errors import InputError
-from eieio.model.formats import image
 from eieio.model.network import DenseLayer, Network
+from eieio.model.sparse import image
 from eieio.model.sparse.choices import fit_network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.disassembly import disassemble, labels

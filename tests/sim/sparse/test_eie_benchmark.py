@@ -15,8 +15,8 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.eie_layers import EIE_LAYERS, random_layer
 from eieio.model.sparse.mapping import compile_network
 from eieio.model.sparse.study import OURS, PAPER, VARIANTS
-from eieio.sim import eie_benchmark
-from eieio.sim.eie_benchmark import (
+from eieio.sim.sparse import eie_benchmark
+from eieio.sim.sparse.eie_benchmark import (
     LayerResult,
     build_engines,
     compile_fitting,

@@ -1,7 +1,7 @@
 """Benchmark of the sparse engine: layers in RTL, beside the golden model and the cycle model.
 
-The RTL's large memories are filled directly, see :mod:`eieio.sim.preload`: the images of layers of
-this size would take the image stream much longer than the layers themselves.
+The RTL's large memories are filled directly, see :mod:`eieio.sim.sparse.preload`: the images of
+layers of this size would take the image stream much longer than the layers themselves.
 """
 
 import time
@@ -30,7 +30,7 @@ from eieio.model.sparse.study import (
 from eieio.model.sparse.timing import LayerTiming, NetworkTimer
 from eieio.model.sparse.tuning import tune_network
 from eieio.sim.runner import Build
-from eieio.sim.sparse_simulation import build_engine, compare
+from eieio.sim.sparse.simulation import build_engine, compare
 
 __all__ = ["BuiltEngine", "LayerResult", "build_engines", "compile_fitting", "geomeans",
            "run_layer", "run_random_layer"]
@@ -58,7 +58,7 @@ class LayerResult:
     entries, fillers : :class:`int`
         Entries that are stored, and the fillers among them.
     mismatches, cycle_mismatches : :class:`int` or None
-        As in :class:`~eieio.sim.sparse_simulation.Comparison`.
+        As in :class:`~eieio.sim.sparse.simulation.Comparison`.
     timings : sequence of LayerTiming
         What the cycle model says, by input.
     seconds : :class:`float`
