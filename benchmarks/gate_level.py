@@ -36,7 +36,7 @@ from eieio.rtl.systolic.engine import SystolicEngine
 from eieio.rtl.vendor.family import ECP5
 from eieio.sim.runner import Build, SimulationError, build
 from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
-from eieio.sim.sparse.simulation import TOP, compare
+from eieio.sim.sparse.simulation import compare
 from eieio.sim.systolic import simulation as systolic_simulation
 from eieio.sim.systolic.random_graph import random_graph
 from eieio.sim.systolic.random_graph import random_inputs as random_inputs_of
@@ -98,8 +98,8 @@ def run_systolic(built: Build, seed: int) -> tuple[int, int]:
 
 
 ENGINES = {
-    "sparse": Engine(TOP, lambda: SparseEngine(SPARSE), run_sparse),
-    "systolic": Engine(systolic_simulation.TOP, lambda: SystolicEngine(SYSTOLIC), run_systolic),
+    "sparse": Engine("sparse_engine", lambda: SparseEngine(SPARSE), run_sparse),
+    "systolic": Engine("systolic_engine", lambda: SystolicEngine(SYSTOLIC), run_systolic),
 }
 
 

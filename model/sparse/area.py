@@ -10,9 +10,10 @@ from eieio.model.area_memory import (
     requantize_multipliers,
     stored_elsewhere,
 )
+from eieio.model.sparse.area_weights import WEIGHTS
 from eieio.model.sparse.config import SparseConfig
 
-__all__ = ["memories", "products", "terms"]
+__all__ = ["WEIGHTS", "memories", "products", "terms"]
 
 
 def memories(config: SparseConfig) -> list[Memory]:

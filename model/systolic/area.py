@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.area import AreaUnknownError
 from eieio.model.area_memory import (
     Family,
     Memory,
@@ -13,10 +14,11 @@ from eieio.model.area_memory import (
 from eieio.model.fixed_point import MULTIPLIER_WIDTH
 from eieio.model.graph.quantized_graph import ADD_LEFT_SHIFT
 from eieio.model.graph.rescale import RIGHT_SHIFT_MAXIMUM
+from eieio.model.systolic.area_weights import WEIGHTS
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, LEFT_SHIFT_MAXIMUM
 
-__all__ = ["memories", "products", "terms"]
+__all__ = ["WEIGHTS", "memories", "products", "terms"]
 
 #: Bits of what is requantized, whatever the width of the accumulators.
 _REQUANTIZED = 32
@@ -54,6 +56,10 @@ def products(config: SystolicConfig, family: Family) -> float:
 
 def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
     """Return the terms whose weighted sums are the lookup tables and the flip-flops."""
+    if config.winograd:
+        raise AreaUnknownError(
+            "Area of a systolic engine must be asked for without winograd, whose transforms the "
+            "model does not know", "Winograd's transforms")
     # On ECP5 all registers of a product are the multiplier's own.
     registers = 0 if family == "ecp5" else config.product_stages - 1
     return np.array([

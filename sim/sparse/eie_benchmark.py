@@ -30,7 +30,7 @@ from eieio.model.sparse.study import (
 from eieio.model.sparse.timing import LayerTiming, NetworkTimer
 from eieio.model.sparse.tuning import tune_network
 from eieio.sim.runner import Build
-from eieio.sim.sparse.simulation import build_engine, compare
+from eieio.sim.sparse.simulation import build_preloaded, compare
 
 __all__ = ["BuiltEngine", "LayerResult", "build_engines", "compile_fitting", "geomeans",
            "run_layer", "run_random_layer"]
@@ -164,7 +164,7 @@ def build_engines(names: Sequence[str], pes: int, layers: Sequence[EieLayer], *,
     for name in names:
         started = time.monotonic()
         config = benchmark_config(VARIANTS[name], pes, layers)
-        build = None if model_only else build_engine(config, preload=True)
+        build = None if model_only else build_preloaded(config)
         yield BuiltEngine(name, VARIANTS[name], config, build, time.monotonic() - started)
 
 

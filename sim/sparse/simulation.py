@@ -12,15 +12,13 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.golden import run_network
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import LayerTiming, NetworkTimer
-from eieio.rtl.emit import emit, write
-from eieio.rtl.sparse.engine import SparseEngine
+from eieio.rtl.emit import write
+from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.runner import Build, SimulationError, build, run, simulation_folder
 from eieio.sim.sparse.preload import HARNESS, harness, small_image, write_memories
 
-__all__ = ["Comparison", "RtlRun", "build_engine", "compare", "emit_engine", "run_rtl"]
-
-TOP = "sparse_engine"
+__all__ = ["Comparison", "RtlRun", "build_preloaded", "compare", "run_rtl"]
 
 #: Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
 #: simulator that hangs.
@@ -77,37 +75,31 @@ class Comparison:
     mismatches: int
     cycle_mismatches: int
 
+    @property
+    def outputs(self) -> NDArray[np.int32]:
+        """What the output stream carried."""
+        return self.rtl.outputs
 
-def emit_engine(config: SparseConfig) -> dict[str, str]:
-    """Emit the Verilog of an engine: contents by file name."""
-    return emit(SparseEngine(config), TOP, header=f"Sparse engine: {config.label}")
+    @property
+    def layer_cycles(self) -> NDArray[np.int64]:
+        """Cycles by inference and layer."""
+        return self.rtl.layer_cycles
+
+    @property
+    def compared_integers(self) -> int:
+        """Integers that were compared."""
+        return sum(layer.size for layer in self.golden) + self.rtl.outputs.size
 
 
-def build_engine(config: SparseConfig, *, simulator: str = "verilator", waves: bool = False,
-                 preload: bool = False, quick: bool = False) -> Build:
-    """Emit an engine and build its simulation, or find it in the cache.
+def build_preloaded(config: SparseConfig) -> Build:
+    """Emit an engine and build its simulation, whose large memories are filled directly.
 
-    Parameters
-    ----------
-    config : SparseConfig
-        Configuration of the engine.
-    simulator, waves :
-        As in :func:`eieio.sim.runner.build`.
-    preload : :class:`bool`
-        Whether large memories are filled directly, see :mod:`eieio.sim.sparse.preload`; for
-        layers whose image would take the stream too long.
-    quick : :class:`bool`
-        Whether Verilator's code is compiled without optimization, in about half of the time; for
-        short simulations.
+    See :mod:`eieio.sim.sparse.preload`; for layers whose image would take the stream too long.
     """
-    arguments = ["-CFLAGS", "-O0"] if quick and simulator == "verilator" else []
     with temporary_folder() as folder:
         sources = write(emit_engine(config), folder)
-        if preload:
-            write_text(folder / f"{HARNESS}.sv", harness(config, TOP))
-            sources.append(folder / f"{HARNESS}.sv")
-        return build(sources, HARNESS if preload else TOP, simulator=simulator, waves=waves,
-                     arguments=arguments)
+        write_text(folder / f"{HARNESS}.sv", harness(config, engine_top(config)))
+        return build([*sources, folder / f"{HARNESS}.sv"], HARNESS)
 
 
 def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
@@ -121,7 +113,8 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     x : integer array of shape (samples, inputs)
         Inputs.
     built : Build
-        What :func:`build_engine` returned for ``compiled.config``.
+        What :func:`build_preloaded` or :func:`eieio.sim.simulation.build_engine` returned for
+        ``compiled.config``.
     max_cycles : :class:`int`
         Cycles in which an inference must end.
     stall : :class:`float`

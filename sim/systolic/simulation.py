@@ -7,18 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.graph.golden import run_graph
-from eieio.model.leftovers import temporary_folder
-from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
 from eieio.model.systolic.timing import GraphTiming, time_graph
-from eieio.rtl.emit import emit, write
-from eieio.rtl.systolic.engine import SystolicEngine
 from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, SimulationError, build, run, simulation_folder
+from eieio.sim.runner import Build, SimulationError, run, simulation_folder
 
-__all__ = ["Comparison", "RtlRun", "build_engine", "compare", "emit_engine", "run_rtl"]
-
-TOP = "systolic_engine"
+__all__ = ["Comparison", "RtlRun", "compare", "run_rtl"]
 
 #: Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
 #: simulator that hangs.
@@ -77,30 +71,20 @@ class Comparison:
     mismatches: int
     cycle_mismatches: int
 
+    @property
+    def outputs(self) -> NDArray[np.int8]:
+        """What the output stream carried."""
+        return self.rtl.outputs
 
-def emit_engine(config: SystolicConfig) -> dict[str, str]:
-    """Emit the Verilog of an engine: contents by file name."""
-    return emit(SystolicEngine(config), TOP, header=f"Systolic engine: {config.label}")
+    @property
+    def layer_cycles(self) -> NDArray[np.int64]:
+        """Cycles by inference and layer."""
+        return self.rtl.layer_cycles
 
-
-def build_engine(config: SystolicConfig, *, simulator: str = "verilator", waves: bool = False,
-                 quick: bool = False) -> Build:
-    """Emit an engine and build its simulation, or find it in the cache.
-
-    Parameters
-    ----------
-    config : SystolicConfig
-        Configuration of the engine.
-    simulator, waves :
-        As in :func:`eieio.sim.runner.build`.
-    quick : :class:`bool`
-        Whether Verilator's code is compiled without optimization, in about half of the time; for
-        short simulations.
-    """
-    arguments = ["-CFLAGS", "-O0"] if quick and simulator == "verilator" else []
-    with temporary_folder() as folder:
-        sources = write(emit_engine(config), folder)
-        return build(sources, TOP, simulator=simulator, waves=waves, arguments=arguments)
+    @property
+    def compared_integers(self) -> int:
+        """Integers that were compared."""
+        return sum(layer.size for layer in self.golden) + self.rtl.outputs.size
 
 
 def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_cycles: int,
@@ -114,7 +98,7 @@ def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_c
     x : int8 array of shape (inferences, batch, and the shape of the input)
         Inputs.
     built : Build
-        What :func:`build_engine` returned for ``compiled.config``.
+        What :func:`eieio.sim.simulation.build_engine` returned for ``compiled.config``.
     max_cycles : :class:`int`
         Cycles in which an inference must end.
     stall : :class:`float`

@@ -5,18 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.leftovers import temporary_folder
 from eieio.model.tensor_core.config import TensorCoreConfig
 from eieio.model.tensor_core.golden import widen
 from eieio.model.tensor_core.timing import latency
-from eieio.rtl.emit import emit, write
-from eieio.rtl.tensor_core.matrix_step import MatrixStep
 from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, SimulationError, build, run, simulation_folder
+from eieio.sim.runner import Build, SimulationError, run, simulation_folder
 
-__all__ = ["TOP", "StepRun", "build_step", "emit_step", "run_long_steps", "run_steps"]
-
-TOP = "tensor_core"
+__all__ = ["StepRun", "run_long_steps", "run_steps"]
 
 # Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
 # simulator that hangs.
@@ -39,17 +34,6 @@ class StepRun:
     latency: int
 
 
-def emit_step(config: TensorCoreConfig) -> dict[str, str]:
-    """Emit the Verilog of a matrix step: contents by file name."""
-    return emit(MatrixStep(config), TOP, header=f"Tensor core: {config.label}")
-
-
-def build_step(config: TensorCoreConfig, *, simulator: str = "verilator") -> Build:
-    """Emit a matrix step and build its simulation, or find it in the cache."""
-    with temporary_folder() as folder:
-        return build(write(emit_step(config), folder), TOP, simulator=simulator)
-
-
 def run_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],
               config: TensorCoreConfig, *, half: bool | NDArray[np.bool_] = False,
               stall: float = 0.0) -> StepRun:
@@ -58,7 +42,7 @@ def run_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDA
     Parameters
     ----------
     built : Build
-        What :func:`build_step` returned for this configuration.
+        What :func:`eieio.sim.simulation.build_engine` returned for this configuration.
     a, b, c :
         As in :func:`eieio.model.tensor_core.golden.matrix_step`, with one axis of steps in front.
     config : TensorCoreConfig

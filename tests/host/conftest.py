@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.graph.golden import run_graph
-from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
+from eieio.model.host_image import HostImage
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.golden import run_network
+from eieio.model.sparse.host import sparse_host_image
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.host import systolic_host_image
 from eieio.model.systolic.image import describe
 from eieio.model.systolic.work import Work
 from eieio.sim.board_model import BoardModel

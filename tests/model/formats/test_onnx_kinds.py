@@ -26,9 +26,9 @@ from eieio.model.graph.quantized_graph import (
     QuantizedGraph,
     Stack,
 )
-from eieio.model.host_image import systolic_host_image
 from eieio.model.systolic import image as systolic_image
 from eieio.model.systolic.fitting import compile_fitted
+from eieio.model.systolic.host import systolic_host_image
 
 rng = np.random.default_rng(11)
 

@@ -14,23 +14,25 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from eieio.model.registers import ErrorCode
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import MEMORY_DEPTHS, fitted_config
 from eieio.model.sparse.golden import run_network
-from eieio.model.sparse.image_layout import DescriptorField, ErrorCode, Target
+from eieio.model.sparse.image_layout import DescriptorField, Target
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.sparse.patterns import draw_pattern
+from eieio.model.sparse.prepared import SparseCompiled
 from eieio.model.sparse.quantized_network import QuantizedLayer, QuantizedNetwork
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.sparse.tuning import tune_network
-from eieio.scripts.speed import network_speed_of
+from eieio.scripts.speed import speed_of
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.interval import measure_intervals
 from eieio.sim.runner import Build, run
-from eieio.sim.shell_session import sparse_traffic
+from eieio.sim.simulation import build_engine
 from eieio.sim.sparse.bench_engine import pack, unpack
 from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
-from eieio.sim.sparse.simulation import build_engine, compare
+from eieio.sim.sparse.simulation import compare
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
 
@@ -330,7 +332,7 @@ class Session:
     def count(self, number: int, sample: int) -> list[Step]:
         """Expect the counters of the last inference to be the cycle model's."""
         x = self.inputs[number][sample:sample + 1]
-        counters, = sparse_traffic(self.networks[number], x).counters
+        counters, = SparseCompiled(self.networks[number]).counters(x)
         return [self.observe("cycles", counters.cycles), self.observe("macs", counters.macs),
                 self.observe("blocked_cycles", *counters.stalls)]
 
@@ -572,10 +574,12 @@ def test_interval(name: str, sizes: tuple[int, ...]) -> None:
     x = random_inputs(config, 4, sizes[0], 0.6, rng)
     golden = run_network(compiled.network, x)
     timer = NetworkTimer(compiled)
-    expected = [network_speed_of(compiled, sum(
+    adapted = SparseCompiled(compiled)
+    expected = [speed_of(adapted, sum(
         layer.cycles for layer in timer(sample, [layer[number] for layer in golden])
     )).interval.cycles for number, sample in enumerate(x)]
-    assert measure_intervals(compiled, x, built(config), shell=False).tolist() == expected[:-1]
+    assert measure_intervals(adapted.host(), x, built(config),
+                             shell=False).tolist() == expected[:-1]
 
 
 def test_exact_depths() -> None:

@@ -25,19 +25,21 @@ from eieio.model.graph.quantized_graph import (
     Tensor,
     Window,
 )
-from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.registers import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.prepared import SystolicCompiled
 from eieio.model.systolic.program import Field, Flag, Operation, Target
 from eieio.model.systolic.timing import time_graph
 from eieio.model.systolic.work import AddWork
-from eieio.scripts.speed import graph_speed
+from eieio.scripts.speed import speed_of
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.interval import measure_intervals
 from eieio.sim.runner import Build, run
+from eieio.sim.simulation import build_engine
 from eieio.sim.systolic.bench_engine import pack_beats
 from eieio.sim.systolic.random_graph import random_graph, random_inputs
-from eieio.sim.systolic.simulation import build_engine, compare
+from eieio.sim.systolic.simulation import compare
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
 
@@ -586,6 +588,9 @@ def test_interval(seed: int) -> None:
     rng = np.random.default_rng(seed)
     compiled = random_graph(POOL[SIMPLE], rng, operators=2, max_cycles=800)
     x = random_inputs(compiled, 3, rng)
-    expected = graph_speed(compiled).interval.cycles
-    assert measure_intervals(compiled, x, built(POOL[SIMPLE]), shell=False).tolist() == [
+    adapted = SystolicCompiled(compiled)
+    cycles = adapted.cycles()
+    assert cycles is not None
+    expected = speed_of(adapted, cycles).interval.cycles
+    assert measure_intervals(adapted.host(), x, built(POOL[SIMPLE]), shell=False).tolist() == [
         expected] * 2

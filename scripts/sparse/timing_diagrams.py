@@ -2,7 +2,7 @@
 
 ::
 
-    python -m eieio.scripts.timing_diagrams docs/timing
+    python -m eieio.scripts.sparse.timing_diagrams docs/timing
 
 writes a file for WaveDrom and its picture for each port. The engine is the smallest one: what is
 shown holds for all.
@@ -24,9 +24,10 @@ from eieio.model import registers
 from eieio.model.registers import Interrupt
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork
+from eieio.model.sparse.prepared import SparseCompiled
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.sparse.engine import SparseEngine
-from eieio.scripts.vectors import Vectors, sparse_vectors
+from eieio.scripts.vectors import Vectors, make_vectors
 from eieio.scripts.waveform_svg import waveform_svg
 from eieio.sim.axi_ports import AxiPorts
 from eieio.sim.sparse.random_network import compile_random, random_network
@@ -49,7 +50,7 @@ def diagrams() -> dict[str, dict[str, Any]]:
     rng = np.random.default_rng(5)
     compiled = compile_random(random_network(_CONFIG, (3, 2), (0.8,), rng), _CONFIG, [1], "none",
                               rng)
-    vectors = sparse_vectors(compiled, np.array([[3, 0, 5]]))
+    vectors = make_vectors(SparseCompiled(compiled), np.array([[3, 0, 5]]))
     return _shell_diagrams(vectors) | {"native": _native_diagram(compiled, vectors)}
 
 

@@ -2,16 +2,12 @@
 
 import os
 import platform
-import re
-import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eieio.model.formats.atomic import write_bytes
-from eieio.model.formats.input_file import read_bytes
 from eieio.model.sparse.compile_benchmark import measure_compile
 from eieio.model.sparse.config import FETCH_COLUMNS
 from eieio.model.sparse.eie_layers import PAPER_MHZ, EieLayer
@@ -30,22 +26,21 @@ from eieio.model.sparse.study import (
     run_seeds,
 )
 from eieio.model.sparse.timing import LayerTiming
-from eieio.scripts.bench_plots import (
+from eieio.rtl.hardware import emit_engine
+from eieio.scripts.benchmark_page import markdown_table, write_part
+from eieio.scripts.console import progress
+from eieio.scripts.sparse.bench_plots import (
     plot_depths,
     plot_fillers,
     plot_ratios,
     plot_scaling,
     plot_utilisation,
 )
-from eieio.scripts.console import progress
 from eieio.sim.sparse.eie_benchmark import BuiltEngine, LayerResult, geomeans
-from eieio.sim.sparse.simulation import emit_engine
 
-__all__ = ["Measured", "markdown_table", "measure", "study_figures", "write", "write_part"]
+__all__ = ["Measured", "measure", "study_figures", "write"]
 
 # Headings of the document's parts, by the subcommand of ``eieio bench`` that writes them.
-_PARTS = {"eie": "# Benchmarks of the sparse engine",
-          "systolic": "# Benchmarks of the systolic engine"}
 
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _DEPTHS = (2, 4, 8, 16, 32, 64)
@@ -192,12 +187,6 @@ def study_figures(measured: Measured) -> dict[str, Any]:
     }
 
 
-def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table whose first column holds names and whose others hold numbers."""
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def write(path: Path, measured: Measured) -> None:
     """Write the document, and its images into the folder ``images`` beside it."""
     images = path.parent / "images"
@@ -220,50 +209,7 @@ def write(path: Path, measured: Measured) -> None:
         for title, timing in timings.items()})
     parts = (_introduction(measured), _main(measured, published), _seeds(measured),
              _limits(measured), _ablation(measured), _plots(measured), _costs(measured))
-    write_part(path, "eie", "\n\n".join(parts))
-
-
-def write_part(path: Path, part: str, text: str) -> None:
-    """Write one part of the document, and leave the others as they are.
-
-    Parameters
-    ----------
-    path : :class:`pathlib.Path`
-        Document; it is made if it is not there.
-    part : :class:`str`
-        Subcommand of ``eieio bench``.
-    text : :class:`str`
-        The part in Markdown, without its heading. Lines are broken anew.
-    """
-    written = read_bytes(path).decode("utf-8", "replace") if path.exists() else ""
-    parts: dict[str, str] = {}
-    for name in _PARTS:
-        found = re.search(rf"{re.escape(_heading(name))}\n.*?(?=\n# |\Z)", written, re.DOTALL)
-        if found:
-            parts[name] = found[0].strip() + "\n"
-    parts[part] = _reflow(f"{_heading(part)}\n\n{text}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, "\n".join(parts[name] for name in _PARTS if name in parts).encode())
-
-
-def _heading(part: str) -> str:
-    return (f"{_PARTS[part]}\n\n<!-- Written by `eieio bench {part} --docs docs`: change the "
-            "command, not this file. -->")
-
-
-def _reflow(text: str) -> str:
-    """Break paragraphs and items of lists anew, since the figures in them differ in length."""
-    blocks = [block for block in text.strip().split("\n\n") if block.strip()]
-    for number, block in enumerate(blocks):
-        block = block.strip("\n")
-        if block[0] not in "#|!`<":
-            block = "\n".join(
-                textwrap.fill(" ".join(item.split()), 100, break_on_hyphens=False,
-                              break_long_words=False,
-                              subsequent_indent="  " if item.startswith("- ") else "")
-                for item in block.replace("\n- ", "\n\0- ").split("\n\0"))
-        blocks[number] = block
-    return "\n\n".join(blocks) + "\n"
+    write_part(path, "eie", "Benchmarks of the sparse engine", "\n\n".join(parts))
 
 
 def _command(measured: Measured) -> str:

@@ -16,10 +16,11 @@ from eieio.model.tensor_core.timing import latency
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import json_option
 from eieio.sim.runner import Build
+from eieio.sim.simulation import build_engine
 from eieio.sim.tensor_core.random_steps import random_steps
-from eieio.sim.tensor_core.simulation import build_step, run_long_steps, run_steps
+from eieio.sim.tensor_core.simulation import run_long_steps, run_steps
 
-__all__ = ["tensor_core"]
+__all__ = ["COMMANDS", "tensor_core"]
 
 _CONFIG = TensorCoreConfig()
 
@@ -75,7 +76,7 @@ def tensor_core(ctx: click.Context, vectors_file: Path | None, random_count: int
     built = None
     if not model_only:
         with progress("Building the simulation"):
-            built = build_step(config)
+            built = build_engine(config)
     figures: dict[str, Any] = {"config": config.to_dict(), "latency": latency(config)}
     rows = []
     if vectors is not None:
@@ -183,3 +184,6 @@ def _differ(bits: NDArray[np.uint32], expected: NDArray[np.floating], half: bool
     form = FLOAT16 if half else FLOAT32
     wanted = expected.view(np.uint16 if half else np.uint32)
     return int(((bits != wanted) & ~(form.decode(bits).nan & np.isnan(expected))).sum())
+
+
+COMMANDS = [tensor_core]

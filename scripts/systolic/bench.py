@@ -11,11 +11,13 @@ import click
 from rich.table import Table
 
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.engine import ENGINE
 from eieio.scripts import steps
-from eieio.scripts.bench_docs import markdown_table, write_part
+from eieio.scripts.benchmark_page import markdown_table, write_part
 from eieio.scripts.console import check_writable, progress, show, table, write_json
-from eieio.scripts.options import SYSTOLIC_HELP, json_option
+from eieio.scripts.options import json_option
 from eieio.sim.runner import Build
+from eieio.sim.simulation import build_engine
 from eieio.sim.systolic.benchmark import (
     MODES,
     Case,
@@ -25,16 +27,15 @@ from eieio.sim.systolic.benchmark import (
     run_case,
     shared_config,
 )
-from eieio.sim.systolic.simulation import build_engine
 
-__all__ = ["systolic"]
+__all__ = ["COMMANDS", "systolic"]
 
 _COLUMNS = ("layer", "mode", "cycles", "model", "MACs", "utilisation", "saved", "differ")
 
 
 @click.command(short_help="Matrix products and convolutions on the systolic engine.")
-@click.option("--rows", type=int, default=16, show_default=True, help=SYSTOLIC_HELP["rows"])
-@click.option("--columns", type=int, default=16, show_default=True, help=SYSTOLIC_HELP["columns"])
+@click.option("--rows", type=int, default=16, show_default=True, help=ENGINE.help["rows"])
+@click.option("--columns", type=int, default=16, show_default=True, help=ENGINE.help["columns"])
 @click.option("--quick", is_flag=True, help="Run a few small layers only.")
 @click.option("--model-only", is_flag=True,
               help="Run the cycle model only: no Verilog, no simulation, nothing compared.")
@@ -94,7 +95,8 @@ def systolic(ctx: click.Context, rows: int, columns: int, quick: bool, model_onl
         "seconds": time.monotonic() - started,
     }
     if document is not None:
-        write_part(document, "systolic", _document(rows, columns, cases, results, figures))
+        write_part(document, "systolic", "Benchmarks of the systolic engine",
+                   _document(rows, columns, cases, results, figures))
     write_json(json_file, figures)
     show(f"{rows} x {columns} processing elements; cycles without input and output",
          _table(results),
@@ -192,3 +194,6 @@ def _convolutions(results: Sequence[Result]) -> list[tuple[str, ...]]:
     return [(*row[:7], "" if result.mode == "direct" else
              f"{direct[result.name] / (result.cycles or result.model_cycles):.2f} x", row[7])
             for row, result in zip(_rows(results), results, strict=True)]
+
+
+COMMANDS = [systolic]
