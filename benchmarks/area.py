@@ -4,7 +4,7 @@
 
     python benchmarks/area.py measure    # synthesize and pack; takes a minute or two each
     python benchmarks/area.py again      # the same of all that was measured, after a change
-    python benchmarks/area.py fit        # write model/area_weights.py, and say how far off it is
+    python benchmarks/area.py fit        # write area_weights.py, and say how far off they are
 
 Names of boards behind ``measure`` and ``again`` are those to measure for, instead of all.
 Measurements are in ``benchmarks/area.json``. They are of the whole system of a board: engine, bus
@@ -31,7 +31,7 @@ from eieio.rtl.boards.system import emit_system
 
 _RECORDS = Path(__file__).with_suffix(".json")
 _BUILDS = Path(__file__).parent.parent / "build"
-_WEIGHTS = Path(__file__).parent.parent / "model" / "area_weights.py"
+_MODEL = Path(__file__).parent.parent / "model"
 
 _CONFIGS: dict[str, type[EngineConfig]] = {"sparse": SparseConfig, "systolic": SystolicConfig}
 
@@ -165,28 +165,27 @@ def _pack(family: Family, plan: build.Plan, folder: Path) -> dict[str, int]:
 def fit() -> None:
     """Fit the weights to the records; a family without any has the guesses."""
     records = json.loads(_RECORDS.read_text())
-    lines: list[str] = []
     for engine, families in _GUESSES.items():
-        lines.append(f'    "{engine}": {{\n')
+        lines: list[str] = []
         chosen = [record for record in records if record["engine"] == engine]
         weights: dict[str, dict[str, list[float]]] = {}
         for family, guesses in families.items():
             weights[family] = {}
             own = [record for record in chosen if record["family"] == family]
-            lines.append(f'        "{family}": {{\n')
+            lines.append(f'    "{family}": {{\n')
             for kind, guess in guesses.items():
                 x = np.array([terms(_config(record), family) for record in own])
                 y = np.array([record[kind] for record in own], float)
                 best = _fit(x, y, np.array(guess)) if own else guess
                 weights[family][kind] = [round(float(value), 2) for value in best]
                 numbers = ", ".join(f"{value:g}" for value in weights[family][kind])
-                lines.append(f'            "{kind}": ({numbers}),\n')
-            lines.append("        },\n")
-        lines.append("    },\n")
+                lines.append(f'        "{kind}": ({numbers}),\n')
+            lines.append("    },\n")
         _compare(chosen, weights)
-    text = _WEIGHTS.read_text()
-    start = text.index("= {\n") + 4
-    _WEIGHTS.write_text(text[:start] + "".join(lines) + "}\n")
+        path = _MODEL / engine / "area_weights.py"
+        text = path.read_text()
+        start = text.index("= {\n") + 4
+        path.write_text(text[:start] + "".join(lines) + "}\n")
 
 
 def _compare(records: list[dict[str, Any]], weights: dict[str, dict[str, list[float]]]) -> None:

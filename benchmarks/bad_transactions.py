@@ -17,20 +17,17 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from eieio.sim.bad_transactions import (
-    CONFIG,
-    SYSTOLIC_CONFIG,
-    BadTransactions,
-    small_session,
-    small_systolic_session,
-)
+from eieio.sim.bad_transactions import BadTransactions
 from eieio.sim.runner import SimulationError
 from eieio.sim.shell_session import build_shell
+from eieio.sim.sparse import session as sparse
+from eieio.sim.systolic import session as systolic
 
 BATCH = 130
 STALLS = (0.0, 0.2, 0.5)
 TIMEOUT = 3600
-ENGINES = {"sparse": (CONFIG, small_session), "systolic": (SYSTOLIC_CONFIG, small_systolic_session)}
+ENGINES = {"sparse": (sparse.CONFIG, sparse.small_session),
+           "systolic": (systolic.CONFIG, systolic.small_session)}
 
 
 def main() -> int:

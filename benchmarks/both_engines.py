@@ -23,7 +23,9 @@ from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.sparse.chain import layers_of
 from eieio.model.sparse.choices import fit_graph
 from eieio.model.systolic.fitting import compile_fitted
-from eieio.sim import sparse_simulation, systolic_simulation
+from eieio.sim.simulation import build_engine
+from eieio.sim.sparse import simulation as sparse_simulation
+from eieio.sim.systolic import simulation as systolic_simulation
 
 _Result = tuple[str, int, NDArray[np.integer], Mapping[str, NDArray[np.integer]]]
 
@@ -31,7 +33,7 @@ _Result = tuple[str, int, NDArray[np.integer], Mapping[str, NDArray[np.integer]]
 def run_sparse(graph: QuantizedGraph, x: NDArray[Any], pes: int) -> _Result:
     """Run the sparse engine: name, differences, cycles by sample and layer, tensors by name."""
     compiled = fit_graph(graph, x, {"pes": pes}).compiled
-    result = sparse_simulation.compare(compiled, x, sparse_simulation.build_engine(
+    result = sparse_simulation.compare(compiled, x, build_engine(
         compiled.config))
     tensors = {layer.output.name: values for layer, values in zip(
         layers_of(graph), result.rtl.activations, strict=True)}
@@ -43,7 +45,7 @@ def run_systolic(graph: QuantizedGraph, x: NDArray[Any], rows: int, columns: int
     """Run the systolic engine."""
     compiled = compile_fitted(graph, {"rows": rows, "columns": columns}, batch=1)
     result = systolic_simulation.compare(compiled, x[:, np.newaxis],
-                                         systolic_simulation.build_engine(compiled.config))
+                                         build_engine(compiled.config))
     tensors = {layer.operator.output.name: values for layer, values in zip(
         compiled.layers, result.rtl.tensors, strict=True)}
     return (f"systolic, {rows} x {columns}", result.mismatches + result.cycle_mismatches,

@@ -34,12 +34,12 @@ from eieio.rtl.emit import emit, write
 from eieio.rtl.sparse.engine import SparseEngine
 from eieio.rtl.systolic.engine import SystolicEngine
 from eieio.rtl.vendor.family import ECP5
-from eieio.sim import systolic_simulation
-from eieio.sim.random_graph import random_graph
-from eieio.sim.random_graph import random_inputs as random_inputs_of
-from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.runner import Build, SimulationError, build
-from eieio.sim.sparse_simulation import TOP, compare
+from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
+from eieio.sim.sparse.simulation import compare
+from eieio.sim.systolic import simulation as systolic_simulation
+from eieio.sim.systolic.random_graph import random_graph
+from eieio.sim.systolic.random_graph import random_inputs as random_inputs_of
 
 CELLS = Path(str(eieio.sim.__file__)).parent / "ecp5_cells.sv"
 GATES = ("LUT4", "LUT2", "L6MUX21", "PFUMX", "TRELLIS_DPR16X4", "TRELLIS_FF", "CCU2C")
@@ -98,8 +98,8 @@ def run_systolic(built: Build, seed: int) -> tuple[int, int]:
 
 
 ENGINES = {
-    "sparse": Engine(TOP, lambda: SparseEngine(SPARSE), run_sparse),
-    "systolic": Engine(systolic_simulation.TOP, lambda: SystolicEngine(SYSTOLIC), run_systolic),
+    "sparse": Engine("sparse_engine", lambda: SparseEngine(SPARSE), run_sparse),
+    "systolic": Engine("systolic_engine", lambda: SystolicEngine(SYSTOLIC), run_systolic),
 }
 
 

@@ -22,21 +22,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.host.device import Device
+from eieio.model.accuracy import accuracy
+from eieio.model.engine import Messages, Request
 from eieio.model.errors import InputError
-from eieio.model.formats.samples import read as read_samples
-from eieio.model.formats.systolic_image import describe
 from eieio.model.graph.golden import run_graph
-from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
+from eieio.model.host_image import HostImage
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.engine import ENGINE
+from eieio.model.sparse.host import sparse_host_image
 from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.sparse.report import accuracy
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.host import systolic_host_image
+from eieio.model.systolic.image import describe
 from eieio.model.systolic.timing import time_graph
-from eieio.scripts import steps
-from eieio.sim import random_graph
 from eieio.sim.board_simulation import Noise, SimulatedBoard, build_board
-from eieio.sim.random_network import compile_random, random_inputs, random_network
+from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
+from eieio.sim.systolic import random_graph
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "lenet_300_100"
 
@@ -61,11 +63,11 @@ def sparse_case(compiled: CompiledNetwork, x: NDArray[np.integer],
 
 
 def lenet(options: argparse.Namespace) -> Case:
-    loaded = steps.load(EXAMPLE / "lenet_300_100.npz")
-    samples = read_samples(EXAMPLE / "mnist_test_1000.npz", 784, 10)
+    request = Request(EXAMPLE / "mnist_test_1000.npz", settings=ENGINE.all_settings())
+    prepared = ENGINE.prepare(ENGINE.read(EXAMPLE / "lenet_300_100.npz"), request, Messages())
+    samples = prepared.samples
     assert samples.labels is not None
-    compiled = steps.compile_shared(steps.share(loaded, {}).shared, samples,
-                                    {"pes": options.pes}, board=True).compiled
+    compiled = prepared.compile({"pes": options.pes}, board=True).inner
     x = sparse_host_image(compiled).quantize(samples.x[:options.count])
     return sparse_case(compiled, x, samples.labels[:len(x)])
 

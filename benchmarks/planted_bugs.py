@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-ENGINE_TESTS = "tests/sim/test_sparse_engine.py"
+ENGINE_TESTS = "tests/sim/sparse/test_engine.py"
 
 
 class Bug(NamedTuple):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from planted_bugs import ROOT, Bug, first_failure, plant
 
-TESTS = ("tests/sim/test_systolic_engine.py", "-k", "in_icarus")
+TESTS = ("tests/sim/systolic/test_engine.py", "-k", "in_icarus")
 
 
 def systolic(component: str, name: str, old: str, new: str) -> Bug:

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eieio.model.systolic.config import SystolicConfig
-from eieio.sim.random_graph import random_graph, random_inputs
 from eieio.sim.runner import SimulationError
-from eieio.sim.systolic_simulation import build_engine, compare
+from eieio.sim.simulation import build_engine
+from eieio.sim.systolic.random_graph import random_graph, random_inputs
+from eieio.sim.systolic.simulation import compare
 
 INPUTS = 3
 MODES = ("direct", "channelwise", "winograd", "add")

@@ -17,9 +17,10 @@ import numpy as np
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.runner import SimulationError
-from eieio.sim.sparse_simulation import build_engine, compare
+from eieio.sim.simulation import build_engine
+from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
+from eieio.sim.sparse.simulation import compare
 
 SAMPLES = 3
 MOST_LAYERS = 8

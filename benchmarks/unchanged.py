@@ -17,8 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from eieio.model.sparse.config import SparseConfig
-from eieio.model.systolic.fitting import make_config
+from eieio.model.registry import find_engine
 from eieio.rtl.boards.build import clock_setting
 from eieio.rtl.boards.find import find_board
 from eieio.rtl.boards.system import emit_system
@@ -75,7 +74,7 @@ def record(folder: Path) -> None:
     for name, board_name in BOARDS.items():
         board = find_board(board_name)
         engine, options = CONFIGURATIONS[name]
-        config = SparseConfig.from_dict(options) if engine == "sparse" else make_config(options)
+        config = find_engine(engine).make_config(options)
         top = folder / f"{name}-{board_name}"
         top.mkdir()
         for path, text in emit_system(config, board, clock_setting(board)).items():

@@ -5,19 +5,18 @@ terms whose weights were fitted to syntheses; ``benchmarks/area.py`` has these a
 """
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model import area_sparse, area_systolic
 from eieio.model.area_memory import Family, Memory, block_rams, multipliers
-from eieio.model.area_weights import WEIGHTS
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.sparse.config import SparseConfig
-from eieio.model.systolic.config import SystolicConfig
+from eieio.model.registry import engines
 
-__all__ = ["FILL", "Family", "Resources", "engine_of", "estimate", "terms"]
+__all__ = ["FILL", "AreaModel", "AreaUnknownError", "Family", "Resources", "estimate", "terms"]
 
 #: Share of the lookup tables up to which a design can be placed and routed in reasonable time.
 FILL = 0.85
@@ -68,22 +67,47 @@ class Resources:
         return said
 
 
-def engine_of(config: EngineConfig) -> str:
-    """Name the engine of a configuration.
+class AreaUnknownError(InputError):
+    """There is no model of an engine's area. ``what`` names what is not known."""
 
-    Raises
-    ------
-    InputError
-        If there is no model of its area.
+    def __init__(self, message: str, what: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
+class AreaModel(Protocol):
+    """The module of an engine's area model.
+
+    It has, for each family, weights of the terms of the ``"lut"`` and the ``"ff"``.
     """
-    if isinstance(config, SparseConfig):
-        return "sparse"
-    if isinstance(config, SystolicConfig):
-        if config.winograd:
-            raise InputError("Area of a systolic engine must be asked for without winograd, whose "
-                             "transforms the model does not know")
-        return "systolic"
-    raise InputError(f"Area of {type(config).__name__} must be modelled before it is asked for")
+
+    WEIGHTS: dict[str, dict[str, tuple[float, ...]]]
+
+    def terms(self, config: Any, family: Family) -> NDArray[np.float64]:
+        """Return the terms whose weighted sums are the lookup tables and the flip-flops.
+
+        Raises
+        ------
+        AreaUnknownError
+            If the model does not know a part of the engine.
+        """
+        ...
+
+    def memories(self, config: Any) -> list[Memory]:
+        """List the memories."""
+        ...
+
+    def products(self, config: Any, family: Family) -> float:
+        """Count the multipliers."""
+        ...
+
+
+def _model(config: EngineConfig) -> AreaModel:
+    module = next((engine.area for engine in engines() if isinstance(config, engine.config)), None)
+    if module is None:
+        raise AreaUnknownError(f"Area of {type(config).__name__} must be modelled before it is "
+                               "asked for", "this engine")
+    return cast(AreaModel, import_module(module))
 
 
 def terms(config: EngineConfig, family: Family) -> NDArray[np.float64]:
@@ -91,14 +115,10 @@ def terms(config: EngineConfig, family: Family) -> NDArray[np.float64]:
 
     Raises
     ------
-    InputError
+    AreaUnknownError
         If there is no model of the engine's area.
     """
-    engine_of(config)
-    if isinstance(config, SystolicConfig):
-        return area_systolic.terms(config, family)
-    assert isinstance(config, SparseConfig)
-    return area_sparse.terms(config, family)
+    return _model(config).terms(config, family)
 
 
 def estimate(config: EngineConfig, family: Family) -> Resources:
@@ -113,16 +133,12 @@ def estimate(config: EngineConfig, family: Family) -> Resources:
 
     Raises
     ------
-    InputError
+    AreaUnknownError
         If there is no model of the engine's area.
     """
-    values = terms(config, family)
-    weights = WEIGHTS[engine_of(config)][family]
+    model = _model(config)
+    values, weights = model.terms(config, family), model.WEIGHTS[family]
     lut, ff = (max(0, round(float(np.dot(values, weights[kind])))) for kind in ("lut", "ff"))
-    if isinstance(config, SystolicConfig):
-        memories, products = area_systolic.memories(config), area_systolic.products(config, family)
-    else:
-        assert isinstance(config, SparseConfig)
-        memories, products = area_sparse.memories(config), area_sparse.products(config, family)
-    return Resources(lut, ff, multipliers(products),
-                     sum(block_rams(memory, family) for memory in [*memories, _SERIAL_PORT]))
+    return Resources(lut, ff, multipliers(model.products(config, family)),
+                     sum(block_rams(memory, family)
+                         for memory in [*model.memories(config), _SERIAL_PORT]))

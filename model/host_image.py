@@ -9,16 +9,11 @@ from numpy.typing import NDArray
 from eieio.model import fixed_point
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.formats.systolic_image import Port, SystolicImage
 from eieio.model.graph.load_graph import arrange
-from eieio.model.graph.quantized_graph import LogSoftmax, Softmax, Tensor
 from eieio.model.graph.softmax import log_softmax, softmax
-from eieio.model.image_frame import fingerprint, frame_image
-from eieio.model.sparse.chain import host_operators
-from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.systolic.config import ACTIVATION_BITS
+from eieio.model.image_frame import frame_image
 
-__all__ = ["HostImage", "Packing", "Quantization", "sparse_host_image", "systolic_host_image"]
+__all__ = ["HostImage", "Packing", "Quantization"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,12 @@ class Quantization:
         """Round to the nearest integers by :func:`~eieio.model.fixed_point.quantize`; saturate."""
         integers = fixed_point.quantize(x, self.scale, self.zero_point, 32, self.half)
         return np.clip(integers, self.minimum, self.maximum).astype(np.int32)
+
+    def saturates(self, x: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Tell which numbers are beyond the range, by more than rounding."""
+        least, most = (self.scale * (end - self.zero_point)
+                       for end in (self.minimum - 0.5, self.maximum + 0.5))
+        return (x < least) | (x > most)
 
     def dequantize(self, integers: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return the real numbers of integers."""
@@ -108,6 +109,12 @@ class Packing:
         return np.packbits(bits.reshape(self.beats, self.beat_bits).astype(np.uint8), axis=1,
                            bitorder="little").tobytes()
 
+    def pack_beats(self, values: NDArray[np.integer]) -> list[int]:
+        """Return the beats of values, shape (values,), as unsigned integers."""
+        octets, size = self.pack(values), self.size_bytes // self.beats
+        return [int.from_bytes(octets[start:start + size], "little")
+                for start in range(0, len(octets), size)]
+
     def unpack(self, octets: bytes) -> NDArray[np.int32]:
         """Return the signed values, shape (values,), of ``size_bytes`` bytes."""
         beats = np.frombuffer(octets, np.uint8).reshape(self.beats, -1)
@@ -127,7 +134,7 @@ class HostImage:
     name : :class:`str`
         Name of the network.
     engine : :class:`str`
-        Kind of the engine: a key of :data:`eieio.model.registers.ENGINES`.
+        Name of the engine.
     config : EngineConfig
         Configuration of the engine.
     fingerprint : :class:`int`
@@ -222,57 +229,3 @@ class HostImage:
         if self.log_softmax is not None:
             values = log_softmax(values.astype(np.int8), self.log_softmax).astype(np.int32)
         return values.reshape(-1)
-
-
-def sparse_host_image(compiled: CompiledNetwork) -> HostImage:
-    """Return what a host must know of a network for the sparse engine."""
-    config, network = compiled.config, compiled.network
-    first, last = compiled.layers[0], compiled.layers[-1]
-    result = last.layer.output
-
-    def packing(positions: NDArray[np.int64], size: int, tensor: Tensor) -> Packing:
-        return Packing(positions, size, config.activation_width, config.io_lanes,
-                       tensor.zero_point)
-
-    host = host_operators(network)
-    limits = () if host else (last.layer.minimum, last.layer.maximum)
-    return HostImage(
-        network.name, "sparse", config, fingerprint("sparse", config), compiled.image(),
-        packing(first.input_positions, first.matrix.shape[1], network.input),
-        packing(last.output_positions, last.matrix.shape[0], result),
-        _numbers(network.input), _numbers(network.output, *limits), network.input.shape,
-        network.output.shape, channels_first=network.channels_first,
-        integer_input=network.integer_input,
-        softmax=tuple((operator.multiplier, operator.shift) for operator in host
-                      if isinstance(operator, Softmax)),
-        log_softmax=result.scale if any(isinstance(operator, LogSoftmax) for operator in host)
-        else None)
-
-
-def _numbers(tensor: Tensor, minimum: int | None = None, maximum: int | None = None
-             ) -> Quantization:
-    return Quantization(
-        tensor.scale, tensor.zero_point, tensor.minimum if minimum is None else minimum,
-        tensor.maximum if maximum is None else maximum, "even" if tensor.symmetric else "away")
-
-
-def systolic_host_image(image: SystolicImage) -> HostImage:
-    """Return what a host must know of an image for the systolic engine."""
-    def packing(port: Port) -> Packing:
-        return Packing(port.positions, port.beats * port.lanes, ACTIVATION_BITS, port.lanes)
-
-    def numbers(scale: float, zero_point: int) -> Quantization:
-        return Quantization(scale, zero_point, -128, 127, "away")
-
-    result = numbers(image.output.scale, image.output.zero_point)
-    if image.softmax:
-        result = numbers(1 / 256, -128)
-    elif image.log_softmax:
-        result = numbers(1 / 16, 127)
-    return HostImage(
-        image.network, "systolic", image.config, image.fingerprint, image.words,
-        packing(image.input), packing(image.output),
-        numbers(image.input.scale, image.input.zero_point),
-        result, image.input.shape, image.output.shape, image.batch, image.softmax,
-        image.output.scale if image.log_softmax else None, image.channels_first,
-        image.integer_input)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.registers import ENGINES
+from eieio.model.registry import numbered
 
 __all__ = ["HEADER_WORDS", "MAGIC", "fingerprint", "frame_image"]
 
@@ -43,7 +43,7 @@ def fingerprint(engine: str, config: EngineConfig) -> int:
     Parameters
     ----------
     engine : :class:`str`
-        "sparse" or "systolic".
+        Name of the engine.
     config : EngineConfig
         Configuration of the engine.
 
@@ -52,8 +52,9 @@ def fingerprint(engine: str, config: EngineConfig) -> int:
     InputError
         If there is no such engine.
     """
-    if engine not in ENGINES:
-        raise InputError(f"Engine must be one of {', '.join(ENGINES)}, not {engine!r}")
+    known = numbered()
+    if engine not in known:
+        raise InputError(f"Engine must be one of {', '.join(known)}, not {engine!r}")
     text = json.dumps({"engine": engine, **config.to_dict()}, sort_keys=True,
                       separators=(",", ":"))
     return zlib.crc32(text.encode())

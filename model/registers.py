@@ -4,25 +4,21 @@ The hardware (:mod:`eieio.rtl.bus.axi_lite_registers`) decodes these addresses, 
 these constants, and :func:`markdown` and :func:`c_header` print the documentation and a C header.
 
 All registers have 32 bits. An engine has the registers of :data:`REGISTERS` and one for each of its
-stall counters, see :func:`register_map`.
+stall counters (:attr:`eieio.model.engine.Engine.counters`), see :func:`register_map`.
 """
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
 
-from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.image_layout import ErrorCode
-from eieio.model.systolic.config import SystolicConfig
+from eieio.model.registry import numbered
 
 __all__ = [
-    "ADDRESS_WIDTH", "CLOCK_HZ", "CONFIG", "CONTROL", "CYCLES", "ENGINE", "ENGINES", "ERROR",
+    "ADDRESS_WIDTH", "CLOCK_HZ", "CONFIG", "CONTROL", "CYCLES", "ENGINE", "ERROR",
     "ERRORS", "ID", "ID_VALUE", "INFERENCES", "INPUT_WIDTH", "INTERRUPT_ENABLE",
-    "INTERRUPT_STATUS", "MACS_HIGH", "MACS_LOW", "OUTPUT_WIDTH", "REGISTERS", "STALL_COUNTERS",
-    "STATUS", "VERSION", "Access", "Control", "EngineKind", "Field", "Interrupt", "Register",
-    "ShellError", "Status", "c_header", "engine_kind", "error_name", "markdown", "register_map",
-    "version_word",
+    "INTERRUPT_STATUS", "MACS_HIGH", "MACS_LOW", "OUTPUT_WIDTH", "REGISTERS", "STATUS",
+    "VERSION", "Access", "Control", "ErrorCode", "Field", "Interrupt", "Register", "ShellError",
+    "Status", "c_header", "error_name", "markdown", "register_map", "version_word",
 ]
 
 #: Bits of a byte address on the AXI4-Lite port.
@@ -43,17 +39,6 @@ class Access(Enum):
     """Writing 1 does something once; the field reads 0."""
     WRITE_ONE_TO_CLEAR = "RW1C"
     """Writing 1 clears the bit."""
-
-
-class EngineKind(IntEnum):
-    """What the register ENGINE holds."""
-
-    SPARSE = 1
-    SYSTOLIC = 2
-
-
-#: Kinds of engines by the name that images and configurations use.
-ENGINES = {"sparse": EngineKind.SPARSE, "systolic": EngineKind.SYSTOLIC}
 
 
 class Control(IntFlag):
@@ -84,6 +69,25 @@ class Interrupt(IntFlag):
     INFERENCE_DONE = 1 << 0
     ERROR = 1 << 1
     IMAGE_LOADED = 1 << 2
+
+
+class ErrorCode(IntEnum):
+    """Errors that an engine reports when it refuses something."""
+
+    NONE = 0
+    IMAGE_TARGET = 1
+    """A section names a target or unit that does not exist; the rest of the image is dropped."""
+    IMAGE_ADDRESS = 2
+    """A section reaches beyond its memory; the rest of the image is dropped."""
+    IMAGE_LENGTH = 3
+    """The image ends within a section."""
+    INPUT_SHORT = 4
+    """An input ends before the first layer has all its activations; it is dropped."""
+    INPUT_LONG = 5
+    """An input goes on after the first layer has all its activations; it is dropped."""
+    IMAGE_LAYERS = 6
+    """The number of layers is 0 or more than the engine can hold; the rest of the image is dropped.
+    """
 
 
 class ShellError(IntEnum):
@@ -202,7 +206,7 @@ ID = Register("ID", 0x00, Access.READ_ONLY, '"EEIO", the first letter in the low
 VERSION = Register("VERSION", 0x04, Access.READ_ONLY,
                    "Version: major in bits 31 to 16, minor in 15 to 8, patch in 7 to 0.", None)
 ENGINE = Register("ENGINE", 0x08, Access.READ_ONLY,
-                  "Kind of the engine: 1 sparse, 2 systolic.", None)
+                  "Kind of the engine", None)
 CONFIG = Register("CONFIG", 0x0C, Access.READ_ONLY,
                   "Fingerprint of the engine's configuration, which an image must name.", None)
 INPUT_WIDTH = Register("INPUT_WIDTH", 0x10, Access.READ_ONLY,
@@ -264,21 +268,6 @@ REGISTERS = (
     INTERRUPT_ENABLE, INTERRUPT_STATUS, CYCLES, MACS_LOW, MACS_HIGH, INFERENCES,
 )
 
-#: Stall counters of each kind of engine; a register is named after the engine's port.
-STALL_COUNTERS = {
-    "sparse": (
-        Register("BLOCKED_CYCLES", 0x50, Access.READ_ONLY,
-                 "Cycles of the last inference in which a column waited for room in a queue, "
-                 "summed over column groups."),
-    ),
-    "systolic": (
-        Register("ACCUMULATOR_STALLS", 0x50, Access.READ_ONLY,
-                 "Cycles of the last inference in which the array waited for accumulators."),
-        Register("TRANSFORM_STALLS", 0x54, Access.READ_ONLY,
-                 "Cycles of the last inference in which the array waited for a transform."),
-    ),
-}
-
 
 def register_map(engine: str) -> tuple[Register, ...]:
     """Return all registers of an engine, by rising address.
@@ -286,31 +275,17 @@ def register_map(engine: str) -> tuple[Register, ...]:
     Parameters
     ----------
     engine : :class:`str`
-        "sparse" or "systolic".
+        Name of the engine.
 
     Raises
     ------
     InputError
-        If there is no such engine.
+        If there is no such engine, or it has no registers.
     """
-    if engine not in ENGINES:
-        raise InputError(f"Engine must be one of {', '.join(ENGINES)}, not {engine!r}")
-    return REGISTERS + STALL_COUNTERS[engine]
-
-
-def engine_kind(config: EngineConfig) -> str:
-    """Return the name of the engine that a configuration is for: "sparse" or "systolic".
-
-    Raises
-    ------
-    InputError
-        If it is for neither.
-    """
-    if isinstance(config, SparseConfig):
-        return "sparse"
-    if isinstance(config, SystolicConfig):
-        return "systolic"
-    raise InputError(f"Configuration must be of an engine that has registers, not {config!r}")
+    known = numbered()
+    if engine not in known:
+        raise InputError(f"Engine must be one of {', '.join(known)}, not {engine!r}")
+    return REGISTERS + known[engine].counters
 
 
 def version_word(version: str) -> int:
@@ -347,8 +322,10 @@ def markdown() -> str:
     """Return the tables of registers and errors of ``docs/registers.md``."""
     lines = ["| address | name | access | after reset | meaning |", "|---|---|---|---|---|"]
     rows = [(register, "") for register in REGISTERS]
-    rows += [(register, f" ({engine} engine)")
-             for engine, registers in STALL_COUNTERS.items() for register in registers]
+    rows += [(register, f" ({name} engine)")
+             for name, engine in numbered().items() for register in engine.counters]
+    kinds = ", ".join(f"{engine.number} {name}" for name, engine in numbered().items())
+    rows = [(register, f": {kinds}." if register is ENGINE else note) for register, note in rows]
     for register, note in rows:
         reset = "" if register.reset is None else f"`0x{int(register.reset):X}`"
         lines.append(f"| `0x{register.address:02X}` | `{register.name}` | {register.access.value} "
@@ -369,14 +346,14 @@ def c_header() -> str:
         lines.append(f"#define EIEIO_{name} {form.format(int(value))}u")
 
     define("ID_VALUE", ID_VALUE, "0x{:08X}")
-    for name, kind in ENGINES.items():
-        define(f"ENGINE_{name.upper()}", kind, "{}")
+    for name, engine in numbered().items():
+        define(f"ENGINE_{name.upper()}", engine.number or 0, "{}")
     lines += ["", "/* Byte addresses */"]
     for register in REGISTERS:
         define(f"{register.name}_ADDRESS", register.address)
-    for engine, registers in STALL_COUNTERS.items():
-        for register in registers:
-            define(f"{engine.upper()}_{register.name}_ADDRESS", register.address)
+    for name, engine in numbered().items():
+        for register in engine.counters:
+            define(f"{name.upper()}_{register.name}_ADDRESS", register.address)
     lines += ["", "/* Bits */"]
     for register in REGISTERS:
         for field in register.fields:

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.registers import ErrorCode
 
 __all__ = ["ImageLoader"]
 

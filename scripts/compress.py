@@ -5,41 +5,38 @@ from typing import Any
 
 import click
 
+from eieio.model.accuracy import accuracy
+from eieio.model.compress.report import COMPRESSION_OPTIONS, stage_table
 from eieio.model.compress.stages import compress_network
-from eieio.model.compress.weight_sharing import Initialisation
 from eieio.model.errors import InputError
 from eieio.model.formats import compressed
+from eieio.model.formats.load import load_network
 from eieio.model.formats.samples import read as read_samples
-from eieio.model.sparse.report import accuracy
-from eieio.scripts import steps
 from eieio.scripts.console import check_writable, progress, show, table, write_json
-from eieio.scripts.figures import accuracy_table, stage_table
-from eieio.scripts.options import (
-    code_width_option,
-    compression_options,
-    input_scale_option,
-    json_option,
-    output_name_option,
-)
+from eieio.scripts.engine import chosen_output, output_name_option
+from eieio.scripts.figures import accuracy_table, show_parts
+from eieio.scripts.options import click_option, input_scale_option, json_option
 
 __all__ = ["compress"]
 
 
-@click.command(short_help="Prune a network, share its weights, Huffman code them.")
+@click.command(short_help="Prune a network, share its weights, Huffman code them.",
+               params=[click_option(option, default=option.default)
+                       for option in COMPRESSION_OPTIONS])
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True,
               help="File to write; it must end in .eie.")
-@compression_options
-@code_width_option
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random starts.")
+@click.option("--code-width", type=int,
+              help="Bits of a weight code, 2 to 8. Default: that of shared weights, or 4.")
 @click.option("--samples", type=click.Path(path_type=Path),
               help="Samples with labels to measure the accuracy on: an .npz file with the keys x "
               "and y.")
 @input_scale_option
 @output_name_option
 @json_option
-def compress(network: Path, out: Path, density: tuple[float, ...], quality: tuple[float, ...],
-             initialisation: Initialisation, seed: int, code_width: int | None,
-             samples: Path | None, input_scale: float | None, json_file: Path | None) -> None:
+def compress(network: Path, out: Path, seed: int, code_width: int | None, samples: Path | None,
+             input_scale: float | None, json_file: Path | None, **options: Any) -> None:
     """Compress the file NETWORK into an .eie file, as Deep Compression does.
 
     Weights are pruned by magnitude if --density or --quality is given; otherwise the network's
@@ -61,15 +58,14 @@ def compress(network: Path, out: Path, density: tuple[float, ...], quality: tupl
         raise InputError(f"{out} must end in .eie")
     check_writable(out)
     check_writable(json_file)
-    loaded = steps.load(network)
+    with progress(f"Loading {network.name}"):
+        loaded = load_network(network, chosen_output())
     taken = None
     if samples is not None:
         taken = read_samples(samples, loaded.layers[0].inputs, loaded.layers[-1].outputs,
                              input_scale)
     with progress("Compressing"):
-        compression = compress_network(loaded, density=density, quality=quality,
-                                       code_width=code_width, initialisation=initialisation,
-                                       seed=seed)
+        compression = compress_network(loaded, code_width=code_width, seed=seed, **options)
         stages = compression.stages()
     figures: dict[str, Any] = {
         "network": compression.shared.name,
@@ -99,7 +95,8 @@ def compress(network: Path, out: Path, density: tuple[float, ...], quality: tupl
     columns = ("layer", "inputs", "outputs", "density", "different weights")
     rows = [(layer["name"], str(layer["inputs"]), str(layer["outputs"]), f"{layer['density']:.2%}",
              str(layer["different_weights"])) for layer in figures["layers"]]
-    show(stage_table(stages), table(columns, rows))
+    show_parts(stage_table(figures["stages"]))
+    show(table(columns, rows))
     if taken is not None:
         show(accuracy_table(figures, figures["samples"]))
     show(f"File written: {out}")

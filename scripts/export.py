@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
-from eieio.model.engine_config import EngineConfig
-from eieio.model.formats.design_folder import IMAGE, output_folder, read_manifest, write_manifest
+from eieio.model.formats.design_folder import IMAGE, output_folder, write_manifest
 from eieio.model.image_frame import fingerprint
-from eieio.model.sparse.config import SparseConfig
-from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.fitting import make_config
 from eieio.rtl.vendor.family import FAMILIES
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
-from eieio.scripts.options import any_engine_options, choose_engine, json_option, read_config
+from eieio.scripts.engine import EngineCommand, choose_engine, engine_options
+from eieio.scripts.options import json_option
 from eieio.scripts.packaging import Bus, Package, write_package
 from eieio.scripts.vectors import read_vectors, write_vectors
 
@@ -27,27 +25,26 @@ def _check_name(ctx: click.Context, param: click.Parameter, value: str | None) -
     return value
 
 
-@click.command(short_help="Package an engine for other tools: AXI, FuseSoC, C, test vectors.")
+@click.command(cls=EngineCommand,
+               short_help="Package an engine for other tools: AXI, FuseSoC, C, test vectors.")
 @click.argument("source", metavar="DESIGN_OR_CONFIG", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True,
               help="Folder to make; an earlier export in it is replaced.")
 @click.option("--bus", type=click.Choice(["axi", "native"]), default="axi", show_default=True,
               help="AXI4-Lite and AXI4-Stream around the engine, or its own ports.")
 @click.option("--name", callback=_check_name,
-              help="Name of the top module. Default: sparse_shell, systolic_shell, sparse_engine "
-              "or systolic_engine.")
+              help="Name of the top module. Default: ENGINE_shell, or native ENGINE_engine.")
 @click.option("--clock", "clock_hz", type=click.IntRange(0, (1 << 32) - 1), default=0,
               metavar="HZ", help="Clock frequency that the register CLOCK_HZ tells.")
 @click.option("--family", type=click.Choice(FAMILIES),
               help="FPGA family whose own cells may be used. Default: plain Verilog, which "
-              "simulates anywhere; a sparse engine needs ice40 to be synthesized for iCE40.")
+              "simulates anywhere, and all but iCE40 synthesize.")
 @click.option("--vectors", "count", type=click.IntRange(min=0), default=2, show_default=True,
               help="Random inputs, with the outputs that must come of them; for designs with a "
               "network.")
-@any_engine_options
+@engine_options
 @json_option
-@click.pass_context
-def export(ctx: click.Context, source: Path, out: Path, bus: Bus, name: str | None, clock_hz: int,
+def export(source: Path, out: Path, bus: Bus, name: str | None, clock_hz: int,
            family: str | None, count: int, engine: str | None, options: dict[str, Any],
            json_file: Path | None) -> None:
     """Package the engine of a design, or of a .json file with its options.
@@ -69,49 +66,41 @@ def export(ctx: click.Context, source: Path, out: Path, bus: Bus, name: str | No
     \b
     Examples:
       eieio export design --out package --name accelerator --clock 100000000
-      eieio export engine.json --engine systolic --rows 8 --columns 8 --out package
       eieio export engine.json --bus native --out package
     """  # noqa: D301
     check_writable(json_file)
     if out.resolve() == source.resolve():
         raise click.UsageError(f"Option --out must name another folder than that of the design, "
                                f"{source}")
-    engine = choose_engine(engine, options, source)
-    design = read_manifest(source) if source.is_dir() else None
-    config: EngineConfig
-    if design is not None:
-        config = {"sparse": SparseConfig, "systolic": SystolicConfig}[engine].from_dict(
-            design.config)
-    elif source.suffix.lower() != ".json":
+    choice = choose_engine(engine, options, source)
+    if choice.has_network:
         raise click.UsageError(f"{source} must be a design or a .json file; 'eieio generate' makes "
                                "a design of a network")
-    elif engine == "sparse":
-        config = SparseConfig.from_dict(read_config(source) | options)
-    else:
-        config = make_config(read_config(source, engine) | options)
+    kind, design = choice.engine.name, choice.design
+    config = choice.config()
     package = Package(config, bus, name, clock_hz, family)
     vectors = None
     if design is not None and count and IMAGE in design.files:
         with progress("Computing test vectors"):
-            vectors = read_vectors(source, design, count)
+            vectors = read_vectors(choice.engine.open(source), count)
     with output_folder(out) as folder:
         with progress("Emitting Verilog"):
             write_package(folder, package)
         if vectors is not None:
             write_vectors(folder / "vectors", vectors, framed=bus == "axi")
-        made = write_manifest(folder, engine=engine, top=package.top,
+        made = write_manifest(folder, engine=kind, top=package.top,
                               network=design.network if design else None,
                               config=config.to_dict())
     figures: dict[str, Any] = {
-        "engine": engine, "bus": bus, "top": package.top, "network": made.network,
-        "config": made.config, "fingerprint": fingerprint(engine, config),
+        "engine": kind, "bus": bus, "top": package.top, "network": made.network,
+        "config": made.config, "fingerprint": fingerprint(kind, config),
         "frame_bytes": 4 * len(vectors.frame) if vectors and bus == "axi" else None,
         "image_bytes": 4 * len(vectors.host.words) if vectors else None,
         "input_bytes": int(vectors.inputs[0].size) if vectors else None,
         "output_bytes": int(vectors.outputs[0].size) if vectors else None,
         "out": str(out), "files": list(made.files),
     }
-    if engine == "sparse" and vectors is not None and not vectors.host.outputs.in_order:
+    if vectors is not None and np.any(np.diff(vectors.host.outputs.positions) < 0):
         note("the outputs leave the engine in another order than the network's: "
              "vectors/network.json has their positions, and a design that is generated with "
              "--output-order network keeps the order")

@@ -6,21 +6,12 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from eieio.model.compress.stages import Stage
-from eieio.model.sparse.report import inference_figures
-from eieio.scripts.console import table
-from eieio.sim.sparse_simulation import Comparison
+from eieio.model.engine import Compiled, Rows
+from eieio.scripts.console import show, table
+from eieio.scripts.speed import interval_lines, speed_of
+from eieio.sim.simulation import Comparison
 
-__all__ = ["accuracy_table", "choice_lines", "cycle_table", "layout_tables",
-           "simulation_figures", "simulation_tables", "stage_table"]
-
-
-def stage_table(stages: Sequence[Stage]) -> Table:
-    """Show what each stage of compression is worth."""
-    return table(("compression", "density", "bits/weight", "bits/nonzero", "bytes", "ratio"),
-                 [(stage.name, f"{stage.density:.2%}", f"{stage.bits_per_weight:.2f}",
-                   "" if stage.name == "float32" else f"{stage.bits_per_nonzero:.2f}",
-                   f"{stage.bytes:,}", f"{stage.ratio:.1f}x") for stage in stages])
+__all__ = ["accuracy_table", "choice_lines", "compiled_figures", "show_compiled", "show_parts"]
 
 
 def accuracy_table(figures: dict[str, Any], samples: int) -> Table | str:
@@ -32,29 +23,61 @@ def accuracy_table(figures: dict[str, Any], samples: int) -> Table | str:
     return table(("network", f"accuracy on {samples:,} samples"), rows)
 
 
-def layout_tables(figures: dict[str, Any]) -> list[Table | str]:
-    """Show what was chosen for a network, and how exact each layer's integers are."""
-    return [
-        table(("layer", "column groups", "order of the rows", "weight steps", "signal to noise"), [
-            (layer["name"], str(layer["column_groups"]), layer["order"],
-             f"{layer['weight_steps']:,}",
-             "exact" if layer["snr_db"] is None else f"{layer['snr_db']:.1f} dB")
-            for layer in figures["layers"]]),
-        *choice_lines(figures["choices"])]
-
-
 def choice_lines(choices: Sequence[dict[str, Any]]) -> list[str]:
     """Say what was chosen because nobody gave the option, and why."""
     return [f"--{choice['option'].replace('_', '-')} {choice['value']}: {choice['reason']}"
             for choice in choices]
 
 
-def cycle_table(figures: dict[str, Any]) -> Table:
+def show_parts(*parts: Rows | Table | str) -> None:
+    """Show tables and lines, also those of an engine."""
+    show(*(table(*part) if isinstance(part, Rows) else part for part in parts))
+
+
+def compiled_figures(compiled: Compiled, comparison: Comparison | None = None, images: int = 0, *,
+                     cycles: float | None = None, precise: bool = False) -> dict[str, Any]:
+    """Return figures of a compiled network.
+
+    Parameters
+    ----------
+    compiled : Compiled
+        Network.
+    comparison : Comparison, optional
+        What a simulation has found.
+    images : :class:`int`
+        Samples that it ran.
+    cycles : :class:`float`, optional
+        Cycles of an inference. The default are the RTL's mean, or the cycle model's if these are
+        the same for all inputs.
+    precise : :class:`bool`
+        As in :meth:`eieio.model.engine.Compiled.figures`.
+    """
+    if cycles is None:
+        cycles = compiled.cycles() if comparison is None else float(
+            comparison.layer_cycles.sum(axis=1).mean())
+    figures: dict[str, Any] = {"images": 0, "mismatches": 0, "cycle_mismatches": 0,
+                               "compared_integers": 0, "inferences": []}
+    if comparison is not None:
+        figures = {name: getattr(comparison, name) for name in (
+            "mismatches", "cycle_mismatches", "compared_integers")} | {"images": images}
+    if cycles is not None:
+        figures |= speed_of(compiled, cycles).cycles()
+    return figures | compiled.figures(comparison, precise=precise)
+
+
+def show_compiled(compiled: Compiled, figures: dict[str, Any]) -> None:
+    """Show a network in its engine, its cycles, and whether the RTL equals the models."""
+    show_parts(*compiled.tables(figures), *choice_lines(figures.get("choices", [])))
+    show(*_simulation_tables(figures),
+         *(interval_lines(figures["interval"]) if "interval" in figures else []))
+
+
+def _cycle_table(figures: dict[str, Any]) -> Table:
     """Show the cycles of an inference: RTL, cycle model and ideal."""
     rows = []
     for name, key in (("RTL", "cycles_rtl"), ("cycle model", "cycles_model"),
                       ("ideal", "cycles_ideal")):
-        if key in figures:
+        if figures.get(key):
             cycles = np.array(figures[key])
             rows.append((name, f"{cycles.mean():,.1f}", f"{cycles.min():,.0f}",
                          f"{cycles.max():,.0f}"))
@@ -62,23 +85,7 @@ def cycle_table(figures: dict[str, Any]) -> Table:
                  rows)
 
 
-def simulation_figures(comparison: Comparison | None) -> dict[str, Any]:
-    """Figures of a simulation, or of none."""
-    if comparison is None:
-        return {"images": 0, "mismatches": 0, "cycle_mismatches": 0, "compared_integers": 0,
-                "inferences": []}
-    outputs = [*comparison.golden, comparison.rtl.outputs]
-    return {
-        "images": len(comparison.timings),
-        "mismatches": comparison.mismatches,
-        "cycle_mismatches": comparison.cycle_mismatches,
-        "compared_integers": sum(layer.size for layer in outputs),
-        **inference_figures(comparison.timings, comparison.rtl.layer_cycles),
-    }
-
-
-def simulation_tables(figures: dict[str, Any]) -> list[Table | str]:
-    """Show what a simulation took, and whether it equals the models."""
+def _simulation_tables(figures: dict[str, Any]) -> list[Table | str]:
     if not figures["images"]:
         return ["RTL: not simulated"]
 
@@ -86,6 +93,6 @@ def simulation_tables(figures: dict[str, Any]) -> list[Table | str]:
         return f"{count} differ" if count else "equal"
 
     integers = f"{figures['compared_integers']:,} integers of all layers"
-    return [cycle_table(figures),
+    return [_cycle_table(figures),
             f"RTL against the golden model, {integers}: {verdict(figures['mismatches'])}",
             f"RTL against the cycle model, every layer: {verdict(figures['cycle_mismatches'])}"]

@@ -1,67 +1,35 @@
 """``eieio fit``: which engines fit a board, without any synthesis."""
 
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import gcd
 from pathlib import Path
 from typing import Any
 
 import click
 
 from eieio.model.area import Resources, estimate
+from eieio.model.engine import Engine, Prepared
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.graph.calibration import Method
-from eieio.model.graph.quantized_graph import FullyConnected, QuantizedGraph, WeightedOperator
-from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.fitting import MEMORY_DEPTHS as SPARSE_DEPTHS
-from eieio.model.sparse.fitting import exact_memories
-from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.systolic.fitting import MEMORY_DEPTHS as SYSTOLIC_DEPTHS
-from eieio.model.systolic.fitting import make_config
 from eieio.rtl.boards.board import Board
-from eieio.scripts import steps, systolic_steps
-from eieio.scripts.board_option import board_option, options_for_board
+from eieio.scripts import steps
+from eieio.scripts.board_option import board_option
 from eieio.scripts.console import check_writable, progress, show, table, write_json
-from eieio.scripts.options import (
-    any_engine_options,
-    choose_engine,
-    json_option,
-    only_for,
-    quantization_options,
-    read_config,
-    sample_options,
-)
-from eieio.scripts.speed import Speed, graph_speed, network_speed
-from eieio.scripts.systolic_commands import Quantizing
+from eieio.scripts.engine import EngineCommand, choose_engine, engine_options
+from eieio.scripts.options import json_option, sample_options
+from eieio.scripts.speed import Speed, speed_of
 
 __all__ = ["fit"]
-
-#: Processing elements that are tried: of the sparse engine, and along a side of the array. For a
-#: network, whose channels may suit others better, arrays twice as long as wide are tried as well.
-_PES = tuple(1 << power for power in range(9))
-_SIDES = (1, 2, 4, 6, 8, 12, 16, 24, 32)
-_LONG_SIDES = (2, 4, 8, 16)
-_MOST_LANES = 8
-
-#: Stands for a file where none is given.
-_NO_FILE = Path(os.devnull)
-
-#: Columns of the table, by option.
-_SHOWN = {
-    "sparse": {"pes": "PEs", "entry_depth": "entries", "pointer_depth": "pointers"},
-    "systolic": {"rows": "rows", "columns": "columns", "lanes": "lanes"},
-}
-
 
 #: Rates that are shown, and their digits.
 _RATES = (("", 0), ("_with_data", 0), ("_serial", 1))
 
+#: Share of its cycles to which a batch must bring a sample.
+_BATCH_GAIN = 0.9
+
 
 @dataclass(frozen=True)
-class _Engine:
+class _Made:
     """An engine that is tried.
 
     Attributes
@@ -76,72 +44,93 @@ class _Engine:
     speed: Callable[[], Speed] | None = None
 
 
-#: Makes an engine of options by name, with memories of what a network needs as powers of two, or
-#: exactly.
-_Make = Callable[[dict[str, Any], bool], _Engine]
+@dataclass(frozen=True)
+class _Trial:
+    """What engines are tried for.
+
+    Attributes
+    ----------
+    engine : Engine
+        The kind of engine.
+    board : Board
+        The board.
+    options : dict
+        Options that all have.
+    prepared : Prepared or None
+        The network, if there is one.
+    """
+
+    engine: Engine
+    board: Board
+    options: dict[str, Any]
+    prepared: Prepared | None
+
+    def make(self, options: dict[str, Any], exact: bool) -> _Made:
+        """Make an engine, with memories of what a network needs as powers of two, or exactly."""
+        if self.prepared is None:
+            return _Made(self.engine.make_config(options))
+        compiled = self.prepared.compile(options, board=True, exact=exact)
+        x = self.prepared.samples.x
+
+        def speed() -> Speed:
+            cycles = compiled.cycles(x)
+            assert cycles is not None
+            return speed_of(compiled, cycles)
+        return _Made(compiled.config, speed)
+
+    def smallest(self, options: dict[str, Any]) -> Resources:
+        """Estimate an engine whose memories hold next to nothing, but for those that are given."""
+        config = self.engine.make_config(options)
+        depths = self.engine.sizing.smallest(config, options)
+        return estimate(replace(config, **depths), self.board.family)
+
+    def beyond(self, resources: Resources) -> list[str]:
+        """Say what is more than the board has."""
+        return resources.beyond(self.board.capacity)
 
 
-@click.command(short_help="Say which engines fit a board.")
+@click.command(cls=EngineCommand, short_help="Say which engines fit a board.")
 @click.argument("network_or_config", type=click.Path(path_type=Path), required=False)
 @board_option
 @sample_options
-@quantization_options
-@any_engine_options
+@engine_options
 @json_option
-@click.pass_context
-def fit(ctx: click.Context, network_or_config: Path | None, board: Board, samples: Path | None,
-        input_scale: float | None, batch: int, calibration: Method, percentile: float,
-        engine: str | None, options: dict[str, Any], json_file: Path | None) -> None:
+def fit(network_or_config: Path | None, board: Board, samples: Path | None,
+        input_scale: float | None, engine: str | None, options: dict[str, Any],
+        json_file: Path | None) -> None:
     """Say which engines fit a board, in a moment, by the area model.
 
     For a network, memories have the depths that it needs, as powers of two or, where these do not
     fit, exactly. The cycle model tells the speed at the board's clock: of the engine alone; with
     input and output, which go before and after an inference, as a DMA sees it; and over the serial
-    port. Without one, or for a .json file with options of the engine, they have the
-    depths that are given or default. Of the sparse engine, 1 to 256 processing elements are tried,
-    or --pes. Of the systolic one (--engine systolic), square arrays of up to 32 rows are tried, for
-    a network also some twice as long as wide, or --rows and --columns, each with the most --lanes
-    that fit; the area of Winograd's transforms is not known.
+    port. Without one, or for a .json file with options of the engine, they have the depths that are
+    given or default. Sizes that are not given are tried from the smallest on.
 
     \b
     Examples:
       eieio fit lenet.npz --samples mnist_test.npz --board ulx3s-85f
       eieio fit --board tang-nano-9k --entry-depth 1024 --activation-width 8
-      eieio fit lenet_5.onnx --engine systolic --samples mnist_test.npz --board ulx3s-85f
     """  # noqa: D301
     check_writable(json_file)
-    path = network_or_config or _NO_FILE
-    if path.is_dir():
-        raise InputError(f"{path} must be a network or a file of options, not a folder")
-    engine = choose_engine(engine, options, path)
-    only_for(ctx, engine, "systolic", "batch", "calibration", "percentile")
-    from_file = path.suffix.lower() == ".json"
-    if from_file:
-        options = read_config(path, engine) | options
-    options = options_for_board(options, engine, board)
-    name = graph = None
-    if network_or_config is None or from_file:
-        make = _options_alone(engine)
-    elif engine == "systolic":
-        make_config(options)
-        graph = Quantizing(samples, input_scale, batch, calibration, percentile).load(path).graph
-        make, name = _for_graph(graph, batch), graph.name
-    else:
-        make, name = _for_network(path, samples, input_scale, options)
-    choices = list(_sparse_choices(options) if engine == "sparse"
-                   else _systolic_choices(options, long=name is not None))
+    if network_or_config is not None and network_or_config.is_dir():
+        raise InputError(f"{network_or_config} must be a network or a file of options, not a "
+                         "folder")
+    choice = choose_engine(engine, options, network_or_config)
+    chosen = choice.engine
+    given = chosen.for_board(choice.given(), board.family)
+    prepared = steps.prepare(replace(choice, options=given), samples, input_scale
+                             ) if choice.has_network else None
+    trial = _Trial(chosen, board, given, prepared)
+    sizes = list(chosen.sizing.sizes(given, network=prepared is not None))
     with progress("Fitting"):
-        found = list(_configurations(board, engine, make, options, choices))
-        hints = _hints(engine, found)
-        if graph is not None:
-            hints += _smaller_hint(board, make, options, found)
-        if graph is not None and batch == 1:
-            hints += _batch_hint(board, graph, options, found)
+        found = list(_configurations(trial, sizes))
+        hints = [*_hints(chosen, found), *(_network_hints(trial, found) if prepared else ())]
+    name = prepared.name if prepared else None
     write_json(json_file, {
-        "board": board.name, "engine": engine, "network": name,
+        "board": board.name, "engine": chosen.name, "network": name,
         "clock_mhz": board.clock_hz / 1e6, "baud": board.baud,
         "capacity": _resources(board.capacity), "configurations": found, "hints": hints})
-    show(board.title, _table(board, engine, found, name is not None))
+    show(board.title, _table(board, chosen, found, name is not None))
     if name is not None:
         show(f"Inferences a second at {board.clock_hz / 1e6:g} MHz: alone, without input and "
              "output; with data, those included, as a DMA sees them; serial, over the board's "
@@ -149,70 +138,8 @@ def fit(ctx: click.Context, network_or_config: Path | None, board: Board, sample
     show(*hints)
 
 
-def _options_alone(engine: str) -> _Make:
-    """Make engines without a network."""
-    def make(options: dict[str, Any], exact: bool) -> _Engine:
-        del exact
-        return _Engine(_config(engine, options))
-    return make
-
-
-def _config(engine: str, options: dict[str, Any]) -> EngineConfig:
-    return SparseConfig.from_dict(options) if engine == "sparse" else make_config(options)
-
-
-def _for_network(path: Path, samples: Path | None, input_scale: float | None,
-                 options: dict[str, Any]) -> tuple[_Make, str]:
-    """Make sparse engines for a network; and its name."""
-    loaded = steps.load_any(path)
-    taken = steps.samples_or_random(samples, loaded, input_scale)
-    network = steps.prepare(loaded, options)
-
-    made: dict[str, CompiledNetwork] = {}
-
-    def make(options: dict[str, Any], exact: bool) -> _Engine:
-        name = json.dumps(options, sort_keys=True)
-        if name not in made:
-            made.clear()  # Exact memories are wanted right after others, or never.
-            made[name] = steps.compile_shared(network, taken, options, board=True).compiled
-        compiled = made[name]
-        if exact:
-            compiled = exact_memories(compiled, options)
-        return _Engine(compiled.config, lambda: network_speed(compiled, taken))
-    return make, network.name
-
-
-def _for_graph(graph: QuantizedGraph, batch: int) -> _Make:
-    """Make systolic engines for a network."""
-    def make(options: dict[str, Any], exact: bool) -> _Engine:
-        compiled = systolic_steps.compile_network(graph, options, batch, exact=exact)
-        return _Engine(compiled.config, lambda: graph_speed(compiled))
-    return make
-
-
-def _sparse_choices(options: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
-    """List what is tried: engines of rising size, for each what else it may be."""
-    for pes in (options["pes"],) if "pes" in options else _PES:
-        yield [{"pes": pes}]
-
-
-def _systolic_choices(options: dict[str, Any], *, long: bool
-                      ) -> Iterator[list[dict[str, Any]]]:
-    """List what is tried: arrays of rising size, each with falling numbers of lanes."""
-    shapes = {(options.get("rows", side), options.get("columns", side)) for side in _SIDES}
-    if long and not {"rows", "columns"} & set(options):
-        shapes |= {shape for side in _LONG_SIDES for shape in ((side, 2 * side), (2 * side, side))}
-    for rows, columns in sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape)):
-        array = {"rows": rows, "columns": columns}
-        if "lanes" in options:
-            yield [array]
-        else:
-            yield [{**array, "lanes": lanes} for lanes in range(_MOST_LANES, 0, -1)
-                   if not any(count % lanes for count in array.values())]
-
-
-def _configurations(board: Board, engine: str, make: _Make, options: dict[str, Any],
-                    choices: Sequence[list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+def _configurations(trial: _Trial, sizes: Sequence[list[dict[str, Any]]]
+                    ) -> Iterator[dict[str, Any]]:
     """Describe the engines, from the smallest on until one is more than twice too large.
 
     Of each size it is the first one that fits, or else the last; with memories of powers of two or,
@@ -220,32 +147,33 @@ def _configurations(board: Board, engine: str, make: _Make, options: dict[str, A
     as with column groups that do not divide the processing elements; if none can be, the last one's
     error is raised.
     """
+    board = trial.board
     described = False
-    for variants in choices:
-        best: tuple[_Engine, Resources, bool] | None = None
+    for variants in sizes:
+        best: tuple[_Made, Resources, bool] | None = None
         for variant in variants:
-            given = options | variant
+            given = trial.options | variant
             last = variant is variants[-1]
             try:
                 # No network is compiled for what is too large with any memories.
-                if not last and _smallest(engine, given, board).beyond(board.capacity):
+                if not last and trial.beyond(trial.smallest(given)):
                     continue
                 for exact in (False, True):
-                    made = make(given, exact)
+                    made = trial.make(given, exact)
                     best = made, estimate(made.config, board.family), exact
-                    if made.speed is None or not best[1].beyond(board.capacity):
+                    if made.speed is None or not trial.beyond(best[1]):
                         break
             except InputError:
-                if not described and variants is choices[-1] and last:
+                if not described and variants is sizes[-1] and last:
                     raise
                 continue
-            if best is not None and not best[1].beyond(board.capacity):
+            if best is not None and not trial.beyond(best[1]):
                 break
         if best is None:
             continue
         described = True
         made, area, exact = best
-        beyond = area.beyond(board.capacity)
+        beyond = trial.beyond(area)
         figures: dict[str, Any] = {"config": made.config.to_dict(), **_resources(area),
                                    "fits": not beyond, "beyond": beyond, "exact_depths": exact}
         if made.speed is not None and not beyond:
@@ -255,77 +183,44 @@ def _configurations(board: Board, engine: str, make: _Make, options: dict[str, A
             break
 
 
-def _smallest(engine: str, options: dict[str, Any], board: Board) -> Resources:
-    """Estimate an engine whose memories hold next to nothing, but for those that are given."""
-    depths = SPARSE_DEPTHS if engine == "sparse" else SYSTOLIC_DEPTHS
-    config = _config(engine, options)
-    smallest = {name: 4 for name in depths if name not in options}
-    if isinstance(config, SparseConfig):
-        smallest |= {"accumulator_depth": 4 * config.column_groups} if (
-            "accumulator_depth" not in options) else {}
-    return estimate(replace(config, **smallest), board.family)
+def _fastest(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the fastest engine that fits, input and output included; of equal ones the first."""
+    return min((figures for figures in found if figures["fits"]),
+               key=lambda figures: figures["interval_cycles"], default=None)
 
 
-def _smaller_hint(board: Board, make: _Make, options: dict[str, Any],
-                  found: list[dict[str, Any]]) -> list[str]:
-    """Say whether the fastest array is faster with fewer rows or columns, which suit the channels.
-
-    If both are given, they are what is compared with.
-    """
-    fitting = [figures for figures in found if figures["fits"]]
-    if not fitting:
-        return []
-    fastest = min(fitting, key=lambda figures: figures["interval_cycles"])
-    rows, columns = fastest["config"]["rows"], fastest["config"]["columns"]
-    step = 1 + max(rows, columns) // 16
-    arrays = [(fewer, columns) for fewer in range(rows - step, 0, -step)]
-    arrays += [(rows, fewer) for fewer in range(columns - step, 0, -step)]
-    choices = [[{"rows": fewer, "columns": others, **({} if "lanes" in options else
-                                                      {"lanes": min(gcd(fewer, others), 8)})}]
-               for fewer, others in arrays if fewer * others * 4 > rows * columns]
-    others = [figures for figures in _configurations(board, "systolic", make, options, choices)
-              if figures["fits"]]
-    if not others:
-        return []
-    faster = min(others, key=lambda figures: figures["interval_cycles"])
-    if faster["interval_cycles"] >= fastest["interval_cycles"]:
-        return []
-    return [(f"Fewer are faster: {_elements('systolic', faster)} take "
-             f"{faster['interval_cycles']:,.0f} cycles from input to input, {rows} x {columns} "
-             f"{fastest['interval_cycles']:,.0f}")]
-
-
-def _batch_hint(board: Board, graph: QuantizedGraph, options: dict[str, Any],
-                found: list[dict[str, Any]]) -> list[str]:
-    """Say what a batch is worth to a network of dense layers, whose weights serve one sample."""
-    fitting = [figures for figures in found if figures["fits"]]
-    weighted = [operator for operator in graph.operators if isinstance(operator, WeightedOperator)]
-    if not fitting or not weighted or not all(isinstance(operator, FullyConnected)
-                                              for operator in weighted):
-        return []
-    fastest = min(fitting, key=lambda figures: figures["interval_cycles"])
-    config = fastest["config"]
-    batch = config["rows"]
-    given = options | {name: config[name] for name in ("rows", "columns", "lanes")}
-    if batch == 1:
-        return []
+def _network_hints(trial: _Trial, found: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Say what would be faster than the fastest engine: one with fewer elements, or a batch."""
+    fastest = _fastest(found)
+    if fastest is None or trial.prepared is None:
+        return
+    config, sizing = trial.engine.make_config(fastest["config"]), trial.engine.sizing
+    faster = _fastest([*_configurations(trial, [*sizing.fewer(config, trial.options)])])
+    if faster is not None and faster["interval_cycles"] < fastest["interval_cycles"]:
+        yield (f"Fewer are faster: {_elements(trial.engine, faster)} take "
+               f"{faster['interval_cycles']:,.0f} cycles from input to input, "
+               f"{sizing.elements(fastest['config'])} {fastest['interval_cycles']:,.0f}")
+    batched = trial.prepared.rebatched(config)
+    if batched is None:
+        return
+    given = trial.options | {name: fastest["config"][name] for name in sizing.shown}
     for exact in (False, True):
         try:
-            engine = _for_graph(graph, batch)(given, exact)
+            made = replace(trial, prepared=batched).make(given, exact)
         except InputError:
-            return []
-        if not estimate(engine.config, board.family).beyond(board.capacity):
-            assert engine.speed is not None
-            cycles = engine.speed().interval.cycles / batch
-            if cycles < 0.9 * fastest["interval_cycles"]:
-                return [(f"Its layers are dense, and one sample uses each weight once: with "
-                         f"--batch {batch} a sample takes {cycles:,.0f} cycles of "
-                         f"{fastest['interval_cycles']:,.0f}")]
-            return []
-    return []
+            return
+        if not trial.beyond(estimate(made.config, trial.board.family)):
+            assert made.speed is not None
+            batch = batched.batch
+            cycles = made.speed().interval.cycles / batch
+            if cycles < _BATCH_GAIN * fastest["interval_cycles"]:
+                yield (f"Its layers are dense, and one sample uses each weight once: with --batch "
+                       f"{batch} a sample takes {cycles:,.0f} cycles of "
+                       f"{fastest['interval_cycles']:,.0f}")
+            return
 
 
-def _hints(engine: str, found: list[dict[str, Any]]) -> list[str]:
+def _hints(engine: Engine, found: list[dict[str, Any]]) -> list[str]:
     """Say what the table does not say aloud: which engine to take, and why it is not the largest.
 
     It is the fastest one, input and output included; of equally fast ones the smallest.
@@ -337,7 +232,8 @@ def _hints(engine: str, found: list[dict[str, Any]]) -> list[str]:
     said = [f"The largest that fits has {_elements(engine, fitting[-1])}"]
     if "interval_cycles" not in fitting[0]:
         return said
-    fastest = min(fitting, key=lambda figures: figures["interval_cycles"])
+    fastest = _fastest(fitting)
+    assert fastest is not None
     if fastest is not fitting[-1]:
         said.append(
             f"The fastest that fits has {_elements(engine, fastest)}: "
@@ -345,18 +241,17 @@ def _hints(engine: str, found: list[dict[str, Any]]) -> list[str]:
             f"{fitting[-1]['interval_cycles']:,.0f}")
     interval = fastest["interval"]
     share = interval["input"] / interval["cycles"]
-    if interval["limit"] == "input":
-        lanes = "--io-lanes" if engine == "sparse" else "--lanes"
-        said.append(f"Its input takes {share:.0%} of this: more {lanes} take more of it in a cycle")
+    if interval["limit"] == "input" and engine.sizing.lanes:
+        said.append(f"Its input takes {share:.0%} of this: more "
+                    f"--{engine.sizing.lanes.replace('_', '-')} take more of it in a cycle")
     if fastest["exact_depths"]:
         said.append("Its memories are exactly as deep as this network needs, since powers of two "
                     "would not fit; 'eieio synthesize' does the same")
     return said
 
 
-def _elements(engine: str, figures: dict[str, Any]) -> str:
-    config = figures["config"]
-    count = f"{config['pes']}" if engine == "sparse" else f"{config['rows']} x {config['columns']}"
+def _elements(engine: Engine, figures: dict[str, Any]) -> str:
+    count = engine.sizing.elements(figures["config"])
     return f"{count} processing element{'s' if count != '1' else ''}"
 
 
@@ -364,16 +259,17 @@ def _resources(resources: Resources) -> dict[str, int]:
     return {name: getattr(resources, name) for name in ("lut", "ff", "dsp", "bram")}
 
 
-def _table(board: Board, engine: str, found: list[dict[str, Any]], timed: bool) -> Any:
+def _table(board: Board, engine: Engine, found: list[dict[str, Any]], timed: bool) -> Any:
     rows = []
+    shown = engine.sizing.shown
     for figures in found:
         rows.append((
-            *(f"{figures['config'][name]:,}" for name in _SHOWN[engine]),
+            *(f"{figures['config'][name]:,}" for name in shown),
             *(f"{figures[name] / getattr(board.capacity, name):.0%}"
               for name in ("lut", "ff", "dsp", "bram")),
             "yes" if figures["fits"] else "no",
             *(f"{figures[f'inferences_per_second{suffix}']:,.{digits}f}"
               if "interval_cycles" in figures else "" for suffix, digits in _RATES if timed)))
-    return table((*_SHOWN[engine].values(), "LUTs", "flip-flops", "multipliers",
+    return table((*shown.values(), "LUTs", "flip-flops", "multipliers",
                   "block RAMs", "fits",
                   *(("1/s alone", "1/s with data", "1/s serial") if timed else ())), rows)

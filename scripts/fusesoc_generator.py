@@ -9,10 +9,8 @@ if find_spec("eieio") is None:
     sys.exit("eieio must be installed for the python3 that FuseSoC finds first on PATH, "
              f"{sys.executable}")
 
-from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.sparse.config import SparseConfig
-from eieio.model.systolic.fitting import make_config
+from eieio.model.registry import find_engine, numbered
 from eieio.rtl.vendor.family import FAMILIES
 from eieio.scripts.packaging import Bus, Package, write_package
 
@@ -33,7 +31,7 @@ def read_parameters(parameters: dict[str, Any]) -> Package:
     if unknown:
         raise InputError(f"Parameter {min(unknown)!r} must be one of "
                          f"{', '.join(sorted(_PARAMETERS))}")
-    engine = _choice(parameters, "engine", ("sparse", "systolic"))
+    engine = _choice(parameters, "engine", tuple(numbered()))
     bus: Any = _choice(parameters, "bus", get_args(Bus))
     family = _choice(parameters, "family", (None, *FAMILIES))
     options = parameters.get("options") or {}
@@ -46,9 +44,7 @@ def read_parameters(parameters: dict[str, Any]) -> Package:
     if name is not None and not (isinstance(name, str) and name.isascii()
                                  and name.isidentifier()):
         raise InputError(f"Parameter 'name' must be a Verilog identifier, not {name!r}")
-    config: EngineConfig = (SparseConfig.from_dict(options) if engine == "sparse"
-                            else make_config(options))
-    return Package(config, bus, name, clock_hz, family)
+    return Package(find_engine(engine).make_config(options), bus, name, clock_hz, family)
 
 
 def _choice(parameters: dict[str, Any], name: str, choices: tuple[Any, ...]) -> Any:

@@ -15,7 +15,7 @@ from eieio.model.leftovers import ended_by_signals
 __all__ = ["main"]
 
 _COMMANDS = ("compress", "generate", "simulate", "infer", "build", "fit", "synthesize", "run",
-             "registers", "export", "bench")
+             "engines", "registers", "export", "bench")
 
 
 class _Commands(click.Group):
@@ -115,7 +115,7 @@ def main(ctx: click.Context) -> None:
       eieio simulate design --input test.npz --count 100
       eieio infer design --input x.npy --output y.npy --on rtl
     A convolutional network in 8 bits:
-      eieio build network.tflite --engine systolic --rows 16 --columns 16 --out design
+      eieio build network.tflite --rows 16 --columns 16 --out design
     Onto a board:
       eieio fit network.onnx --board ulx3s-85f
       eieio synthesize network.onnx --samples test.npz --board ulx3s-85f --pes 16
@@ -126,15 +126,14 @@ def main(ctx: click.Context) -> None:
       eieio export design --out package
     Into a system with AXI buses:
       eieio registers --format c
+    Which engines there are, which networks they take, and their options:
+      eieio engines
     The layers of the EIE paper, or one of your own, beside the engine as published:
       eieio bench eie
       eieio bench layer --weight w.npy --activation a.npy
-    Matrix products and convolutions, directly and by Winograd's transforms:
-      eieio bench systolic
 
-    A network for the sparse engine is a file of fully connected layers: .npz, .onnx, Deep
-    Compression's .net (with its prototxt beside it), or .eie, which 'eieio compress' writes. One
-    for the systolic engine is an .onnx or a .tflite file.
+    A network is an .onnx or a .tflite file, an .npz file of fully connected layers, Deep
+    Compression's .net (with its prototxt beside it), or .eie, which 'eieio compress' writes.
 
     Results go to standard output, progress and errors to standard error. The exit status is 0, or
     1 if the hardware's results differ from the models', or 2 after an error.

@@ -12,10 +12,11 @@ from amaranth.lib import wiring
 from eieio.model.engine_config import EngineConfig
 from eieio.model.formats.atomic import write_text
 from eieio.model.image_frame import fingerprint
-from eieio.model.registers import c_header, engine_kind
-from eieio.rtl.boards.system import make_engine
+from eieio.model.registers import c_header
+from eieio.model.registry import engine_of
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.emit import emit, write
+from eieio.rtl.hardware import make_engine
 from eieio.rtl.interface import instance, module_ports
 from eieio.scripts.fusesoc import core_text
 from eieio.sim.lint import WAIVERS
@@ -41,8 +42,8 @@ class Package:
     bus : :class:`str`
         "axi" or "native".
     name : :class:`str`, optional
-        Name of the top module and of the core. The default is "sparse_shell" or "systolic_shell",
-        or without a bus "sparse_engine" or "systolic_engine".
+        Name of the top module and of the core. The default is the engine's name with
+        "_shell", or without a bus "_engine", behind it.
     clock_hz : :class:`int`
         Clock frequency for the register CLOCK_HZ; 0 if unknown.
     family : :class:`str`, optional
@@ -57,8 +58,8 @@ class Package:
 
     @property
     def engine(self) -> str:
-        """Kind of the engine, "sparse" or "systolic"."""
-        return engine_kind(self.config)
+        """Name of the engine."""
+        return engine_of(self.config).name
 
     @property
     def top(self) -> str:

@@ -11,10 +11,10 @@ import numpy as np
 
 from eieio.host.device import Device
 from eieio.host.images import read_host_image
+from eieio.model.accuracy import accuracy
 from eieio.model.errors import InputError
 from eieio.model.graph.load_graph import read_samples
 from eieio.model.graph.quantization import Scale
-from eieio.model.sparse.report import accuracy
 from eieio.model.uart_frame import BAUD_RATE
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
 from eieio.scripts.options import input_scale_option, json_option
@@ -103,7 +103,8 @@ def run(design: Path, input_file: Path, port: str | None, simulated: bool, baud:
         "outputs": outputs.tolist(),
     }
     mean = float(np.mean(cycles))
-    speed = Speed.of(image.config, mean, image.inputs.beats, image.outputs.beats)
+    speed = Speed.of(image.config, mean, (image.inputs.beats, image.outputs.beats),
+                     image.inputs.beat_bits)
     rates = speed.figures(info.clock_hz, baud) if info.clock_hz else {}
     # What was measured keeps its name.
     figures = rates | speed.cycles() | figures

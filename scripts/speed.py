@@ -3,26 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from eieio.host.line_time import inference_seconds
+from eieio.model.engine import Compiled
 from eieio.model.engine_config import EngineConfig
-from eieio.model.formats.samples import Samples
-from eieio.model.interval import Interval, inference_interval
-from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.sparse.timing import NetworkTimer
-from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph
-from eieio.model.systolic.timing import time_graph
+from eieio.model.interval import Interval
+from eieio.model.registry import engine_of
 from eieio.scripts.console import table
 
-__all__ = ["Speed", "graph_speed", "interval_lines", "network_speed",
-           "network_speed_of",            "rate_table"]
-
-#: Samples, from the first on, of which the mean is taken.
-_TIMED_SAMPLES = 16
+__all__ = ["Speed", "interval_lines", "rate_table", "speed_of"]
 
 
 @dataclass(frozen=True)
@@ -42,14 +32,12 @@ class Speed:
     output_bytes: int
 
     @classmethod
-    def of(cls, config: EngineConfig, cycles: float, input_beats: int, output_beats: int
+    def of(cls, config: EngineConfig, cycles: float, beats: tuple[int, int], beat_bits: int
            ) -> "Speed":
-        """Return the speed of inferences of so many cycles and beats."""
-        width = ACTIVATION_BITS * config.lanes if isinstance(config, SystolicConfig) else (
-            config.activation_width * config.io_lanes if isinstance(config, SparseConfig) else 0)
-        octets = -(-width // 8)
-        return cls(inference_interval(config, cycles, input_beats, output_beats),
-                   input_beats * octets, output_beats * octets)
+        """Return the speed of inferences of so many cycles and beats of input and output."""
+        octets = -(-beat_bits // 8)
+        return cls(engine_of(config).interval(config, cycles, *beats),
+                   *(count * octets for count in beats))
 
     def cycles(self) -> dict[str, Any]:
         """Return cycles: of the inference alone, and with its data."""
@@ -76,28 +64,9 @@ class Speed:
         }
 
 
-def network_speed(compiled: CompiledNetwork, samples: Samples) -> Speed:
-    """Return the speed of the sparse engine: the mean over the first 16 samples."""
-    x = compiled.network.quantize_input(samples.x[:_TIMED_SAMPLES])
-    layers = compiled.run(x)
-    timer = NetworkTimer(compiled)
-    cycles = float(np.mean([
-        sum(layer.cycles for layer in timer(sample, [outputs[number] for outputs in layers]))
-        for number, sample in enumerate(x)]))
-    return network_speed_of(compiled, cycles)
-
-
-def network_speed_of(compiled: CompiledNetwork, cycles: float) -> Speed:
-    """Return the speed of the sparse engine, of inferences of so many cycles."""
-    lanes = compiled.config.io_lanes
-    return Speed.of(compiled.config, cycles, -(-compiled.layers[0].matrix.shape[1] // lanes),
-                    -(-compiled.layers[-1].matrix.shape[0] // lanes))
-
-
-def graph_speed(compiled: CompiledGraph) -> Speed:
-    """Return the speed of the systolic engine, which is that of any inference."""
-    cycles = time_graph(compiled.config, [layer.work for layer in compiled.layers]).cycles
-    return Speed.of(compiled.config, cycles, compiled.input_beats, compiled.output_beats)
+def speed_of(compiled: Compiled, cycles: float) -> Speed:
+    """Return the speed of a network whose inferences take so many cycles."""
+    return Speed.of(compiled.config, cycles, compiled.beats, compiled.beat_bits)
 
 
 def interval_lines(interval: dict[str, Any]) -> list[str]:

@@ -1,176 +1,80 @@
-"""Steps that several commands share: load, compile, write, simulate."""
+"""Steps that several commands share: prepare, compile, write, simulate."""
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.compress.stages import Compression, compress_network
-from eieio.model.errors import InputError, IntegersError
-from eieio.model.formats import compressed, graph_file, image
+from eieio.model.engine import Compiled, Messages, Prepared, Request
+from eieio.model.engine_config import EngineConfig
+from eieio.model.errors import InputError
 from eieio.model.formats.atomic import move_file
-from eieio.model.formats.design_folder import (
-    COMPRESSED,
-    GRAPH,
-    IMAGE,
-    MANIFEST,
-    RTL,
-    Design,
-    read_manifest,
-    write_manifest,
-)
-from eieio.model.formats.load import load_network
-from eieio.model.formats.samples import Samples
-from eieio.model.formats.samples import read as read_samples
-from eieio.model.graph.load_graph import NetworkFile
-from eieio.model.graph.load_graph import read_samples as read_graph_samples
-from eieio.model.graph.quantization import Scale
-from eieio.model.graph.quantized_graph import QuantizedGraph, Tensor
-from eieio.model.network import Network
-from eieio.model.shared_network import SharedNetwork
-from eieio.model.sparse.choices import FASTEST, FittedNetwork, fit_graph, fit_network
-from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.sparse.precision import layer_snr
-from eieio.model.sparse.report import layer_figures
+from eieio.model.formats.design_folder import MANIFEST, RTL, Design, write_manifest
+from eieio.model.registry import engine_of
 from eieio.rtl.emit import write
+from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.scripts.console import note, progress, show
-from eieio.scripts.options import chosen_output
+from eieio.scripts.engine import Choice
 from eieio.sim import runner
-from eieio.sim.sparse_simulation import TOP, Comparison, build_engine, compare, emit_engine
+from eieio.sim.simulation import Comparison, build_engine, simulation_of
 
-__all__ = ["CALIBRATION_SAMPLES", "build_simulation", "compile_shared", "layout_figures", "load",
-           "load_any", "mismatch", "open_design", "prepare", "random_inputs", "read_inputs",
-           "samples_or_random", "share", "show_files", "simulate_design", "simulation_folder",
-           "write_design"]
-
-#: Samples, from the first on, that set the ranges of the integers.
-CALIBRATION_SAMPLES = 256
+__all__ = ["build_simulation", "mismatch", "open_design", "prepare", "show_files",
+           "simulate", "simulation_folder", "write_design"]
 
 
-def load(path: Path) -> Network | SharedNetwork:
-    """Load a network of any format."""
-    with progress(f"Loading {path.name}"):
-        return load_network(path, chosen_output())
+class _Told(Messages):
+    """Tells what an engine does on standard error."""
+
+    def progress(self, what: str) -> AbstractContextManager[None]:
+        return progress(what)
+
+    def note(self, text: str) -> None:
+        note(text)
 
 
-def load_any(path: Path) -> Network | SharedNetwork | QuantizedGraph:
-    """Load a network of any format, which may be one of integers."""
-    try:
-        if path.suffix.lower() != ".tflite":
-            return load(path)
-    except IntegersError:
-        pass
-    with progress(f"Loading {path.name}"):
-        return NetworkFile(path, chosen_output()).quantize()
+def prepare(choice: Choice, samples: Path | None, scale: float | None, *, seed: int = 0,
+            random: int = 0) -> Prepared:
+    """Read a network and its samples, and make it ready for its engine.
+
+    Parameters
+    ----------
+    choice : Choice
+        Engine and network.
+    samples : :class:`pathlib.Path`, optional
+        Typical inputs.
+    scale : :class:`float`, optional
+        Real value of a 1 in them.
+    seed, random : :class:`int`
+        Of the inputs that are drawn without samples: seed, and how many there must be at least.
+    """
+    choice.engine.make_config(choice.options)
+    request = Request(samples, scale, seed, max(random, Request.random), choice.options,
+                      choice.settings)
+    return choice.engine.prepare(choice.read(), request, _Told())
 
 
-def share(network: Network | SharedNetwork, options: dict[str, Any]) -> Compression:
-    """Share the weights of a network that nobody asked to prune."""
-    with progress("Sharing weights"):
-        return compress_network(network, code_width=options.get("code_width"))
-
-
-def prepare(network: Network | SharedNetwork | QuantizedGraph, options: dict[str, Any]
-            ) -> SharedNetwork | QuantizedGraph:
-    """Share the weights of a network, unless it is one of integers."""
-    return network if isinstance(network, QuantizedGraph) else share(network, options).shared
-
-
-def read_inputs(path: Path, graph: QuantizedGraph, scale: float | None) -> Samples:
-    """Read samples for a network of integers."""
-    with progress(f"Reading {path.name}"):
-        return read_graph_samples(
-            path, graph.input.shape, graph.output.elements, scale,
-            channels_first=graph.channels_first,
-            integers=(graph.integer_input, Scale(graph.input.scale, graph.input.zero_point)))
-
-
-def random_inputs(tensor: Tensor, count: int, seed: int = 0) -> NDArray[np.float32]:
-    """Draw inputs: float32 array of shape (count, and the shape of the tensor)."""
-    q = np.random.default_rng(seed).integers(tensor.minimum, tensor.maximum + 1,
-                                             (count, *tensor.shape)).astype(tensor.dtype)
-    return tensor.dequantize(q).astype(np.float32)
-
-
-def samples_or_random(path: Path | None, network: Network | SharedNetwork | QuantizedGraph,
-                      scale: float | None, seed: int = 0) -> Samples:
-    """Read samples for a network, or make up inputs without labels."""
-    if isinstance(network, QuantizedGraph):
-        if path is not None:
-            return read_inputs(path, network, scale)
-        note("no samples are given: inputs are random integers")
-        return Samples(random_inputs(network.input, CALIBRATION_SAMPLES, seed), None)
-    inputs, outputs = network.layers[0].inputs, network.layers[-1].outputs
-    if path is not None:
-        with progress(f"Reading {path.name}"):
-            return read_samples(path, inputs, outputs, scale)
-    note("no samples are given: random inputs from 0 to 1 calibrate the integers' ranges")
-    random = np.random.default_rng(seed).random((CALIBRATION_SAMPLES, inputs), np.float32)
-    return Samples(random, None)
-
-
-def compile_shared(network: SharedNetwork | QuantizedGraph, samples: Samples,
-                   options: dict[str, Any], *, board: bool = False,
-                   output_order: str = FASTEST) -> FittedNetwork:
-    """Quantize a network and compile it for an engine that fits it, perhaps for a board."""
-    x, reorder = samples.x[:CALIBRATION_SAMPLES], output_order == FASTEST
+def open_design(choice: Choice) -> Compiled:
+    """Read the network of a design."""
+    assert choice.path is not None
     with progress("Compiling"):
-        if isinstance(network, QuantizedGraph):
-            return fit_graph(network, network.quantize_input(x), options, board=board,
-                             reorder_outputs=reorder)
-        return fit_network(network, x, options, board=board, reorder_outputs=reorder)
+        return choice.engine.open(choice.path)
 
 
-def layout_figures(fitted: FittedNetwork, network: SharedNetwork | QuantizedGraph,
-                   samples: Samples) -> dict[str, Any]:
-    """Figures of what was chosen for a network, and of its layers."""
-    ratios: list[float | None] = [None] * len(fitted.layouts)
-    if isinstance(network, SharedNetwork):
-        with progress("Measuring the integers' precision"):
-            ratios = layer_snr(network, fitted.compiled.network, samples.x[:CALIBRATION_SAMPLES])
-    layers = [
-        {**figures, "order": layout.order, "weight_steps": int(abs(layer.weights.codebook).max()),
-         "snr_db": ratio}
-        for figures, layout, layer, ratio in zip(
-            layer_figures(fitted.compiled), fitted.layouts, fitted.compiled.layers, ratios,
-            strict=True)]
-    return {"choices": [choice.to_dict() for choice in fitted.choices], "layers": layers}
-
-
-def write_design(folder: Path, config: SparseConfig,
-                 network: SharedNetwork | QuantizedGraph | None = None,
-                 compiled: CompiledNetwork | None = None) -> Design:
+def write_design(folder: Path, config: EngineConfig, compiled: Compiled | None = None) -> Design:
     """Write Verilog, and network and image if there are, and the manifest."""
     with progress("Emitting Verilog"):
         write(emit_engine(config), folder / RTL)
-    if isinstance(network, QuantizedGraph):
-        graph_file.write(folder / GRAPH, network)
-    elif network is not None:
-        compressed.write(folder / COMPRESSED, network)
     if compiled is not None:
-        image.write(folder / IMAGE, compiled)
-    return write_manifest(folder, engine="sparse", top=TOP, config=config.to_dict(),
-                          network=network.name if network else None)
+        compiled.write(folder)
+    return write_manifest(folder, engine=engine_of(config).name, top=engine_top(config),
+                          config=config.to_dict(), network=compiled.name if compiled else None)
 
 
-def open_design(folder: Path) -> tuple[Design, CompiledNetwork]:
-    """Read a design with its image."""
-    design = read_manifest(folder)
-    if not (folder / IMAGE).is_file():
-        raise InputError(f"{folder} must hold an image: generate the design from a network")
-    compiled = image.read(folder / IMAGE)
-    if compiled.config.to_dict() != design.config:
-        raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
-    return design, compiled
-
-
-def build_simulation(compiled: CompiledNetwork, simulator: str, *, folder: Path | None = None,
+def build_simulation(compiled: Compiled, simulator: str, *, folder: Path | None = None,
                      design: Design | None = None, waves: bool = False) -> runner.Build:
     """Build the simulation of a design's own Verilog, or of Verilog that is not kept."""
     with progress(f"Building the simulation ({simulator})"):
@@ -179,11 +83,13 @@ def build_simulation(compiled: CompiledNetwork, simulator: str, *, folder: Path 
         return runner.build(design.sources(folder), design.top, simulator=simulator, waves=waves)
 
 
-def simulate_design(compiled: CompiledNetwork, x: NDArray[np.integer], built: runner.Build,
-                    waves: Path | None = None) -> Comparison:
+def simulate(compiled: Compiled, x: NDArray[np.floating], built: runner.Build,
+             waves: Path | None = None) -> Comparison:
     """Run inputs on the RTL, beside the golden and the cycle model."""
-    with simulation_folder(len(x), built, waves) as folder:
-        return compare(compiled, x, built, folder=folder)
+    inferences = compiled.group(compiled.quantize(x))
+    with simulation_folder(len(inferences), built, waves) as folder:
+        return simulation_of(compiled.config).compare(compiled.inner, inferences, built,
+                                                      folder=folder)
 
 
 @contextmanager

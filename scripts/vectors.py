@@ -22,23 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.formats import systolic_image
+from eieio.model.engine import Compiled
 from eieio.model.formats.atomic import write_bytes, write_text
-from eieio.model.formats.design_folder import Design
-from eieio.model.graph.golden import run_graph
-from eieio.model.host_image import (
-    HostImage,
-    Packing,
-    Quantization,
-    sparse_host_image,
-    systolic_host_image,
-)
+from eieio.model.host_image import HostImage, Packing, Quantization
 from eieio.model.image_frame import frame_image
-from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.systolic.mapping import CompiledGraph
-from eieio.scripts import steps, systolic_steps
 
-__all__ = ["Vectors", "read_vectors", "sparse_vectors", "systolic_vectors", "write_vectors"]
+__all__ = ["Vectors", "make_vectors", "read_vectors", "write_vectors"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,63 +52,22 @@ class Vectors:
     outputs: NDArray[np.uint8]
 
 
-def read_vectors(folder: Path, design: Design, count: int) -> Vectors:
-    """Make test vectors for a design.
-
-    Parameters
-    ----------
-    folder : :class:`pathlib.Path`
-        Folder of the design.
-    design : Design
-        Its manifest.
-    count : :class:`int`
-        Inputs, drawn at random.
-
-    Raises
-    ------
-    InputError
-        If the design has no network, or its files do not fit together.
-    """
-    rng = np.random.default_rng(0)
-    if design.engine == "sparse":
-        compiled = steps.open_design(folder)[1]
-        tensor = compiled.network.input
-        shape = count, tensor.elements
-        low = 0 if tensor.symmetric else tensor.minimum
-        x = rng.integers(low, tensor.maximum + 1, shape)
-        return sparse_vectors(compiled, np.where(rng.random(shape) < 0.5, x, tensor.zero_point))
-    graph = systolic_steps.open_design(folder)[1]
-    return systolic_vectors(graph, rng.integers(
-        -128, 128, (count, graph.batch, *graph.graph.input.shape)).astype(np.int8))
+def read_vectors(compiled: Compiled, count: int) -> Vectors:
+    """Make test vectors of so many inferences, whose inputs are drawn at random."""
+    return make_vectors(compiled, compiled.quantize(compiled.random_inputs(count * compiled.batch)))
 
 
-def sparse_vectors(compiled: CompiledNetwork, x: NDArray[np.integer]) -> Vectors:
-    """Make test vectors of inputs of shape (samples, inputs)."""
-    host = sparse_host_image(compiled)
+def make_vectors(compiled: Compiled, x: NDArray[np.integer]) -> Vectors:
+    """Make test vectors of inputs of shape (samples, and the shape of the input)."""
+    host = compiled.host()
 
-    def beats(octets: list[bytes], count: int) -> NDArray[np.uint8]:
-        return np.frombuffer(b"".join(octets), np.uint8).reshape(len(octets), count, -1)
+    def beats(packing: Packing, values: NDArray[np.integer]) -> NDArray[np.uint8]:
+        rows = values.reshape(-1, packing.positions.size)
+        octets = b"".join(packing.pack(row) for row in rows)
+        return np.frombuffer(octets, np.uint8).reshape(len(rows), packing.beats, -1)
 
-    outputs = beats([host.outputs.pack(y) for y in compiled.run(x)[-1]],
-                    host.outputs.beats)
     return Vectors(host, frame_image(host.words, host.fingerprint),
-                   beats([host.inputs.pack(values) for values in x], host.inputs.beats),
-                   outputs)
-
-
-def systolic_vectors(compiled: CompiledGraph, x: NDArray[np.int8]) -> Vectors:
-    """Make test vectors of inputs of shape (inferences, batch, and the shape of the input)."""
-    lanes, output = compiled.config.lanes, compiled.output
-    places = -(-output.channels // lanes) * lanes
-    results = np.zeros((len(x), output.pixels, places), np.int8)
-    for number, batch in enumerate(x):
-        results[number, :, :output.channels] = run_graph(compiled.graph, batch)[
-            compiled.result.name].reshape(output.pixels, output.channels)
-    inputs = np.stack([compiled.pack(batch) for batch in x])
-    host = systolic_host_image(systolic_image.describe(compiled))
-    return Vectors(
-        host, frame_image(host.words, host.fingerprint), inputs.view(np.uint8),
-        results.view(np.uint8).reshape(len(x), -1, lanes))
+                   beats(host.inputs, compiled.group(x)), beats(host.outputs, compiled.run(x)))
 
 
 def write_vectors(folder: Path, vectors: Vectors, *, framed: bool = True) -> None:

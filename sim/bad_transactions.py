@@ -1,6 +1,5 @@
 """Random bad transactions: each must give its error, and the next inference must be right."""
 
-import functools
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -8,87 +7,18 @@ from random import Random
 import numpy as np
 
 from eieio.model import registers
-from eieio.model.engine_config import EngineConfig
-from eieio.model.errors import InputError
 from eieio.model.image_frame import HEADER_WORDS, MAGIC, frame_image
-from eieio.model.registers import Access, Control, ShellError
-from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.image_layout import ErrorCode
-from eieio.model.sparse.image_layout import Target as SparseTarget
-from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph
-from eieio.model.systolic.program import Target as SystolicTarget
-from eieio.sim import random_graph
-from eieio.sim.random_network import compile_random, random_inputs, random_network
-from eieio.sim.shell_session import (
-    DECERR,
-    OKAY,
-    SLVERR,
-    ShellSession,
-    Traffic,
-    sparse_traffic,
-    systolic_traffic,
-)
+from eieio.model.registers import Access, Control, ErrorCode, ShellError
+from eieio.sim.shell_session import DECERR, OKAY, SLVERR, ShellSession
 
-__all__ = ["CONFIG", "SYSTOLIC_CONFIG", "BadTransactions", "small_session",
-           "small_systolic_session"]
+__all__ = ["MAX_BEATS", "MIN_WORDS", "SAMPLES", "BadTransactions"]
 
-#: A small engine. Its beats are no whole bytes.
-CONFIG = SparseConfig(
-    pes=4, queue_depth=2, run_width=3, activation_width=12, weight_width=8, entry_depth=256,
-    pointer_depth=64, accumulator_depth=16, activation_depth=16, output_depth=32, layer_depth=3)
-
-#: A small engine. Its words are two beats.
-SYSTOLIC_CONFIG = SystolicConfig(
-    rows=4, columns=2, lanes=2, accumulator_depth=8, activation_depth=256, weight_depth=256,
-    parameter_depth=16, program_depth=8)
-
+#: Samples of each network of a session.
 SAMPLES = 3
 
 #: Fewest words of an image, so that it takes some time; and most beats of an input, so that many of
 #: them can be sent.
 MIN_WORDS, MAX_BEATS = 150, 40
-
-
-def small_session(seed: int = 0, config: SparseConfig = CONFIG) -> ShellSession:
-    """Make a session with two random networks, of two layers and of one."""
-    networks = []
-    rng = np.random.default_rng(seed)
-    for sizes in ((13, 11, 6), (7, 9)):
-        layers = len(sizes) - 1
-        network = random_network(config, sizes, [0.5] * layers, rng)
-        compiled = compile_random(network, config, [1] * layers, "hidden", rng)
-        networks.append(sparse_traffic(compiled,
-                                       random_inputs(config, SAMPLES, sizes[0], 0.8, rng)))
-    return ShellSession(config, config.io_lanes * config.activation_width, networks)
-
-
-def small_systolic_session(seed: int = 0, config: SystolicConfig = SYSTOLIC_CONFIG) -> ShellSession:
-    """Make a session with two random graphs, of three operators and of one."""
-    return ShellSession(config, config.lanes * ACTIVATION_BITS, _systolic_networks(seed, config))
-
-
-@functools.cache
-def _systolic_networks(seed: int, config: SystolicConfig) -> tuple[Traffic, ...]:
-    networks = []
-    rng = np.random.default_rng(seed)
-    for operators in (3, 1):
-        compiled = _small_graph(config, operators, rng)
-        x = random_graph.random_inputs(compiled, SAMPLES, rng)[:, 0]
-        networks.append(systolic_traffic(compiled, x))
-    return tuple(networks)
-
-
-def _small_graph(config: SystolicConfig, operators: int, rng: np.random.Generator) -> CompiledGraph:
-    """Draw graphs until one has such streams as the transactions need."""
-    while True:
-        try:
-            compiled = random_graph.random_graph(config, rng, operators=operators, max_cycles=800)
-        except InputError:  # Of what was drawn, nothing fits.
-            continue
-        if (len(compiled.image()) >= MIN_WORDS and 1 < compiled.input_beats <= MAX_BEATS
-                and compiled.output.channels % config.lanes == 0):
-            return compiled
 
 
 class BadTransactions:
@@ -172,8 +102,7 @@ class BadTransactions:
 
     def _target(self, name: str) -> int:
         """First word of a section for a memory of the first unit."""
-        targets = SparseTarget if self.session.kind == "sparse" else SystolicTarget
-        return targets[name] << 28
+        return self.session.targets[name] << 28
 
     def _soft_reset(self) -> None:
         self.session.write(registers.CONTROL, Control.RUN | Control.SOFT_RESET)
@@ -246,7 +175,7 @@ class BadTransactions:
         layers, biases = self._target("LAYERS"), self._target("BIASES")
         tail, error = self._rng.choice([
             ([6 << 28, 0, 1, 1], ErrorCode.IMAGE_TARGET),
-            ([_units(self.session.config), 0, 1, 1], ErrorCode.IMAGE_TARGET),
+            ([self.session.units, 0, 1, 1], ErrorCode.IMAGE_TARGET),
             ([layers, 1, 1, 1], ErrorCode.IMAGE_ADDRESS),
             ([layers, 0, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
             ([layers, 0, 1, 0], ErrorCode.IMAGE_LAYERS),
@@ -369,11 +298,3 @@ class BadTransactions:
                         [["wait", 12], ["send", "input", self.session.stream(self._beats())]])
         self._loaded = None
         self.session.error(ShellError.FRAME_CHECKSUM, loaded=False)
-
-
-def _units(config: EngineConfig) -> int:
-    """Units of the first memory that a section can name."""
-    if isinstance(config, SystolicConfig):
-        return -(-config.columns // config.weights_per_word)
-    assert isinstance(config, SparseConfig)
-    return config.pes

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from eieio.model import registers
 from eieio.model.host_image import HostImage
-from eieio.model.registers import Control, ShellError
+from eieio.model.registers import Control, ErrorCode, ShellError
 from eieio.model.registers import Status as EngineStatus
-from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.registry import find_engine
 from eieio.model.uart_frame import (
     LAST,
     MAX_PAYLOAD,
@@ -66,7 +66,7 @@ class BoardModel:
         self.registers = {
             registers.ID.address: registers.ID_VALUE,
             registers.VERSION.address: registers.version_word("1.2.3"),
-            registers.ENGINE.address: registers.ENGINES[image.engine],
+            registers.ENGINE.address: find_engine(image.engine).number or 0,
             registers.CONFIG.address: image.fingerprint,
             registers.INPUT_WIDTH.address: image.inputs.beat_bits,
             registers.OUTPUT_WIDTH.address: image.outputs.beat_bits,

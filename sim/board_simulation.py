@@ -22,7 +22,7 @@ from dataclasses import astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self
 
 from eieio.model.cache_folder import cache_folder
 from eieio.model.child_process import program, run_program
@@ -31,10 +31,10 @@ from eieio.model.errors import InputError
 from eieio.model.formats.atomic import check_room, move_file, write_text, writing
 from eieio.model.leftovers import forget, locked_folder
 from eieio.model.plain_paths import plain_temporary_folder
-from eieio.model.registers import engine_kind
-from eieio.rtl.boards.system import make_engine
+from eieio.model.registry import engine_of
 from eieio.rtl.bus.uart_board import UartSystem
 from eieio.rtl.emit import emit, write
+from eieio.rtl.hardware import make_engine
 from eieio.sim.runner import BuildError, verilator_environment
 
 __all__ = ["BoardBuild", "BoardFigures", "Noise", "SimulatedBoard", "build_board"]
@@ -140,7 +140,7 @@ def build_board(config: EngineConfig, *, divisor: int = 4, cache: Path | None = 
     """
     environment = os.environ | verilator_environment()
     files = emit(UartSystem(make_engine(config), divisor), TOP,
-                 header=f"{engine_kind(config).capitalize()} engine on a serial line: "
+                 header=f"{engine_of(config).name.capitalize()} engine on a serial line: "
                         f"{config.label}")
     identity = [version("verilator"), _MAIN.read_text(encoding="utf-8"), files]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
@@ -169,7 +169,7 @@ def build_board(config: EngineConfig, *, divisor: int = 4, cache: Path | None = 
                                      f"{errors[0] if errors else 'no reason'} (log: {log})")
                 move_file(place / _PROGRAM, executable)
             forget(folder)
-    slower = max(1.0, cast(Any, config).pes / _PES)
+    slower = max(1.0, getattr(config, "pes", 1) / _PES)
     return BoardBuild(executable, divisor, _TIMEOUT * slower, _PATIENCE * slower)
 
 

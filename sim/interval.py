@@ -3,12 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.image_frame import fingerprint, frame_image
-from eieio.model.registers import engine_kind
-from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.systolic.mapping import CompiledGraph
-from eieio.sim.bench_sparse_engine import pack
-from eieio.sim.bench_systolic_engine import pack_beats
+from eieio.model.host_image import HostImage
+from eieio.model.image_frame import frame_image
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.runner import Build, run, simulation_folder
 
@@ -31,15 +27,15 @@ _SHELL = {
 }
 
 
-def measure_intervals(compiled: CompiledNetwork | CompiledGraph, x: NDArray[np.integer],
-                      built: Build, *, shell: bool, max_cycles: int = 100_000) -> NDArray[np.int64]:
+def measure_intervals(host: HostImage, x: NDArray[np.integer], built: Build, *, shell: bool,
+                      max_cycles: int = 100_000) -> NDArray[np.int64]:
     """Run inputs one after the other, with a sender and a receiver that never wait.
 
     Parameters
     ----------
-    compiled : CompiledNetwork or CompiledGraph
+    host : HostImage
         Network.
-    x : integer array of shape (inferences, inputs) or (inferences, batch, shape of the input)
+    x : integer array of shape (inferences, inputs)
         Inputs, at least two.
     built : Build
         Simulation of the engine or of its shell.
@@ -53,28 +49,19 @@ def measure_intervals(compiled: CompiledNetwork | CompiledGraph, x: NDArray[np.i
     int64 array of shape (inferences - 1,)
         Cycles from the first beat of an input to the first beat of the next one.
     """
-    image = compiled.image()
-    if isinstance(compiled, CompiledNetwork):
-        config = compiled.config
-        width, lanes = config.io_lanes * config.activation_width, config.io_lanes
-        beats = [pack(values, lanes, config.activation_width)
-                 for values in compiled.to_engine(x)]
-        output_beats = -(-compiled.layers[-1].matrix.shape[0] // lanes)
-    else:
-        config = compiled.config
-        width = 8 * config.lanes
-        beats = [pack_beats(compiled.pack(values)) for values in x]
-        output_beats = compiled.output_beats
+    image, width = host.words, host.inputs.beat_bits
     if shell:
-        bus = -(-width // 8) * 8
-        beats = [[beat % (1 << width) | beat >> width << bus for beat in one] for one in beats]
-        image = frame_image(image, fingerprint(engine_kind(config), config))
+        width = -(-width // 8) * 8
+        image = frame_image(image, host.fingerprint)
+    beats = [host.inputs.pack_beats(values) for values in x]
+    for one in beats:
+        one[-1] |= 1 << width
     words = [int(word) for word in image]
     words[-1] |= 1 << 32
     with simulation_folder() as folder:
         save_case(folder, {}, **(_SHELL if shell else _NATIVE), image=words,
                   inputs=[beat for one in beats for beat in one],
-                  output_beats=output_beats * len(x), max_cycles=max_cycles)
+                  output_beats=host.outputs.beats * len(x), max_cycles=max_cycles)
         run(built, "eieio.sim.bench_interval", environment=case_environment(folder),
             folder=folder, timeout=600)
         cycles = load_outputs(folder)["inputs"]

@@ -2,36 +2,28 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model import registers
+from eieio.model.engine import Compiled, Counters
 from eieio.model.engine_config import EngineConfig
-from eieio.model.graph.golden import run_graph
 from eieio.model.image_frame import fingerprint, frame_image
 from eieio.model.leftovers import temporary_folder
-from eieio.model.registers import Control, Interrupt, Register, Status, engine_kind
-from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.sparse.timing import NetworkTimer
-from eieio.model.systolic.config import ACTIVATION_BITS
-from eieio.model.systolic.mapping import CompiledGraph
-from eieio.model.systolic.timing import time_graph
-from eieio.rtl.boards.system import make_engine
-from eieio.rtl.bus.axi_stream import axi_stream_width
+from eieio.model.registers import Control, Interrupt, Register, Status
+from eieio.model.registry import engine_of
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.emit import emit, write
-from eieio.sim.bench_sparse_engine import pack
-from eieio.sim.bench_systolic_engine import pack_beats
+from eieio.rtl.hardware import make_engine
 from eieio.sim.case import case_environment, save_case
 from eieio.sim.runner import Build, build, run
 
-__all__ = ["DECERR", "OKAY", "SLVERR", "Counters", "ShellSession", "Traffic", "build_shell",
-           "sparse_traffic", "systolic_traffic"]
+__all__ = ["DECERR", "OKAY", "SLVERR", "ShellSession", "Traffic", "build_shell", "traffic"]
 
 #: Responses of AXI4-Lite.
 OKAY, SLVERR, DECERR = 0, 2, 3
@@ -67,7 +59,7 @@ def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bo
     arguments = ["-CFLAGS", "-O0"] if quick and simulator == "verilator" else []
     shell = Shell(make_engine(config), version="1.2.3", clock_frequency=50_000_000,
                   serial=serial)
-    kind = engine_kind(config)
+    kind = engine_of(config).name
     top = f"{kind}_shell"
     with temporary_folder() as folder:
         files = emit(shell, top, header=f"{kind.capitalize()} engine: {config.label}")
@@ -75,16 +67,6 @@ def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bo
             files = {name: _INITIAL_VALUE.sub(r"\1;", text) for name, text in files.items()}
         sources = write(files, folder)
         return build(sources, top, simulator=simulator, arguments=arguments)
-
-
-@dataclass(frozen=True)
-class Counters:
-    """What the registers of that name must hold after an inference."""
-
-    cycles: int
-    macs: int
-    stalls: tuple[int, ...]
-    """In the order of :data:`eieio.model.registers.STALL_COUNTERS`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,62 +77,34 @@ class Traffic:
     ----------
     image : uint32 array of shape (words,)
         Image.
-    inputs, outputs : lists of lists of :class:`int`
+    inputs : list of lists of :class:`int`
         Beats of each sample.
+    outputs : list of :class:`str`
+        Bytes of what must come of them, in hexadecimal.
     counters : list of Counters
         What the engine must count for each.
     """
 
     image: NDArray[np.uint32]
     inputs: list[list[int]]
-    outputs: list[list[int]]
+    outputs: list[str]
     counters: list[Counters]
 
 
-def sparse_traffic(compiled: CompiledNetwork, x: NDArray[np.integer]) -> Traffic:
-    """Find out by the models what inputs of shape (samples, inputs) make of a network."""
-    config = compiled.config
-    width = config.io_lanes * config.activation_width
-
-    def beats(values: NDArray[np.integer]) -> list[int]:
-        return [beat % (1 << width)
-                for beat in pack(values, config.io_lanes, config.activation_width)]
-
-    golden = compiled.run(x)
-    timer = NetworkTimer(compiled)
-    timings = [timer(sample, [layer[number] for layer in golden])
-               for number, sample in enumerate(x)]
-    return Traffic(
-        compiled.image(), [beats(values) for values in compiled.to_engine(x)],
-        [beats(values) for values in compiled.layers[-1].less_zero_point(golden[-1])],
-        [Counters(sum(layer.cycles for layer in sample),
-                  sum(int(layer.products.sum()) for layer in sample),
-                  (sum(layer.blocked_cycles for layer in sample),)) for sample in timings])
-
-
-def systolic_traffic(compiled: CompiledGraph, x: NDArray[np.int8]) -> Traffic:
-    """Find out by the models what inputs make of a graph.
+def traffic(compiled: Compiled, x: NDArray[np.integer]) -> Traffic:
+    """Find out by the models what inputs make of a network.
 
     Parameters
     ----------
-    compiled : CompiledGraph
-        Graph whose output fills its beats: what else is in them is not known. Its batch is 1.
-    x : int8 array of shape (samples, and the shape of the input)
+    compiled : Compiled
+        Network whose output fills its beats, or of whose engine the rest is 0. Its batch is 1.
+    x : integer array of shape (samples, and the shape of the input)
         Inputs.
     """
-    lanes, output = compiled.config.lanes, compiled.output
-    if output.channels % lanes or compiled.batch > 1:
-        raise ValueError("Outputs must fill their beats, and the batch must be 1")
-
-    def beats(values: NDArray[np.int8]) -> list[int]:
-        return [beat % (1 << lanes * ACTIVATION_BITS) for beat in pack_beats(values)]
-
-    golden = run_graph(compiled.graph, x)[compiled.result.name]
-    timing = time_graph(compiled.config, [layer.work for layer in compiled.layers])
-    counters = Counters(timing.cycles, timing.macs,
-                        (timing.accumulator_stalls, timing.transform_stalls))
-    return Traffic(compiled.image(), [beats(compiled.pack(values)) for values in x],
-                   [beats(values.reshape(-1, lanes)) for values in golden], [counters] * len(x))
+    host = compiled.host()
+    return Traffic(host.words, [host.inputs.pack_beats(values.reshape(-1)) for values in x],
+                   [host.outputs.pack(y.reshape(-1)).hex() for y in compiled.run(x)],
+                   compiled.counters(x))
 
 
 class ShellSession:
@@ -160,10 +114,12 @@ class ShellSession:
     ----------
     config : EngineConfig
         Configuration of the engine.
-    beat_width : :class:`int`
-        Bits of a beat that it uses.
     networks : sequence of Traffic
         Networks for it.
+    targets : mapping of :class:`str` to :class:`int`
+        Numbers of the memories that a section of an image can name.
+    units : :class:`int`
+        Units of the first of these memories.
 
     Attributes
     ----------
@@ -177,20 +133,19 @@ class ShellSession:
         Bytes of each output that must come of them, in hexadecimal.
     """
 
-    def __init__(self, config: EngineConfig, beat_width: int, networks: Sequence[Traffic]) -> None:
-        self.config = config
-        self.kind = engine_kind(config)
+    def __init__(self, config: EngineConfig, networks: Sequence[Traffic],
+                 targets: Mapping[str, int], units: int) -> None:
+        self.config, self.targets, self.units = config, targets, units
+        self.kind = engine_of(config).name
         self.fingerprint = fingerprint(self.kind, config)
         self.frames = [frame_image(network.image, self.fingerprint).tolist()
                        for network in networks]
-        octets = axi_stream_width(beat_width) // 8
         self.inputs = [network.inputs for network in networks]
-        self.outputs = [[b"".join(beat.to_bytes(octets, "little") for beat in output).hex()
-                         for output in network.outputs] for network in networks]
+        self.outputs = [network.outputs for network in networks]
         self._counters = [network.counters for network in networks]
         # An inference, or clearing the memories after reset.
         self._longest = max((counters.cycles for network in self._counters for counters in network),
-                            default=0) + cast(Any, config).accumulator_depth
+                            default=0) + getattr(config, "accumulator_depth", 0)
         self.script: list[Step] = []
         self.streams: dict[str, list[int]] = {}
         self.expected: list[tuple[Any, str]] = []
@@ -265,7 +220,7 @@ class ShellSession:
         self.read(registers.CYCLES, counters.cycles)
         self.read(registers.MACS_LOW, counters.macs)
         self.read(registers.MACS_HIGH, 0)
-        for register, stalls in zip(registers.STALL_COUNTERS[self.kind], counters.stalls,
+        for register, stalls in zip(engine_of(self.config).counters, counters.stalls,
                                     strict=True):
             self.read(register, stalls)
 

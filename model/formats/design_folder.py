@@ -5,8 +5,8 @@
     rtl/*.v, rtl/<top>.f   the engine in Verilog, and the list of its files
     network.eie            sparse: the compressed network (eieio.model.formats.compressed)
     network.graph          systolic: the quantized network (eieio.model.formats.graph_file)
-    network.image          the compiled network (eieio.model.formats.image for the sparse engine,
-                           eieio.model.formats.systolic_image for the systolic one)
+    network.image          the compiled network (eieio.model.sparse.image for the sparse engine,
+                           eieio.model.systolic.image for the systolic one)
     design.json            the manifest
 
 The manifest names the engine, its top module, the network, the configuration, and all other files

@@ -18,7 +18,7 @@ from eieio.model.graph.quantization import Scale, choose_scales, quantize
 from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.graph.quantizers import RangesNeededError, settle
 
-__all__ = ["NetworkFile", "arrange", "read_graph", "read_samples"]
+__all__ = ["NetworkFile", "arrange", "read_graph", "read_inputs", "read_samples"]
 
 _SUFFIXES = (".onnx", ".tflite")
 
@@ -239,6 +239,15 @@ def read_samples(path: str | os.PathLike[str], shape: tuple[int, ...], outputs: 
         return Samples(arrange(x, shape, channels_first=channels_first), found.labels)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def read_inputs(path: str | os.PathLike[str], graph: QuantizedGraph, scale: float | None = None
+                ) -> Samples:
+    """Read samples for a network of integers: see :func:`read_samples`."""
+    tensor = graph.input
+    return read_samples(
+        path, tensor.shape, graph.output.elements, scale, channels_first=graph.channels_first,
+        integers=(graph.integer_input, Scale(tensor.scale, tensor.zero_point)))
 
 
 def arrange(x: NDArray[np.floating], shape: tuple[int, ...], *,

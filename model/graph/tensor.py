@@ -100,6 +100,12 @@ class Tensor:
                             "even" if self.symmetric else "away")
         return np.maximum(integers, self.minimum).astype(self.dtype)
 
+    def draw(self, count: int, seed: int = 0) -> NDArray[np.float32]:
+        """Draw real numbers of random integers: float32 array of shape (count, and the shape)."""
+        rng = np.random.default_rng(seed)
+        q = rng.integers(self.minimum, self.maximum + 1, (count, *self.shape))
+        return self.dequantize(q).astype(np.float32)
+
     def dequantize(self, q: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return the real numbers of integers."""
         return dequantize(q, self.scale, self.zero_point)

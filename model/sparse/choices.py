@@ -14,18 +14,19 @@ of the default width, one activation in a beat. There, order and accumulator alo
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.area import estimate
+from eieio.model.engine import Choice
 from eieio.model.graph.quantized_graph import QuantizedGraph
-from eieio.model.interval import inference_interval
 from eieio.model.shared_network import SharedNetwork
 from eieio.model.sparse.chain import layers_of, shared_weights
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.engine import FASTEST, NETWORK
 from eieio.model.sparse.fitting import fit_memories, roomy
 from eieio.model.sparse.mapping import (
     CompiledNetwork,
@@ -35,13 +36,10 @@ from eieio.model.sparse.mapping import (
 )
 from eieio.model.sparse.precision import ENOUGH_DB, choose_accumulator_width, weight_snr
 from eieio.model.sparse.quantization import Quantizer
+from eieio.model.sparse.timing import inference_interval
 from eieio.model.sparse.tuning import LayerLayout, Tuner
 
-__all__ = ["FASTEST", "OUTPUT_ORDERS", "Choice", "FittedNetwork", "fit_graph",
-           "fit_network"]
-
-#: Orders in which the outputs may leave the engine: whichever is fastest, or the network's.
-OUTPUT_ORDERS = (FASTEST, NETWORK) = ("fastest", "network")
+__all__ = ["FittedNetwork", "fit_graph", "fit_network"]
 
 #: Most column groups that are chosen.
 _MOST_GROUPS = 4
@@ -53,29 +51,6 @@ _LONGEST_RUN = 8
 _LANES_GAIN, _WIDEST_BEAT = 0.1, 128
 #: Family of FPGAs for which costs are told.
 _FAMILY = "ecp5"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What was chosen for a user.
-
-    Attributes
-    ----------
-    option : :class:`str`
-        The option that would have said it.
-    value : :class:`int` or :class:`str`
-        Its value.
-    reason : :class:`str`
-        Why, in words for the user.
-    """
-
-    option: str
-    value: int | str
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ word  meaning
 
 from enum import IntEnum
 
-__all__ = ["DESCRIPTOR_FIELDS", "DescriptorField", "ErrorCode", "Target"]
+__all__ = ["DESCRIPTOR_FIELDS", "DescriptorField", "Target"]
 
 
 class Target(IntEnum):
@@ -64,23 +64,3 @@ class DescriptorField(IntEnum):
 
 #: Words of a layer descriptor.
 DESCRIPTOR_FIELDS = len(DescriptorField)
-
-
-class ErrorCode(IntEnum):
-    """What the engine reports when it refuses something."""
-
-    NONE = 0
-    IMAGE_TARGET = 1
-    """A section names a target, PE or lane that does not exist; the rest of the image is dropped.
-    """
-    IMAGE_ADDRESS = 2
-    """A section reaches beyond its memory; the rest of the image is dropped."""
-    IMAGE_LENGTH = 3
-    """The image ends within a section."""
-    INPUT_SHORT = 4
-    """An input ends before the first layer has all its activations; it is dropped."""
-    INPUT_LONG = 5
-    """An input goes on after the first layer has all its activations; it is dropped."""
-    IMAGE_LAYERS = 6
-    """The number of layers is 0 or more than the engine can hold; the rest of the image is dropped.
-    """

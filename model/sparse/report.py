@@ -6,23 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.engine import Rows
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import LayerTiming
 
-__all__ = ["accuracy", "inference_figures", "layer_figures"]
-
-
-def accuracy(outputs: NDArray[Any], labels: NDArray[np.integer]) -> float:
-    """Share of the samples whose largest output is the one that the label names.
-
-    Parameters
-    ----------
-    outputs : array of shape (samples, outputs)
-        Outputs of a network; of equal ones the first counts as the largest.
-    labels : integer array of shape (samples,)
-        Index of the right output.
-    """
-    return float(np.mean(np.argmax(outputs, axis=1) == labels))
+__all__ = ["inference_figures", "layer_figures", "layer_tables"]
 
 
 def layer_figures(compiled: CompiledNetwork) -> list[dict[str, Any]]:
@@ -98,3 +86,16 @@ def inference_figures(timings: Sequence[Sequence[LayerTiming]],
             "broadcasts": mean([layer.broadcasts for layer in every]),
         },
     }
+
+
+def layer_tables(layers: Sequence[dict[str, Any]]) -> list[Rows | str]:
+    """Show how each layer lies in the engine, and how exact its integers are."""
+    return [
+        Rows(("layer", "inputs", "outputs", "density", "entries", "fillers"), [
+            (layer["name"], str(layer["inputs"]), str(layer["outputs"]), f"{layer['density']:.2%}",
+             f"{layer['entries']:,}", f"{layer['fillers']:,}") for layer in layers]),
+        Rows(("layer", "column groups", "order of the rows", "weight steps", "signal to noise"), [
+            (layer["name"], str(layer["column_groups"]), layer["order"],
+             f"{layer['weight_steps']:,}",
+             "exact" if layer["snr_db"] is None else f"{layer['snr_db']:.1f} dB")
+            for layer in layers])]

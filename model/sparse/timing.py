@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.interval import Interval
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc
 from eieio.model.sparse.mapping import CompiledNetwork
 
-__all__ = ["LayerTiming", "LayerWork", "NetworkTimer", "simulate_layer"]
+__all__ = ["LayerTiming", "LayerWork", "NetworkTimer", "inference_interval", "simulate_layer"]
 
 #: Cycle of the first take, counted from the one before the layer's descriptor is read: descriptor,
 #: start, activation buffer, its output register, and the word itself.
@@ -46,6 +47,9 @@ START_TO_FIRE = 4
 END_TO_IDLE = 2
 #: From there to the first read of an accumulator.
 IDLE_TO_DRAIN = 5
+#: Cycles between inferences: from an input's last beat to the inference, from its last write to the
+#: first beat of the output, and from the last one to the next input.
+HANDSHAKES = 3 + 5 + 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,3 +298,21 @@ class NetworkTimer:
         sources = [x, *activations[:-1]]
         return [simulate_layer(work, self.compiled.to_engine(source[None], number)[0])
                 for number, (work, source) in enumerate(zip(self._work, sources, strict=True))]
+
+
+def inference_interval(config: SparseConfig, cycles: float, input_beats: int, output_beats: int
+                       ) -> Interval:
+    """Return what an inference takes with its input and output.
+
+    Parameters
+    ----------
+    config : SparseConfig
+        Engine.
+    cycles : :class:`float`
+        Cycles of the inference.
+    input_beats, output_beats : :class:`int`
+        Beats of an input and of an output.
+    """
+    # Behind each full word there is a pause, behind the last one as well.
+    pauses = output_beats // (config.pes // config.io_lanes)
+    return Interval(input_beats, cycles, output_beats + pauses, HANDSHAKES)

@@ -489,7 +489,7 @@ class _Compiler:
         weight = operator.weight.reshape(operator.channels, height, width, -1)
         self._convolution(operator, weight, Window((height, width)), source, destination)
 
-    def _convolution(self, operator: WeightedOperator, weight: NDArray[np.int8], window: Window,
+    def _convolution(self, operator: WeightedOperator, weight: NDArray[np.integer], window: Window,
                      source: Placement, destination: Placement) -> None:
         config = self.config
         blocks, outputs = source.words, -(-operator.channels // config.columns)
@@ -569,7 +569,7 @@ class _Compiler:
         self._channelwise(operator, Flag(0), ones, Window((1, 1)), source, destination, parameters,
                           operator.output.zero_point, zero_point=0, start=(-top, -left))
 
-    def _channelwise(self, operator: Operator, flags: Flag, weight: NDArray[np.int8],
+    def _channelwise(self, operator: Operator, flags: Flag, weight: NDArray[np.integer],
                      window: Window, source: Placement, destination: Placement,
                      parameters: tuple[NDArray, ...], padding: int, *,
                      zero_point: int | None = None, start: tuple[int, int] | None = None) -> None:
@@ -593,8 +593,9 @@ class _Compiler:
                    parameters, padding=padding, columns=columns,
                    zero_point=zero_point, start=start)
 
-    def _choose_winograd(self, operator: WeightedOperator, weight: NDArray[np.int8], window: Window,
-                         direct: ComputeWork, source: Placement, destination: Placement) -> bool:
+    def _choose_winograd(self, operator: WeightedOperator, weight: NDArray[np.integer],
+                         window: Window, direct: ComputeWork, source: Placement,
+                         destination: Placement) -> bool:
         """Whether Winograd is possible, wanted and exact."""
         config = self.config
         if (not config.winograd or self.winograd is False or weight.shape[1:3] != (3, 3)

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.engine import Rows
 from eieio.model.graph.quantized_graph import Conv2D
 from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
 from eieio.model.systolic.timing import LayerTiming
 from eieio.model.systolic.work import ComputeWork
 
-__all__ = ["inference_figures", "layer_figures", "needed_macs"]
+__all__ = ["inference_figures", "layer_figures", "layer_table", "needed_macs"]
 
 
 def needed_macs(compiled: CompiledGraph, layer: CompiledLayer) -> int:
@@ -104,3 +105,21 @@ def inference_figures(compiled: CompiledGraph, timings: Sequence[LayerTiming],
         **{name: [inference[name] for inference in inferences]
            for name in ("cycles_rtl", "cycles_model", "cycles_ideal")},
     }
+
+
+def layer_table(layers: Sequence[dict[str, Any]]) -> Rows:
+    """Show each layer: how it is computed, its products and its cycles."""
+    rows = []
+    exact = any(layer.get("snr_db") is not None for layer in layers)
+    for layer in layers:
+        differ, ratio = layer["mismatches"], layer.get("snr_db")
+        verdict = () if differ is None else (f"{differ:,} differ" if differ else "equal",)
+        rows.append((
+            layer["name"], layer["mode"],
+            " x ".join(map(str, layer["output_shape"])), f"{layer['macs']:,}",
+            f"{layer['cycles'] or layer['model_cycles']:,}",
+            f"{layer['utilisation']:.1%}" if layer["macs"] else "",
+            *(("" if ratio is None else f"{ratio:.1f} dB",) if exact else ()), *verdict))
+    columns = ("layer", "mode", "output", "MACs", "cycles", "used", *(("SNR",) if exact else ()),
+               "RTL")
+    return Rows(columns[:len(rows[0])], rows)

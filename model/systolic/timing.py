@@ -19,13 +19,14 @@ Cycles are counted from the one before the layer's descriptor is fetched.
 
 from dataclasses import dataclass
 
+from eieio.model.interval import Interval
 from eieio.model.systolic.array import latency
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field
 from eieio.model.systolic.work import AddWork, ComputeWork, Work
 
 __all__ = ["PIXEL_LATENCY", "VECTOR_LATENCY", "GraphTiming", "LayerTiming", "compute_cycles",
-           "phase_lead", "slot_minimum", "time_graph", "time_layer"]
+           "inference_interval", "phase_lead", "slot_minimum", "time_graph", "time_layer"]
 
 #: Cycles from the step that reads a word to the register behind its padding: two for the address,
 #: two for the memory, and that register.
@@ -52,6 +53,10 @@ GROUP = READ - 2
 #: Cycles from a group's place to the write of its activations: two until the group is chosen, its
 #: choice, bias, left shift, requantization.
 WRITE = 5 + REQUANTIZE
+#: Cycles between inferences: from an input's last beat to the inference, from its last write to the
+#: first beat of the output, and from the last one to the next input. Before the latter two a
+#: descriptor is fetched.
+HANDSHAKES = 3 + (max(Field) + 1 + 8) + (max(Field) + 1 + 7)
 
 
 @dataclass(frozen=True)
@@ -263,3 +268,16 @@ class _Reader:
         else:
             slot, offset = self._elements - 1, max(0, windows - lead)
         self._released.append(first + slot * period + offset)
+
+
+def inference_interval(cycles: float, input_beats: int, output_beats: int) -> Interval:
+    """Return what an inference takes with its input and output.
+
+    Parameters
+    ----------
+    cycles : :class:`float`
+        Cycles of the inference.
+    input_beats, output_beats : :class:`int`
+        Beats of an input and of an output.
+    """
+    return Interval(input_beats, cycles, output_beats, HANDSHAKES)

@@ -1,30 +1,15 @@
 """The system of a board: an engine behind a serial port, as Verilog."""
 
-from amaranth.lib import wiring
-
 from eieio.model.engine_config import EngineConfig
-from eieio.model.errors import InputError
-from eieio.model.sparse.config import SparseConfig
-from eieio.model.systolic.config import SystolicConfig
 from eieio.rtl.boards.board import Board
 from eieio.rtl.boards.pll import Setting
 from eieio.rtl.bus.uart import baud_divisor
 from eieio.rtl.bus.uart_board import UartSystem
 from eieio.rtl.emit import emit
-from eieio.rtl.sparse.engine import SparseEngine
-from eieio.rtl.systolic.engine import SystolicEngine
+from eieio.rtl.hardware import make_engine
 from eieio.rtl.vendor.family import FAMILIES
 
-__all__ = ["emit_system", "make_engine"]
-
-
-def make_engine(config: EngineConfig) -> wiring.Component:
-    """Make the engine of a configuration."""
-    if isinstance(config, SparseConfig):
-        return SparseEngine(config)
-    if isinstance(config, SystolicConfig):
-        return SystolicEngine(config)
-    raise InputError(f"Engine of {type(config).__name__} must be one that boards take")
+__all__ = ["emit_system"]
 
 
 def emit_system(config: EngineConfig, board: Board, setting: Setting, baud: int | None = None

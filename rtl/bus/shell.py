@@ -20,15 +20,13 @@ from amaranth.lib.wiring import In, Out
 
 from eieio.model.image_frame import fingerprint
 from eieio.model.registers import (
-    ENGINES,
     ID_VALUE,
-    STALL_COUNTERS,
     Control,
     Status,
-    engine_kind,
     register_map,
     version_word,
 )
+from eieio.model.registry import engine_of
 from eieio.rtl.bus.axi_lite_registers import AxiLiteRegisters, axi_lite_members
 from eieio.rtl.bus.axi_stream import axi_stream_members, connect_sink, connect_source
 from eieio.rtl.bus.image_frame_receiver import ImageFrameReceiver
@@ -62,8 +60,7 @@ class Shell(wiring.Component):
     Parameters
     ----------
     engine : :class:`amaranth.lib.wiring.Component`
-        Engine, with ``parameters`` and ``config``, and the ports of
-        :class:`~eieio.rtl.sparse.engine.SparseEngine` up to ``loaded``.
+        Engine, with ``parameters`` and ``config``, and the ports of :mod:`eieio.rtl.hardware`.
     version : :class:`str`, optional
         Version for the register VERSION. The default is eieio's.
     clock_frequency : :class:`int`
@@ -107,7 +104,7 @@ class Shell(wiring.Component):
         self.clock_frequency = clock_frequency
         self.serial = serial
         self.config = cast(Any, engine).config
-        self.kind = engine_kind(self.config)
+        self.kind = engine_of(self.config).name
         self.input_width = _beat_width(engine, "i")
         self.output_width = _beat_width(engine, "o")
         self.parameters = (type(engine), cast(Any, engine).parameters, version_word(self.version),
@@ -203,8 +200,8 @@ class Shell(wiring.Component):
         ]
 
         # The engine's counters are of the inference under way.
-        counters = {name: getattr(engine, name) for name in (
-            "cycles", "macs", *(counter.name.lower() for counter in STALL_COUNTERS[self.kind]))}
+        stalls = [counter.name.lower() for counter in engine_of(self.config).counters]
+        counters = {name: getattr(engine, name) for name in ("cycles", "macs", *stalls)}
         if not self.serial:
             for name, counter in counters.items():
                 counters[name] = Signal.like(counter, name=f"last_{name}")
@@ -239,7 +236,7 @@ class Shell(wiring.Component):
         return {
             "ID": ID_VALUE,
             "VERSION": version_word(self.version),
-            "ENGINE": ENGINES[self.kind],
+            "ENGINE": engine_of(self.config).number or 0,
             "CONFIG": config_fingerprint,
             "INPUT_WIDTH": self.input_width,
             "OUTPUT_WIDTH": self.output_width,

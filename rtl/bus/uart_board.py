@@ -18,7 +18,7 @@ class UartSystem(wiring.Component):
     Parameters
     ----------
     engine : component
-        :class:`~eieio.rtl.sparse.engine.SparseEngine`, or another that the shell takes.
+        Engine, as the shell takes it.
     divisor : :class:`int`
         Clocks of a bit on the line, at least 4; see :func:`eieio.rtl.bus.uart.baud_divisor`.
     clock_frequency : :class:`int`

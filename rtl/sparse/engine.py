@@ -20,8 +20,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from eieio.model.registers import ErrorCode
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.image_layout import ErrorCode, Target
+from eieio.model.sparse.image_layout import Target
 from eieio.rtl.emit import shared
 from eieio.rtl.population_count import PopulationCount
 from eieio.rtl.sparse.activation_bank import ActivationBank

@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
 
+from eieio.model.registers import ErrorCode
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.image_layout import ErrorCode
 
 __all__ = ["InputPacker", "OutputUnpacker", "beat_signature", "beats_width"]
 

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.registers import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Flag, Operation, Target
 from eieio.model.systolic.timing import GROUP, PIXEL_LATENCY, READ, VECTOR_LATENCY

@@ -5,7 +5,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.registers import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import Field
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer

@@ -16,6 +16,7 @@ from eieio.host.serial_link import Line, SerialLine
 from eieio.model import registers
 from eieio.model.host_image import HostImage
 from eieio.model.registers import Control, Status
+from eieio.model.registry import numbered
 from eieio.model.uart_frame import BAUD_RATE, Kind
 
 __all__ = ["Counters", "Device", "Info"]
@@ -28,7 +29,7 @@ class Info:
     Attributes
     ----------
     engine : :class:`str`
-        Kind of its engine: "sparse" or "systolic".
+        Name of its engine.
     version : :class:`str`
         Version of eieio that generated it.
     fingerprint : :class:`int`
@@ -171,7 +172,7 @@ class Device:
                 read(registers.MACS_LOW) | read(registers.MACS_HIGH) << 32,
                 inferences,
                 {register.name.lower(): read(register)
-                 for register in registers.STALL_COUNTERS[self._info.engine]})
+                 for register in numbered()[self._info.engine].counters})
             inferences = read(registers.INFERENCES)
             if inferences == counters.inferences:
                 return counters
@@ -287,7 +288,7 @@ class Device:
             raise LinkError(f"{self._line.name}: what answers is no engine of eieio (ID "
                             f"{name:08x})")
         kind = read(registers.ENGINE.address)
-        engines = {int(value): engine for engine, value in registers.ENGINES.items()}
+        engines = {engine.number: name for name, engine in numbered().items()}
         if kind not in engines:
             raise LinkError(f"{self._line.name}: the engine is of an unknown kind ({kind})")
         version = read(registers.VERSION.address)

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 from eieio.model.errors import InputError
-from eieio.model.formats import image, image_file, systolic_image
+from eieio.model.formats import image_file
 from eieio.model.formats.design_folder import IMAGE, read_manifest
 from eieio.model.formats.input_file import read_bytes
-from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
+from eieio.model.host_image import HostImage
+from eieio.model.registry import find_engine, names
 
 __all__ = ["read_host_image"]
 
@@ -35,8 +36,10 @@ def read_host_image(path: str | os.PathLike[str]) -> HostImage:
     data = read_bytes(path)
     try:
         description, _ = image_file.unpack(data)
-        if description.get("engine") == "systolic":
-            return systolic_host_image(systolic_image.load(data))
-        return sparse_host_image(image.load(data))
+        name = description.get("engine")
+        if name not in names():
+            raise InputError(f"Image must be for one of the engines {', '.join(names())}, not "
+                             f"{name!r}")
+        return find_engine(name).host_image(data)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

@@ -8,15 +8,17 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.engine_config import EngineConfig
-from eieio.model.formats.systolic_image import describe
 from eieio.model.graph.golden import run_graph
-from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
+from eieio.model.host_image import HostImage
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.host import sparse_host_image
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.host import systolic_host_image
+from eieio.model.systolic.image import describe
 from eieio.model.systolic.work import Work
-from eieio.sim import random_graph
 from eieio.sim.board_model import BoardModel
-from eieio.sim.random_network import compile_random, random_inputs, random_network
+from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
+from eieio.sim.systolic import random_graph
 
 CONFIG = SparseConfig(pes=2, queue_depth=2, entry_depth=256, pointer_depth=128,
                       accumulator_depth=16, activation_depth=16, output_depth=32, layer_depth=2)

@@ -11,8 +11,7 @@ from eieio.host.line_time import inference_seconds
 from eieio.host.protocol import Link
 from eieio.host.serial_link import SerialLine
 from eieio.model import registers
-from eieio.model.registers import ShellError, Status
-from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.registers import ErrorCode, ShellError, Status
 from eieio.model.systolic.timing import time_graph
 from eieio.model.uart_frame import Kind
 from eieio.sim.board_simulation import BoardBuild, Noise, SimulatedBoard, build_board

@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 
 from eieio.host.device import Device
 from eieio.host.images import read_host_image
-from eieio.model import registers
 from eieio.model.errors import InputError
-from eieio.model.formats import systolic_image
 from eieio.model.formats.design_folder import IMAGE, write_manifest
-from eieio.model.formats.systolic_image import describe
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.quantized_graph import (
     FullyConnected,
@@ -26,8 +23,12 @@ from eieio.model.graph.quantized_graph import (
     Tensor,
     Window,
 )
-from eieio.model.host_image import HostImage, systolic_host_image
+from eieio.model.host_image import HostImage
+from eieio.model.systolic import image as systolic_image
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.engine import ENGINE
+from eieio.model.systolic.host import systolic_host_image
+from eieio.model.systolic.image import describe
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.scripts.main import main
 from eieio.sim.board_model import BoardModel, MemoryLine, on_terminal
@@ -119,7 +120,7 @@ def test_outputs_are_found_in_their_beats() -> None:
 
 def test_counters(images: Systolic) -> None:
     device = device_on(images.board)
-    first, second = registers.STALL_COUNTERS["systolic"]
+    first, second = ENGINE.counters
     images.board.registers |= {first.address: 5, second.address: 6}
     assert device.info().engine == "systolic"
     assert device.counters().stalls == {"accumulator_stalls": 5, "transform_stalls": 6}

@@ -12,15 +12,19 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.formats import samples as sample_files
-from eieio.model.formats.systolic_image import describe
-from eieio.model.host_image import HostImage, sparse_host_image, systolic_host_image
+from eieio.model.host_image import HostImage
 from eieio.model.sparse.chain import chain, layers_of
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.host import sparse_host_image
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
+from eieio.model.sparse.prepared import SparseCompiled
 from eieio.model.systolic.config import SystolicConfig
-from eieio.scripts.vectors import sparse_vectors, systolic_vectors, write_vectors
-from eieio.sim.random_graph import random_graph
-from eieio.sim.random_network import random_network
+from eieio.model.systolic.host import systolic_host_image
+from eieio.model.systolic.image import describe
+from eieio.model.systolic.prepared import SystolicCompiled
+from eieio.scripts.vectors import make_vectors, write_vectors
+from eieio.sim.sparse.random_network import random_network
+from eieio.sim.systolic.random_graph import random_graph
 
 DRIVER = Path(__file__).parents[2] / "examples" / "integration" / "driver"
 BYTES = np.arange(256)
@@ -116,7 +120,8 @@ def test_sparse(scale: float, tmp_path: Path,
                           (integers * host.output_numbers.scale).astype(np.float32))
     assert np.array_equal(host.output_numbers.dequantize(integers),
                           compiled.network.dequantize_output(integers))
-    write_vectors(tmp_path / "vectors", sparse_vectors(compiled, integers[np.newaxis]))
+    write_vectors(tmp_path / "vectors", make_vectors(SparseCompiled(compiled),
+                                                   integers[np.newaxis]))
     described = json.loads((tmp_path / "vectors" / "network.json").read_text())["input"]
     assert (described["scale"], described["half"]) == (scale, "even")
     assert (described["minimum"], described["maximum"]) == (-32767, 32767)
@@ -165,7 +170,8 @@ def test_systolic(seed: int, tmp_path: Path,
         sample = real[-tensor.elements:].reshape(1, *tensor.shape)
         assert host.quantize(sample)[0].tolist() == expected[-tensor.elements:]
         assert in_c(host, real) == expected
-    vectors = systolic_vectors(compiled, np.zeros((1, compiled.batch, *tensor.shape), np.int8))
+    vectors = make_vectors(SystolicCompiled(compiled),
+                           np.zeros((compiled.batch, *tensor.shape), np.int8))
     write_vectors(tmp_path / "vectors", vectors)
     described = json.loads((tmp_path / "vectors" / "network.json").read_text())["input"]
     assert (described["scale"], described["zero_point"]) == (tensor.scale, tensor.zero_point)

@@ -12,26 +12,25 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.registers import (
     ADDRESS_WIDTH,
-    ENGINES,
     ERRORS,
     Access,
     Control,
+    ErrorCode,
     Interrupt,
     Register,
     ShellError,
     Status,
     c_header,
-    engine_kind,
     error_name,
     markdown,
     register_map,
     version_word,
 )
+from eieio.model.registry import engine_of, numbered
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.image_layout import ErrorCode
 from eieio.model.systolic.config import SystolicConfig
 
-every_engine = pytest.mark.parametrize("engine", ENGINES)
+every_engine = pytest.mark.parametrize("engine", numbered())
 
 
 @every_engine
@@ -96,10 +95,10 @@ def test_version_word() -> None:
 
 
 def test_engines() -> None:
-    assert engine_kind(SparseConfig()) == "sparse"
-    assert engine_kind(SystolicConfig()) == "systolic"
+    assert engine_of(SparseConfig()).name == "sparse"
+    assert engine_of(SystolicConfig()).name == "systolic"
     with pytest.raises(InputError, match="Configuration must be of an engine"):
-        engine_kind(EngineConfig())
+        engine_of(EngineConfig())
     with pytest.raises(InputError, match="Engine must be one of sparse, systolic, not 'other'"):
         register_map("other")
 
@@ -122,10 +121,11 @@ def test_c_header(tmp_path: Path) -> None:
 
     for register in registers.REGISTERS:
         add("", register)
-    for engine, counters in registers.STALL_COUNTERS.items():
-        for register in counters:
-            add(f"{engine.upper()}_", register)
-    values |= {f"EIEIO_ENGINE_{name.upper()}": int(kind) for name, kind in ENGINES.items()}
+    for name, engine in numbered().items():
+        for register in engine.counters:
+            add(f"{name.upper()}_", register)
+    values |= {f"EIEIO_ENGINE_{name.upper()}": engine.number or 0
+               for name, engine in numbered().items()}
     values |= {f"EIEIO_ERROR_{code.name}": int(code) for code in ERRORS}
     header = c_header()
     assert set(re.findall(r"(?m)^#define (EIEIO_\w+) ", header)) == set(values)

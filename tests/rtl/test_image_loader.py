@@ -10,8 +10,9 @@ from amaranth.hdl import Signal, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from eieio.model.registers import ErrorCode
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.image_layout import ErrorCode, Target
+from eieio.model.sparse.image_layout import Target
 from eieio.rtl.image_loader import ImageLoader
 from eieio.rtl.sparse.image_loader import image_loader
 

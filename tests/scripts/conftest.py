@@ -15,7 +15,7 @@ from eieio.scripts.main import main
 Run = Callable[..., Result]
 
 #: Options of the one engine that tests simulate.
-SIZE = ("--pes", "2", "--queue-depth", "2")
+SIZE = ("--engine", "sparse", "--pes", "2", "--queue-depth", "2")
 
 
 def small_network(scale: float = 1.0) -> Network:

@@ -13,8 +13,8 @@ from click.testing import Result
 from numpy.typing import NDArray
 
 from eieio.model.sparse.eie_layers import EIE_LAYERS
-from eieio.scripts import bench, bench_docs, bench_plots
-from eieio.sim import eie_benchmark
+from eieio.scripts.sparse import bench, bench_docs, bench_plots
+from eieio.sim.sparse import eie_benchmark
 
 Run = Callable[..., Result]
 
@@ -62,7 +62,7 @@ def fake_rtl(monkeypatch: pytest.MonkeyPatch) -> type:
                            cycle_mismatches=0)
 
     monkeypatch.setattr(eie_benchmark, "run_layer", Fake.run)
-    monkeypatch.setattr(eie_benchmark, "build_engine", lambda config, preload: object())
+    monkeypatch.setattr(eie_benchmark, "build_preloaded", lambda config: object())
     return Fake
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from eieio.model.formats import image
 from eieio.model.formats.samples import read as read_samples
-from eieio.scripts import steps
-from eieio.sim.sparse_simulation import Comparison, compare
+from eieio.model.sparse import image
+from eieio.sim.sparse import simulation
+from eieio.sim.sparse.simulation import Comparison, compare
 
 from .conftest import SIZE, small_network
 
@@ -108,7 +108,7 @@ def test_mismatch_is_status_1(eieio: Callable[..., Result], network: Path, sampl
         comparison = compare(*args, **kwargs)  # pyright: ignore[reportArgumentType]
         return Comparison(comparison.rtl, comparison.golden, comparison.timings, 2, 1)
 
-    monkeypatch.setattr(steps, "compare", wrong)
+    monkeypatch.setattr(simulation, "compare", wrong)
     line = "eieio: The RTL differs from the models: 2 integers and 1 cycle counts\n"
     out = tmp_path / "design"
     result = eieio("build", network, "--samples", samples, *SIZE, "--simulate", 1, "--out", out,

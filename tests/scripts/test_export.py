@@ -24,8 +24,10 @@ from eieio.model.image_frame import fingerprint
 from eieio.model.registers import ShellError
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import compile_network
+from eieio.model.sparse.prepared import SparseCompiled
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import compile_graph
+from eieio.model.systolic.prepared import SystolicCompiled
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.interface import instance, module_ports
 from eieio.rtl.sparse.engine import SparseEngine
@@ -33,10 +35,10 @@ from eieio.rtl.systolic.engine import SystolicEngine
 from eieio.scripts import packaging
 from eieio.scripts.main import main
 from eieio.scripts.packaging import Package, verilog_header, write_package
-from eieio.scripts.vectors import sparse_vectors, systolic_vectors, write_vectors
+from eieio.scripts.vectors import make_vectors, write_vectors
 from eieio.sim.axi_ports import AxiPorts
-from eieio.sim.random_network import random_inputs as random_sparse_inputs
-from eieio.sim.random_network import random_network
+from eieio.sim.sparse.random_network import random_inputs as random_sparse_inputs
+from eieio.sim.sparse.random_network import random_network
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "integration"
 
@@ -219,8 +221,8 @@ def test_axi_system_of_the_default_sparse_engine(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     config = SparseConfig()
     network = random_network(config, (13, 21, 5), [0.4, 0.4], rng)
-    vectors = sparse_vectors(compile_network(network, config),
-                             random_sparse_inputs(config, 2, 13, 0.7, rng))
+    vectors = make_vectors(SparseCompiled(compile_network(network, config)),
+                           random_sparse_inputs(config, 2, 13, 0.7, rng))
     write_package(tmp_path, Package(config, name="accelerator"))
     write_vectors(tmp_path / "vectors", vectors)
     assert "PASSED" in run_system(tmp_path, tmp_path / "vectors")
@@ -239,8 +241,8 @@ def test_axi_system_of_the_default_systolic_engine(tmp_path: Path) -> None:
                -128, 127, Window((2, 1), padding=((1, 0), (0, 0)))),
         Add("add", (source, conv), total, (1 << 30, 1 << 30, 3 << 29), (0, 0, 19), -128, 127))
     compiled = compile_graph(QuantizedGraph("defaults", source, total, operators), config)
-    x = rng.integers(-128, 128, (1, 1, *source.shape)).astype(np.int8)
-    vectors = systolic_vectors(compiled, x)
+    x = rng.integers(-128, 128, (1, *source.shape)).astype(np.int8)
+    vectors = make_vectors(SystolicCompiled(compiled), x)
     assert len(np.unique(vectors.outputs[:, :, 0])) > 4
     assert config.lanes < config.rows
     # What an input has beyond its channels does not matter.

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from eieio.model.formats import compressed, image, npz
-from eieio.model.formats.design_folder import read_manifest
-from eieio.model.host_image import sparse_host_image
+from eieio.model.formats import compressed, npz
 from eieio.model.network import DenseLayer, Network
+from eieio.model.sparse import image
 from eieio.model.sparse.chain import layers_of
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.engine import ENGINE
+from eieio.model.sparse.host import sparse_host_image
 from eieio.model.sparse.patterns import draw_pattern
 from eieio.rtl import emit
 from eieio.scripts import steps
@@ -98,7 +99,7 @@ def test_outputs_in_another_order(eieio: Callable[..., Result], tmp_path: Path) 
         assert eieio("infer", out, "--input", tmp_path / "x.npy", "--output", y,
                      "--integers").exit_code == 0
         golden = np.load(y)
-        vectors = read_vectors(out, read_manifest(out), 1)
+        vectors = read_vectors(ENGINE.open(out), 1)
         write_vectors(tmp_path / f"vectors_{order}", vectors)
         described = json.loads((tmp_path / f"vectors_{order}" / "network.json").read_text())
         positions = described["output"]["positions"]

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from eieio.model.image_frame import frame_image
-from eieio.model.registers import ERRORS, REGISTERS, STALL_COUNTERS, c_header
+from eieio.model.registers import ERRORS, REGISTERS, c_header
+from eieio.model.registry import numbered
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.sparse.engine import SparseEngine
-from eieio.scripts import timing_diagrams
 from eieio.scripts.main import main
+from eieio.scripts.sparse import timing_diagrams
 from eieio.scripts.waveform_svg import waveform_svg
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +87,7 @@ def test_names() -> None:
                  "blocked_cycles"):
         assert f"`{name}`" in TEXT
         assert name in shell.engine.signature.members
-    known = {register.name for register in (*REGISTERS, *STALL_COUNTERS["sparse"])}
+    known = {register.name for register in (*REGISTERS, *numbered()["sparse"].counters)}
     known |= {field.name for register in REGISTERS for field in register.fields}
     assert set(re.findall(r"`([A-Z][A-Z_]+)`", TEXT)) - known == {"PATH", "PASSED"}
     listed: set[int] = set()
@@ -108,7 +109,7 @@ def test_diagrams_are_recorded(recorded: dict[str, dict]) -> None:
     assert {path.stem for path in folder.iterdir()} == set(recorded)
     for name, diagram in recorded.items():
         assert json.loads((folder / f"{name}.json").read_text()) == diagram, (
-            f"{name}: run python -m eieio.scripts.timing_diagrams docs/timing")
+            f"{name}: run python -m eieio.scripts.sparse.timing_diagrams docs/timing")
         assert (folder / f"{name}.svg").read_text() == waveform_svg(diagram)
         assert f"timing/{name}.svg" in TEXT
 

@@ -11,8 +11,8 @@ import pytest
 from click.testing import Result
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.engine import ENGINE
 from eieio.scripts import steps
-from eieio.scripts.options import ENGINE_HELP
 from eieio.sim.runner import BuildError, SimulationError
 
 COMMANDS = ("compress", "generate", "simulate", "infer", "build")
@@ -39,9 +39,9 @@ def test_help_has_example(eieio: Callable[..., Result], command: str) -> None:
 
 
 def test_engine_options_are_the_configuration(eieio: Callable[..., Result]) -> None:
-    assert list(ENGINE_HELP) == [field.name for field in fields(SparseConfig)]
-    shown = eieio("build", "--help").stdout
-    for name in ENGINE_HELP:
+    assert list(ENGINE.help) == [field.name for field in fields(SparseConfig)]
+    shown = eieio("build", "--engine", "sparse", "--help").stdout
+    for name in ENGINE.help:
         assert f"  --{name.replace('_', '-')} " in shown
 
 

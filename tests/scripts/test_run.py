@@ -12,8 +12,8 @@ from click.testing import Result
 
 from eieio.host.serial_link import SerialLine
 from eieio.model import registers
-from eieio.model.formats import image
-from eieio.model.host_image import sparse_host_image
+from eieio.model.sparse import image
+from eieio.model.sparse.host import sparse_host_image
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.sim.board_model import BoardModel, on_terminal
 

@@ -13,7 +13,7 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.formats import design_folder
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.config import SystolicConfig
-from eieio.scripts import steps, synthesize, systolic_steps
+from eieio.scripts import steps, synthesize
 
 RECORDED = Path(__file__).parents[1] / "rtl" / "boards" / "recorded"
 KEYS = {"lut", "ff", "dsp", "bram", "fmax_mhz", "target_mhz", "bitstream"}
@@ -31,9 +31,7 @@ def without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         program.chmod(0o755)
         monkeypatch.setenv(variable, str(program))
     monkeypatch.setattr(steps, "emit_engine", lambda config: {
-        "sparse_engine.v": f"// {config.label}\n"})
-    monkeypatch.setattr(systolic_steps, "emit_engine", lambda config: {
-        "systolic_engine.v": f"// {config.label}\n"})
+        "engine.v": f"// {config.label}\n"})
     monkeypatch.setattr(synthesize, "emit_system", lambda config, board, setting, baud: {
         "system.v": f"// {config.label}, {setting.output_hz:.0f} Hz, {baud} baud\n"})
 

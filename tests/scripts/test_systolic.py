@@ -11,15 +11,20 @@ import pytest
 from click.testing import CliRunner, Result
 from onnx import TensorProto, helper, numpy_helper, save
 
-from eieio.model.formats import systolic_image
+from eieio.model.engine import Messages, Request
 from eieio.model.formats.graph_file import read as read_file
 from eieio.model.formats.samples import read as read_samples
 from eieio.model.graph.float_graph import run as run_float
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.load_graph import read_graph
-from eieio.scripts import systolic_steps
+from eieio.model.systolic import image as systolic_image
+from eieio.model.systolic.engine import ENGINE
+from eieio.model.systolic.prepared import SystolicPrepared
+from eieio.scripts import steps
 from eieio.scripts.main import main
-from eieio.sim.systolic_simulation import Comparison, build_engine, compare
+from eieio.sim.simulation import build_engine
+from eieio.sim.systolic import simulation
+from eieio.sim.systolic.simulation import Comparison, compare
 
 Run = Callable[..., Result]
 
@@ -100,7 +105,11 @@ def test_builds(kept: Path) -> None:
     graph = read_graph(kept / "net.onnx", kept / "samples.npz")
     y = run_graph(graph, graph.input.quantize(found.x.reshape(12, 6, 6, 1)))[graph.output.name]
     assert figures["accuracy_integer"] == np.mean(y.argmax(axis=1) == found.labels)
-    reference = systolic_steps.load(kept / "net.onnx", kept / "samples.npz", None).reference
+    prepared = ENGINE.prepare(
+        ENGINE.read(kept / "net.onnx"),
+        Request(kept / "samples.npz", settings=ENGINE.all_settings()), Messages())
+    assert isinstance(prepared, SystolicPrepared)
+    reference = prepared.reference
     assert reference is not None
     assert all(layer["snr_db"] is None or 20 < layer["snr_db"] < 60 for layer in figures["layers"])
     assert any(layer["snr_db"] for layer in figures["layers"])
@@ -111,7 +120,7 @@ def test_builds(kept: Path) -> None:
 def test_image_is_for_a_host(kept: Path) -> None:
     """Its ports say how the integers lie in the streams."""
     image = systolic_image.read(kept / "design" / "network.image")
-    _, compiled = systolic_steps.open_design(kept / "design")
+    compiled = ENGINE.open(kept / "design").inner
     assert (image.network, image.batch, image.layers) == (
         compiled.graph.name, 1, tuple(layer.name for layer in compiled.layers))
     x = np.random.default_rng(0).integers(-128, 128, (6, 6, 1)).astype(np.int8)
@@ -155,7 +164,7 @@ def test_mismatch_is_status_1(eieio: Run, made: Path, monkeypatch: pytest.Monkey
         right = compare(*args, **kwargs)
         return Comparison(right.rtl, right.golden, right.timing, right.layer_mismatches + 1, 3, 2)
 
-    monkeypatch.setattr(systolic_steps, "compare", wrong)
+    monkeypatch.setattr(simulation, "compare", wrong)
     result = eieio("simulate", made / "design", "--count", 1)
     assert result.exit_code == 1
     assert "The RTL differs from the models: 3 integers and 2 cycle counts" in result.stderr
@@ -165,7 +174,7 @@ def test_mismatch_is_status_1(eieio: Run, made: Path, monkeypatch: pytest.Monkey
 @pytest.fixture
 def without_yosys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave Verilog out, where a test is about something else."""
-    monkeypatch.setattr(systolic_steps, "emit_engine", lambda config: {
+    monkeypatch.setattr(steps, "emit_engine", lambda config: {
         "systolic_engine.v": f"// {config.label}\n"})
 
 
@@ -257,7 +266,7 @@ def test_published_networks(eieio: Run, shared_data: Path, tmp_path: Path, name:
     path = shared_data / "tflite" / f"{name}.tflite"
     if not path.exists():
         pytest.skip(f"needs {path}")
-    monkeypatch.setattr(systolic_steps, "build_simulation", lambda compiled, *_, **__:
+    monkeypatch.setattr(steps, "build_simulation", lambda compiled, *_, **__:
                         build_engine(compiled.config, quick=True))
     result = eieio("build", path, "--engine", "systolic", "--rows", 16, "--columns", 16,
                    *DEPTHS, "--simulate", 1, "--out", tmp_path / "design",
@@ -270,7 +279,7 @@ def test_published_networks(eieio: Run, shared_data: Path, tmp_path: Path, name:
     assert figures["cycles_per_inference"] < most
     assert figures["host_operators"] == ["Softmax"]
     # What was written is the same network.
-    graph, _ = read_graph(path), systolic_steps.open_design(tmp_path / "design")
+    graph, _ = read_graph(path), ENGINE.open(tmp_path / "design")
     x = np.random.default_rng(1).integers(-128, 128, (1, *graph.input.shape)).astype(np.int8)
     again = read_file(tmp_path / "design" / "network.graph")
     assert np.array_equal(run_graph(graph, x)[graph.output.name],

@@ -10,9 +10,9 @@ import pytest
 from click.testing import Result
 
 from eieio.model.systolic.benchmark_layers import NETWORKS, WINOGRAD_LAYER
-from eieio.scripts import systolic_bench
-from eieio.sim.systolic_benchmark import MODES, quick_suite, run_case
-from eieio.sim.systolic_benchmark import Result as Measured
+from eieio.scripts.systolic import bench as systolic_bench
+from eieio.sim.systolic.benchmark import MODES, quick_suite, run_case
+from eieio.sim.systolic.benchmark import Result as Measured
 
 Run = Callable[..., Result]
 

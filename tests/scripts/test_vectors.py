@@ -7,8 +7,9 @@ import numpy as np
 
 from eieio.model.graph.golden import run_graph
 from eieio.model.systolic.config import SystolicConfig
-from eieio.scripts.vectors import systolic_vectors, write_vectors
-from eieio.sim.random_graph import random_graph, random_inputs
+from eieio.model.systolic.prepared import SystolicCompiled
+from eieio.scripts.vectors import make_vectors, write_vectors
+from eieio.sim.systolic.random_graph import random_graph, random_inputs
 
 
 def test_systolic(tmp_path: Path) -> None:
@@ -19,7 +20,8 @@ def test_systolic(tmp_path: Path) -> None:
     for number in range(6):
         compiled = random_graph(config, rng, operators=2)
         x = random_inputs(compiled, 2, rng)
-        vectors = systolic_vectors(compiled, x)
+        vectors = make_vectors(SystolicCompiled(compiled),
+                               x.reshape(-1, *compiled.graph.input.shape))
         for sample, beats in zip(x, vectors.outputs, strict=True):
             assert np.array_equal(compiled.unpack(beats.view(np.int8)),
                                   run_graph(compiled.graph, sample)[compiled.result.name])

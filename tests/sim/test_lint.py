@@ -6,9 +6,9 @@ import pytest
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.emit import emit, write
+from eieio.rtl.hardware import emit_engine
 from eieio.rtl.requantize import Requantize
 from eieio.sim.lint import LintError, lint, main
-from eieio.sim.sparse_simulation import TOP, emit_engine
 
 GOOD = "module top(input [3:0] a, output y); wire unused; assign y = !a; endmodule\n"
 
@@ -21,7 +21,7 @@ GOOD = "module top(input [3:0] a, output y); wire unused; assign y = !a; endmodu
     SparseConfig(pes=4, skip_empty_columns=False, absorb_fillers=False, queue_depth=2),
 ], ids=str)
 def test_sparse_engine(config: SparseConfig, tmp_path: Path) -> None:
-    lint(write(emit_engine(config), tmp_path), TOP)
+    lint(write(emit_engine(config), tmp_path), "sparse_engine")
 
 
 @pytest.mark.parametrize(("accumulator_width", "output_width"), [(8, 8), (32, 16), (48, 2)])

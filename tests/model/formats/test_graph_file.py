@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from eieio.model.errors import InputError
-from eieio.model.formats import graph_file, systolic_image
+from eieio.model.formats import graph_file
 from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
@@ -27,6 +27,7 @@ from eieio.model.graph.quantized_graph import (
     Window,
 )
 from eieio.model.image_frame import fingerprint
+from eieio.model.systolic import image as systolic_image
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import compile_fitted
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx.parser import parse_node
 
 from eieio.model.errors import InputError
-from eieio.model.formats import graph_file, systolic_image
+from eieio.model.formats import graph_file
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.samples import read as read_plain_samples
 from eieio.model.graph.golden import run_graph
@@ -26,8 +26,9 @@ from eieio.model.graph.quantized_graph import (
     QuantizedGraph,
     Stack,
 )
-from eieio.model.host_image import systolic_host_image
+from eieio.model.systolic import image as systolic_image
 from eieio.model.systolic.fitting import compile_fitted
+from eieio.model.systolic.host import systolic_host_image
 
 rng = np.random.default_rng(11)
 

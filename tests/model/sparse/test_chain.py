@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from eieio.model.errors import InputError
-from eieio.model.formats import graph_file, image
+from eieio.model.formats import graph_file
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.quantized_graph import (
     FullyConnected,
@@ -20,7 +20,7 @@ from eieio.model.graph.quantized_graph import (
     Softmax,
     Tensor,
 )
-from eieio.model.host_image import sparse_host_image
+from eieio.model.sparse import image
 from eieio.model.sparse.chain import (
     chain,
     dense_layer,
@@ -31,6 +31,7 @@ from eieio.model.sparse.chain import (
 )
 from eieio.model.sparse.choices import fit_graph
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.host import sparse_host_image
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.sparse.timing import NetworkTimer
 

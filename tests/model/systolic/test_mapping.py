@@ -30,7 +30,7 @@ from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.model.systolic.program import Field, Flag, Operation, Target
 from eieio.model.systolic.work import ComputeWork
-from eieio.sim.random_graph import random_graph, random_inputs
+from eieio.sim.systolic.random_graph import random_graph, random_inputs
 
 DEPTHS: dict[str, Any] = {"activation_depth": 4096, "weight_depth": 8192, "parameter_depth": 300,
                           "program_depth": 12}

@@ -15,16 +15,19 @@ from eieio.model import registers
 from eieio.model.errors import InputError
 from eieio.model.registers import Control, Interrupt, ShellError, Status
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.engine import ENGINE
+from eieio.model.sparse.prepared import SparseCompiled
 from eieio.model.sparse.timing import NetworkTimer
 from eieio.rtl.bus.shell import Shell
 from eieio.rtl.emit import emit
 from eieio.rtl.sparse.engine import SparseEngine
-from eieio.scripts.speed import network_speed_of
-from eieio.sim.bad_transactions import CONFIG, BadTransactions, small_session
+from eieio.scripts.speed import speed_of
+from eieio.sim.bad_transactions import BadTransactions
 from eieio.sim.interval import measure_intervals
-from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.runner import Build, SimulationError
 from eieio.sim.shell_session import DECERR, OKAY, SLVERR, ShellSession, build_shell
+from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
+from eieio.sim.sparse.session import CONFIG, small_session
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
 
@@ -103,7 +106,7 @@ def test_registers(session: ShellSession, tmp_path: Path) -> None:
             (registers.CONTROL, Control.RUN), (registers.ERROR, 0),
             (registers.INTERRUPT_ENABLE, 0), (registers.INTERRUPT_STATUS, 0),
             (registers.CYCLES, 0), (registers.MACS_LOW, 0), (registers.MACS_HIGH, 0),
-            (registers.INFERENCES, 0), (registers.STALL_COUNTERS["sparse"][0], 0)):
+            (registers.INFERENCES, 0), (ENGINE.counters[0], 0)):
         s.read(register, value)
     s.poll(registers.STATUS, 0xFFFFFFFF, 0)
     # Only bits that exist keep what is written.
@@ -395,5 +398,6 @@ def test_interval() -> None:
     compiled = compile_random(random_network(CONFIG, (5, 8), [0.5], rng), CONFIG, [1], "none", rng)
     x = np.repeat(random_inputs(CONFIG, 1, 5, 0.6, rng), 6, axis=0)
     cycles = NetworkTimer(compiled)(x[0], [layer[0] for layer in compiled.run(x)])
-    assert measure_intervals(compiled, x, built(), shell=True)[3:].tolist() == [
-        network_speed_of(compiled, sum(layer.cycles for layer in cycles)).interval.cycles] * 2
+    adapted = SparseCompiled(compiled)
+    assert measure_intervals(adapted.host(), x, built(), shell=True)[3:].tolist() == [
+        speed_of(adapted, sum(layer.cycles for layer in cycles)).interval.cycles] * 2

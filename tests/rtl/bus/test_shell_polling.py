@@ -14,24 +14,20 @@ from eieio.model.registers import (
     ADDRESS_WIDTH,
     Access,
     Control,
+    ErrorCode,
     Interrupt,
     Register,
     Status,
     register_map,
 )
-from eieio.model.sparse.image_layout import ErrorCode
-from eieio.sim.bad_transactions import (
-    CONFIG,
-    SYSTOLIC_CONFIG,
-    small_session,
-    small_systolic_session,
-)
 from eieio.sim.runner import Build
 from eieio.sim.shell_session import DECERR, OKAY, SLVERR, ShellSession, build_shell
+from eieio.sim.sparse import session as sparse
+from eieio.sim.systolic import session as systolic
 
-CONFIGS: dict[str, EngineConfig] = {"sparse": CONFIG, "systolic": SYSTOLIC_CONFIG}
+CONFIGS: dict[str, EngineConfig] = {"sparse": sparse.CONFIG, "systolic": systolic.CONFIG}
 SESSIONS: dict[str, Callable[[], ShellSession]] = {
-    "sparse": small_session, "systolic": small_systolic_session}
+    "sparse": sparse.small_session, "systolic": systolic.small_session}
 
 
 @functools.cache

@@ -12,8 +12,9 @@ from eieio.model import registers
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse import engine
 from eieio.rtl.systolic.engine import SystolicEngine
-from eieio.sim.bad_transactions import CONFIG, SYSTOLIC_CONFIG, small_session
 from eieio.sim.shell_session import build_shell
+from eieio.sim.sparse.session import CONFIG, small_session
+from eieio.sim.systolic.session import CONFIG as SYSTOLIC_CONFIG
 
 #: The longest chain that there can be, of 256 PEs.
 LONGEST = -(-256 // engine.NEAR_PES)

@@ -10,25 +10,27 @@ import pytest
 
 from eieio.model import registers
 from eieio.model.image_frame import HEADER_WORDS, frame_image
-from eieio.model.registers import Control, ShellError, Status
-from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.registers import Control, ErrorCode, ShellError, Status
+from eieio.model.systolic.engine import ENGINE
+from eieio.model.systolic.prepared import SystolicCompiled
 from eieio.model.systolic.program import Field, Operation, Target
-from eieio.scripts.speed import graph_speed
-from eieio.sim.bad_transactions import SYSTOLIC_CONFIG, BadTransactions, small_systolic_session
+from eieio.scripts.speed import speed_of
+from eieio.sim.bad_transactions import BadTransactions
 from eieio.sim.interval import measure_intervals
-from eieio.sim.random_graph import random_graph, random_inputs
 from eieio.sim.runner import Build
 from eieio.sim.shell_session import ShellSession, build_shell
+from eieio.sim.systolic.random_graph import random_graph, random_inputs
+from eieio.sim.systolic.session import CONFIG, small_session
 
 
 @functools.cache
 def built(*, initial_values: bool = True) -> Build:
-    return build_shell(SYSTOLIC_CONFIG, initial_values=initial_values)
+    return build_shell(CONFIG, initial_values=initial_values)
 
 
 @pytest.fixture
 def session() -> ShellSession:
-    return small_systolic_session()
+    return small_session()
 
 
 def test_registers(session: ShellSession, tmp_path: Path) -> None:
@@ -37,7 +39,7 @@ def test_registers(session: ShellSession, tmp_path: Path) -> None:
     for register, value in (
             (registers.ENGINE, 2), (registers.CONFIG, s.fingerprint), (registers.INPUT_WIDTH, 16),
             (registers.OUTPUT_WIDTH, 16), (registers.CYCLES, 0), (registers.ERROR, 0),
-            *((register, 0) for register in registers.STALL_COUNTERS["systolic"])):
+            *((register, 0) for register in ENGINE.counters)):
         s.read(register, value)
     s.poll(registers.STATUS, 0xFFFFFFFF, 0)
     s.run(built(), tmp_path)
@@ -89,7 +91,7 @@ def test_icarus(session: ShellSession, tmp_path: Path) -> None:
     s.poll(registers.STATUS, 0xFFFFFFFF, 0)
     s.load(1)
     s.infer(1, 1)
-    s.run(build_shell(SYSTOLIC_CONFIG, simulator="icarus", initial_values=False), tmp_path,
+    s.run(build_shell(CONFIG, simulator="icarus", initial_values=False), tmp_path,
           stall=0.2, reset_cycles=1)
 
 
@@ -201,7 +203,10 @@ def test_program_without_input(session: ShellSession, tmp_path: Path) -> None:
 def test_interval() -> None:
     """From input to input the shell takes as long as the engine, once the next input waits."""
     rng = np.random.default_rng(3)
-    compiled = random_graph(SYSTOLIC_CONFIG, rng, operators=1, max_cycles=300)
+    compiled = random_graph(CONFIG, rng, operators=1, max_cycles=300)
     x = np.repeat(random_inputs(compiled, 1, rng), 6, axis=0)
-    assert measure_intervals(compiled, x, built(), shell=True)[3:].tolist() == [
-        graph_speed(compiled).interval.cycles] * 2
+    adapted = SystolicCompiled(compiled)
+    cycles = adapted.cycles()
+    assert cycles is not None
+    assert measure_intervals(adapted.host(), x, built(), shell=True)[3:].tolist() == [
+        speed_of(adapted, cycles).interval.cycles] * 2

@@ -10,8 +10,8 @@ from amaranth.hdl import Signal, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from eieio.model.registers import ErrorCode
 from eieio.model.sparse.config import SparseConfig
-from eieio.model.sparse.image_layout import ErrorCode
 from eieio.rtl.sparse.stream_adapter import InputPacker, OutputUnpacker, beat_signature
 
 WIDTH = 6

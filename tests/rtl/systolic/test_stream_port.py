@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eieio.model.sparse.image_layout import ErrorCode
+from eieio.model.registers import ErrorCode
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field
 from eieio.rtl.systolic.stream_port import InputPort, OutputPort

@@ -11,7 +11,7 @@ from amaranth.sim import Simulator
 from eieio.model.tensor_core.config import TensorCoreConfig
 from eieio.model.tensor_core.timing import latency
 from eieio.rtl.tensor_core.dot_product import DotProduct
-from eieio.sim.random_steps import random_steps
+from eieio.sim.tensor_core.random_steps import random_steps
 
 CONFIGS = [TensorCoreConfig(1, 1), TensorCoreConfig(1, 1, products=8, extra_bits=1),
            TensorCoreConfig(1, 1, products=1), TensorCoreConfig(1, 1, products=2, extra_bits=8),

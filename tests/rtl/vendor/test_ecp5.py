@@ -24,9 +24,9 @@ from eieio.rtl.vendor.block_ram import add_block_ram
 from eieio.rtl.vendor.family import ECP5, family_of
 from eieio.rtl.vendor.multiplier import Multiplier
 from eieio.sim.case import case_environment, save_case
-from eieio.sim.random_network import compile_random, random_inputs, random_network
 from eieio.sim.runner import build, run
-from eieio.sim.sparse_simulation import TOP, compare
+from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
+from eieio.sim.sparse.simulation import compare
 
 CELLS = Path(str(eieio.sim.__file__)).parent / "ecp5_cells.sv"
 
@@ -198,11 +198,12 @@ def test_sparse_engine(tmp_path: Path) -> None:
     config = SparseConfig(pes=4, column_groups=2, entry_depth=4096, pointer_depth=600,
                           accumulator_depth=64, output_depth=120, layer_depth=6, queue_depth=3,
                           run_width=4, io_lanes=2)
-    files = emit(SparseEngine(config), TOP, header="", family=ECP5)
+    files = emit(SparseEngine(config), "sparse_engine", header="", family=ECP5)
     text = "".join(files.values())
     for cell in ("MULT18X18D", "DP16KD", "PDPW16KD"):
         assert f"  {cell} #(" in text
-    built = build([CELLS, *write(files, tmp_path)], TOP, arguments=["-CFLAGS", "-O0"])
+    built = build([CELLS, *write(files, tmp_path)], "sparse_engine",
+                  arguments=["-CFLAGS", "-O0"])
     rng = np.random.default_rng(0)
     for sizes, groups in (([50, 90, 7], [1, 2]), ([30, 40, 50, 3], [2, 1, 2])):
         network = random_network(config, sizes, [0.3] * len(groups), rng)

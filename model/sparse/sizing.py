@@ -1,0 +1,37 @@
+"""Which sizes of the sparse engine are tried for a board."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from eieio.model.engine_config import EngineConfig
+from eieio.model.sizing import Sizing
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.fitting import MEMORY_DEPTHS
+
+__all__ = ["SparseSizing"]
+
+#: Processing elements that are tried.
+_PES = tuple(1 << power for power in range(9))
+
+
+class SparseSizing(Sizing):
+    """1 to 256 processing elements."""
+
+    shown: ClassVar = {"pes": "PEs", "entry_depth": "entries", "pointer_depth": "pointers"}
+    lanes = "io_lanes"
+    depths = MEMORY_DEPTHS
+
+    def sizes(self, options: Mapping[str, Any], *, network: bool) -> Iterator[list[dict[str, Any]]]:
+        del network
+        for pes in (options["pes"],) if "pes" in options else _PES:
+            yield [{"pes": pes}]
+
+    def smallest(self, config: EngineConfig, options: Mapping[str, Any]) -> dict[str, int]:
+        assert isinstance(config, SparseConfig)
+        found = super().smallest(config, options)
+        if "accumulator_depth" in found:
+            found["accumulator_depth"] *= config.column_groups
+        return found
+
+    def elements(self, config: Mapping[str, Any]) -> str:
+        return f"{config['pes']}"

@@ -1,0 +1,75 @@
+"""Area of the systolic engine: its memories, multipliers, and the terms of its logic."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.area import AreaUnknownError
+from eieio.model.area_memory import (
+    Family,
+    Memory,
+    product,
+    requantize_multipliers,
+    stored_elsewhere,
+)
+from eieio.model.fixed_point import MULTIPLIER_WIDTH
+from eieio.model.graph.quantized_graph import ADD_LEFT_SHIFT
+from eieio.model.graph.rescale import RIGHT_SHIFT_MAXIMUM
+from eieio.model.systolic.area_weights import WEIGHTS
+from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
+from eieio.model.systolic.program import DESCRIPTOR_WORDS, LEFT_SHIFT_MAXIMUM
+
+__all__ = ["WEIGHTS", "memories", "products", "terms"]
+
+#: Bits of what is requantized, whatever the width of the accumulators.
+_REQUANTIZED = 32
+#: Bits of an operand of an addition, and its two operands.
+_ADDED, _OPERANDS = ACTIVATION_BITS + 1 + ADD_LEFT_SHIFT, 2
+_SHIFT_BITS = (2 * RIGHT_SHIFT_MAXIMUM + 1).bit_length() + LEFT_SHIFT_MAXIMUM.bit_length()
+
+
+def memories(config: SystolicConfig) -> list[Memory]:
+    """List the memories of an engine without Winograd's transforms."""
+    lanes = config.lanes
+    # Of the last weights of a row, those beyond the array's columns are never read.
+    units, rest = divmod(config.columns, config.weights_per_word)
+    return [
+        Memory(units, config.weights_per_word * config.weight_width, config.weight_depth, "cell"),
+        *([Memory(1, rest * config.weight_width, config.weight_depth, "cell")] if rest else []),
+        Memory(config.word_groups, lanes * ACTIVATION_BITS, config.activation_depth, "cell"),
+        Memory(2, config.columns * config.accumulator_width, config.accumulator_depth, "cell"),
+        *(Memory(lanes, width, config.parameter_depth, "cell")
+          for width in (_REQUANTIZED, MULTIPLIER_WIDTH, _SHIFT_BITS)),
+        Memory(1, 32, config.program_depth * DESCRIPTOR_WORDS, "cell"),
+        # The output's queue.
+        Memory(1, lanes * ACTIVATION_BITS + 1, 8, "async"),
+    ]
+
+
+def products(config: SystolicConfig, family: Family) -> float:
+    """Count the multipliers."""
+    lane = requantize_multipliers(_REQUANTIZED, family)
+    if config.residual:
+        lane += _OPERANDS * requantize_multipliers(_ADDED, family)
+    return (config.pes * product(config.activation_width, config.weight_width, family)
+            + config.lanes * lane)
+
+
+def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
+    """Return the terms whose weighted sums are the lookup tables and the flip-flops."""
+    if config.winograd:
+        raise AreaUnknownError(
+            "Area of a systolic engine must be asked for without winograd, whose transforms the "
+            "model does not know", "Winograd's transforms")
+    # On ECP5 all registers of a product are the multiplier's own.
+    registers = 0 if family == "ecp5" else config.product_stages - 1
+    return np.array([
+        1,
+        config.pes,
+        config.pes * config.sum_width,
+        config.pes * config.product_width * registers,
+        config.columns * config.accumulator_width,
+        config.rows * ACTIVATION_BITS,
+        config.lanes,
+        config.lanes * config.residual,
+        stored_elsewhere(memories(config), family),
+    ], np.float64)

@@ -1,0 +1,111 @@
+"""What the systolic engine is to the rest of eieio: see :mod:`eieio.model.engine`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from eieio.model.engine import Compiled, Engine, Messages, Option, Prepared, Request
+from eieio.model.engine_config import EngineConfig
+from eieio.model.graph.calibration import METHODS
+from eieio.model.host_image import HostImage
+from eieio.model.interval import Interval
+from eieio.model.registers import Access, Register
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.fitting import MEMORY_DEPTHS, make_config
+from eieio.model.systolic.sizing import SystolicSizing
+
+__all__ = ["ENGINE", "Systolic"]
+
+#: Registers of each multiplier on an ECP5, which has three of its own.
+_PRODUCT_STAGES = 3
+
+
+class Systolic(Engine):
+    """The systolic engine."""
+
+    name = "systolic"
+    title = "Weight-stationary array of 8-bit multipliers, directly or by Winograd's transforms"
+    takes = "networks of operators on images and vectors, in 8 bits (.onnx, .tflite)"
+    suffixes = (".onnx", ".tflite")
+    config = SystolicConfig
+    help: ClassVar = {
+        "rows": "Rows of the array; each takes one activation of a vector.",
+        "columns": "Columns of the array; each gives one sum.",
+        "activation_width": "Bits of the array's activations.",
+        "weight_width": "Bits of the array's weights.",
+        "accumulator_width": "Bits of an accumulator.",
+        "product_stages": "Registers behind each multiplier, 1 to 3.",
+        "winograd": "0, or the m of F(m x m, 3 x 3): 2 or 4, where it is faster.",
+        "residual": "Let the engine add two tensors.",
+        "lanes": "Activations that are requantized, received and sent in a cycle.",
+        "accumulator_depth": "Vectors in each of two banks of accumulators.",
+        "activation_depth": "Words of a row's activations in the buffer.",
+        "weight_depth": "Words of a column's weights.",
+        "parameter_depth": "Words of a lane's output channels: biases and factors.",
+        "program_depth": "Layers of a program, input and output included.",
+    }
+    defaults: ClassVar = {
+        **dict.fromkeys(("residual", *MEMORY_DEPTHS), "what the network needs"),
+        "activation_width": "8, or what Winograd's transforms need",
+        "weight_width": "8, or what Winograd's transforms need",
+        "product_stages": "1, or on an ECP5 board 3",
+        "lanes": "the most, up to 8, that divide rows and columns",
+        "accumulator_depth": "4 for each row, or a tile of Winograd's for each",
+    }
+    settings = (
+        Option("batch", "Samples of an inference; more than 1 for networks of fully connected "
+               "layers only.", 1, least=1),
+        Option("calibration", "How to find the ranges of a floating-point network's activations in "
+               "the samples.", "minmax", "choice", METHODS),
+        Option("percentile", "Share of the activations, in percent, that stays unclamped at each "
+               "end with --calibration percentile.", 99.99, "number", least=50, most=100),
+    )
+    example = ("eieio build lenet_5.onnx --engine systolic --samples mnist_test.npz --rows 8 "
+               "--columns 8 --winograd 2 --out design")
+    number = 2
+    counters = (
+        Register("ACCUMULATOR_STALLS", 0x50, Access.READ_ONLY,
+                 "Cycles of the last inference in which the array waited for accumulators."),
+        Register("TRANSFORM_STALLS", 0x54, Access.READ_ONLY,
+                 "Cycles of the last inference in which the array waited for a transform."),
+    )
+    area = "eieio.model.systolic.area"
+    hardware = "eieio.rtl.systolic.hardware"
+    simulation = "eieio.sim.systolic.simulation"
+    benchmarks = "eieio.scripts.systolic.bench"
+    sizing = SystolicSizing()
+
+    def make_config(self, options: Mapping[str, Any]) -> EngineConfig:
+        return make_config(options)
+
+    def for_board(self, options: Mapping[str, Any], family: str) -> dict[str, Any]:
+        return ({"product_stages": _PRODUCT_STAGES} if family == "ecp5" else {}) | {**options}
+
+    def interval(self, config: Any, cycles: float, input_beats: int, output_beats: int) -> Interval:
+        from eieio.model.systolic.timing import inference_interval
+
+        return inference_interval(cycles, input_beats, output_beats)
+
+    def read(self, path: Path, output: str | None = None) -> Any:
+        from eieio.model.graph.load_graph import NetworkFile
+
+        return NetworkFile(path, output)
+
+    def prepare(self, network: Any, request: Request, messages: Messages) -> Prepared:
+        from eieio.model.systolic.prepared import prepare
+
+        return prepare(network, request, messages)
+
+    def open(self, folder: Path) -> Compiled:
+        from eieio.model.systolic.prepared import open_design
+
+        return open_design(folder)
+
+    def host_image(self, data: bytes) -> HostImage:
+        from eieio.model.systolic import image
+        from eieio.model.systolic.host import systolic_host_image
+
+        return systolic_host_image(image.load(data))
+
+
+ENGINE = Systolic()

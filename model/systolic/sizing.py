@@ -1,0 +1,56 @@
+"""Which sizes of the systolic engine are tried for a board."""
+
+from collections.abc import Iterator, Mapping
+from math import gcd
+from typing import Any, ClassVar
+
+from eieio.model.engine_config import EngineConfig
+from eieio.model.sizing import Sizing
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.fitting import MEMORY_DEPTHS
+
+__all__ = ["SystolicSizing"]
+
+#: Processing elements along a side of the array. For a network, whose channels may suit others
+#: better, arrays twice as long as wide are tried as well.
+_SIDES = (1, 2, 4, 6, 8, 12, 16, 24, 32)
+_LONG_SIDES = (2, 4, 8, 16)
+_MOST_LANES = 8
+
+
+class SystolicSizing(Sizing):
+    """Arrays, each with as many lanes as fit."""
+
+    shown: ClassVar = {"rows": "rows", "columns": "columns", "lanes": "lanes"}
+    lanes = "lanes"
+    depths = MEMORY_DEPTHS
+
+    def sizes(self, options: Mapping[str, Any], *, network: bool) -> Iterator[list[dict[str, Any]]]:
+        shapes = {(options.get("rows", side), options.get("columns", side)) for side in _SIDES}
+        if network and not {"rows", "columns"} & set(options):
+            shapes |= {shape for side in _LONG_SIDES
+                       for shape in ((side, 2 * side), (2 * side, side))}
+        for rows, columns in sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape)):
+            array = {"rows": rows, "columns": columns}
+            if "lanes" in options:
+                yield [array]
+            else:
+                yield [{**array, "lanes": lanes} for lanes in range(_MOST_LANES, 0, -1)
+                       if not any(count % lanes for count in array.values())]
+
+    def fewer(self, config: EngineConfig, options: Mapping[str, Any]
+              ) -> Iterator[list[dict[str, Any]]]:
+        """List arrays of fewer rows or columns, which may suit the channels."""
+        assert isinstance(config, SystolicConfig)
+        rows, columns = config.rows, config.columns
+        step = 1 + max(rows, columns) // 16
+        arrays = [(fewer, columns) for fewer in range(rows - step, 0, -step)]
+        arrays += [(rows, fewer) for fewer in range(columns - step, 0, -step)]
+        for fewer, others in arrays:
+            if fewer * others * 4 > rows * columns:
+                lanes = {} if "lanes" in options else {"lanes": min(gcd(fewer, others),
+                                                                    _MOST_LANES)}
+                yield [{"rows": fewer, "columns": others, **lanes}]
+
+    def elements(self, config: Mapping[str, Any]) -> str:
+        return f"{config['rows']} x {config['columns']}"

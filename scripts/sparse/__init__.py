@@ -1,0 +1,1 @@
+"""Commands below ``eieio bench``, and pictures of the documentation, of the sparse engine."""

@@ -1,0 +1,1 @@
+"""Simulation of the sparse engine: benches, random cases, comparison with the models."""

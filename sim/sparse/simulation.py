@@ -1,0 +1,180 @@
+"""Runs a compiled network on the RTL of its engine, and compares it with both models."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.formats.atomic import write_text
+from eieio.model.leftovers import temporary_folder
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.mapping import CompiledNetwork
+from eieio.model.sparse.timing import LayerTiming, NetworkTimer
+from eieio.rtl.emit import write
+from eieio.rtl.hardware import emit_engine, engine_top
+from eieio.sim.case import case_environment, load_outputs, save_case
+from eieio.sim.runner import Build, SimulationError, build, run, simulation_folder
+from eieio.sim.sparse.preload import HARNESS, harness, small_image, write_memories
+
+__all__ = ["Comparison", "RtlRun", "build_preloaded", "compare", "run_rtl"]
+
+#: Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
+#: simulator that hangs.
+TIMEOUT = 7200
+
+
+@dataclass(frozen=True, eq=False)
+class RtlRun:
+    """What the RTL did.
+
+    Attributes
+    ----------
+    outputs : integer array of shape (samples, outputs)
+        What the output stream carried, in the network's order.
+    activations : list of integer arrays of shape (samples, outputs of the layer)
+        What each layer wrote, in the network's order.
+    padding_clean : :class:`bool`
+        Whether every position of a word that holds no output of the layer was written as 0.
+    layer_cycles : int64 array of shape (samples, layers)
+        Cycles of each layer, as the engine counted them.
+    blocked_cycles : int64 array of shape (samples,)
+        Cycles in which a column waited for room in a queue.
+    """
+
+    outputs: NDArray[np.integer]
+    activations: list[NDArray[np.integer]]
+    padding_clean: bool
+    layer_cycles: NDArray[np.int64]
+    blocked_cycles: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The RTL beside the models.
+
+    Attributes
+    ----------
+    rtl : RtlRun
+        What the RTL did.
+    golden : list of integer arrays of shape (samples, outputs of the layer)
+        What each layer must compute.
+    timings : list of lists of LayerTiming
+        What the cycle model says, by sample and layer.
+    mismatches : :class:`int`
+        Integers of any layer, or of the output stream, that differ from the golden model's.
+    cycle_mismatches : :class:`int`
+        Layers and samples whose cycles, and samples whose blocked cycles, differ from the cycle
+        model's.
+    """
+
+    rtl: RtlRun
+    golden: list[NDArray[np.integer]]
+    timings: list[list[LayerTiming]]
+    mismatches: int
+    cycle_mismatches: int
+
+    @property
+    def outputs(self) -> NDArray[np.integer]:
+        """What the output stream carried."""
+        return self.rtl.outputs
+
+    @property
+    def layer_cycles(self) -> NDArray[np.int64]:
+        """Cycles by inference and layer."""
+        return self.rtl.layer_cycles
+
+    @property
+    def compared_integers(self) -> int:
+        """Integers that were compared."""
+        return sum(layer.size for layer in self.golden) + self.rtl.outputs.size
+
+
+def build_preloaded(config: SparseConfig) -> Build:
+    """Emit an engine and build its simulation, whose large memories are filled directly.
+
+    See :mod:`eieio.sim.sparse.preload`; for layers whose image would take the stream too long.
+    """
+    with temporary_folder() as folder:
+        sources = write(emit_engine(config), folder)
+        write_text(folder / f"{HARNESS}.sv", harness(config, engine_top(config)))
+        return build([*sources, folder / f"{HARNESS}.sv"], HARNESS)
+
+
+def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
+            max_cycles: int = 1_000_000, stall: float = 0.0, folder: Path | None = None) -> RtlRun:
+    """Run inputs of shape (samples, inputs) on the RTL.
+
+    Parameters
+    ----------
+    compiled : CompiledNetwork
+        Network to run.
+    x : integer array of shape (samples, inputs)
+        Inputs.
+    built : Build
+        What :func:`build_preloaded` or :func:`eieio.sim.simulation.build_engine` returned for
+        ``compiled.config``.
+    max_cycles : :class:`int`
+        Cycles in which an inference must end.
+    stall : :class:`float`
+        Probability that a stream stalls in a cycle.
+    folder : :class:`pathlib.Path`, optional
+        Where to keep what the bench read, wrote and printed, and the waveforms. The default is a
+        temporary folder, which is kept only if the simulation fails.
+
+    Raises
+    ------
+    SimulationError
+        If an inference does not end in time, the engine reports an error, or it writes anything but
+        each word of each layer once and in order.
+    """
+    if folder is None:
+        with simulation_folder() as place:
+            return run_rtl(compiled, x, built, max_cycles=max_cycles, stall=stall, folder=place)
+    layers = compiled.layers
+    preload = built.top == HARNESS
+    image = small_image(compiled) if preload else compiled.image()
+    if preload:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_memories(compiled, folder)
+    save_case(folder, {"image": image, "inputs": compiled.to_engine(x)}, preload=preload,
+              config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
+              layers=len(layers), outputs=layers[-1].matrix.shape[0])
+    run(built, "eieio.sim.sparse.bench_engine", environment=case_environment(folder),
+        folder=folder, timeout=TIMEOUT)
+    recorded = load_outputs(folder)
+
+    pes = compiled.config.pes
+    activations = []
+    clean = True
+    for number, layer in enumerate(layers):
+        mine = recorded["words"][:, 0] == number
+        words = -(-layer.matrix.shape[0] // pes)
+        if not np.array_equal(recorded["words"][mine, 1], np.tile(np.arange(words), len(x))):
+            raise SimulationError(
+                f"Layer {layer.layer.name!r} must write its {words} words in order, once for each "
+                "input", folder / "simulation.log")
+        positions = recorded["data"][mine].reshape(len(x), words * pes)
+        clean &= not np.delete(positions, layer.output_positions, axis=1).any()
+        activations.append(compiled.from_engine(positions, number))
+    return RtlRun(compiled.from_engine(recorded["results"]), activations, clean,
+                  recorded["layer_cycles"], recorded["blocked"])
+
+
+def compare(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
+            stall: float = 0.0, folder: Path | None = None) -> Comparison:
+    """Run inputs of shape (samples, inputs) on the RTL and both models, and compare all of it."""
+    golden = compiled.run(x)
+    timer = NetworkTimer(compiled)
+    timings = [timer(sample, [layer[number] for layer in golden])
+               for number, sample in enumerate(x)]
+    model_cycles = np.array([[layer.cycles for layer in sample] for sample in timings])
+    model_blocked = np.array([sum(layer.blocked_cycles for layer in sample) for sample in timings])
+    rtl = run_rtl(compiled, x, built, stall=stall, folder=folder,
+                  max_cycles=2 * int(model_cycles.sum(axis=1).max()))
+    mismatches = sum(int(np.count_nonzero(of_rtl != of_golden)) for of_rtl, of_golden in
+                     zip([*rtl.activations, rtl.outputs], [*golden, golden[-1]], strict=True))
+    mismatches += not rtl.padding_clean
+    cycle_mismatches = (int(np.count_nonzero(rtl.layer_cycles != model_cycles))
+                        + int(np.count_nonzero(rtl.blocked_cycles != model_blocked)))
+    return Comparison(rtl, golden, timings, mismatches, cycle_mismatches)

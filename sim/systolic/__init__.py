@@ -1,0 +1,1 @@
+"""Simulation of the systolic engine: benches, random cases, comparison with the models."""

@@ -1,0 +1,175 @@
+"""Runs a compiled graph on the RTL of its engine, and compares it with both models."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.graph.golden import run_graph
+from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
+from eieio.model.systolic.timing import GraphTiming, time_graph
+from eieio.sim.case import case_environment, load_outputs, save_case
+from eieio.sim.runner import Build, SimulationError, run, simulation_folder
+
+__all__ = ["Comparison", "RtlRun", "compare", "run_rtl"]
+
+#: Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
+#: simulator that hangs.
+TIMEOUT = 7200
+
+
+@dataclass(frozen=True, eq=False)
+class RtlRun:
+    """What the RTL did.
+
+    Attributes
+    ----------
+    outputs : int8 array of shape (inferences, batch, and the shape of the result)
+        What the output stream carried.
+    tensors : list of int8 arrays of shape (inferences, batch, and the shape of the tensor)
+        What each layer wrote.
+    layer_cycles : int64 array of shape (inferences, layers)
+        Cycles of each layer, as the engine counted them.
+    macs, accumulator_stalls, transform_stalls : int64 arrays of shape (inferences,)
+        The engine's counters.
+    """
+
+    outputs: NDArray[np.int8]
+    tensors: list[NDArray[np.int8]]
+    layer_cycles: NDArray[np.int64]
+    macs: NDArray[np.int64]
+    accumulator_stalls: NDArray[np.int64]
+    transform_stalls: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The RTL beside the models.
+
+    Attributes
+    ----------
+    rtl : RtlRun
+        What the RTL did.
+    golden : list of int8 arrays of shape (inferences, batch, and the shape of the tensor)
+        What each layer must compute.
+    timing : GraphTiming
+        What the cycle model says; it does not depend on the input.
+    layer_mismatches : int64 array of shape (layers,)
+        Integers of each layer that differ from the golden model's.
+    mismatches : :class:`int`
+        Integers of any layer, or of the output stream, that differ.
+    cycle_mismatches : :class:`int`
+        Layers and inferences whose cycles, and counters of inferences that differ from the cycle
+        model's.
+    """
+
+    rtl: RtlRun
+    golden: list[NDArray[np.int8]]
+    timing: GraphTiming
+    layer_mismatches: NDArray[np.int64]
+    mismatches: int
+    cycle_mismatches: int
+
+    @property
+    def outputs(self) -> NDArray[np.int8]:
+        """What the output stream carried."""
+        return self.rtl.outputs
+
+    @property
+    def layer_cycles(self) -> NDArray[np.int64]:
+        """Cycles by inference and layer."""
+        return self.rtl.layer_cycles
+
+    @property
+    def compared_integers(self) -> int:
+        """Integers that were compared."""
+        return sum(layer.size for layer in self.golden) + self.rtl.outputs.size
+
+
+def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_cycles: int,
+            stall: float = 0.0, folder: Path | None = None) -> RtlRun:
+    """Run inputs on the RTL.
+
+    Parameters
+    ----------
+    compiled : CompiledGraph
+        Network to run.
+    x : int8 array of shape (inferences, batch, and the shape of the input)
+        Inputs.
+    built : Build
+        What :func:`eieio.sim.simulation.build_engine` returned for ``compiled.config``.
+    max_cycles : :class:`int`
+        Cycles in which an inference must end.
+    stall : :class:`float`
+        Probability that a stream stalls in a cycle.
+    folder : :class:`pathlib.Path`, optional
+        Where to keep what the bench read, wrote and printed, and the waveforms. The default is a
+        temporary folder, which is kept only if the simulation fails.
+
+    Raises
+    ------
+    SimulationError
+        If an inference does not end in time, the engine reports an error, or it writes anything but
+        each group of each layer once.
+    """
+    if folder is None:
+        with simulation_folder() as place:
+            return run_rtl(compiled, x, built, max_cycles=max_cycles, stall=stall, folder=place)
+    save_case(folder, {"image": compiled.image(),
+                      "inputs": np.stack([compiled.pack(sample) for sample in x])},
+              stall=stall, max_cycles=max_cycles, layers=len(compiled.layers),
+              output_beats=compiled.output_beats)
+    run(built, "eieio.sim.systolic.bench_engine", environment=case_environment(folder),
+        folder=folder, timeout=TIMEOUT)
+    recorded = load_outputs(folder)
+    outputs = np.stack([compiled.unpack(beats) for beats in recorded["results"]])
+    tensors = []
+    for number, layer in enumerate(compiled.layers):
+        mine = recorded["places"][:, 0] == number
+        tensors.append(_tensors(compiled, layer, len(x), recorded["places"][mine, 1:],
+                                recorded["data"][mine], folder))
+    return RtlRun(outputs, tensors, np.diff(recorded["cycles"], axis=1, prepend=0),
+                  *recorded["counters"].T)
+
+
+def _tensors(compiled: CompiledGraph, layer: CompiledLayer, inferences: int,
+             places: NDArray[np.int64], data: NDArray[np.int8], folder: Path) -> NDArray[np.int8]:
+    """Put the groups that a layer wrote together: each of them once for each inference."""
+    config, output = compiled.config, layer.output
+    positions = (places[:, 0] - output.base) * config.word_groups + places[:, 1]
+    positions = positions.reshape(inferences, -1)
+    groups = np.unique(positions[0])
+    # Of the last word of a pixel, groups without a channel may be written or not.
+    needed = np.arange(output.size * config.word_groups).reshape(output.pixels, -1)
+    needed = needed[:, :-(-output.channels // config.lanes)].ravel()
+    if (any(not np.array_equal(np.sort(row), groups) for row in positions)
+            or np.setdiff1d(needed, groups).size or groups.max() >= output.size * config.word_groups
+            or groups.min() < 0):
+        raise SimulationError(f"Layer {layer.name!r} must write each of its groups once for each "
+                              "input", folder / "simulation.log")
+    words = np.zeros((inferences, output.size * config.word_groups, config.lanes), np.int8)
+    words[np.arange(inferences)[:, None], positions] = data.reshape(*positions.shape, -1)
+    pixels = words.reshape(inferences, output.pixels, -1)[:, :, :output.channels]
+    return pixels.reshape(inferences, compiled.batch, *layer.operator.output.shape)
+
+
+def compare(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, stall: float = 0.0,
+            folder: Path | None = None) -> Comparison:
+    """Run inputs of shape (inferences, batch, ...) on the RTL and both models, and compare."""
+    values = run_graph(compiled.graph, x.reshape(-1, *compiled.graph.input.shape))
+    golden = [values[layer.operator.output.name].reshape(
+        len(x), compiled.batch, *layer.operator.output.shape) for layer in compiled.layers]
+    timing = time_graph(compiled.config, [layer.work for layer in compiled.layers])
+    rtl = run_rtl(compiled, x, built, stall=stall, folder=folder, max_cycles=2 * timing.cycles)
+    layer_mismatches = np.array([np.count_nonzero(of_rtl != of_golden) for of_rtl, of_golden
+                                 in zip(rtl.tensors, golden, strict=True)])
+    result = values[compiled.result.name]
+    mismatches = int(layer_mismatches.sum()) + int(
+        np.count_nonzero(rtl.outputs.reshape(result.shape) != result))
+    cycle_mismatches = (
+        int(np.count_nonzero(rtl.layer_cycles != [layer.cycles for layer in timing.layers]))
+        + sum(int(np.count_nonzero(counted != expected)) for counted, expected in (
+            (rtl.macs, timing.macs), (rtl.accumulator_stalls, timing.accumulator_stalls),
+            (rtl.transform_stalls, timing.transform_stalls))))
+    return Comparison(rtl, golden, timing, layer_mismatches, mismatches, cycle_mismatches)

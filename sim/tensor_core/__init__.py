@@ -1,0 +1,1 @@
+"""Simulation of the tensor core: benches, random cases, comparison with the models."""
