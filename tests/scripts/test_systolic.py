@@ -215,8 +215,8 @@ def test_refuses(refused: Callable[..., None], made: Path, without_yosys: None) 
          (f"{made / 'net.net'} is a network for the sparse engine; the systolic engine takes .onnx "
           "and .tflite (try 'eieio build --help')")),
         (("build", made / "net.tflite", "--out", out),
-         (f"{made / 'net.tflite'} is a network for the systolic engine: add --engine systolic, "
-          "or --engine sparse if it has fully connected layers alone (try 'eieio build --help')")),
+         (f"{made / 'net.tflite'} is a network for the systolic engine: add --engine systolic "
+          "(try 'eieio build --help')")),
         ((*build, "--simulate", 13),
          "Option --simulate must be at most 12, the number of samples, not 13"),
         ((*build, "--rows", 0), "Option rows must be an integer from 1 to 256, not 0"),
