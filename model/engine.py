@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from eieio.model.formats.samples import Samples
     from eieio.model.host_image import HostImage
     from eieio.model.registers import Register
+    from eieio.model.trace import LayerProfile
 
 __all__ = ["CALIBRATION_SAMPLES", "Choice", "Compiled", "Counters", "Engine", "Messages", "Option",
            "Prepared", "Request", "Rows"]
@@ -252,6 +253,36 @@ class Compiled(ABC):
         del rtl, precise
         return {"network": self.name, "config": self.config.to_dict(),
                 "image_bytes": self.image_bytes}
+
+    def describe(self, x: NDArray[np.floating], rtl: Any = None) -> dict[str, Any]:
+        """Return what a page of results draws.
+
+        Parameters
+        ----------
+        x : floating array
+            Inputs.
+        rtl : object, optional
+            As for :meth:`figures`.
+
+        Returns
+        -------
+        dict
+            ``graph``: ``input``, with ``name`` and ``shape``, and ``operators``, each with
+            ``name``, ``operator`` (its kind), ``inputs``, ``output`` (names of values), ``shape``,
+            and ``place``: ``"engine"``, ``"host"``, or ``"free"``. ``memories``, each with
+            ``memory`` (its name), ``used`` and ``depth`` in words, ``width`` in bits, and
+            ``copies``. ``causes``: what each cause is, in words. ``profile``: for each layer a
+            :class:`~eieio.model.trace.LayerProfile` as a dict, perhaps with ``used``: lists, by the
+            name of a part such as ``"PE"``, of the share of the cycles in which each multiplies.
+            All are optional.
+        """
+        del x, rtl
+        return {}
+
+    def profiles(self, x: NDArray[np.floating]) -> "list[list[LayerProfile]]":
+        """Tell by the cycle model where the cycles of each inference go, layer by layer."""
+        del x
+        return []
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:
         """Show figures of the network as it lies in the engine."""

@@ -12,6 +12,7 @@ from eieio.scripts.console import check_writable, show, write_json
 from eieio.scripts.engine import EngineCommand, choose_engine, engine_options
 from eieio.scripts.figures import accuracy_table, compiled_figures, show_compiled, show_parts
 from eieio.scripts.options import json_option, sample_options, simulator_options
+from eieio.scripts.results import ResultFiles, profiles, result_options
 
 __all__ = ["build"]
 
@@ -29,10 +30,11 @@ __all__ = ["build"]
 @engine_options
 @simulator_options
 @json_option
+@result_options
 @click.pass_context
 def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Path | None,
           input_scale: float | None, seed: int, engine: str | None, options: dict[str, Any],
-          simulator: str, json_file: Path | None) -> None:
+          simulator: str, json_file: Path | None, result_files: ResultFiles) -> None:
     """Go the whole way: from the file NETWORK to hardware that is proved to compute it.
 
     The network is compressed or quantized as its engine wants it, compiled, and the engine is
@@ -64,14 +66,18 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
                                    **prepared.figures(compiled)}
         comparison = None
         if count:
-            built = steps.build_simulation(compiled, simulator, folder=folder, design=design)
-            comparison = steps.simulate(compiled, x[:count], built)
+            built = steps.build_simulation(compiled, simulator, folder=folder, design=design,
+                                           traced=result_files.traced)
+            comparison = steps.simulate(compiled, x[:count], built, traced=result_files.traced)
     figures |= compiled_figures(compiled, comparison, count, cycles=compiled.cycles(x),
                                 precise=True)
+    figures |= compiled.describe(x, comparison)
     figures |= {"out": str(out), "files": [*design.files, MANIFEST]}
     write_json(json_file, figures)
+    result_files.write(figures, f"{compiled.name}, build", lambda: profiles(
+        compiled, x[:max(count, 1)], comparison))
     show_parts(*prepared.tables(figures))
     show(accuracy_table(figures, figures["samples"]))
     show_compiled(compiled, figures)
-    steps.show_files(design, out, json_file)
+    steps.show_files(design, out, json_file, result_files.files)
     steps.mismatch(ctx, figures["mismatches"], figures["cycle_mismatches"])

@@ -11,6 +11,7 @@ from eieio.scripts.console import check_writable, note, show, write_json
 from eieio.scripts.engine import EngineCommand, choose_engine, engine_options
 from eieio.scripts.figures import compiled_figures, show_compiled
 from eieio.scripts.options import input_scale_option, json_option, simulator_options
+from eieio.scripts.results import ResultFiles, profiles, result_options
 
 __all__ = ["simulate"]
 
@@ -34,10 +35,12 @@ _INPUTS = 10
 @simulator_options
 @engine_options
 @json_option
+@result_options
 @click.pass_context
 def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | None,
              count: int | None, input_scale: float | None, waves: Path | None, simulator: str,
-             engine: str | None, options: dict[str, Any], json_file: Path | None) -> None:
+             engine: str | None, options: dict[str, Any], json_file: Path | None,
+             result_files: ResultFiles) -> None:
     """Simulate DESIGN_OR_NETWORK and compare every integer of every layer, and every cycle count.
 
     A design is a folder that 'eieio generate' or 'eieio build' made: its Verilog is simulated, with
@@ -73,16 +76,19 @@ def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | Non
                          f"{count}")
     x = x[:count]
     built = steps.build_simulation(compiled, simulator, folder=folder, design=choice.design,
-                                   waves=waves is not None)
+                                   waves=waves is not None, traced=result_files.traced)
     recorded = None if waves is None else waves.with_suffix(f".{built.waves}")
-    comparison = steps.simulate(compiled, x, built, recorded)
+    comparison = steps.simulate(compiled, x, built, recorded, traced=result_files.traced)
     figures: dict[str, Any] = {
         "engine": choice.engine.name, "simulator": simulator,
-        **compiled_figures(compiled, comparison, len(x)),
+        **compiled_figures(compiled, comparison, len(x)), **compiled.describe(x, comparison),
         "waves": None if recorded is None else str(recorded),
     }
     write_json(json_file, figures)
+    result_files.write(figures, f"{compiled.name}, simulation", lambda: profiles(
+        compiled, x, comparison))
     show_compiled(compiled, figures)
+    result_files.show()
     if recorded is not None:
         show(f"Waveforms: {recorded}")
     steps.mismatch(ctx, comparison.mismatches, comparison.cycle_mismatches)

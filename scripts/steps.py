@@ -1,7 +1,7 @@
 """Steps that several commands share: prepare, compile, write, simulate."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.scripts.console import note, progress, show
 from eieio.scripts.engine import Choice
 from eieio.sim import runner
-from eieio.sim.simulation import Comparison, build_engine, simulation_of
+from eieio.sim.simulation import Comparison, build_engine, build_sources, simulation_of
 
 __all__ = ["build_simulation", "mismatch", "open_design", "prepare", "show_files",
            "simulate", "simulation_folder", "write_design"]
@@ -75,21 +75,27 @@ def write_design(folder: Path, config: EngineConfig, compiled: Compiled | None =
 
 
 def build_simulation(compiled: Compiled, simulator: str, *, folder: Path | None = None,
-                     design: Design | None = None, waves: bool = False) -> runner.Build:
+                     design: Design | None = None, waves: bool = False,
+                     traced: bool = False) -> runner.Build:
     """Build the simulation of a design's own Verilog, or of Verilog that is not kept."""
     with progress(f"Building the simulation ({simulator})"):
         if folder is None or design is None:
-            return build_engine(compiled.config, simulator=simulator, waves=waves)
+            return build_engine(compiled.config, simulator=simulator, waves=waves,
+                                traced=traced)
+        if traced:
+            return build_sources(design.sources(folder), compiled.config, simulator=simulator,
+                                 waves=waves, traced=True)
         return runner.build(design.sources(folder), design.top, simulator=simulator, waves=waves)
 
 
 def simulate(compiled: Compiled, x: NDArray[np.floating], built: runner.Build,
-             waves: Path | None = None) -> Comparison:
+             waves: Path | None = None, *, traced: bool = False) -> Comparison:
     """Run inputs on the RTL, beside the golden and the cycle model."""
     inferences = compiled.group(compiled.quantize(x))
     with simulation_folder(len(inferences), built, waves) as folder:
+        more = {"traced": True} if traced else {}
         return simulation_of(compiled.config).compare(compiled.inner, inferences, built,
-                                                      folder=folder)
+                                                      folder=folder, **more)
 
 
 @contextmanager
@@ -119,9 +125,10 @@ def mismatch(ctx: click.Context, mismatches: int, cycle_mismatches: int) -> None
         ctx.exit(1)
 
 
-def show_files(design: Design, folder: Path, json_file: Path | None) -> None:
+def show_files(design: Design, folder: Path, json_file: Path | None,
+               more: Sequence[Path] = ()) -> None:
     """List the files that were written."""
     sources = design.sources(folder)
     others = [folder / name for name in [*design.files, MANIFEST] if not name.endswith(".v")]
     show(f"\nFiles written:\n  {sources[0].parent / '*.v'} ({len(sources)} files)",
-         *[f"  {name}" for name in others], *([f"  {json_file}"] if json_file else []))
+         *[f"  {name}" for name in [*others, *([json_file] if json_file else []), *more]])

@@ -1,5 +1,6 @@
 """The simulation of an engine, found by its configuration."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -15,7 +16,7 @@ from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim.runner import Build, build
 
-__all__ = ["Comparison", "Simulation", "build_engine", "simulation_of"]
+__all__ = ["Comparison", "Simulation", "build_engine", "build_sources", "simulation_of"]
 
 
 class Comparison(Protocol):
@@ -64,8 +65,8 @@ class Comparison(Protocol):
 class Simulation(Protocol):
     """The module that :attr:`eieio.model.engine.Engine.simulation` names."""
 
-    def compare(self, compiled: Any, x: NDArray[Any], built: Build, *, folder: Path | None = None
-                ) -> Comparison:
+    def compare(self, compiled: Any, x: NDArray[Any], built: Build, *, folder: Path | None = None,
+                traced: bool = False) -> Comparison:
         """Run inferences on the RTL of an engine alone, and compare it with both models.
 
         Parameters
@@ -78,6 +79,11 @@ class Simulation(Protocol):
             Simulation, whose top has the engine's own ports.
         folder : :class:`pathlib.Path`, optional
             Where to keep what the bench read and wrote, and the waveforms.
+        traced : :class:`bool`
+            Whether the comparison is to have ``profiles``: by ``"cycle model"`` and ``"RTL"``, for
+            each inference the :class:`~eieio.model.trace.LayerProfile` of each layer. Given
+            only for a trace. If that takes a module around the engine, to count what the ports do
+            not tell, ``probe(config, folder)`` writes it, and returns its file and its name.
         """
         ...
 
@@ -97,7 +103,7 @@ def simulation_of(config: EngineConfig) -> Simulation:
 
 
 def build_engine(config: EngineConfig, *, simulator: str = "verilator", waves: bool = False,
-                 quick: bool = False) -> Build:
+                 quick: bool = False, traced: bool = False) -> Build:
     """Emit an engine and build its simulation, or find it in the cache.
 
     Parameters
@@ -109,8 +115,25 @@ def build_engine(config: EngineConfig, *, simulator: str = "verilator", waves: b
     quick : :class:`bool`
         Whether Verilator's code is compiled without optimization, in about half of the time; for
         short simulations.
+    traced : :class:`bool`
+        Whether the simulation is for a trace: with the probe of the engine, if it has one.
     """
     arguments = ["-CFLAGS", "-O0"] if quick and simulator == "verilator" else []
     with temporary_folder() as folder:
-        return build(write(emit_engine(config), folder), engine_top(config), simulator=simulator,
-                     waves=waves, arguments=arguments)
+        return build_sources(write(emit_engine(config), folder), config, simulator=simulator,
+                             waves=waves, arguments=arguments, traced=traced)
+
+
+def build_sources(sources: Sequence[Path], config: EngineConfig, *, traced: bool = False,
+                  **options: Any) -> Build:
+    """Build the simulation of an engine's Verilog, or find it in the cache.
+
+    ``traced`` is as for :func:`build_engine`; ``options`` are those of
+    :func:`eieio.sim.runner.build`.
+    """
+    probe = getattr(simulation_of(config), "probe", None)
+    if not traced or probe is None:
+        return build(sources, engine_top(config), **options)
+    with temporary_folder() as folder:
+        file, top = probe(config, folder)
+        return build([*sources, file], top, **options)

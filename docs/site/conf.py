@@ -64,6 +64,7 @@ _CONTENTS = """
 
 docs/architecture
 docs/verification
+docs/results
 docs/benchmarks
 docs/boards
 docs/integration

@@ -7,7 +7,8 @@ from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 
-__all__ = ["MEMORY_DEPTHS", "exact_memories", "fit_memories", "fitted_config", "roomy"]
+__all__ = ["MEMORY_DEPTHS", "exact_memories", "fit_memories", "fitted_config", "memory_needs",
+           "roomy"]
 
 #: Options that size a memory, with the largest depth that a configuration can have.
 MEMORY_DEPTHS = {
@@ -62,21 +63,9 @@ def fit_memories(compiled: CompiledNetwork, config: SparseConfig, *,
 
     ``config``, ``keep`` and ``exact`` are those of :func:`fitted_config`.
     """
-    layers = compiled.layers
-    pes = config.pes
-    needs = {
-        "entry_depth": int(max((layer.entry_base + layer.matrix.pointers[:, -1]).max()
-                               for layer in layers)),
-        "pointer_depth": max(layer.pointer_base + layer.matrix.pointers.shape[1]
-                             for layer in layers),
-        "accumulator_depth": max(2 * config.column_groups,
-                                 max(layer.matrix.slots for layer in layers)),
-        "activation_depth": max(-(-side // pes) for layer in layers
-                                for side in (layer.inputs, layer.outputs)),
-        "output_depth": sum(-(-layer.outputs // pes) for layer in layers),
-        "layer_depth": len(layers),
-    }
-    smallest = {"entry_depth": 4, "pointer_depth": 4}
+    needs = memory_needs(compiled)
+    smallest = {"entry_depth": 4, "pointer_depth": 4,
+                "accumulator_depth": 2 * config.column_groups}
     # Of an activation buffer there are two, the second one from a power of two on.
     steps = {"entry_depth": 2, "pointer_depth": 2, "accumulator_depth": config.column_groups}
 
@@ -88,6 +77,23 @@ def fit_memories(compiled: CompiledNetwork, config: SparseConfig, *,
 
     return replace(config, **{name: rounded(name, need) for name, need in needs.items()
                               if name not in keep})
+
+
+def memory_needs(compiled: CompiledNetwork) -> dict[str, int]:
+    """Tell how much of each memory a network uses, by the option that sizes it."""
+    layers = compiled.layers
+    pes = compiled.config.pes
+    return {
+        "entry_depth": int(max((layer.entry_base + layer.matrix.pointers[:, -1]).max()
+                               for layer in layers)),
+        "pointer_depth": max(layer.pointer_base + layer.matrix.pointers.shape[1]
+                             for layer in layers),
+        "accumulator_depth": max(layer.matrix.slots for layer in layers),
+        "activation_depth": max(-(-side // pes) for layer in layers
+                                for side in (layer.inputs, layer.outputs)),
+        "output_depth": sum(-(-layer.outputs // pes) for layer in layers),
+        "layer_depth": len(layers),
+    }
 
 
 def roomy(config: SparseConfig, keep: Collection[str] = ()) -> SparseConfig:

@@ -38,8 +38,10 @@ from eieio.model.sparse.fitting import exact_memories
 from eieio.model.sparse.host import sparse_host_image
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.precision import layer_snr
+from eieio.model.sparse.profile import model_profiles, profile_figures
 from eieio.model.sparse.report import inference_figures, layer_figures, layer_tables
 from eieio.model.sparse.timing import LayerTiming, NetworkTimer
+from eieio.model.trace import LayerProfile
 
 __all__ = ["IntegersPrepared", "SparseCompiled", "SparsePrepared", "open_design"]
 
@@ -296,6 +298,14 @@ class SparseCompiled(Compiled):
                 layer_figures(self.inner), self._fitted.layouts, self.inner.layers, ratios,
                 strict=True)]
         return {"choices": [choice.to_dict() for choice in self.choices], "layers": layers}
+
+    def describe(self, x: NDArray[np.floating], rtl: Any = None) -> dict[str, Any]:
+        return profile_figures(self.inner, rtl.timings if rtl is not None else self.timings(
+            self.quantize(x[:_TIMED_SAMPLES])))
+
+    def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
+        return model_profiles([layer.layer.name for layer in self.inner.layers],
+                              self.timings(self.quantize(x)))
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:
         return layer_tables(figures["layers"]) if "layers" in figures else []

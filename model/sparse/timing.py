@@ -26,7 +26,8 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc
 from eieio.model.sparse.mapping import CompiledNetwork
 
-__all__ = ["LayerTiming", "LayerWork", "NetworkTimer", "inference_interval", "simulate_layer"]
+__all__ = ["FIRST_TAKE", "LayerTiming", "LayerWork", "NetworkTimer", "inference_interval",
+           "simulate_layer"]
 
 #: Cycle of the first take, counted from the one before the layer's descriptor is read: descriptor,
 #: start, activation buffer, its output register, and the word itself.

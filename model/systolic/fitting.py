@@ -8,7 +8,7 @@ from eieio.model.graph.quantized_graph import Add, QuantizedGraph
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 
-__all__ = ["MEMORY_DEPTHS", "compile_fitted", "make_config"]
+__all__ = ["MEMORY_DEPTHS", "compile_fitted", "make_config", "memory_needs"]
 
 #: Options that size a memory by the network, with the largest depth that an engine can have.
 MEMORY_DEPTHS = {
@@ -73,14 +73,19 @@ def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
     make_config(options)
     roomy = make_config({"residual": adds, **MEMORY_DEPTHS, **options})
     compiled = compile_graph(graph, roomy, batch=batch, winograd=winograd)
+    needs = memory_needs(compiled)
+    config = replace(roomy, **{name: max(need, 2) if exact else 1 << (max(need, 2) - 1).bit_length()
+                               for name, need in needs.items() if name not in options})
+    # The depths decide nothing but whether the network fits.
+    return replace(compiled, config=config)
+
+
+def memory_needs(compiled: CompiledGraph) -> dict[str, int]:
+    """Tell how much of each memory a network uses, by the option that sizes it."""
     placements = [compiled.input, *(layer.output for layer in compiled.layers)]
-    needs = {
+    return {
         "activation_depth": max(placement.base + placement.size for placement in placements),
         "weight_depth": len(compiled.weights),
         "parameter_depth": len(compiled.biases),
         "program_depth": len(compiled.layers) + 2,
     }
-    config = replace(roomy, **{name: max(need, 2) if exact else 1 << (max(need, 2) - 1).bit_length()
-                               for name, need in needs.items() if name not in options})
-    # The depths decide nothing but whether the network fits.
-    return replace(compiled, config=config)

@@ -42,8 +42,10 @@ from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.fitting import compile_fitted
 from eieio.model.systolic.host import systolic_host_image
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.profile import layer_profiles, profile_figures
 from eieio.model.systolic.report import inference_figures, layer_figures, layer_table
 from eieio.model.systolic.timing import GraphTiming, time_graph
+from eieio.model.trace import LayerProfile
 
 __all__ = ["SystolicCompiled", "SystolicPrepared", "open_design", "prepare"]
 
@@ -280,6 +282,13 @@ class SystolicCompiled(Compiled):
             **inference_figures(compiled, self.timing.layers, cycles),
             "layers": layers,
         }
+
+    def describe(self, x: NDArray[np.floating], rtl: Any = None) -> dict[str, Any]:
+        del x, rtl
+        return profile_figures(self.inner, self.timing.layers)
+
+    def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
+        return [layer_profiles(self.inner, self.timing.layers)] * -(-len(x) // self.batch)
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:
         return [layer_table(figures["layers"]),

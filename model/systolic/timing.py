@@ -71,12 +71,19 @@ class LayerTiming:
         Multiplications that the array does, those of padding and unused columns included.
     accumulator_stalls, transform_stalls : :class:`int`
         Cycles in which the array waits for a bank of accumulators, and for transformed tiles.
+    first_vector, last_vector : :class:`int`
+        Cycles of the layer in which the first and the last vector enter the array; 0 if none does.
+    early_stalls : :class:`int`
+        Stalls before the first vector.
     """
 
     cycles: int
     macs: int = 0
     accumulator_stalls: int = 0
     transform_stalls: int = 0
+    first_vector: int = 0
+    last_vector: int = 0
+    early_stalls: int = 0
 
 
 @dataclass(frozen=True)
@@ -170,6 +177,7 @@ def _compute(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
     free, waits = START + config.rows + PRELOAD, 0
     released: list[int] = []
     bank_stalls = phase_stalls = vectors = phase = 0
+    first_vector = last_vector = early_stalls = 0
     for number, entry in enumerate(passes):
         period = max(entry.windows, slot_minimum(config, load=True))
         # Slots whose weights stay for the next one.
@@ -184,15 +192,19 @@ def _compute(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
             bank_stalls += max(0, bank - waiting)
             phase_stalls += max(0, ready - max(waiting, bank))
             first = begin + 1
+            if phase == 0:
+                first_vector, early_stalls = first, bank_stalls + phase_stalls
             free, waits = first + elements * period - saved - 1, 1
             last = first + (elements - 1) * period - saved + entry.windows - 1
             if reader:
                 reader.compute(first, period, entry.windows)
             phase += 1
         vectors += work.slots * entry.windows
+        last_vector = last
         summed = last + VECTOR_LATENCY + latency(config) + ACCUMULATE
         released.append(drain.drain(entry, summed))
-    return LayerTiming(drain.end + WRITE, vectors * config.pes, bank_stalls, phase_stalls)
+    return LayerTiming(drain.end + WRITE, vectors * config.pes, bank_stalls, phase_stalls,
+                       first_vector, last_vector, early_stalls)
 
 
 class _Drain:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from eieio.model.sparse.eie_layers import EIE_LAYERS, EieLayer
 from eieio.model.sparse.engine import ENGINE
 from eieio.model.sparse.precision import choose_accumulator_width
 from eieio.model.sparse.prepared import SparseCompiled
+from eieio.model.sparse.profile import CAUSES
 from eieio.model.sparse.quantization import Quantizer
 from eieio.model.sparse.study import DEEP, OURS, PAPER, VARIANTS
 from eieio.scripts import steps
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import json_option
+from eieio.scripts.results import ResultFiles, report_option
 from eieio.scripts.sparse import bench_docs
 from eieio.scripts.sparse.bench_plots import require_matplotlib
 from eieio.scripts.speed import interval_lines, speed_of
@@ -77,9 +79,11 @@ _model_only_option = click.option(
 @click.option("--docs", type=_FILE, metavar="FOLDER", help="Also run the studies by the cycle "
               "model, and write their part of benchmarks.md, and images, into this folder.")
 @json_option
+@report_option
 @click.pass_context
 def eie(ctx: click.Context, layers: tuple[EieLayer, ...], configuration: str, pes: int,
-        seed: int, model_only: bool, docs: Path | None, json_file: Path | None) -> None:
+        seed: int, model_only: bool, docs: Path | None, json_file: Path | None,
+        result_files: ResultFiles) -> None:
     """Run the layers of the EIE paper in RTL, at full size.
 
     Weights and activations are random, at the paper's densities. Every output is compared with the
@@ -125,6 +129,7 @@ def eie(ctx: click.Context, layers: tuple[EieLayer, ...], configuration: str, pe
         "layers": [result.figures() for result in results],
         "geomean": geomeans(results),
         "seed": seed,
+        **_profile(results),
         "config": {engine.name: engine.config.to_dict() for engine in engines},
         "build_seconds": {engine.name: engine.seconds for engine in engines},
         "seconds": time.monotonic() - started,
@@ -135,9 +140,15 @@ def eie(ctx: click.Context, layers: tuple[EieLayer, ...], configuration: str, pe
         bench_docs.write(document, measured)
         figures |= bench_docs.study_figures(measured)
     write_json(json_file, figures)
+    result_files.write(figures, "Layers of the EIE paper")
     show(*_tables(results, {layer.name: layer for layer in layers}),
          *([f"Written: {document}"] if document else []))
+    result_files.show()
     _end(ctx, results)
+
+
+def _profile(results: list[LayerResult]) -> dict[str, Any]:
+    return {"profile": [asdict(result.profile) for result in results], "causes": CAUSES}
 
 
 def _end(ctx: click.Context, results: list[LayerResult]) -> None:
@@ -220,9 +231,11 @@ def _engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_model_only_option
 @_engine_options
 @json_option
+@report_option
 @click.pass_context
 def layer(ctx: click.Context, weight_file: Path, activation_file: Path, bias_file: Path | None,
-          relu: bool, model_only: bool, json_file: Path | None, **engine: Any) -> None:
+          relu: bool, model_only: bool, json_file: Path | None, result_files: ResultFiles,
+          **engine: Any) -> None:
     """Run a layer of your own in RTL: on the paper's engine, and on ours.
 
     The weights are shared among 15 values, or as --code-width says; up to that many distinct
@@ -269,13 +282,17 @@ def layer(ctx: click.Context, weight_file: Path, activation_file: Path, bias_fil
             results.append(run_layer(name, compiled, integers, build, started))
         cycles = results[-1].cycles or results[-1].model_cycles
         intervals[name] = speed_of(SparseCompiled(compiled), cycles / len(x)).cycles()["interval"]
-    write_json(json_file, {
+    figures: dict[str, Any] = {
         "layers": [result.figures() for result in results],
         "geomean": geomeans(results),
+        **_profile(results),
         "config": compiled_configs,
         "interval": intervals,
-    })
+    }
+    write_json(json_file, figures)
+    result_files.write(figures, f"{weight_file.stem}, benchmark")
     show(*_tables(results, {}), "Ours:", *interval_lines(intervals["ours"]))
+    result_files.show()
     _end(ctx, results)
 
 

@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from rich.table import Table
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.engine import ENGINE
+from eieio.model.systolic.profile import CAUSES
 from eieio.scripts import steps
 from eieio.scripts.benchmark_page import markdown_table, write_part
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import json_option
+from eieio.scripts.results import ResultFiles, report_option
 from eieio.sim.runner import Build
 from eieio.sim.simulation import build_engine
 from eieio.sim.systolic.benchmark import (
@@ -42,9 +45,10 @@ _COLUMNS = ("layer", "mode", "cycles", "model", "MACs", "utilisation", "saved", 
 @click.option("--docs", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Also write the tables into benchmarks.md in this folder.")
 @json_option
+@report_option
 @click.pass_context
 def systolic(ctx: click.Context, rows: int, columns: int, quick: bool, model_only: bool,
-             docs: Path | None, json_file: Path | None) -> None:
+             docs: Path | None, json_file: Path | None, result_files: ResultFiles) -> None:
     """Run layers on the systolic engine in RTL: directly, and by Winograd's transforms.
 
     Products of square matrices from 16 to 4096, and the convolutions of LeNet-5, ResNet-8 and
@@ -90,6 +94,7 @@ def systolic(ctx: click.Context, rows: int, columns: int, quick: bool, model_onl
             results.append(run_case(case, builds[case.mode], configs[case.mode]))
     figures: dict[str, Any] = {
         "rows": [result.figures() for result in results],
+        "profile": [asdict(result.profile) for result in results], "causes": CAUSES,
         "config": {mode: config.to_dict() for mode, config in configs.items()},
         "build_seconds": seconds,
         "seconds": time.monotonic() - started,
@@ -98,9 +103,11 @@ def systolic(ctx: click.Context, rows: int, columns: int, quick: bool, model_onl
         write_part(document, "systolic", "Benchmarks of the systolic engine",
                    _document(rows, columns, cases, results, figures))
     write_json(json_file, figures)
+    result_files.write(figures, f"Layers on {rows} x {columns} processing elements")
     show(f"{rows} x {columns} processing elements; cycles without input and output",
          _table(results),
          *([f"Written: {document}"] if document else []))
+    result_files.show()
     steps.mismatch(ctx, sum(result.mismatches or 0 for result in results),
                    sum(result.cycle_mismatches or 0 for result in results))
 

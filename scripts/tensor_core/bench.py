@@ -15,6 +15,7 @@ from eieio.model.tensor_core.golden import long_dot_product, widen
 from eieio.model.tensor_core.timing import latency
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import json_option
+from eieio.scripts.results import ResultFiles, report_option
 from eieio.sim.runner import Build
 from eieio.sim.simulation import build_engine
 from eieio.sim.tensor_core.random_steps import random_steps
@@ -47,9 +48,11 @@ _RESULTS = {"fp32": False, "fp16": True}
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed of the random steps.")
 @json_option
+@report_option
 @click.pass_context
 def tensor_core(ctx: click.Context, vectors_file: Path | None, random_count: int,
-                model_only: bool, seed: int, json_file: Path | None, **options: Any) -> None:
+                model_only: bool, seed: int, json_file: Path | None,
+                result_files: ResultFiles, **options: Any) -> None:
     """Compare a tensor core with what a real one computes, and its RTL with the golden model.
 
     Every vector of the file is a sum of products and an addend, with the result that a GPU gave, as
@@ -103,6 +106,7 @@ def tensor_core(ctx: click.Context, vectors_file: Path | None, random_count: int
                         "random_mismatches": differ, "rtl_latency": seen.latency}
         rows.append(("random results", f"{seen.d.size:,}", "", f"{differ:,}"))
     write_json(json_file, figures)
+    result_files.write(figures, "Matrix steps of a tensor core")
     show(f"{config.rows} x {config.columns} sums of {config.products} products, "
          f"{config.extra_bits} extra bits, {config.input_format}; a step a cycle, "
          f"{latency(config)} cycles to its result",

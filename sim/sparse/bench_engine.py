@@ -20,11 +20,18 @@ MARGIN = 4_000
 
 
 class Recorder:
-    """Records each requantized word, and the counters at the end of each layer."""
+    """Records each requantized word, and the counters at the end of each layer.
+
+    Counters are those of the engine, and where there is a probe its own: cycles in which PEs
+    decode, also in empty columns, both since the reset, and the cycle of the inference of the last.
+    """
 
     def __init__(self, dut: Any) -> None:
         self.words: list[tuple[int, int, int]] = []
         self.layer_cycles: list[int] = []
+        self.products: list[int] = []
+        self.probed: list[tuple[int, int, int]] = []
+        self._probed = hasattr(dut, "decodes")
         cocotb.start_soon(self._watch(dut))
 
     async def _watch(self, dut: Any) -> None:
@@ -41,6 +48,10 @@ class Recorder:
                     if int(dut.word_layer.value) == 0:
                         before = 0
                     self.layer_cycles.append(total - before)
+                    self.products.append(int(dut.macs.value))
+                    if self._probed:
+                        self.probed.append((int(dut.decodes.value), int(dut.empties.value),
+                                            int(dut.last_decode.value)))
                     before = total
                 await FallingEdge(dut.clk)
 
@@ -105,7 +116,10 @@ async def run_inferences(dut: Any) -> None:
 
     words = np.array([(layer, addr) for layer, addr, _ in recorder.words], np.int64)
     data = np.array([unpack(word, config.pes, width) for _, _, word in recorder.words], np.int32)
+    shape = len(inputs), layers
     case.save_outputs(
         results=results, blocked=blocked, words=words.reshape(-1, 2),
         data=data.reshape(-1, config.pes),
-        layer_cycles=np.array(recorder.layer_cycles, np.int64).reshape(len(inputs), layers))
+        layer_cycles=np.array(recorder.layer_cycles, np.int64).reshape(shape),
+        products=np.array(recorder.products, np.int64).reshape(shape),
+        probed=np.array(recorder.probed, np.int64).reshape(-1, layers, 3))

@@ -19,6 +19,7 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.eie_layers import EieLayer, random_layer
 from eieio.model.sparse.fitting import roomy
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
+from eieio.model.sparse.profile import model_profiles
 from eieio.model.sparse.study import (
     VARIANTS,
     LayerStudy,
@@ -29,6 +30,7 @@ from eieio.model.sparse.study import (
 )
 from eieio.model.sparse.timing import LayerTiming, NetworkTimer
 from eieio.model.sparse.tuning import tune_network
+from eieio.model.trace import LayerProfile, mean_profile
 from eieio.sim.runner import Build
 from eieio.sim.sparse.simulation import build_preloaded, compare
 
@@ -91,6 +93,13 @@ class LayerResult:
         """See :func:`~eieio.model.sparse.study.critical_path`; sums over the inputs."""
         paths = [critical_path(timing) for timing in self.timings]
         return {cause: sum(path[cause] for path in paths) for cause in paths[0]}
+
+    @property
+    def profile(self) -> LayerProfile:
+        """Where the cycles went, by the cycle model; means over the inputs."""
+        layer, = mean_profile(model_profiles([f"{self.name}, {self.configuration}"],
+                                             [[timing] for timing in self.timings]))
+        return layer
 
     def figures(self) -> dict[str, Any]:
         """Return all figures, as JSON takes them."""

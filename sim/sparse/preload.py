@@ -21,7 +21,7 @@ from eieio.model.sparse.image_layout import Target
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.rtl.sparse.engine import engine_signature
 
-__all__ = ["HARNESS", "harness", "small_image", "write_memories"]
+__all__ = ["HARNESS", "harness", "pass_through", "small_image", "write_memories"]
 
 #: Name of the harness module.
 HARNESS = "preloaded_engine"
@@ -50,16 +50,7 @@ def harness(config: SparseConfig, engine: str) -> str:
     engine : :class:`str`
         Name of the engine's module.
     """
-    ports = ["  input clk", "  input rst", "  input preload"]
-    names = ["clk", "rst"]
-    signature: Any = engine_signature(config)  # amaranth-stubs do not know what flatten() yields.
-    for path, member, value in signature.flatten(signature.create()):
-        direction = "input" if member.flow == In else "output"
-        name = "__".join(map(str, path))
-        width = len(Value.cast(value))
-        if width:
-            ports.append(f"  {direction} [{width - 1}:0] {name}")
-            names.append(name)
+    ports, connections = pass_through(config)
     loads = "".join(
         f'    file = $fopen("{file}", "rb");\n'
         f"    if (file != 0) begin\n"
@@ -67,11 +58,23 @@ def harness(config: SparseConfig, engine: str) -> str:
         f"      $fclose(file);\n"
         f"    end\n"
         for pe in range(config.pes) for file, memory in _memories(pe).items())
-    connections = ",\n".join(f"    .{name}({name})" for name in names)
-    return (f"module {HARNESS} (\n" + ",\n".join(ports) + "\n);\n"
+    return (f"module {HARNESS} (\n  input preload,\n{ports}\n);\n"
             f"  {engine} engine (\n{connections}\n  );\n"
             "  integer file;\n  integer bytes;\n"
             f"  always @(posedge preload) begin\n{loads}  end\nendmodule\n")
+
+
+def pass_through(config: SparseConfig) -> tuple[str, str]:
+    """Write the ports of an engine, and the connections of an instance to ports of these names."""
+    ports = {"clk": "input", "rst": "input"}
+    signature: Any = engine_signature(config)  # amaranth-stubs do not know what flatten() yields.
+    for path, member, value in signature.flatten(signature.create()):
+        width = len(Value.cast(value))
+        if width:
+            direction = "input" if member.flow == In else "output"
+            ports["__".join(map(str, path))] = f"{direction} [{width - 1}:0]"
+    return (",\n".join(f"  {port} {name}" for name, port in ports.items()),
+            ",\n".join(f"    .{name}({name})" for name in ports))
 
 
 def small_image(compiled: CompiledNetwork) -> NDArray[np.uint32]:

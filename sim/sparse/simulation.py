@@ -1,6 +1,6 @@
 """Runs a compiled network on the RTL of its engine, and compares it with both models."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,21 @@ from eieio.model.formats.atomic import write_text
 from eieio.model.leftovers import temporary_folder
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork
-from eieio.model.sparse.timing import LayerTiming, NetworkTimer
+from eieio.model.sparse.profile import layer_profile, model_profiles
+from eieio.model.sparse.timing import FIRST_TAKE, LayerTiming, NetworkTimer
+from eieio.model.trace import LayerProfile
 from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.runner import Build, SimulationError, build, run, simulation_folder
 from eieio.sim.sparse.preload import HARNESS, harness, small_image, write_memories
+from eieio.sim.sparse.probe import PROBED, probed_engine
 
-__all__ = ["Comparison", "RtlRun", "build_preloaded", "compare", "run_rtl"]
+__all__ = ["Comparison", "RtlRun", "build_preloaded", "compare", "probe", "run_rtl"]
+
+#: What the engine counts as cycles of an inference in the cycle before a layer can take its first
+#: activation, beyond those when the layer begins.
+_BEFORE_TAKE = FIRST_TAKE - 2
 
 #: Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
 #: simulator that hangs.
@@ -40,6 +47,12 @@ class RtlRun:
         Cycles of each layer, as the engine counted them.
     blocked_cycles : int64 array of shape (samples,)
         Cycles in which a column waited for room in a queue.
+    products : int64 array of shape (samples, layers)
+        Multiplications of each layer.
+    decodes, empties, last_decodes : int64 arrays of shape (samples, layers)
+        Of a simulation with a probe, by layer: cycles in which PEs decoded, and those for empty
+        columns among them, summed over the PEs; and cycles up to the last one in which a PE did.
+        Without a probe there are no samples.
     """
 
     outputs: NDArray[np.integer]
@@ -47,6 +60,10 @@ class RtlRun:
     padding_clean: bool
     layer_cycles: NDArray[np.int64]
     blocked_cycles: NDArray[np.int64]
+    products: NDArray[np.int64]
+    decodes: NDArray[np.int64]
+    empties: NDArray[np.int64]
+    last_decodes: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +81,10 @@ class Comparison:
     mismatches : :class:`int`
         Integers of any layer, or of the output stream, that differ from the golden model's.
     cycle_mismatches : :class:`int`
-        Layers and samples whose cycles, and samples whose blocked cycles, differ from the cycle
-        model's.
+        Layers and samples whose cycles or multiplications, and samples whose blocked cycles, differ
+        from the cycle model's.
+    profiles : dict
+        Where the cycles went: by the cycle model, and by the RTL if there was a probe.
     """
 
     rtl: RtlRun
@@ -73,6 +92,7 @@ class Comparison:
     timings: list[list[LayerTiming]]
     mismatches: int
     cycle_mismatches: int
+    profiles: dict[str, list[list[LayerProfile]]] = field(default_factory=dict)
 
     @property
     def outputs(self) -> NDArray[np.integer]:
@@ -99,6 +119,13 @@ def build_preloaded(config: SparseConfig) -> Build:
         sources = write(emit_engine(config), folder)
         write_text(folder / f"{HARNESS}.sv", harness(config, engine_top(config)))
         return build([*sources, folder / f"{HARNESS}.sv"], HARNESS)
+
+
+def probe(config: SparseConfig, folder: Path) -> tuple[Path, str]:
+    """Write the module around an engine that counts what a trace needs; return file and name."""
+    file = folder / f"{PROBED}.v"
+    write_text(file, probed_engine(config, engine_top(config)))
+    return file, PROBED
 
 
 def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
@@ -157,13 +184,22 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
         positions = recorded["data"][mine].reshape(len(x), words * pes)
         clean &= not np.delete(positions, layer.output_positions, axis=1).any()
         activations.append(compiled.from_engine(positions, number))
-    return RtlRun(compiled.from_engine(recorded["results"]), activations, clean,
-                  recorded["layer_cycles"], recorded["blocked"])
+    cycles, probed = recorded["layer_cycles"], recorded["probed"]
+    counted = np.diff(probed[:, :, :2].reshape(-1, 2), axis=0, prepend=[[0, 0]])
+    decodes, empties = np.moveaxis(counted.reshape(-1, len(layers), 2), 2, 0)
+    begins = (np.cumsum(cycles, axis=1) - cycles)[:len(probed)]
+    return RtlRun(compiled.from_engine(recorded["results"]), activations, clean, cycles,
+                  recorded["blocked"], np.diff(recorded["products"], axis=1, prepend=0),
+                  decodes, empties, probed[:, :, 2] - begins)
 
 
 def compare(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
-            stall: float = 0.0, folder: Path | None = None) -> Comparison:
-    """Run inputs of shape (samples, inputs) on the RTL and both models, and compare all of it."""
+            stall: float = 0.0, folder: Path | None = None, traced: bool = False) -> Comparison:
+    """Run inputs of shape (samples, inputs) on the RTL and both models, and compare all of it.
+
+    What a trace needs beyond that is counted by a :func:`probe`.
+    """
+    del traced
     golden = compiled.run(x)
     timer = NetworkTimer(compiled)
     timings = [timer(sample, [layer[number] for layer in golden])
@@ -172,9 +208,27 @@ def compare(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     model_blocked = np.array([sum(layer.blocked_cycles for layer in sample) for sample in timings])
     rtl = run_rtl(compiled, x, built, stall=stall, folder=folder,
                   max_cycles=2 * int(model_cycles.sum(axis=1).max()))
+    model_products = np.array([[int(layer.products.sum()) for layer in sample]
+                               for sample in timings])
     mismatches = sum(int(np.count_nonzero(of_rtl != of_golden)) for of_rtl, of_golden in
                      zip([*rtl.activations, rtl.outputs], [*golden, golden[-1]], strict=True))
     mismatches += not rtl.padding_clean
     cycle_mismatches = (int(np.count_nonzero(rtl.layer_cycles != model_cycles))
+                        + int(np.count_nonzero(rtl.products != model_products))
                         + int(np.count_nonzero(rtl.blocked_cycles != model_blocked)))
-    return Comparison(rtl, golden, timings, mismatches, cycle_mismatches)
+    return Comparison(rtl, golden, timings, mismatches, cycle_mismatches,
+                      _profiles(compiled, timings, rtl))
+
+
+def _profiles(compiled: CompiledNetwork, timings: list[list[LayerTiming]], rtl: RtlRun
+              ) -> dict[str, list[list[LayerProfile]]]:
+    names = [layer.layer.name for layer in compiled.layers]
+    found = {"cycle model": model_profiles(names, timings)}
+    if len(rtl.decodes):
+        decoded = np.where(rtl.decodes, rtl.last_decodes - _BEFORE_TAKE, 0)
+        found["RTL"] = [
+            [layer_profile(name, compiled.config.pes, *map(int, layer))
+             for name, layer in zip(names, np.transpose(sample), strict=True)]
+            for sample in np.stack([rtl.layer_cycles, rtl.products, rtl.decodes, rtl.empties,
+                                    decoded], axis=1)]
+    return found

@@ -9,6 +9,7 @@ from typing import Any
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, with_timeout
+from cocotb.utils import get_sim_time
 
 from eieio.model.systolic.config import ACTIVATION_BITS
 from eieio.sim.case import load_case
@@ -21,13 +22,23 @@ PERIOD = 10
 
 
 class Recorder:
-    """Records each group of activations, and the cycles up to the end of each layer."""
+    """Records each group of activations, and the engine's counters at the end of each layer.
 
-    def __init__(self, dut: Any) -> None:
+    Vectors that enter the array are watched if asked for, which takes time: of each layer's first
+    and last one, how many cycles before the end of the layer they count, 0 if there is none, and
+    the stalls of the inference up to the first.
+    """
+
+    def __init__(self, dut: Any, *, watch_vectors: bool) -> None:
         self.groups: list[tuple[int, int, int, int]] = []
         self.cycles: list[int] = []
+        self.counters: list[tuple[int, int, int]] = []
+        self.vectors: list[tuple[int, int, int]] = []
+        self._first, self._last, self._stalls = 0, 0, 0
         cocotb.start_soon(self._watch_groups(dut))
         cocotb.start_soon(self._watch_layers(dut))
+        if watch_vectors:
+            cocotb.start_soon(self._watch_vectors(dut))
 
     async def _watch_groups(self, dut: Any) -> None:
         group = getattr(dut, "word_group", None)  # There is none if a word has one group.
@@ -44,8 +55,34 @@ class Recorder:
         while True:
             await RisingEdge(dut.layer_done)
             await FallingEdge(dut.clk)
+            end = _now()
             await FallingEdge(dut.clk)
             self.cycles.append(int(dut.cycles.value))
+            self.counters.append(read_counters(dut))
+            self.vectors.append((end - self._first, end - self._last, self._stalls)
+                                if self._first else (0, 0, 0))
+            self._first = 0
+
+    async def _watch_vectors(self, dut: Any) -> None:
+        while True:
+            await dut.macs.value_change
+            self._last = _now()
+            if not self._first:
+                await FallingEdge(dut.clk)
+                macs, *stalls = read_counters(dut)
+                if macs:  # It is 0 when an inference begins.
+                    self._first, self._stalls = self._last, sum(stalls)
+
+
+def _now() -> int:
+    """Return the number of the cycle, at its rising edge or at the falling edge within it."""
+    return int(-(-get_sim_time("ns") // PERIOD))
+
+
+def read_counters(dut: Any) -> tuple[int, int, int]:
+    """Read what the engine counts beside cycles: multiplications, and stalls of two kinds."""
+    return (int(dut.macs.value), int(dut.accumulator_stalls.value),
+            int(dut.transform_stalls.value))
 
 
 def pack_beats(beats: np.ndarray) -> list[int]:
@@ -82,13 +119,12 @@ async def run_inferences(dut: Any) -> None:
     await reset(dut, period=PERIOD)
     if stall:
         StreamMonitor(dut, "o")
-    recorder = Recorder(dut)
+    recorder = Recorder(dut, watch_vectors=case.settings["watch_vectors"])
     image = [int(word) for word in case.arrays["image"]]
     image[-1] |= 1 << 32
     await image_source.send(image, max_wait=max_wait)
 
     results = np.zeros((len(inputs), beats, lanes), np.int8)
-    counters = np.zeros((len(inputs), 3), np.int64)
     for number, x in enumerate(inputs):
         await source.send(pack_beats(x), max_wait=max_wait)
         if not stall:
@@ -100,13 +136,14 @@ async def run_inferences(dut: Any) -> None:
         results[number] = np.frombuffer(
             b"".join((beat & mask).to_bytes(lanes, "little") for beat in received),
             np.int8).reshape(beats, lanes)
-        counters[number] = (int(dut.macs.value), int(dut.accumulator_stalls.value),
-                            int(dut.transform_stalls.value))
     assert int(dut.error.value) == 0, f"Engine reports error {int(dut.error.value)}"
 
     places = np.array([group[:3] for group in recorder.groups], np.int64).reshape(-1, 3)
     data = np.frombuffer(b"".join(group[3].to_bytes(lanes, "little") for group in recorder.groups),
                          np.int8).reshape(-1, lanes)
+    shape = len(inputs), case.settings["layers"]
     case.save_outputs(
-        results=results, counters=counters, places=places, data=data,
-        cycles=np.array(recorder.cycles, np.int64).reshape(len(inputs), case.settings["layers"]))
+        results=results, places=places, data=data,
+        cycles=np.array(recorder.cycles, np.int64).reshape(shape),
+        counters=np.array(recorder.counters, np.int64).reshape(*shape, 3),
+        vectors=np.array(recorder.vectors, np.int64).reshape(*shape, 3))

@@ -20,8 +20,10 @@ from eieio.model.systolic.benchmark_layers import (
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import MEMORY_DEPTHS, compile_fitted
 from eieio.model.systolic.mapping import CompiledGraph
+from eieio.model.systolic.profile import layer_profile
 from eieio.model.systolic.report import needed_macs
 from eieio.model.systolic.timing import time_layer
+from eieio.model.trace import LayerProfile
 from eieio.sim.runner import Build
 from eieio.sim.systolic.simulation import compare
 
@@ -74,6 +76,8 @@ class Result:
         As in :class:`~eieio.sim.systolic.simulation.Comparison`.
     seconds : :class:`float`
         Elapsed time of both models and RTL.
+    profile : LayerProfile
+        Where the cycles went, by the cycle model.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Result:
     mismatches: int | None
     cycle_mismatches: int | None
     seconds: float
+    profile: LayerProfile
 
     @property
     def utilisation(self) -> float:
@@ -202,4 +207,5 @@ def run_case(case: Case, built: Build | None, config: SystolicConfig, seed: int 
         mismatches, cycle_mismatches = comparison.mismatches, comparison.cycle_mismatches
     return Result(case.name, case.mode, cycles, timing.cycles, needed_macs(compiled, layer),
                   compiled.macs, compiled.config.pes, mismatches, cycle_mismatches,
-                  time.monotonic() - started)
+                  time.monotonic() - started,
+                  layer_profile(f"{case.name}, {case.mode}", timing, compiled.config.pes))

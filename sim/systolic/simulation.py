@@ -1,6 +1,6 @@
 """Runs a compiled graph on the RTL of its engine, and compares it with both models."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +8,16 @@ from numpy.typing import NDArray
 
 from eieio.model.graph.golden import run_graph
 from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
-from eieio.model.systolic.timing import GraphTiming, time_graph
+from eieio.model.systolic.profile import layer_profiles
+from eieio.model.systolic.timing import GraphTiming, LayerTiming, time_graph
+from eieio.model.trace import LayerProfile
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.runner import Build, SimulationError, run, simulation_folder
 
 __all__ = ["Comparison", "RtlRun", "compare", "run_rtl"]
+
+#: Cycles from a vector's turn until the engine has counted its products.
+_COUNTED = 2
 
 #: Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
 #: simulator that hangs.
@@ -31,8 +36,10 @@ class RtlRun:
         What each layer wrote.
     layer_cycles : int64 array of shape (inferences, layers)
         Cycles of each layer, as the engine counted them.
-    macs, accumulator_stalls, transform_stalls : int64 arrays of shape (inferences,)
-        The engine's counters.
+    macs, accumulator_stalls, transform_stalls : int64 arrays of shape (inferences, layers)
+        The engine's counters, by layer.
+    timings : list of lists of LayerTiming, or None
+        The same by inference and layer, with the vectors' cycles, if they were watched.
     """
 
     outputs: NDArray[np.int8]
@@ -41,6 +48,7 @@ class RtlRun:
     macs: NDArray[np.int64]
     accumulator_stalls: NDArray[np.int64]
     transform_stalls: NDArray[np.int64]
+    timings: list[list[LayerTiming]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +68,9 @@ class Comparison:
     mismatches : :class:`int`
         Integers of any layer, or of the output stream, that differ.
     cycle_mismatches : :class:`int`
-        Layers and inferences whose cycles, and counters of inferences that differ from the cycle
-        model's.
+        Cycles and counters of layers and inferences that differ from the cycle model's.
+    profiles : dict
+        Where the cycles went: by the cycle model, and by the RTL if vectors were watched.
     """
 
     rtl: RtlRun
@@ -70,6 +79,7 @@ class Comparison:
     layer_mismatches: NDArray[np.int64]
     mismatches: int
     cycle_mismatches: int
+    profiles: dict[str, list[list[LayerProfile]]] = field(default_factory=dict)
 
     @property
     def outputs(self) -> NDArray[np.int8]:
@@ -88,7 +98,8 @@ class Comparison:
 
 
 def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_cycles: int,
-            stall: float = 0.0, folder: Path | None = None) -> RtlRun:
+            stall: float = 0.0, folder: Path | None = None,
+            watch_vectors: bool = False) -> RtlRun:
     """Run inputs on the RTL.
 
     Parameters
@@ -106,6 +117,9 @@ def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_c
     folder : :class:`pathlib.Path`, optional
         Where to keep what the bench read, wrote and printed, and the waveforms. The default is a
         temporary folder, which is kept only if the simulation fails.
+    watch_vectors : :class:`bool`
+        Whether to find out when vectors enter the array, which takes time: some 10 microseconds
+        for each.
 
     Raises
     ------
@@ -115,11 +129,12 @@ def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_c
     """
     if folder is None:
         with simulation_folder() as place:
-            return run_rtl(compiled, x, built, max_cycles=max_cycles, stall=stall, folder=place)
+            return run_rtl(compiled, x, built, max_cycles=max_cycles, stall=stall, folder=place,
+                           watch_vectors=watch_vectors)
     save_case(folder, {"image": compiled.image(),
                       "inputs": np.stack([compiled.pack(sample) for sample in x])},
               stall=stall, max_cycles=max_cycles, layers=len(compiled.layers),
-              output_beats=compiled.output_beats)
+              output_beats=compiled.output_beats, watch_vectors=watch_vectors)
     run(built, "eieio.sim.systolic.bench_engine", environment=case_environment(folder),
         folder=folder, timeout=TIMEOUT)
     recorded = load_outputs(folder)
@@ -129,8 +144,24 @@ def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_c
         mine = recorded["places"][:, 0] == number
         tensors.append(_tensors(compiled, layer, len(x), recorded["places"][mine, 1:],
                                 recorded["data"][mine], folder))
-    return RtlRun(outputs, tensors, np.diff(recorded["cycles"], axis=1, prepend=0),
-                  *recorded["counters"].T)
+    cycles, counters = (np.diff(recorded[name], axis=1, prepend=0)
+                        for name in ("cycles", "counters"))
+    return RtlRun(outputs, tensors, cycles, *np.moveaxis(counters, 2, 0),
+                  timings=_timings(cycles, counters, recorded) if watch_vectors else None)
+
+
+def _timings(cycles: NDArray[np.int64], counters: NDArray[np.int64],
+             recorded: dict[str, NDArray[np.int64]]) -> list[list[LayerTiming]]:
+    """Put what the engine counted and when vectors entered the array in the cycle model's form."""
+    first, last, stalls = np.moveaxis(recorded["vectors"], 2, 0)
+    before = np.roll(recorded["counters"][:, :, 1:].sum(axis=2), 1, axis=1)
+    before[:, 0] = 0
+    active = last > 0
+    columns = (cycles, *np.moveaxis(counters, 2, 0),
+               *(np.where(active, values, 0) for values in (
+                   cycles - first - _COUNTED, cycles - last - _COUNTED, stalls - before)))
+    return [[LayerTiming(*map(int, layer)) for layer in np.transpose(inference)]
+            for inference in np.stack(columns, axis=1)]
 
 
 def _tensors(compiled: CompiledGraph, layer: CompiledLayer, inferences: int,
@@ -155,13 +186,17 @@ def _tensors(compiled: CompiledGraph, layer: CompiledLayer, inferences: int,
 
 
 def compare(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, stall: float = 0.0,
-            folder: Path | None = None) -> Comparison:
-    """Run inputs of shape (inferences, batch, ...) on the RTL and both models, and compare."""
+            folder: Path | None = None, traced: bool = False) -> Comparison:
+    """Run inputs of shape (inferences, batch, ...) on the RTL and both models, and compare.
+
+    For a trace the vectors that enter the array are watched as well.
+    """
     values = run_graph(compiled.graph, x.reshape(-1, *compiled.graph.input.shape))
     golden = [values[layer.operator.output.name].reshape(
         len(x), compiled.batch, *layer.operator.output.shape) for layer in compiled.layers]
     timing = time_graph(compiled.config, [layer.work for layer in compiled.layers])
-    rtl = run_rtl(compiled, x, built, stall=stall, folder=folder, max_cycles=2 * timing.cycles)
+    rtl = run_rtl(compiled, x, built, stall=stall, folder=folder, max_cycles=2 * timing.cycles,
+                  watch_vectors=traced)
     layer_mismatches = np.array([np.count_nonzero(of_rtl != of_golden) for of_rtl, of_golden
                                  in zip(rtl.tensors, golden, strict=True)])
     result = values[compiled.result.name]
@@ -169,7 +204,10 @@ def compare(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, stall
         np.count_nonzero(rtl.outputs.reshape(result.shape) != result))
     cycle_mismatches = (
         int(np.count_nonzero(rtl.layer_cycles != [layer.cycles for layer in timing.layers]))
-        + sum(int(np.count_nonzero(counted != expected)) for counted, expected in (
-            (rtl.macs, timing.macs), (rtl.accumulator_stalls, timing.accumulator_stalls),
-            (rtl.transform_stalls, timing.transform_stalls))))
-    return Comparison(rtl, golden, timing, layer_mismatches, mismatches, cycle_mismatches)
+        + sum(int(np.count_nonzero(getattr(rtl, name) != [getattr(layer, name)
+                                                          for layer in timing.layers]))
+              for name in ("macs", "accumulator_stalls", "transform_stalls")))
+    profiles = {"cycle model": [layer_profiles(compiled, timing.layers)] * len(x)}
+    if rtl.timings is not None:
+        profiles["RTL"] = [layer_profiles(compiled, timings) for timings in rtl.timings]
+    return Comparison(rtl, golden, timing, layer_mismatches, mismatches, cycle_mismatches, profiles)

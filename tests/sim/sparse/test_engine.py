@@ -72,7 +72,7 @@ few = functools.partial(settings, deadline=None, derandomize=True,
 
 @functools.cache
 def built(config: SparseConfig, simulator: str = "verilator") -> Build:
-    return build_engine(config, simulator=simulator, quick=True)
+    return build_engine(config, simulator=simulator, quick=True, traced=True)
 
 
 def check(compiled: CompiledNetwork, x: NDArray[np.integer], build: Build, *, stall: float = 0.0
@@ -88,6 +88,9 @@ def check(compiled: CompiledNetwork, x: NDArray[np.integer], build: Build, *, st
     blocked = [sum(layer.blocked_cycles for layer in sample) for sample in result.timings]
     assert result.rtl.blocked_cycles.tolist() == blocked
     assert (result.mismatches, result.cycle_mismatches) == (0, 0)
+    origins = result.profiles
+    assert origins["RTL"] == origins["cycle model"]
+    assert len(origins["RTL"]) == len(x)
 
 
 @st.composite

@@ -72,14 +72,21 @@ def built(config: SystolicConfig, simulator: str = "verilator") -> Build:
     return build_engine(config, simulator=simulator, quick=True)
 
 
-def check(compiled: CompiledGraph, x: NDArray[np.int8], build: Build, *, stall: float = 0.0
-          ) -> None:
-    result = compare(compiled, x, build, stall=stall)
+def check(compiled: CompiledGraph, x: NDArray[np.int8], build: Build, *, stall: float = 0.0,
+          traced: bool = False) -> None:
+    result = compare(compiled, x, build, stall=stall, traced=traced)
     for number, layer in enumerate(compiled.layers):
         assert np.array_equal(result.rtl.tensors[number], result.golden[number]), layer.name
     expected = [layer.cycles for layer in result.timing.layers]
     assert result.rtl.layer_cycles.tolist() == [expected] * len(x)
     assert (result.mismatches, result.cycle_mismatches) == (0, 0)
+    if not traced:
+        return
+    assert result.rtl.timings == [[*result.timing.layers]] * len(x)
+    origins = result.profiles
+    assert origins["RTL"] == origins["cycle model"]
+    for profile in origins["RTL"][0]:
+        assert min(profile.causes.values()) >= 0, profile
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -90,7 +97,8 @@ def test_random_graphs(name: str, seed: int) -> None:
     winograd = (None if seed % 2 else True) if config.winograd else None
     compiled = random_graph(config, rng, batch=3 if seed == 4 else 1, operators=8, max_cycles=4000,
                             winograd=winograd)
-    check(compiled, random_inputs(compiled, 2, rng), built(config), stall=(0, 0.3)[seed % 2])
+    check(compiled, random_inputs(compiled, 2, rng), built(config), stall=(0, 0.3)[seed % 2],
+          traced=seed < 2)
 
 
 def convolution(name: str, source: Tensor, channels: int, window: Window,
@@ -130,7 +138,7 @@ def test_winograd(name: str, weight: int | None) -> None:
     x = rng.integers(-128, 128, (4, 1, *source.shape)).astype(np.int8)
     x[1], x[2] = -128, 127
     x[3] = np.where(np.indices(source.shape).sum(axis=0) % 2, -128, 127)
-    check(compiled, x, built(config))
+    check(compiled, x, built(config), traced=True)
 
 
 def test_short_last_chunks() -> None:
@@ -197,7 +205,7 @@ def test_operators_in_icarus() -> None:
     assert any(work.last_groups < work.groups for work in works)
     rng = np.random.default_rng(0)
     x = rng.integers(-128, 128, (1, 1, *compiled.graph.input.shape)).astype(np.int8)
-    check(compiled, x, built(ICARUS, "icarus"))
+    check(compiled, x, built(ICARUS, "icarus"), traced=True)
 
 
 def _all_operators() -> QuantizedGraph:
