@@ -94,6 +94,7 @@ class Systolic(Engine):
     def prepare(self, network: Any, request: Request, messages: Messages) -> Prepared:
         from eieio.model.systolic.prepared import prepare
 
+        make_config(request.options)
         return prepare(network, request, messages)
 
     def open(self, folder: Path) -> Compiled:
