@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.interval import Interval
+from eieio.model.register import Register
 from eieio.model.sizing import Sizing
 
 if TYPE_CHECKING:
     from eieio.model.formats.samples import Samples
     from eieio.model.host_image import HostImage
-    from eieio.model.registers import Register
 
 __all__ = ["CALIBRATION_SAMPLES", "Choice", "Compiled", "Counters", "Engine", "Messages", "Option",
            "Prepared", "Request", "Rows"]
@@ -354,7 +354,7 @@ class Engine:
     settings: ClassVar[tuple[Option, ...]] = ()
     example: ClassVar[str] = ""
     number: ClassVar[int | None] = None
-    counters: "ClassVar[tuple[Register, ...]]" = ()
+    counters: ClassVar[tuple[Register, ...]] = ()
     area: ClassVar[str | None] = None
     hardware: ClassVar[str | None] = None
     simulation: ClassVar[str | None] = None

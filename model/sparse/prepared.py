@@ -256,9 +256,13 @@ class SparseCompiled(Compiled):
         timings = self.timings(self.quantize(x[:_TIMED_SAMPLES]))
         return float(np.mean([sum(layer.cycles for layer in sample) for sample in timings]))
 
-    @cached_property
+    @property
     def image_bytes(self) -> int:
-        return self.inner.image().nbytes
+        return 4 * len(self._image)
+
+    @cached_property
+    def _image(self) -> NDArray[np.uint32]:
+        return self.inner.image()
 
     @property
     def beats(self) -> tuple[int, int]:

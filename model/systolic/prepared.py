@@ -233,9 +233,13 @@ class SystolicCompiled(Compiled):
         del x
         return self.timing.cycles
 
-    @cached_property
+    @property
     def image_bytes(self) -> int:
-        return self.inner.image().nbytes
+        return 4 * len(self._image)
+
+    @cached_property
+    def _image(self) -> NDArray[np.uint32]:
+        return self.inner.image()
 
     @property
     def beats(self) -> tuple[int, int]:
@@ -260,7 +264,7 @@ class SystolicCompiled(Compiled):
         return results
 
     def real(self, outputs: NDArray[np.integer]) -> NDArray[np.float32]:
-        return self._graph.output.dequantize(outputs).astype(np.float32)
+        return self._graph.output.dequantize(outputs.astype(np.int8)).astype(np.float32)
 
     def figures(self, rtl: Any = None, *, precise: bool = False) -> dict[str, Any]:
         graph, compiled = self._graph, self.inner
