@@ -34,6 +34,9 @@ __all__ = ["CALIBRATION_SAMPLES", "Choice", "Compiled", "Counters", "Engine", "M
 #: Samples, from the first on, that set the ranges of the integers.
 CALIBRATION_SAMPLES = 256
 
+#: Samples, from the first on, of which the mean is taken.
+_TIMED_SAMPLES = 16
+
 
 class Messages:
     """Takes what a step tells while it works; this one keeps it to itself."""
@@ -184,9 +187,10 @@ class Compiled(ABC):
     def write(self, folder: Path) -> None:
         """Write the files of the network and its image into the folder of a design."""
 
+    @property
     @abstractmethod
     def host(self) -> "HostImage":
-        """Return what a host must know: image, numbers, and how they lie in the streams."""
+        """What a host must know: image, numbers, and how they lie in the streams."""
 
     @abstractmethod
     def read_samples(self, path: Path, scale: float | None) -> "Samples":
@@ -208,24 +212,15 @@ class Compiled(ABC):
     def counters(self, x: NDArray[np.integer]) -> list[Counters]:
         """Tell by the cycle model what the engine counts of each of these inferences."""
 
-    @abstractmethod
     def cycles(self, x: NDArray[np.floating] | None = None) -> float | None:
-        """Tell how long an inference takes by the cycle model; None if inputs must be known."""
+        """Tell how long an inference takes by the cycle model; None if inputs must be known.
 
-    @property
-    @abstractmethod
-    def image_bytes(self) -> int:
-        """Bytes of the image."""
-
-    @property
-    @abstractmethod
-    def beats(self) -> tuple[int, int]:
-        """Beats of an input and of an output."""
-
-    @property
-    @abstractmethod
-    def beat_bits(self) -> int:
-        """Bits of such a beat."""
+        It is the mean of the first 16 inputs.
+        """
+        if x is None:
+            return None
+        counters = self.counters(self.quantize(x[:_TIMED_SAMPLES]))
+        return float(np.mean([each.cycles for each in counters]))
 
     def group(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
         """Arrange samples as inferences."""
@@ -251,7 +246,7 @@ class Compiled(ABC):
         """
         del rtl, precise
         return {"network": self.name, "config": self.config.to_dict(),
-                "image_bytes": self.image_bytes}
+                "image_bytes": self.host.words.nbytes}
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:
         """Show figures of the network as it lies in the engine."""

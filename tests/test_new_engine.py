@@ -76,7 +76,7 @@ def test_builds(made: Path) -> None:
     figures = json.loads((made / "report.json").read_text())
     assert (figures["engine"], figures["network"], figures["images"]) == ("tiny", "net", 2)
     assert (figures["mismatches"], figures["cycle_mismatches"]) == (0, 0)
-    assert figures["compared_integers"] == 2 * 5
+    assert figures["compared_integers"] == 2 * (5 + 5)
     assert figures["cycles_per_inference"] == 5 * (9 + 2)
     assert figures["interval_cycles"] == 9 + 55 + 5 + 2
     assert figures["config"] == {"inputs": 9, "outputs": 8}
@@ -87,7 +87,7 @@ def test_builds(made: Path) -> None:
 def test_simulates_generates_and_infers(made: Path, tmp_path: Path) -> None:
     result = eieio("simulate", made / "design", "--count", 1, "--simulator", SIMULATOR)
     assert result.exit_code == 0
-    assert "RTL against the golden model, 5 integers of all layers: equal" in result.stdout
+    assert "RTL against the golden model, 10 integers of all layers: equal" in result.stdout
     (tmp_path / "engine.json").write_text('{"inputs": 9}')
     result = eieio("generate", tmp_path / "engine.json", "--engine", "tiny", "--outputs", 8,
                    "--out", tmp_path / "bare")

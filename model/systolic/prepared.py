@@ -38,7 +38,7 @@ from eieio.model.graph.quantized_graph import (
 from eieio.model.host_image import HostImage
 from eieio.model.sparse.precision import signal_to_noise
 from eieio.model.systolic import image
-from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
+from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import compile_fitted
 from eieio.model.systolic.host import systolic_host_image
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
@@ -201,8 +201,13 @@ class SystolicCompiled(Compiled):
         graph_file.write(folder / NETWORK_FILE, self._graph)
         image.write(folder / IMAGE, self.inner)
 
-    def host(self) -> HostImage:
+    @cached_property
+    def _host(self) -> HostImage:
         return systolic_host_image(image.describe(self.inner))
+
+    @property
+    def host(self) -> HostImage:
+        return self._host
 
     def read_samples(self, path: Path, scale: float | None) -> Samples:
         return read_inputs(path, self._graph, scale)
@@ -232,22 +237,6 @@ class SystolicCompiled(Compiled):
     def cycles(self, x: NDArray[np.floating] | None = None) -> float | None:
         del x
         return self.timing.cycles
-
-    @property
-    def image_bytes(self) -> int:
-        return 4 * len(self._image)
-
-    @cached_property
-    def _image(self) -> NDArray[np.uint32]:
-        return self.inner.image()
-
-    @property
-    def beats(self) -> tuple[int, int]:
-        return self.inner.input_beats, self.inner.output_beats
-
-    @property
-    def beat_bits(self) -> int:
-        return ACTIVATION_BITS * self.inner.config.lanes
 
     def group(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
         """Arrange samples: shape (inferences, batch, and the shape of the input).

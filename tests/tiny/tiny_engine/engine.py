@@ -43,6 +43,7 @@ class TinyCompiled(Compiled):
                  "scales": self.scales}
         write_bytes(folder / IMAGE, image_file.pack(about, self.image()))
 
+    @property
     def host(self) -> HostImage:
         outputs, inputs = self.weight.shape
         first, last = self.scales
@@ -60,7 +61,7 @@ class TinyCompiled(Compiled):
         return q * self.scales[0]
 
     def quantize(self, x: NDArray[np.floating]) -> NDArray[np.integer]:
-        return self.host().input_numbers.quantize(x)
+        return self.host.input_numbers.quantize(x)
 
     def run(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
         return x @ self.weight.T.astype(np.int32) + self.bias
@@ -71,18 +72,6 @@ class TinyCompiled(Compiled):
 
     def cycles(self, x: NDArray[np.floating] | None = None) -> float | None:
         return self.counters(np.zeros((1, 1), int))[0].cycles
-
-    @property
-    def image_bytes(self) -> int:
-        return self.image().nbytes
-
-    @property
-    def beats(self) -> tuple[int, int]:
-        return self.weight.shape[1], self.weight.shape[0]
-
-    @property
-    def beat_bits(self) -> int:
-        return 32
 
     def real(self, outputs: NDArray[np.integer]) -> NDArray[np.float32]:
         return (outputs * self.scales[1]).astype(np.float32)
@@ -150,7 +139,7 @@ class Tiny(Engine):
         return _load((folder / IMAGE).read_bytes())
 
     def host_image(self, data: bytes) -> HostImage:
-        return _load(data).host()
+        return _load(data).host
 
 
 def _load(data: bytes) -> TinyCompiled:

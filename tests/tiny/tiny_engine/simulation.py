@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.sim import simulation
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.runner import Build, run, simulation_folder
 from tiny_engine.engine import TinyCompiled
@@ -14,19 +15,21 @@ from tiny_engine.engine import TinyCompiled
 __all__ = ["Comparison", "compare"]
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """The RTL beside the models."""
+class RtlRun(NamedTuple):
+    """What the RTL did."""
 
     outputs: NDArray[np.int64]
     layer_cycles: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(simulation.Comparison):
+    """The RTL beside the models."""
+
+    rtl: RtlRun
+    golden: list[NDArray[np.integer]]
     mismatches: int
     cycle_mismatches: int
-
-    @property
-    def compared_integers(self) -> int:
-        """Integers that were compared."""
-        return self.outputs.size
 
 
 def compare(compiled: TinyCompiled, x: NDArray[Any], built: Build, *, folder: Path | None = None
@@ -40,6 +43,6 @@ def compare(compiled: TinyCompiled, x: NDArray[Any], built: Build, *, folder: Pa
         seen = load_outputs(place)
     golden = compiled.run(x)
     cycles = [[counter.cycles, counter.macs] for counter in counters]
-    return Comparison(seen["outputs"], seen["counters"][:, :1],
+    return Comparison(RtlRun(seen["outputs"], seen["counters"][:, :1]), [golden],
                       int(np.count_nonzero(seen["outputs"] != golden)),
                       int(np.count_nonzero(seen["counters"] != cycles)))
