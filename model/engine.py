@@ -13,20 +13,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
+from eieio.model.formats.samples import Samples
+from eieio.model.host_image import HostImage
 from eieio.model.interval import Interval
 from eieio.model.register import Register
 from eieio.model.sizing import Sizing
-
-if TYPE_CHECKING:
-    from eieio.model.formats.samples import Samples
-    from eieio.model.host_image import HostImage
 
 __all__ = ["CALIBRATION_SAMPLES", "Choice", "Compiled", "Counters", "Engine", "Messages", "Option",
            "Prepared", "Request", "Rows"]
@@ -189,11 +187,11 @@ class Compiled(ABC):
 
     @property
     @abstractmethod
-    def host(self) -> "HostImage":
+    def host(self) -> HostImage:
         """What a host must know: image, numbers, and how they lie in the streams."""
 
     @abstractmethod
-    def read_samples(self, path: Path, scale: float | None) -> "Samples":
+    def read_samples(self, path: Path, scale: float | None) -> Samples:
         """Read a file of inputs for the network."""
 
     @abstractmethod
@@ -270,7 +268,7 @@ class Prepared(ABC):
     """
 
     name: str
-    samples: "Samples"
+    samples: Samples
     calibrates: bool = True
     batch: int = 1
 
@@ -430,7 +428,7 @@ class Engine:
         """
         raise InputError(f"{folder}: the {self.name} engine takes {self.takes}")
 
-    def host_image(self, data: bytes) -> "HostImage":
+    def host_image(self, data: bytes) -> HostImage:
         """Read the file of an image."""
         del data
         raise InputError(f"Image must be of an engine that takes networks, not {self.name}")
