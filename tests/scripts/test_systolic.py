@@ -159,6 +159,18 @@ def test_simulates_and_infers_a_design(eieio: Run, made: Path) -> None:
     assert np.allclose(outputs["golden"].sum(axis=1), 1, atol=0.02)
 
 
+def test_is_chosen_for_convolutions(eieio: Run, made: Path) -> None:
+    """Without --engine it is the first engine that takes the network, and a note says why."""
+    result = eieio("infer", made / "net.onnx", "--input", made / "samples.npz", "--output",
+                   made / "y.npy", "--rows", 2, "--columns", 2)
+    assert result.exit_code == 0
+    first, second = result.stderr.splitlines()
+    assert first.startswith("eieio: note: the systolic engine is chosen, since the sparse one does "
+                            f"not take this network: {made / 'net.onnx'}")
+    assert second == ("eieio: note: no samples are given: the inputs calibrate the integers' "
+                      "ranges")
+
+
 def test_mismatch_is_status_1(eieio: Run, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*args: Any, **kwargs: Any) -> Comparison:
         right = compare(*args, **kwargs)
