@@ -13,27 +13,28 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
+from eieio.model.formats.samples import Samples
+from eieio.model.host_image import HostImage
 from eieio.model.interval import Interval
+from eieio.model.register import Register
 from eieio.model.sizing import Sizing
+from eieio.model.trace import LayerProfile
 
-if TYPE_CHECKING:
-    from eieio.model.formats.samples import Samples
-    from eieio.model.host_image import HostImage
-    from eieio.model.registers import Register
-    from eieio.model.trace import LayerProfile
-
-__all__ = ["CALIBRATION_SAMPLES", "Choice", "Compiled", "Counters", "Engine", "Messages", "Option",
-           "Prepared", "Request", "Rows"]
+__all__ = ["CALIBRATION_SAMPLES", "TIMED_SAMPLES", "Choice", "Compiled", "Counters", "Engine",
+           "Messages", "Option", "Prepared", "Request", "Rows"]
 
 #: Samples, from the first on, that set the ranges of the integers.
 CALIBRATION_SAMPLES = 256
+
+#: Samples, from the first on, of which the mean is taken.
+TIMED_SAMPLES = 16
 
 
 class Messages:
@@ -185,12 +186,13 @@ class Compiled(ABC):
     def write(self, folder: Path) -> None:
         """Write the files of the network and its image into the folder of a design."""
 
+    @property
     @abstractmethod
-    def host(self) -> "HostImage":
-        """Return what a host must know: image, numbers, and how they lie in the streams."""
+    def host(self) -> HostImage:
+        """What a host must know: image, numbers, and how they lie in the streams."""
 
     @abstractmethod
-    def read_samples(self, path: Path, scale: float | None) -> "Samples":
+    def read_samples(self, path: Path, scale: float | None) -> Samples:
         """Read a file of inputs for the network."""
 
     @abstractmethod
@@ -209,24 +211,15 @@ class Compiled(ABC):
     def counters(self, x: NDArray[np.integer]) -> list[Counters]:
         """Tell by the cycle model what the engine counts of each of these inferences."""
 
-    @abstractmethod
     def cycles(self, x: NDArray[np.floating] | None = None) -> float | None:
-        """Tell how long an inference takes by the cycle model; None if inputs must be known."""
+        """Tell how long an inference takes by the cycle model; None if inputs must be known.
 
-    @property
-    @abstractmethod
-    def image_bytes(self) -> int:
-        """Bytes of the image."""
-
-    @property
-    @abstractmethod
-    def beats(self) -> tuple[int, int]:
-        """Beats of an input and of an output."""
-
-    @property
-    @abstractmethod
-    def beat_bits(self) -> int:
-        """Bits of such a beat."""
+        It is the mean of the first 16 inputs.
+        """
+        if x is None:
+            return None
+        counters = self.counters(self.quantize(x[:TIMED_SAMPLES]))
+        return float(np.mean([each.cycles for each in counters]))
 
     def group(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
         """Arrange samples as inferences."""
@@ -252,7 +245,7 @@ class Compiled(ABC):
         """
         del rtl, precise
         return {"network": self.name, "config": self.config.to_dict(),
-                "image_bytes": self.image_bytes}
+                "image_bytes": self.host.words.nbytes}
 
     def describe(self, x: NDArray[np.floating], rtl: Any = None) -> dict[str, Any]:
         """Return what a page of results draws.
@@ -279,7 +272,7 @@ class Compiled(ABC):
         del x, rtl
         return {}
 
-    def profiles(self, x: NDArray[np.floating]) -> "list[list[LayerProfile]]":
+    def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
         """Tell by the cycle model where the cycles of each inference go, layer by layer."""
         del x
         return []
@@ -306,7 +299,7 @@ class Prepared(ABC):
     """
 
     name: str
-    samples: "Samples"
+    samples: Samples
     calibrates: bool = True
     batch: int = 1
 
@@ -385,7 +378,7 @@ class Engine:
     settings: ClassVar[tuple[Option, ...]] = ()
     example: ClassVar[str] = ""
     number: ClassVar[int | None] = None
-    counters: "ClassVar[tuple[Register, ...]]" = ()
+    counters: ClassVar[tuple[Register, ...]] = ()
     area: ClassVar[str | None] = None
     hardware: ClassVar[str | None] = None
     simulation: ClassVar[str | None] = None
@@ -466,7 +459,7 @@ class Engine:
         """
         raise InputError(f"{folder}: the {self.name} engine takes {self.takes}")
 
-    def host_image(self, data: bytes) -> "HostImage":
+    def host_image(self, data: bytes) -> HostImage:
         """Read the file of an image."""
         del data
         raise InputError(f"Image must be of an engine that takes networks, not {self.name}")

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.registry import numbered
 
 __all__ = ["HEADER_WORDS", "MAGIC", "fingerprint", "frame_image"]
 
@@ -52,6 +51,8 @@ def fingerprint(engine: str, config: EngineConfig) -> int:
     InputError
         If there is no such engine.
     """
+    from eieio.model.registry import numbered  # It knows engines, which know images.
+
     known = numbered()
     if engine not in known:
         raise InputError(f"Engine must be one of {', '.join(known)}, not {engine!r}")

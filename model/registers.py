@@ -7,10 +7,10 @@ All registers have 32 bits. An engine has the registers of :data:`REGISTERS` and
 stall counters (:attr:`eieio.model.engine.Engine.counters`), see :func:`register_map`.
 """
 
-from dataclasses import dataclass
-from enum import Enum, IntEnum, IntFlag
+from enum import IntEnum, IntFlag
 
 from eieio.model.errors import InputError
+from eieio.model.register import Access, Field, Register
 from eieio.model.registry import numbered
 
 __all__ = [
@@ -26,19 +26,6 @@ ADDRESS_WIDTH = 12
 
 #: What the register ID holds: "EEIO", the first letter in the lowest byte.
 ID_VALUE = 0x4F494545
-
-
-class Access(Enum):
-    """What a write to a register or a field does."""
-
-    READ_ONLY = "RO"
-    """It is answered by SLVERR."""
-    READ_WRITE = "RW"
-    """It is kept."""
-    WRITE_ONE_TO_ACT = "W1"
-    """Writing 1 does something once; the field reads 0."""
-    WRITE_ONE_TO_CLEAR = "RW1C"
-    """Writing 1 clears the bit."""
 
 
 class Control(IntFlag):
@@ -133,63 +120,6 @@ ERRORS: dict[ErrorCode | ShellError, str] = {
     ShellError.INPUT_WITHOUT_IMAGE: "An input came while no image was loaded; it was dropped.",
     ShellError.START_WITHOUT_IMAGE: "START was written while no image was loaded.",
 }
-
-
-@dataclass(frozen=True)
-class Field:
-    """A bit of a register.
-
-    Attributes
-    ----------
-    flag : Control, Status or Interrupt
-        Name and mask.
-    description : :class:`str`
-        What it means.
-    access : Access
-        What a write does.
-    """
-
-    flag: Control | Status | Interrupt
-    description: str
-    access: Access
-
-    @property
-    def name(self) -> str:
-        """Name of the bit."""
-        return str(self.flag.name)
-
-    @property
-    def bit(self) -> int:
-        """Number of the bit."""
-        return int(self.flag).bit_length() - 1
-
-
-@dataclass(frozen=True)
-class Register:
-    """A register of 32 bits.
-
-    Attributes
-    ----------
-    name : :class:`str`
-        Name in capitals.
-    address : :class:`int`
-        Byte address.
-    access : Access
-        What a write does; of a register with fields, that of most of them.
-    description : :class:`str`
-        What it holds.
-    reset : :class:`int` or None
-        Value after reset, or None if that depends on the engine.
-    fields : tuple of :class:`Field`
-        Bits that mean something; all others read 0, and writing them does nothing.
-    """
-
-    name: str
-    address: int
-    access: Access
-    description: str
-    reset: int | None = 0
-    fields: tuple[Field, ...] = ()
 
 
 def _interrupts(access: Access) -> tuple[Field, ...]:

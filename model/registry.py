@@ -5,6 +5,7 @@ engine's and whose object an :class:`~eieio.model.engine.Engine`. Nothing of an 
 before somebody asks for it.
 """
 
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -20,7 +21,13 @@ GROUP = "eieio.engines"
 
 
 def _found() -> dict[str, EntryPoint]:
+    return _found_on(tuple(sys.path))
+
+
+@cache
+def _found_on(path: tuple[str, ...]) -> dict[str, EntryPoint]:
     """Find the entry points by name: eieio's own first, and the others by their names."""
+    del path  # Where they are looked for; which takes some milliseconds.
     own = __name__.partition(".")[0]
     found = sorted(entry_points(group=GROUP),
                    key=lambda point: (point.module.partition(".")[0] != own, point.name))

@@ -118,6 +118,17 @@ class EngineCommand(click.Command):
                     "the options of one, 'eieio engines' those of all.")
 
 
+class _EngineName(click.ParamType):
+    """Name of an engine that is there when the command runs."""
+
+    name = "engine"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in names():
+            self.fail(f"{value!r} is not one of {', '.join(map(repr, names()))}.", param, ctx)
+        return value
+
+
 def _options(engine: Engine) -> tuple[Option, ...]:
     return (*engine.settings, *engine.options)
 
@@ -173,7 +184,7 @@ def engine_options(command: _Command) -> _Command:
         "--config", type=click.Path(path_type=Path), help="JSON file with options of the engine by "
         "name, such as {\"pes\": 32}, or the design.json of an earlier design.")(wrapped)
     wrapped = click.option(
-        "--engine", type=click.Choice(names()), help="Engine to compile for. Default: that of a "
+        "--engine", type=_EngineName(), help="Engine to compile for. Default: that of a "
         "design, or the first one that takes the network.")(wrapped)
     return output_name_option(wrapped)
 

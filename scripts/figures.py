@@ -61,7 +61,7 @@ def compiled_figures(compiled: Compiled, comparison: Comparison | None = None, i
         figures = {name: getattr(comparison, name) for name in (
             "mismatches", "cycle_mismatches", "compared_integers")} | {"images": images}
     if cycles is not None:
-        figures |= speed_of(compiled, cycles).cycles()
+        figures |= speed_of(compiled.host, cycles).cycles()
     return figures | compiled.figures(comparison, precise=precise)
 
 

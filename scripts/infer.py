@@ -73,7 +73,7 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
             note("no samples are given: the inputs calibrate the integers' ranges")
         compiled = prepared.compile(choice.options)
     x = compiled.read_samples(input_file, input_scale).x
-    host = compiled.host()
+    host = compiled.host
     figures: dict[str, Any] = {
         "engine": choice.engine.name, "on": target, "output": str(output), **compiled.figures(),
         "samples": len(x), "input_scale": host.input_numbers.scale,

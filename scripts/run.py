@@ -18,7 +18,7 @@ from eieio.model.graph.quantization import Scale
 from eieio.model.uart_frame import BAUD_RATE
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
 from eieio.scripts.options import input_scale_option, json_option
-from eieio.scripts.speed import Speed
+from eieio.scripts.speed import speed_of
 from eieio.sim.board_simulation import SimulatedBoard, build_board
 
 __all__ = ["run"]
@@ -103,8 +103,7 @@ def run(design: Path, input_file: Path, port: str | None, simulated: bool, baud:
         "outputs": outputs.tolist(),
     }
     mean = float(np.mean(cycles))
-    speed = Speed.of(image.config, mean, (image.inputs.beats, image.outputs.beats),
-                     image.inputs.beat_bits)
+    speed = speed_of(image, mean)
     rates = speed.figures(info.clock_hz, baud) if info.clock_hz else {}
     # What was measured keeps its name.
     figures = rates | speed.cycles() | figures

@@ -65,7 +65,7 @@ def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | Non
         if input_file is not None:
             x = compiled.read_samples(input_file, input_scale).x
         else:
-            note("no inputs are given: they are random")
+            note("no inputs are given: they are random integers")
             x = compiled.random_inputs(count or _INPUTS)
     else:
         prepared = steps.prepare(choice, input_file, input_scale, random=count or _INPUTS)

@@ -6,8 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from eieio.host.line_time import inference_seconds
-from eieio.model.engine import Compiled
-from eieio.model.engine_config import EngineConfig
+from eieio.model.host_image import HostImage
 from eieio.model.interval import Interval
 from eieio.model.registry import engine_of
 from eieio.scripts.console import table
@@ -30,14 +29,6 @@ class Speed:
     interval: Interval
     input_bytes: int
     output_bytes: int
-
-    @classmethod
-    def of(cls, config: EngineConfig, cycles: float, beats: tuple[int, int], beat_bits: int
-           ) -> "Speed":
-        """Return the speed of inferences of so many cycles and beats of input and output."""
-        octets = -(-beat_bits // 8)
-        return cls(engine_of(config).interval(config, cycles, *beats),
-                   *(count * octets for count in beats))
 
     def cycles(self) -> dict[str, Any]:
         """Return cycles: of the inference alone, and with its data."""
@@ -64,9 +55,11 @@ class Speed:
         }
 
 
-def speed_of(compiled: Compiled, cycles: float) -> Speed:
+def speed_of(host: HostImage, cycles: float) -> Speed:
     """Return the speed of a network whose inferences take so many cycles."""
-    return Speed.of(compiled.config, cycles, compiled.beats, compiled.beat_bits)
+    interval = engine_of(host.config).interval(host.config, cycles, host.inputs.beats,
+                                               host.outputs.beats)
+    return Speed(interval, host.inputs.size_bytes, host.outputs.size_bytes)
 
 
 def interval_lines(interval: dict[str, Any]) -> list[str]:

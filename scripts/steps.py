@@ -51,7 +51,6 @@ def prepare(choice: Choice, samples: Path | None, scale: float | None, *, seed: 
     seed, random : :class:`int`
         Of the inputs that are drawn without samples: seed, and how many there must be at least.
     """
-    choice.engine.make_config(choice.options)
     request = Request(samples, scale, seed, max(random, Request.random), choice.options,
                       choice.settings)
     return choice.engine.prepare(choice.read(), request, _Told())

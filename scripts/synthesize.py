@@ -115,7 +115,7 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
         "choices": [chosen.to_dict() for chosen in compiled.choices] if compiled else [],
     }
     if compiled is not None and cycles is not None:
-        figures |= speed_of(compiled, cycles).figures(setting.output_hz, figures["baud"])
+        figures |= speed_of(compiled.host, cycles).figures(setting.output_hz, figures["baud"])
     write_json(json_file, figures)
     show(*choice_lines(figures["choices"]), *_tables(board, report, figures))
     if bitstream is None:

@@ -59,7 +59,7 @@ def read_vectors(compiled: Compiled, count: int) -> Vectors:
 
 def make_vectors(compiled: Compiled, x: NDArray[np.integer]) -> Vectors:
     """Make test vectors of inputs of shape (samples, and the shape of the input)."""
-    host = compiled.host()
+    host = compiled.host
 
     def beats(packing: Packing, values: NDArray[np.integer]) -> NDArray[np.uint8]:
         rows = values.reshape(-1, packing.positions.size)

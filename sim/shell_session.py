@@ -101,7 +101,7 @@ def traffic(compiled: Compiled, x: NDArray[np.integer]) -> Traffic:
     x : integer array of shape (samples, and the shape of the input)
         Inputs.
     """
-    host = compiled.host()
+    host = compiled.host
     return Traffic(host.words, [host.inputs.pack_beats(values.reshape(-1)) for values in x],
                    [host.outputs.pack(y.reshape(-1)).hex() for y in compiled.run(x)],
                    compiled.counters(x))

@@ -19,47 +19,41 @@ from eieio.sim.runner import Build, build
 __all__ = ["Comparison", "Simulation", "build_engine", "build_sources", "simulation_of"]
 
 
-class Comparison(Protocol):
-    """The RTL beside the models; an engine's own may have more.
+class Comparison:
+    """The RTL beside the models: base of what an engine's simulation returns.
 
     Attributes
     ----------
-    outputs : integer array of shape (inferences, ...)
-        What the output stream carried.
-    layer_cycles : integer array of shape (inferences, layers)
-        Cycles of each layer, as the engine counted them.
-    compared_integers : :class:`int`
-        Integers of all layers, and of the output, that were compared with the golden model's.
+    rtl : object
+        What the RTL did: its ``outputs``, of shape (inferences, ...), and ``layer_cycles``, of
+        shape (inferences, layers), and what else the engine counts.
+    golden : list of integer arrays
+        What each layer must compute.
     mismatches : :class:`int`
-        Those that differ.
+        Integers of any layer, or of the output, that differ from the golden model's.
     cycle_mismatches : :class:`int`
         Layers and inferences whose cycles or counters differ from the cycle model's.
     """
 
+    rtl: Any
+    golden: Any
+    mismatches: int
+    cycle_mismatches: int
+
     @property
     def outputs(self) -> NDArray[np.integer]:
         """What the output stream carried."""
-        ...
+        return self.rtl.outputs
 
     @property
     def layer_cycles(self) -> NDArray[np.integer]:
-        """Cycles by inference and layer."""
-        ...
+        """Cycles of each inference and layer, as the engine counted them."""
+        return self.rtl.layer_cycles
 
     @property
     def compared_integers(self) -> int:
         """Integers that were compared."""
-        ...
-
-    @property
-    def mismatches(self) -> int:
-        """Integers that differ."""
-        ...
-
-    @property
-    def cycle_mismatches(self) -> int:
-        """Counts that differ."""
-        ...
+        return sum(layer.size for layer in self.golden) + self.outputs.size
 
 
 class Simulation(Protocol):

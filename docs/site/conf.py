@@ -63,6 +63,7 @@ _CONTENTS = """
 :hidden:
 
 docs/architecture
+docs/new_engine
 docs/verification
 docs/results
 docs/benchmarks

@@ -7,7 +7,7 @@ from eieio.model.compress.report import COMPRESSION_OPTIONS
 from eieio.model.engine import Compiled, Engine, Messages, Option, Prepared, Request
 from eieio.model.host_image import HostImage
 from eieio.model.interval import Interval
-from eieio.model.registers import Access, Register
+from eieio.model.register import Access, Register
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import MEMORY_DEPTHS
 from eieio.model.sparse.sizing import SparseSizing

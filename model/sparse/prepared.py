@@ -13,6 +13,7 @@ from eieio.model.compress.report import COMPRESSION_OPTIONS, stage_table
 from eieio.model.compress.stages import Compression, compress_network
 from eieio.model.engine import (
     CALIBRATION_SAMPLES,
+    TIMED_SAMPLES,
     Compiled,
     Counters,
     Messages,
@@ -47,9 +48,6 @@ __all__ = ["IntegersPrepared", "SparseCompiled", "SparsePrepared", "open_design"
 
 #: Name of the network's file in the folder of a design, and of that of a network of integers.
 NETWORK_FILE, GRAPH_FILE = "network.eie", "network.graph"
-
-#: Samples, from the first on, of which the mean is taken.
-_TIMED_SAMPLES = 16
 
 
 class SparsePrepared(Prepared):
@@ -212,16 +210,19 @@ class SparseCompiled(Compiled):
         self._network, self._prepared, self._fitted = compiled.network, prepared, fitted
         self.ending = None if self._network.ending == "none" else self._network.ending
         self.choices = () if fitted is None else fitted.choices
-        layers = compiled.layers
-        self._inputs, self._outputs = layers[0].matrix.shape[1], layers[-1].matrix.shape[0]
 
     def write(self, folder: Path) -> None:
         if self._prepared is not None:
             self._prepared.write(folder)
         image.write(folder / IMAGE, self.inner)
 
-    def host(self) -> HostImage:
+    @cached_property
+    def _host(self) -> HostImage:
         return sparse_host_image(self.inner)
+
+    @property
+    def host(self) -> HostImage:
+        return self._host
 
     def read_samples(self, path: Path, scale: float | None) -> Samples:
         return read_inputs(path, self._network, scale)
@@ -251,25 +252,6 @@ class SparseCompiled(Compiled):
                          sum(int(layer.products.sum()) for layer in sample),
                          (sum(layer.blocked_cycles for layer in sample),))
                 for sample in self.timings(x)]
-
-    def cycles(self, x: NDArray[np.floating] | None = None) -> float | None:
-        if x is None:
-            return None
-        timings = self.timings(self.quantize(x[:_TIMED_SAMPLES]))
-        return float(np.mean([sum(layer.cycles for layer in sample) for sample in timings]))
-
-    @cached_property
-    def image_bytes(self) -> int:
-        return self.inner.image().nbytes
-
-    @property
-    def beats(self) -> tuple[int, int]:
-        lanes = self.inner.config.io_lanes
-        return -(-self._inputs // lanes), -(-self._outputs // lanes)
-
-    @property
-    def beat_bits(self) -> int:
-        return self.inner.config.io_lanes * self.inner.config.activation_width
 
     def finish(self, outputs: NDArray[np.integer]) -> NDArray[np.integer]:
         return self.inner.finish(outputs)
@@ -301,7 +283,7 @@ class SparseCompiled(Compiled):
 
     def describe(self, x: NDArray[np.floating], rtl: Any = None) -> dict[str, Any]:
         return profile_figures(self.inner, rtl.timings if rtl is not None else self.timings(
-            self.quantize(x[:_TIMED_SAMPLES])))
+            self.quantize(x[:TIMED_SAMPLES])))
 
     def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
         return model_profiles([layer.layer.name for layer in self.inner.layers],

@@ -1,7 +1,8 @@
 """Which sizes of the sparse engine are tried for a board."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.sizing import Sizing
@@ -17,7 +18,7 @@ _PES = tuple(1 << power for power in range(9))
 class SparseSizing(Sizing):
     """1 to 256 processing elements."""
 
-    shown: ClassVar = {"pes": "PEs", "entry_depth": "entries", "pointer_depth": "pointers"}
+    shown = MappingProxyType({"pes": "PEs", "entry_depth": "entries", "pointer_depth": "pointers"})
     lanes = "io_lanes"
     depths = MEMORY_DEPTHS
 

@@ -9,7 +9,7 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.graph.calibration import METHODS
 from eieio.model.host_image import HostImage
 from eieio.model.interval import Interval
-from eieio.model.registers import Access, Register
+from eieio.model.register import Access, Register
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import MEMORY_DEPTHS, make_config
 from eieio.model.systolic.sizing import SystolicSizing
@@ -94,6 +94,7 @@ class Systolic(Engine):
     def prepare(self, network: Any, request: Request, messages: Messages) -> Prepared:
         from eieio.model.systolic.prepared import prepare
 
+        make_config(request.options)
         return prepare(network, request, messages)
 
     def open(self, folder: Path) -> Compiled:

@@ -38,7 +38,7 @@ from eieio.model.graph.quantized_graph import (
 from eieio.model.host_image import HostImage
 from eieio.model.sparse.precision import signal_to_noise
 from eieio.model.systolic import image
-from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
+from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import compile_fitted
 from eieio.model.systolic.host import systolic_host_image
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
@@ -203,8 +203,13 @@ class SystolicCompiled(Compiled):
         graph_file.write(folder / NETWORK_FILE, self._graph)
         image.write(folder / IMAGE, self.inner)
 
-    def host(self) -> HostImage:
+    @cached_property
+    def _host(self) -> HostImage:
         return systolic_host_image(image.describe(self.inner))
+
+    @property
+    def host(self) -> HostImage:
+        return self._host
 
     def read_samples(self, path: Path, scale: float | None) -> Samples:
         return read_inputs(path, self._graph, scale)
@@ -235,18 +240,6 @@ class SystolicCompiled(Compiled):
         del x
         return self.timing.cycles
 
-    @cached_property
-    def image_bytes(self) -> int:
-        return self.inner.image().nbytes
-
-    @property
-    def beats(self) -> tuple[int, int]:
-        return self.inner.input_beats, self.inner.output_beats
-
-    @property
-    def beat_bits(self) -> int:
-        return ACTIVATION_BITS * self.inner.config.lanes
-
     def group(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
         """Arrange samples: shape (inferences, batch, and the shape of the input).
 
@@ -262,7 +255,7 @@ class SystolicCompiled(Compiled):
         return results
 
     def real(self, outputs: NDArray[np.integer]) -> NDArray[np.float32]:
-        return self._graph.output.dequantize(outputs).astype(np.float32)
+        return self._graph.output.dequantize(outputs.astype(np.int8)).astype(np.float32)
 
     def figures(self, rtl: Any = None, *, precise: bool = False) -> dict[str, Any]:
         graph, compiled = self._graph, self.inner

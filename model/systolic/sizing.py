@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from math import gcd
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.sizing import Sizing
@@ -21,7 +22,7 @@ _MOST_LANES = 8
 class SystolicSizing(Sizing):
     """Arrays, each with as many lanes as fit."""
 
-    shown: ClassVar = {"rows": "rows", "columns": "columns", "lanes": "lanes"}
+    shown = MappingProxyType({"rows": "rows", "columns": "columns", "lanes": "lanes"})
     lanes = "lanes"
     depths = MEMORY_DEPTHS
 

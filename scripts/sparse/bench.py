@@ -1,7 +1,6 @@
 """``eieio bench eie`` and ``eieio bench layer``: layers on the sparse engine."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.compress.weight_sharing import share_weights
+from eieio.model.engine import Option
 from eieio.model.errors import InputError
 from eieio.model.network import DenseLayer, Network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.eie_layers import EIE_LAYERS, EieLayer
 from eieio.model.sparse.engine import ENGINE
+from eieio.model.sparse.fitting import MEMORY_DEPTHS
 from eieio.model.sparse.precision import choose_accumulator_width
 from eieio.model.sparse.prepared import SparseCompiled
 from eieio.model.sparse.profile import CAUSES
@@ -23,7 +24,7 @@ from eieio.model.sparse.quantization import Quantizer
 from eieio.model.sparse.study import DEEP, OURS, PAPER, VARIANTS
 from eieio.scripts import steps
 from eieio.scripts.console import check_writable, progress, show, table, write_json
-from eieio.scripts.options import json_option
+from eieio.scripts.options import click_option, json_option
 from eieio.scripts.results import ResultFiles, report_option
 from eieio.scripts.sparse import bench_docs
 from eieio.scripts.sparse.bench_plots import require_matplotlib
@@ -197,27 +198,20 @@ def _tables(results: list[LayerResult], paper: dict[str, EieLayer]) -> list[Any]
                    "cycles off", "seconds"], details)]
 
 
-def _engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Take the options of the engine; pass those given by name."""
-    defaults = {**OURS.options(64), "pes": 64, "code_width": 4}
-    for field in reversed(fields(SparseConfig)):
-        option = field.name.replace("_", "-")
-        text = ENGINE.help[field.name]
+def _engine_params() -> list[click.Parameter]:
+    """Make the options of the engine, with the defaults that they have here."""
+    defaults = {**OURS.options(64), "pes": 64, "code_width": 4,
+                "io_lanes": "one for each processing element",
+                "accumulator_width": "what the weights need, from 32 on",
+                **dict.fromkeys(MEMORY_DEPTHS, "what the layer needs")}
+    params: list[click.Parameter] = []
+    for field in fields(SparseConfig):
+        flag = isinstance(field.default, bool)
         default = defaults.get(field.name, field.default)
-        if field.name == "io_lanes":
-            text += " Default: one for each processing element."
-        elif field.name == "accumulator_width":
-            text += " Default: what the weights need, from 32 on."
-        elif field.name.endswith("_depth") and field.name != "queue_depth":
-            text += " Default: what the layer needs."
-        else:
-            text += f" Default: {('no', 'yes')[default] if default in (True, False) else default}."
-        if isinstance(field.default, bool):
-            command = click.option(f"--{option}/--no-{option}", field.name, default=None,
-                                   help=text)(command)
-        else:
-            command = click.option(f"--{option}", field.name, type=int, help=text)(command)
-    return command
+        told = ("yes" if default else "no") if flag else default
+        params.append(click_option(Option(field.name, ENGINE.help[field.name], told,
+                                          "flag" if flag else "integer")))
+    return params
 
 
 @click.command(short_help="A layer of your own.")
@@ -229,7 +223,6 @@ def _engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
               help=".npy file of floats of shape (outputs,). Default: zeros.")
 @click.option("--relu", is_flag=True, help="Let a rectifier follow.")
 @_model_only_option
-@_engine_options
 @json_option
 @report_option
 @click.pass_context
@@ -281,7 +274,8 @@ def layer(ctx: click.Context, weight_file: Path, activation_file: Path, bias_fil
         with progress(f"Running {len(x)} sample{'s' if len(x) > 1 else ''}: {name}"):
             results.append(run_layer(name, compiled, integers, build, started))
         cycles = results[-1].cycles or results[-1].model_cycles
-        intervals[name] = speed_of(SparseCompiled(compiled), cycles / len(x)).cycles()["interval"]
+        speed = speed_of(SparseCompiled(compiled).host, cycles / len(x))
+        intervals[name] = speed.interval.to_dict()
     figures: dict[str, Any] = {
         "layers": [result.figures() for result in results],
         "geomean": geomeans(results),
@@ -349,4 +343,5 @@ def _read_floats(path: Path) -> NDArray[np.float32]:
     return values
 
 
+layer.params += _engine_params()
 COMMANDS = [eie, layer]

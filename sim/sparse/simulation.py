@@ -15,6 +15,7 @@ from eieio.model.sparse.timing import FIRST_TAKE, LayerTiming, NetworkTimer
 from eieio.model.trace import LayerProfile
 from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
+from eieio.sim import simulation
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.runner import Build, SimulationError, build, run, simulation_folder
 from eieio.sim.sparse.preload import HARNESS, harness, small_image, write_memories
@@ -67,7 +68,7 @@ class RtlRun:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(simulation.Comparison):
     """The RTL beside the models.
 
     Attributes
@@ -93,21 +94,6 @@ class Comparison:
     mismatches: int
     cycle_mismatches: int
     profiles: dict[str, list[list[LayerProfile]]] = field(default_factory=dict)
-
-    @property
-    def outputs(self) -> NDArray[np.integer]:
-        """What the output stream carried."""
-        return self.rtl.outputs
-
-    @property
-    def layer_cycles(self) -> NDArray[np.int64]:
-        """Cycles by inference and layer."""
-        return self.rtl.layer_cycles
-
-    @property
-    def compared_integers(self) -> int:
-        """Integers that were compared."""
-        return sum(layer.size for layer in self.golden) + self.rtl.outputs.size
 
 
 def build_preloaded(config: SparseConfig) -> Build:

@@ -11,6 +11,7 @@ from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
 from eieio.model.systolic.profile import layer_profiles
 from eieio.model.systolic.timing import GraphTiming, LayerTiming, time_graph
 from eieio.model.trace import LayerProfile
+from eieio.sim import simulation
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.runner import Build, SimulationError, run, simulation_folder
 
@@ -52,7 +53,7 @@ class RtlRun:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(simulation.Comparison):
     """The RTL beside the models.
 
     Attributes
@@ -80,21 +81,6 @@ class Comparison:
     mismatches: int
     cycle_mismatches: int
     profiles: dict[str, list[list[LayerProfile]]] = field(default_factory=dict)
-
-    @property
-    def outputs(self) -> NDArray[np.int8]:
-        """What the output stream carried."""
-        return self.rtl.outputs
-
-    @property
-    def layer_cycles(self) -> NDArray[np.int64]:
-        """Cycles by inference and layer."""
-        return self.rtl.layer_cycles
-
-    @property
-    def compared_integers(self) -> int:
-        """Integers that were compared."""
-        return sum(layer.size for layer in self.golden) + self.rtl.outputs.size
 
 
 def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_cycles: int,

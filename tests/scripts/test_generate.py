@@ -164,8 +164,11 @@ def test_without_samples_says_so(eieio: Callable[..., Result], network: Path, tm
                                  without_yosys: None) -> None:
     result = eieio("generate", network, "--out", tmp_path / "design")
     assert result.exit_code == 0
-    assert result.stderr == ("eieio: note: no samples are given: random inputs from 0 to 1 "
-                             "calibrate the integers' ranges\n")
+    assert result.stderr == (
+        "eieio: note: the sparse engine is chosen, since it takes networks of fully connected "
+        "layers (.npz, .onnx, .net with its prototxt, .eie)\n"
+        "eieio: note: no samples are given: random inputs from 0 to 1 calibrate the integers' "
+        "ranges\n")
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -159,6 +159,18 @@ def test_simulates_and_infers_a_design(eieio: Run, made: Path) -> None:
     assert np.allclose(outputs["golden"].sum(axis=1), 1, atol=0.02)
 
 
+def test_is_chosen_for_convolutions(eieio: Run, made: Path) -> None:
+    """Without --engine it is the first engine that takes the network, and a note says why."""
+    result = eieio("infer", made / "net.onnx", "--input", made / "samples.npz", "--output",
+                   made / "y.npy", "--rows", 2, "--columns", 2)
+    assert result.exit_code == 0
+    first, second = result.stderr.splitlines()
+    assert first.startswith("eieio: note: the systolic engine is chosen, since the sparse one does "
+                            f"not take this network: {made / 'net.onnx'}")
+    assert second == ("eieio: note: no samples are given: the inputs calibrate the integers' "
+                      "ranges")
+
+
 def test_mismatch_is_status_1(eieio: Run, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*args: Any, **kwargs: Any) -> Comparison:
         right = compare(*args, **kwargs)
@@ -208,15 +220,17 @@ def test_refuses(refused: Callable[..., None], made: Path, without_yosys: None) 
                                 "engine (try 'eieio build --help')")),
         ((*build, "--density", 0.1), ("Option --density goes with --engine sparse, not with the "
                                       "systolic engine (try 'eieio build --help')")),
-        (("build", network, "--batch", 2, "--out", out),
+        (("build", network, "--engine", "sparse", "--batch", 2, "--out", out),
          ("Option --batch goes with --engine systolic, not with the sparse engine (try 'eieio "
           "build --help')")),
         (("build", made / "net.net", "--engine", "systolic", "--out", out),
          (f"{made / 'net.net'} is a network for the sparse engine; the systolic engine takes .onnx "
           "and .tflite (try 'eieio build --help')")),
+        (("build", made / "net.tflite", "--engine", "sparse", "--out", out),
+         (f"{made / 'net.tflite'} is a network for the systolic engine; the sparse engine takes "
+          ".npz, .onnx, .net and .eie (try 'eieio build --help')")),
         (("build", made / "net.tflite", "--out", out),
-         (f"{made / 'net.tflite'} is a network for the systolic engine: add --engine systolic "
-          "(try 'eieio build --help')")),
+         f"{made / 'net.tflite'} must be an existing file"),
         ((*build, "--simulate", 13),
          "Option --simulate must be at most 12, the number of samples, not 13"),
         ((*build, "--rows", 0), "Option rows must be an integer from 1 to 256, not 0"),

@@ -399,5 +399,5 @@ def test_interval() -> None:
     x = np.repeat(random_inputs(CONFIG, 1, 5, 0.6, rng), 6, axis=0)
     cycles = NetworkTimer(compiled)(x[0], [layer[0] for layer in compiled.run(x)])
     adapted = SparseCompiled(compiled)
-    assert measure_intervals(adapted.host(), x, built(), shell=True)[3:].tolist() == [
-        speed_of(adapted, sum(layer.cycles for layer in cycles)).interval.cycles] * 2
+    assert measure_intervals(adapted.host, x, built(), shell=True)[3:].tolist() == [
+        speed_of(adapted.host, sum(layer.cycles for layer in cycles)).interval.cycles] * 2

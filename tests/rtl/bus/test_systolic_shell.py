@@ -208,5 +208,5 @@ def test_interval() -> None:
     adapted = SystolicCompiled(compiled)
     cycles = adapted.cycles()
     assert cycles is not None
-    assert measure_intervals(adapted.host(), x, built(), shell=True)[3:].tolist() == [
-        speed_of(adapted, cycles).interval.cycles] * 2
+    assert measure_intervals(adapted.host, x, built(), shell=True)[3:].tolist() == [
+        speed_of(adapted.host, cycles).interval.cycles] * 2

@@ -589,10 +589,10 @@ def test_interval(name: str, sizes: tuple[int, ...]) -> None:
     golden = run_layers(compiled.network, x)
     timer = NetworkTimer(compiled)
     adapted = SparseCompiled(compiled)
-    expected = [speed_of(adapted, sum(
+    expected = [speed_of(adapted.host, sum(
         layer.cycles for layer in timer(sample, [layer[number] for layer in golden])
     )).interval.cycles for number, sample in enumerate(x)]
-    assert measure_intervals(adapted.host(), x, built(config),
+    assert measure_intervals(adapted.host, x, built(config),
                              shell=False).tolist() == expected[:-1]
 
 

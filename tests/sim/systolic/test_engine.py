@@ -599,6 +599,6 @@ def test_interval(seed: int) -> None:
     adapted = SystolicCompiled(compiled)
     cycles = adapted.cycles()
     assert cycles is not None
-    expected = speed_of(adapted, cycles).interval.cycles
-    assert measure_intervals(adapted.host(), x, built(POOL[SIMPLE]), shell=False).tolist() == [
+    expected = speed_of(adapted.host, cycles).interval.cycles
+    assert measure_intervals(adapted.host, x, built(POOL[SIMPLE]), shell=False).tolist() == [
         expected] * 2

@@ -6,15 +6,16 @@ import pytest
 from eieio.model.tensor_core.config import TensorCoreConfig
 from eieio.model.tensor_core.timing import latency
 from eieio.sim.runner import Build
+from eieio.sim.simulation import build_engine
 from eieio.sim.tensor_core.random_steps import random_steps
-from eieio.sim.tensor_core.simulation import build_step, run_steps
+from eieio.sim.tensor_core.simulation import run_steps
 
 CONFIG = TensorCoreConfig(rows=1, columns=2)
 
 
 @pytest.fixture(scope="module")
 def built() -> Build:
-    return build_step(CONFIG)
+    return build_engine(CONFIG)
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])

@@ -1,0 +1,1 @@
+"""An engine of another package: one fully connected layer on one multiplier."""

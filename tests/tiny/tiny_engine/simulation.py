@@ -1,0 +1,48 @@
+"""Runs the tiny engine's RTL, and compares it with the models."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.sim import simulation
+from eieio.sim.case import case_environment, load_outputs, save_case
+from eieio.sim.runner import Build, run, simulation_folder
+from tiny_engine.engine import TinyCompiled
+
+__all__ = ["Comparison", "compare"]
+
+
+class RtlRun(NamedTuple):
+    """What the RTL did."""
+
+    outputs: NDArray[np.int64]
+    layer_cycles: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(simulation.Comparison):
+    """The RTL beside the models."""
+
+    rtl: RtlRun
+    golden: list[NDArray[np.integer]]
+    mismatches: int
+    cycle_mismatches: int
+
+
+def compare(compiled: TinyCompiled, x: NDArray[Any], built: Build, *, folder: Path | None = None
+            ) -> Comparison:
+    """Run inputs of shape (samples, inputs)."""
+    counters = compiled.counters(x)
+    with simulation_folder(folder) as place:
+        save_case(place, {"image": compiled.image(), "inputs": x},
+                  outputs=len(compiled.bias), max_cycles=2 * counters[0].cycles)
+        run(built, "tiny_engine.bench", environment=case_environment(place), folder=place)
+        seen = load_outputs(place)
+    golden = compiled.run(x)
+    cycles = [[counter.cycles, counter.macs] for counter in counters]
+    return Comparison(RtlRun(seen["outputs"], seen["counters"][:, :1]), [golden],
+                      int(np.count_nonzero(seen["outputs"] != golden)),
+                      int(np.count_nonzero(seen["counters"] != cycles)))
