@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
 from eieio.model.errors import InputError
-from eieio.model.formats import onnx_graph
+from eieio.model.formats.onnx import read
 from eieio.model.graph.float_graph import Quantize, compute, run
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.load_graph import NetworkFile
@@ -293,9 +293,9 @@ def sensitivity(case: Case, rng: np.random.Generator) -> float:
     that is much, whoever rounds a tie otherwise, as ONNX Runtime itself does in float32, gets
     another result.
     """
-    found = onnx_graph.read(case.path)
+    found = read(case.path)
     graph, inputs = found.graph, case.inputs
-    values = run(graph, inputs.transpose(0, 2, 3, 1) if found.channels_first else inputs)
+    values = run(graph, inputs.transpose(0, 2, 3, 1) if graph.channels_first else inputs)
     wanted = values[graph.output.name]
     last = found.scales.get(graph.output.name)
     step = last.scale if last else np.ptp(values[graph.output.name][:SAMPLES]) / 255
@@ -323,14 +323,14 @@ def is_definite(case: Case) -> bool:
 
     The mean of 2 x 2 integers is a tie for a quarter of them, which it rounds either way.
     """
-    found = onnx_graph.read(case.path)
-    x = case.inputs.transpose(0, 2, 3, 1) if found.channels_first else case.inputs
+    found = read(case.path)
+    x = case.inputs.transpose(0, 2, 3, 1) if found.graph.channels_first else case.inputs
     name = found.graph.output.name
     values = run(found.graph, x)[name]
     last = found.scales.get(name)
     step = last.scale if last else np.ptp(values[:SAMPLES]) / 255
     expected = reference(case)
-    if expected.ndim == 4 and found.channels_first:
+    if expected.ndim == 4 and found.graph.channels_first:
         values = values.transpose(0, 3, 1, 2)
     return float(np.abs(values.reshape(expected.shape) - expected).max()) <= 0.5 * step
 

@@ -69,7 +69,7 @@ class Option:
     default : object
         Its value if it is not given; None stands for one that depends.
     kind : :class:`str`
-        What it takes; ``"numbers"`` have commas between them.
+        What it takes; ``"numbers"`` and ``"integers"`` have commas between them.
     choices : tuple of :class:`str`
         Values of a ``"choice"``.
     least, most : :class:`float` or None
@@ -81,7 +81,7 @@ class Option:
     name: str
     help: str
     default: Any = None
-    kind: Literal["integer", "number", "numbers", "flag", "choice", "text"] = "integer"
+    kind: Literal["integer", "integers", "number", "numbers", "flag", "choice", "text"] = "integer"
     choices: tuple[str, ...] = ()
     least: float | None = None
     most: float | None = None

@@ -1,6 +1,6 @@
 """The error a user can mend."""
 
-__all__ = ["InputError", "IntegersError"]
+__all__ = ["InputError"]
 
 
 class InputError(ValueError):
@@ -9,7 +9,3 @@ class InputError(ValueError):
     The message is one line that says what is wrong, where, and what would fit; the console command
     prints it without a traceback and exits with status 2.
     """
-
-
-class IntegersError(InputError):
-    """A file holds a network of integers, where one of real numbers is wanted."""

@@ -6,13 +6,15 @@ from typing import Any
 import click
 
 from eieio.model.accuracy import accuracy
-from eieio.model.compress.report import COMPRESSION_OPTIONS, stage_table
+from eieio.model.compress.report import COMPRESSION_OPTIONS, layer_table, stage_table
 from eieio.model.compress.stages import compress_network
+from eieio.model.engine import Option
 from eieio.model.errors import InputError
 from eieio.model.formats import compressed
-from eieio.model.formats.load import load_network
-from eieio.model.formats.samples import read as read_samples
-from eieio.scripts.console import check_writable, progress, show, table, write_json
+from eieio.model.graph.chain import as_chain
+from eieio.model.graph.float_graph import FloatGraph
+from eieio.model.graph.load_graph import NetworkFile
+from eieio.scripts.console import check_writable, progress, show, write_json
 from eieio.scripts.engine import chosen_output, output_name_option
 from eieio.scripts.figures import accuracy_table, show_parts
 from eieio.scripts.options import click_option, input_scale_option, json_option
@@ -20,25 +22,28 @@ from eieio.scripts.options import click_option, input_scale_option, json_option
 __all__ = ["compress"]
 
 
+_CODE_WIDTH = Option("code_width", "Bits of a weight code, 2 to 8, for all layers or for each. "
+                     "Default: that of shared weights, or 4.", None, "integers", metavar="W[,W...]")
+
+
 @click.command(short_help="Prune a network, share its weights, Huffman code them.",
                params=[click_option(option, default=option.default)
-                       for option in COMPRESSION_OPTIONS])
+                       for option in (*COMPRESSION_OPTIONS, _CODE_WIDTH)])
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True,
               help="File to write; it must end in .eie.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random starts.")
-@click.option("--code-width", type=int,
-              help="Bits of a weight code, 2 to 8. Default: that of shared weights, or 4.")
 @click.option("--samples", type=click.Path(path_type=Path),
               help="Samples with labels to measure the accuracy on: an .npz file with the keys x "
               "and y.")
 @input_scale_option
 @output_name_option
 @json_option
-def compress(network: Path, out: Path, seed: int, code_width: int | None, samples: Path | None,
-             input_scale: float | None, json_file: Path | None, **options: Any) -> None:
+def compress(network: Path, out: Path, seed: int, samples: Path | None, input_scale: float | None,
+             json_file: Path | None, **options: Any) -> None:
     """Compress the file NETWORK into an .eie file, as Deep Compression does.
 
+    Every layer with weights is compressed, convolutions included, of any network of real numbers.
     Weights are pruned by magnitude if --density or --quality is given; otherwise the network's
     zeros stay what they are. The nonzero weights of each layer are then shared: each becomes a code
     into a small codebook. Sharing is exact if a layer has no more different weights than codes.
@@ -53,19 +58,18 @@ def compress(network: Path, out: Path, seed: int, code_width: int | None, sample
     Examples:
       eieio compress lenet.onnx --out lenet.eie
       eieio compress lenet.npz --density 0.08,0.09,0.26 --samples mnist_test.npz --out lenet.eie
+      eieio compress lenet_5.onnx --density 1,0.6,0.3,0.5,1 --code-width 5,5,4,4,4 --out lenet_5.eie
     """  # noqa: D301
     if out.suffix.lower() != ".eie":
         raise InputError(f"{out} must end in .eie")
     check_writable(out)
     check_writable(json_file)
     with progress(f"Loading {network.name}"):
-        loaded = load_network(network, chosen_output())
-    taken = None
-    if samples is not None:
-        taken = read_samples(samples, loaded.layers[0].inputs, loaded.layers[-1].outputs,
-                             input_scale)
+        file = NetworkFile(network, chosen_output())
+        loaded = _simplest(file.real_graph())
+    taken = None if samples is None else file.read_samples(samples, input_scale)
     with progress("Compressing"):
-        compression = compress_network(loaded, code_width=code_width, seed=seed, **options)
+        compression = compress_network(loaded, seed=seed, **options)
         stages = compression.stages()
     figures: dict[str, Any] = {
         "network": compression.shared.name,
@@ -85,18 +89,24 @@ def compress(network: Path, out: Path, seed: int, code_width: int | None, sample
     }
     if taken is not None and taken.labels is not None:
         with progress("Measuring the accuracy"):
-            figures["accuracy_float"] = accuracy(
-                compression.original.forward(taken.x), taken.labels)
-            figures["accuracy_compressed"] = accuracy(
-                compression.shared.to_network().forward(taken.x), taken.labels)
+            x = taken.x.reshape(-1, *compression.original.input.shape)
+            figures["accuracy_float"] = accuracy(compression.original.forward(x), taken.labels)
+            figures["accuracy_compressed"] = accuracy(compression.shared.forward(x), taken.labels)
     out.parent.mkdir(parents=True, exist_ok=True)
     compressed.write(out, compression.shared)
     write_json(json_file, figures)
-    columns = ("layer", "inputs", "outputs", "density", "different weights")
-    rows = [(layer["name"], str(layer["inputs"]), str(layer["outputs"]), f"{layer['density']:.2%}",
-             str(layer["different_weights"])) for layer in figures["layers"]]
-    show_parts(stage_table(figures["stages"]))
-    show(table(columns, rows))
+    show_parts(stage_table(figures["stages"]), layer_table(figures["layers"]))
     if taken is not None:
         show(accuracy_table(figures, figures["samples"]))
     show(f"File written: {out}")
+
+
+def _simplest(network: FloatGraph) -> FloatGraph:
+    """Return a network as a chain of layers, if it is one and its input has one order only."""
+    shape = network.input.shape
+    if len(shape) == 3 and shape[2] > 1:
+        return network
+    try:
+        return as_chain(network)
+    except InputError:
+        return network

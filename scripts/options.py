@@ -18,17 +18,19 @@ _Command = Callable[..., Any]
 class _Numbers(click.ParamType):
     """Comma-separated numbers."""
 
-    name = "number[,number...]"
+    def __init__(self, kind: type[float] = float) -> None:
+        self.kind = kind
+        self.name = "integer[,integer...]" if kind is int else "number[,number...]"
 
     def convert(self, value: Any, param: click.Parameter | None,
                 ctx: click.Context | None) -> tuple[float, ...]:
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(float(part) for part in value.split(","))
+            return tuple(self.kind(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} must be a number, or one for each layer with commas between",
-                      param, ctx)
+            self.fail(f"{value!r} must be {'an integer' if self.kind is int else 'a number'}, or "
+                      "one for each layer with commas between", param, ctx)
 
 
 class _Scale(click.ParamType):
@@ -69,7 +71,8 @@ def click_option(option: Option, **more: Any) -> click.Option:
     **more
         What else :class:`click.Option` takes.
     """
-    kinds: dict[str, Any] = {"text": str, "numbers": _Numbers(), "integer": int, "number": float}
+    kinds: dict[str, Any] = {"text": str, "numbers": _Numbers(), "integers": _Numbers(int),
+                             "integer": int, "number": float}
     kind = kinds.get(option.kind)
     if option.choices:
         kind = click.Choice(option.choices)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.formats import npz
-from eieio.model.network import Network
+from eieio.model.graph.float_graph import FloatGraph
 
 __all__ = ["INPUT_SCALE", "accuracy", "load_images"]
 
@@ -48,7 +48,7 @@ def load_images(path: Path, suffix: str = "") -> tuple[NDArray[np.float32], NDAr
     return x.reshape(-1, 784) * INPUT_SCALE, y.astype(np.uint8)
 
 
-def accuracy(network: Network, x: NDArray[np.float32], y: NDArray[np.uint8]) -> float:
+def accuracy(network: FloatGraph, x: NDArray[np.float32], y: NDArray[np.uint8]) -> float:
     """Share of the images whose largest output is the one of their label."""
     return float(np.mean(network.forward(x).argmax(axis=1) == y))
 

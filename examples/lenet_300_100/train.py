@@ -25,8 +25,8 @@ from torch.nn import functional
 from eieio.model.compress.pruning import IterativePruner
 from eieio.model.compress.weight_sharing import centroid_gradient, share_weights
 from eieio.model.formats import npz
-from eieio.model.network import DenseLayer, Network
-from eieio.model.shared_network import SharedNetwork
+from eieio.model.graph.chain import chain, fully_connected
+from eieio.model.graph.float_graph import FloatGraph
 
 __all__ = ["Distortion", "fit", "prune", "train_shared"]
 
@@ -114,12 +114,12 @@ def linear_layers(model: torch.nn.Sequential) -> dict[str, torch.nn.Linear]:
             if isinstance(layer, torch.nn.Linear)}
 
 
-def to_network(model: torch.nn.Sequential) -> Network:
+def to_network(model: torch.nn.Sequential) -> FloatGraph:
     """Copy a PyTorch model."""
-    return Network("lenet_300_100", tuple(
-        DenseLayer(name, layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy(),
-                   relu=name != "fc3")
-        for name, layer in linear_layers(model).items()))
+    return chain("lenet_300_100", [
+        fully_connected(name, layer.weight.detach().numpy().copy(),
+                        layer.bias.detach().numpy().copy(), rectified=name != "fc3")
+        for name, layer in linear_layers(model).items()])
 
 
 def fit(model: torch.nn.Sequential, parameters: list[Tensor], images: Tensor, labels: Tensor, *,
@@ -189,16 +189,16 @@ def prune(model: torch.nn.Sequential, images: Tensor, labels: Tensor,
         generator=generator, after_step=after_step)
 
 
-def train_shared(model: torch.nn.Sequential, shared: SharedNetwork, images: Tensor,
+def train_shared(model: torch.nn.Sequential, shared: FloatGraph, images: Tensor,
                  labels: Tensor, generator: torch.Generator) -> None:
     """Give a model the weights of a shared network, and train the shared weights and the biases.
 
     The codes stay: a shared weight moves by the sum of the gradients of all weights that share it.
     """
     layers = linear_layers(model)
-    codes = {layer.name: layer.codes for layer in shared.layers}
+    codes = {layer.name: layer.codes for layer in shared.weighted}
     indices = {name: torch.from_numpy(code.astype(np.int64)) for name, code in codes.items()}
-    codebooks = {layer.name: torch.from_numpy(layer.codebook.copy()) for layer in shared.layers}
+    codebooks = {layer.name: torch.from_numpy(layer.codebook.copy()) for layer in shared.weighted}
 
     def after_gradient() -> None:
         for name, layer in layers.items():
@@ -238,10 +238,10 @@ def main() -> None:
     images = torch.from_numpy(x[:-VALIDATION_IMAGES])
     labels = torch.from_numpy(y[:-VALIDATION_IMAGES].astype(np.int64))
 
-    networks: dict[str, Network] = {}
+    networks: dict[str, FloatGraph] = {}
     start = time.monotonic()
 
-    def record(stage: str, network: Network) -> None:
+    def record(stage: str, network: FloatGraph) -> None:
         networks[stage] = network
         print(f"{stage}: density {network.density:.3%}, validation accuracy "
               f"{accuracy(network, *validation):.2%}, {time.monotonic() - start:.0f} s", flush=True)
@@ -253,7 +253,7 @@ def main() -> None:
     prune(model, images, labels, generator)
     record("pruned", to_network(model))
     shared = share_weights(to_network(model), CODE_WIDTH)
-    record("shared", shared.to_network())
+    record("shared", shared)
     train_shared(model, shared, images, labels, generator)
     record("shared, trained", to_network(model))
     npz.write(arguments.out, networks["shared, trained"])

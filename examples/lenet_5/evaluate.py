@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.formats import onnx_graph
+from eieio.model.formats import onnx
 from eieio.model.graph.calibration import METHODS
 from eieio.model.graph.float_graph import FloatGraph, run
 from eieio.model.graph.golden import run_graph
@@ -74,7 +74,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     x, y = load_images(arguments.images)
-    print(f"{'floating point':20} {accuracy(onnx_graph.read(arguments.network).graph, x, y):.2%}")
+    print(f"{'floating point':20} {accuracy(onnx.read(arguments.network).graph, x, y):.2%}")
     for method in METHODS:
         graph = read_graph(arguments.network, arguments.samples, method)
         print(f"{f'8 bits, {method}':20} {accuracy(graph, x, y):.2%}")

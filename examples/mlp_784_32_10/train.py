@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import Linear, functional
 
 from eieio.model.formats import npz
-from eieio.model.network import DenseLayer, Network
+from eieio.model.graph.chain import chain, fully_connected
 
 HIDDEN = 32
 DENSITIES = (0.13, 0.6)
@@ -79,8 +79,8 @@ def main() -> None:
     layers = train(torch.tensor(x / 255, dtype=torch.float32), torch.tensor(y.astype(np.int64)),
                    options.seed)
     weights = [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in layers]
-    npz.write(options.out, Network("mlp_784_32_10", (
-        DenseLayer("fc1", *weights[0], relu=True), DenseLayer("fc2", *weights[1], relu=False))))
+    npz.write(options.out, chain("mlp_784_32_10", [
+        fully_connected("fc1", *weights[0], rectified=True), fully_connected("fc2", *weights[1])]))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.compress.pruning import magnitude_mask, quality_mask
-from eieio.model.compress.weight_sharing import Initialisation, share_weights
+from eieio.model.compress.weight_sharing import Initialisation, code_widths, share_weights
 from eieio.model.errors import InputError
-from eieio.model.formats.compressed import dump, pruned_size
-from eieio.model.network import Network
-from eieio.model.shared_network import SharedNetwork
+from eieio.model.formats.compressed import dump, layer_sizes
+from eieio.model.graph.float_graph import FloatGraph
 
 __all__ = ["Compression", "Stage", "compress_network", "prune_network"]
 
@@ -54,53 +53,56 @@ class Compression:
 
     Attributes
     ----------
-    original : Network
+    original : FloatGraph
         As it was given.
-    pruned : Network
+    pruned : FloatGraph
         With the weights that were removed set to zero.
-    shared : SharedNetwork
+    shared : FloatGraph
         With shared weights.
     """
 
-    original: Network
-    pruned: Network
-    shared: SharedNetwork
+    original: FloatGraph
+    pruned: FloatGraph
+    shared: FloatGraph
 
     def stages(self) -> list[Stage]:
         """Measure every stage, by the bytes of its file."""
-        codes = sum(int(np.count_nonzero(layer.codes)) for layer in self.shared.layers)
-        weights = sum(layer.codes.size for layer in self.shared.layers)
+        weights = sum(layer.weight.size for layer in self.original.weighted)
+        codes = sum(int(np.count_nonzero(layer.codes)) for layer in self.shared.weighted) / weights
         baseline = 4 * self.original.parameters
         sizes = [
             ("float32", self.original.density, baseline),
-            ("pruned", self.pruned.density, pruned_size(self.pruned)),
-            ("shared", codes / weights, len(dump(self.shared, "shared"))),
-            ("huffman", codes / weights, len(dump(self.shared, "huffman"))),
+            ("pruned", self.pruned.density, len(dump(self.pruned))),
+            ("shared", codes, len(dump(self.shared, "shared"))),
+            ("huffman", codes, len(dump(self.shared, "huffman"))),
         ]
         return [Stage(name, density, size, 8 * size / weights,
                       8 * size / max(round(density * weights), 1), baseline / size)
                 for name, density, size in sizes]
 
     def layers(self) -> list[dict[str, Any]]:
-        """Describe each layer with shared weights."""
+        """Describe each layer with shared weights: among others, its bytes in the file."""
         return [{
             "name": layer.name,
-            "inputs": layer.inputs,
-            "outputs": layer.outputs,
+            "kind": type(layer).__name__,
+            "inputs": layer.input.elements,
+            "outputs": layer.output.elements,
+            "weights": layer.codes.size,
             "density": int(np.count_nonzero(layer.codes)) / layer.codes.size,
             "code_width": layer.code_width,
             "different_weights": int(np.unique(layer.codes[layer.codes != 0]).size),
-        } for layer in self.shared.layers]
+            "bytes": size,
+        } for layer, size in zip(self.shared.weighted, layer_sizes(self.shared), strict=True)]
 
 
-def prune_network(network: Network, amounts: Sequence[float],
+def prune_network(network: FloatGraph, amounts: Sequence[float],
                   mask: Callable[[NDArray[np.floating], float], NDArray[np.bool_]],
-                  what: str) -> Network:
-    """Prune each layer once by magnitude.
+                  what: str) -> FloatGraph:
+    """Prune each operator that has weights once, by magnitude.
 
     Parameters
     ----------
-    network : Network
+    network : FloatGraph
         Network to prune.
     amounts : sequence of :class:`float`
         One for all layers, or one for each.
@@ -112,7 +114,7 @@ def prune_network(network: Network, amounts: Sequence[float],
 
     Returns
     -------
-    Network
+    FloatGraph
         Network with fewer nonzero weights.
 
     Raises
@@ -120,34 +122,38 @@ def prune_network(network: Network, amounts: Sequence[float],
     InputError
         If there is another number of amounts, or one is out of its range.
     """
+    layers = network.weighted
     if len(amounts) == 1:
-        amounts = [*amounts] * len(network.layers)
-    if len(amounts) != len(network.layers):
-        raise InputError(f"{what} must be given once or for {len(network.layers)} layers, "
+        amounts = [*amounts] * len(layers)
+    if len(amounts) != len(layers):
+        raise InputError(f"{what} must be given once or for {len(layers)} layers, "
                          f"not for {len(amounts)}")
-    return Network(network.name, tuple(
-        replace(layer, weight=np.where(mask(layer.weight, amount), layer.weight, np.float32(0)))
-        for layer, amount in zip(network.layers, amounts, strict=True)), network.ending)
+    return network.with_weighted(
+        replace(layer, weight=np.where(mask(layer.weight, amount), layer.weight, np.float32(0)),
+                shared=None)
+        for layer, amount in zip(layers, amounts, strict=True))
 
 
-def compress_network(network: Network | SharedNetwork, *, density: Sequence[float] = (),
-                     quality: Sequence[float] = (), code_width: int | None = None,
+def compress_network(network: FloatGraph, *, density: Sequence[float] = (),
+                     quality: Sequence[float] = (), code_width: int | Sequence[int] | None = None,
                      initialisation: Initialisation = "optimal", seed: int = 0) -> Compression:
-    """Prune a network, if asked to, and share its weights.
+    """Prune a network, if asked to, and share the weights of every operator that has some.
 
-    Weights that are shared already stay as they are, unless the network is pruned or another code
-    width is asked for. Sharing is exact if no layer has more different nonzero weights than codes.
+    Weights that are shared already stay as they are, unless the network is pruned or other code
+    widths are asked for. Sharing is exact if no layer has more different nonzero weights than
+    codes.
 
     Parameters
     ----------
-    network : Network or SharedNetwork
+    network : FloatGraph
         Network to compress.
     density : sequence of :class:`float`
         Share of the weights to keep, for all layers or for each.
     quality : sequence of :class:`float`
         Instead, the magnitude below which weights go, in standard deviations of the layer.
-    code_width : :class:`int`, optional
-        Bits of a weight code, from 2 to 8. The default is that of the shared weights, or 4.
+    code_width : :class:`int` or sequence of :class:`int`, optional
+        Bits of a weight code, from 2 to 8, for all layers or for each. The default is that of
+        the shared weights, or 4.
     initialisation, seed
         See :func:`eieio.model.compress.weight_sharing.cluster`.
 
@@ -159,20 +165,27 @@ def compress_network(network: Network | SharedNetwork, *, density: Sequence[floa
     Raises
     ------
     InputError
-        If a parameter does not fit.
+        If a parameter does not fit, or the network has no weights, or those of 8-bit integers.
     """
     if density and quality:
         raise InputError("Pruning takes a density or a quality, not both")
-    original = network.to_network() if isinstance(network, SharedNetwork) else network
-    pruned = original
+    layers = network.weighted
+    if not layers:
+        raise InputError(f"Network {network.name!r} must have weights to be compressed")
+    if any(layer.weight_scale is not None for layer in layers):
+        raise InputError(f"Network {network.name!r} is quantized to 8 bits: the network of real "
+                         "numbers must be compressed instead")
+    pruned = network
     if density:
-        pruned = prune_network(original, density, magnitude_mask, "Density")
+        pruned = prune_network(network, density, magnitude_mask, "Density")
     elif quality:
-        pruned = prune_network(original, quality, quality_mask, "Quality")
-    if isinstance(network, SharedNetwork):
-        widths = [layer.code_width for layer in network.layers]
-        if pruned is original and (code_width is None or max(widths) <= code_width):
-            return Compression(original, pruned, network)
-        code_width = code_width or max(widths)
-    shared = share_weights(pruned, 4 if code_width is None else code_width, initialisation, seed)
-    return Compression(original, pruned, shared)
+        pruned = prune_network(network, quality, quality_mask, "Quality")
+    widths = None if code_width is None else code_widths(network, code_width)
+    if all(layer.shared for layer in layers):
+        own = [layer.code_width for layer in layers]
+        if pruned is network and all(width <= most for width, most in zip(
+                own, widths or own, strict=True)):
+            return Compression(network, pruned, network)
+        widths = widths or own
+    shared = share_weights(pruned, widths or 4, initialisation, seed)
+    return Compression(network, pruned, shared)

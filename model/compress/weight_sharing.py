@@ -5,17 +5,19 @@ As in Han et al., "Deep Compression" (ICLR 2016), section 3; the ``"optimal"`` c
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.network import DenseLayer, Network
-from eieio.model.shared_network import SharedLayer, SharedNetwork
+from eieio.model.formats.float32 import as_float32
+from eieio.model.graph.float_graph import FloatGraph, WeightedOperator
+from eieio.model.graph.weight_codes import WeightCodes
 
-__all__ = ["Initialisation", "centroid_gradient", "cluster", "reassign", "share_weights"]
+__all__ = ["Initialisation", "centroid_gradient", "cluster", "code_widths", "reassign",
+           "share_weights"]
 
 Initialisation = Literal["linear", "density", "random", "optimal"]
 
@@ -328,41 +330,54 @@ def _search_windows(points: _Points, windows: NDArray[np.intp]) -> NDArray[np.in
     return np.array(bounds[::-1])
 
 
-def share_weights(network: Network, code_width: int | Sequence[int],
-                  initialisation: Initialisation = "optimal", seed: int = 0) -> SharedNetwork:
+def share_weights(network: FloatGraph, code_width: int | Sequence[int],
+                  initialisation: Initialisation = "optimal", seed: int = 0) -> FloatGraph:
     """Share the weights of each layer: cluster its nonzeros and replace each by its centroid.
 
     Parameters
     ----------
-    network : Network
+    network : FloatGraph
         Pruned network. A zero stays a zero: it becomes code 0.
     code_width : :class:`int` or sequence of :class:`int`
-        Bits of a code, from 2 to 8, for all layers or for each. A width of w gives
-        ``2 ** w - 1`` clusters; their codes rise with their weights, and the codebook ends in
-        zeros where a layer needs fewer.
+        Bits of a code, from 2 to 8, for all layers or for each operator with weights. A width
+        of w gives ``2 ** w - 1`` clusters; their codes rise with their weights, and the codebook
+        ends in zeros where a layer needs fewer.
     initialisation, seed
         See :func:`cluster`.
 
     Returns
     -------
-    SharedNetwork
-        Network of the same names, shapes and biases.
+    FloatGraph
+        Network of the same operators, with shared weights and biases in float32.
 
     Raises
     ------
     InputError
-        If a parameter does not fit.
+        If a parameter does not fit, or weights are too large for float32.
     """
-    widths = [code_width] * len(network.layers) if isinstance(code_width, int) else [*code_width]
-    if len(widths) != len(network.layers):
-        raise InputError(f"Code widths must be given for {len(network.layers)} layers, "
-                         f"not {len(widths)}")
-    for layer, width in zip(network.layers, widths, strict=True):
-        _check_code_width(width, f"Code width of layer {layer.name!r}")
     _check_initialisation(initialisation)
-    return SharedNetwork(network.name, tuple(
+    return network.with_weighted(
         _share_layer(layer, width, initialisation, seed)
-        for layer, width in zip(network.layers, widths, strict=True)), network.ending)
+        for layer, width in zip(network.weighted, code_widths(network, code_width), strict=True))
+
+
+def code_widths(network: FloatGraph, code_width: int | Sequence[int]) -> list[int]:
+    """Return the bits of a code of each operator with weights, as :func:`share_weights` takes them.
+
+    Raises
+    ------
+    InputError
+        If there is another number of widths, or one is out of its range.
+    """
+    layers = network.weighted
+    widths = [code_width] if isinstance(code_width, int) else [*code_width]
+    if len(widths) == 1:
+        widths *= len(layers)
+    if len(widths) != len(layers):
+        raise InputError(f"Code widths must be given for {len(layers)} layers, not {len(widths)}")
+    for layer, width in zip(layers, widths, strict=True):
+        _check_code_width(width, f"Code width of layer {layer.name!r}")
+    return widths
 
 
 def _check_code_width(width: int, what: str) -> None:
@@ -370,17 +385,18 @@ def _check_code_width(width: int, what: str) -> None:
         raise InputError(f"{what} must be from 2 to 8, not {width!r}")
 
 
-def _share_layer(layer: DenseLayer, width: int, initialisation: Initialisation,
-                 seed: int) -> SharedLayer:
-    nonzero = np.flatnonzero(layer.weight)
-    centroids, labels = _cluster(
-        layer.weight.ravel()[nonzero], 2 ** width - 1, initialisation, seed)
+def _share_layer(layer: WeightedOperator, width: int, initialisation: Initialisation,
+                 seed: int) -> WeightedOperator:
+    weight = as_float32(layer.weight, f"Layer {layer.name!r}: weight")
+    nonzero = np.flatnonzero(weight)
+    centroids, labels = _cluster(weight.ravel()[nonzero], 2 ** width - 1, initialisation, seed)
     codebook = np.zeros(2 ** width, np.float32)
     codebook[1:centroids.size + 1] = centroids
-    codes = np.zeros(layer.weight.size, np.uint8)
+    codes = np.zeros(weight.size, np.uint8)
     codes[nonzero] = labels + np.uint8(1)
-    return SharedLayer(
-        layer.name, codes.reshape(layer.weight.shape), codebook, layer.bias, layer.relu)
+    shared = WeightCodes(codes.reshape(weight.shape), codebook)
+    return replace(layer, weight=shared.weight, shared=shared,
+                   bias=as_float32(layer.bias, f"Layer {layer.name!r}: bias"))
 
 
 def reassign(weight: NDArray[np.float32], codebook: NDArray[np.float32]) -> NDArray[np.uint8]:

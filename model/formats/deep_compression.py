@@ -27,27 +27,25 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.input_file import read_bytes
-from eieio.model.formats.layer_names import check_layer_names
 from eieio.model.formats.prototxt import (
-    NetParameter,
     Weights,
-    format_net,
     parse_net,
     weight_shapes,
 )
-from eieio.model.shared_network import SharedLayer, SharedNetwork
+from eieio.model.graph.chain import chain, fully_connected
+from eieio.model.graph.float_graph import FloatGraph
+from eieio.model.graph.weight_codes import WeightCodes
 
-__all__ = ["CompressedLayer", "encode", "read", "read_network", "write", "write_network"]
+__all__ = ["CompressedLayer", "read", "read_network"]
 
-_MAX_RUN = 15
+_RUN_WIDTH = 4
 _CONVOLUTION_CODEBOOK = 256
 _INNER_PRODUCT_CODEBOOK = 16
 
@@ -99,7 +97,7 @@ class CompressedLayer:
                 raise InputError(f"{where}: {what} must be a {np.dtype(dtype)} array of shape "
                                  f"{(count,)}, not {array.dtype} of shape {array.shape}")
         for what, array, depth in (("codes", self.codes, self.codebook.size),
-                                   ("runs", self.runs, _MAX_RUN + 1)):
+                                   ("runs", self.runs, 1 << _RUN_WIDTH)):
             if array.size and array.max() >= depth:
                 raise InputError(f"{where}: {what} must be below {depth}, not {array.max()}")
         if self.codebook[0] != 0:
@@ -113,29 +111,6 @@ class CompressedLayer:
         if reach > self.size:
             raise InputError(
                 f"{where}: runs must stay within the {self.size} weights, not reach {reach}")
-
-    @classmethod
-    def from_codes(cls, name: str, codes: NDArray[np.uint8], codebook: NDArray[np.float32],
-                   bias: NDArray[np.float32]) -> Self:
-        """Compress a layer whose every weight has a code.
-
-        Parameters
-        ----------
-        name : :class:`str`
-            Name of the layer.
-        codes : uint8 array of shape (outputs, inputs) or (outputs, channels, height, width)
-            Row of the codebook of each weight. Code 0 is the weight 0.
-        codebook : float32 array of shape (256,) for a convolution and (16,) for an inner product
-            Shared weights; the first is 0.
-        bias : float32 array of shape (outputs,)
-            Biases.
-
-        Raises
-        ------
-        InputError
-            If a shape, dtype or value does not fit.
-        """
-        return cls(name, codes.shape, *encode(codes), codebook, bias)
 
     @property
     def size(self) -> int:
@@ -165,41 +140,6 @@ class CompressedLayer:
         return self.codebook[self.codes_dense]
 
 
-def encode(codes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Turn the codes of all weights into entries, with as few fillers as there can be.
-
-    Parameters
-    ----------
-    codes : uint8 array of any shape
-        Code of each weight; 0 is the weight 0. Taken in C order.
-
-    Returns
-    -------
-    codes : uint8 array of shape (entries,)
-        Code of each entry; 0 in a filler.
-    runs : uint8 array of shape (entries,)
-        Zeros skipped before each entry; 15 in a filler.
-
-    Raises
-    ------
-    InputError
-        If the codes have another dtype.
-    """
-    if codes.dtype != np.uint8:
-        raise InputError(f"Codes must be a uint8 array, not {codes.dtype}")
-    flat = codes.ravel()
-    nonzeros = np.flatnonzero(flat)
-    gaps = np.diff(nonzeros, prepend=-1) - 1
-    # Each filler covers the zeros of its run and its own.
-    ends = np.cumsum(gaps // (_MAX_RUN + 1) + 1) - 1
-    entries = ends[-1] + 1 if ends.size else 0
-    entry_codes = np.zeros(entries, np.uint8)
-    entry_codes[ends] = flat[nonzeros]
-    runs = np.full(entries, _MAX_RUN, np.uint8)
-    runs[ends] = gaps % (_MAX_RUN + 1)
-    return entry_codes, runs
-
-
 def read(path: str | os.PathLike[str],
          prototxt_path: str | os.PathLike[str] | None = None) -> tuple[CompressedLayer, ...]:
     """Read all layers of a network.
@@ -215,7 +155,7 @@ def read(path: str | os.PathLike[str],
     Returns
     -------
     tuple of :class:`CompressedLayer`
-        Layers in the order of the file. :func:`write` gives the same bytes again.
+        Layers in the order of the file.
 
     Raises
     ------
@@ -230,33 +170,8 @@ def read(path: str | os.PathLike[str],
     return _decode(data, weight_shapes(net, str(prototxt_path)), path)
 
 
-def write(path: str | os.PathLike[str], layers: Sequence[CompressedLayer]) -> None:
-    """Write all layers of a network.
-
-    Parameters
-    ----------
-    path : path-like
-        The ``.net`` file to create or replace. Its prototxt is the caller's.
-    layers : sequence of :class:`CompressedLayer`
-        Layers in the order of the prototxt; at least one.
-
-    Raises
-    ------
-    InputError
-        If there is no layer, or the file cannot be written.
-    """
-    if not layers:
-        raise InputError(f"{path} must have at least one layer")
-    parts = [np.array([layer.entries for layer in layers], "<u4").tobytes()]
-    for layer in layers:
-        codes = layer.codes if len(layer.shape) == 4 else _pack(layer.codes)
-        parts += [layer.codebook.astype("<f4").tobytes(), layer.bias.astype("<f4").tobytes(),
-                  codes.tobytes(), _pack(layer.runs).tobytes()]
-    write_bytes(path, b"".join(parts))
-
-
 def read_network(path: str | os.PathLike[str],
-                 prototxt_path: str | os.PathLike[str] | None = None) -> SharedNetwork:
+                 prototxt_path: str | os.PathLike[str] | None = None) -> FloatGraph:
     """Read a network of fully connected layers.
 
     Parameters
@@ -270,8 +185,9 @@ def read_network(path: str | os.PathLike[str],
 
     Returns
     -------
-    :class:`~eieio.model.shared_network.SharedNetwork`
-        The network, named after the ``.net`` file.
+    FloatGraph
+        The network, named after the ``.net`` file: a chain of fully connected layers whose weights
+        are shared.
 
     Raises
     ------
@@ -286,43 +202,10 @@ def read_network(path: str | os.PathLike[str],
     shapes = weight_shapes(net, source)
     rectified = _rectified_layers(net, source)
     layers = _decode(data, shapes, path)
-    return SharedNetwork(path.stem, tuple(
-        SharedLayer(layer.name, layer.codes_dense, layer.codebook, layer.bias,
-                    relu=layer.name in rectified)
-        for layer in layers))
-
-
-def write_network(path: str | os.PathLike[str], network: SharedNetwork) -> None:
-    """Write a network, and its prototxt beside it.
-
-    Parameters
-    ----------
-    path : path-like
-        The ``.net`` file to create or replace. The prototxt has the same name with the suffix
-        ``.prototxt``, and is replaced too.
-    network : :class:`~eieio.model.shared_network.SharedNetwork`
-        Network with codes of 4 bits or fewer. A shorter codebook is filled up with zeros to 16
-        weights; otherwise :func:`read_network` returns the network bit for bit.
-
-    Raises
-    ------
-    InputError
-        If a layer has longer codes, two layers have the same name, or a file cannot be written.
-    """
-    path = Path(path)
-    if path.suffix == ".prototxt":
-        raise InputError(f"{path} must not end in .prototxt, the suffix of the file beside it")
-    check_layer_names(["data", *(layer.name for layer in network.layers)])
-    layers = []
-    for layer in network.layers:
-        if layer.codebook.size > _INNER_PRODUCT_CODEBOOK:
-            raise InputError(f"Layer {layer.name!r}: codes must have at most 4 bits to be written "
-                             f"to a .net file, not {layer.code_width}")
-        codebook = np.zeros(_INNER_PRODUCT_CODEBOOK, np.float32)
-        codebook[:layer.codebook.size] = layer.codebook
-        layers.append(CompressedLayer.from_codes(layer.name, layer.codes, codebook, layer.bias))
-    write_bytes(path.with_suffix(".prototxt"), format_net(_prototxt(network)))
-    write(path, layers)
+    return chain(path.stem, [
+        fully_connected(layer.name, WeightCodes(layer.codes_dense, layer.codebook), layer.bias,
+                        layer.name in rectified)
+        for layer in layers])
 
 
 def _codebook_size(shape: tuple[int, ...]) -> int:
@@ -332,13 +215,6 @@ def _codebook_size(shape: tuple[int, ...]) -> int:
 def _weight_indices(runs: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Index, in C order, of the weight that each entry stands for."""
     return np.cumsum(runs.astype(np.int64) + 1) - 1
-
-
-def _pack(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pack 4-bit numbers two a byte, the first in the low half."""
-    padded = np.zeros(values.size + values.size % 2, np.uint8)
-    padded[:values.size] = values
-    return padded[::2] | np.left_shift(padded[1::2], 4, dtype=np.uint8)
 
 
 def _unpack(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -467,18 +343,3 @@ def _rectified_layers(net: Any, source: str) -> set[str]:
         elif layer.type == "Softmax" and index != len(net.layer) - 1:
             raise InputError(f"{where} must be the last layer")
     return rectified
-
-
-def _prototxt(network: SharedNetwork) -> Any:
-    net = NetParameter(name=network.name.encode(errors="replace").decode())
-    data = net.layer.add(name="data", type="Input", top=["data"])
-    data.input_param.shape.add(dim=[1, network.layers[0].inputs])
-    bottom = "data"
-    for layer in network.layers:
-        product = net.layer.add(
-            name=layer.name, type="InnerProduct", bottom=[bottom], top=[layer.name])
-        product.inner_product_param.num_output = layer.outputs
-        bottom = layer.name
-        if layer.relu:
-            net.layer.add(name=f"relu_{layer.name}", type="ReLU", bottom=[bottom], top=[bottom])
-    return net

@@ -29,14 +29,15 @@ from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.float32 import as_float32
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.layer_names import check_layer_names
-from eieio.model.network import DenseLayer, Network
+from eieio.model.graph.chain import as_chain, chain, fully_connected
+from eieio.model.graph.float_graph import FloatGraph, FullyConnected
 
 __all__ = ["read", "read_arrays", "write"]
 
 _SUFFIXES = ("_weight", "_bias", "_relu")
 
 
-def read(path: str | os.PathLike[str]) -> Network:
+def read(path: str | os.PathLike[str]) -> FloatGraph:
     """Read a network.
 
     Parameters
@@ -46,8 +47,8 @@ def read(path: str | os.PathLike[str]) -> Network:
 
     Returns
     -------
-    :class:`~eieio.model.network.Network`
-        The network, named after the file.
+    FloatGraph
+        The network, named after the file: a chain of fully connected layers.
 
     Raises
     ------
@@ -66,31 +67,33 @@ def read(path: str | os.PathLike[str]) -> Network:
         name = key.rpartition("_")[0]
         if name not in names:
             raise InputError(f"{path}: key {key!r} must have a key {name + '_weight'!r} beside it")
-    return Network(path.stem, tuple(
-        _layer(path, name, arrays, last=name == names[-1]) for name in names))
+    return chain(path.stem, [
+        _layer(path, name, arrays, last=name == names[-1]) for name in names])
 
 
-def write(path: str | os.PathLike[str], network: Network) -> None:
+def write(path: str | os.PathLike[str], network: FloatGraph) -> None:
     """Write a network, compressed, with all three keys a layer.
 
     Parameters
     ----------
     path : path-like
         File to create or replace.
-    network : :class:`~eieio.model.network.Network`
-        Network to write; :func:`read` returns it bit for bit.
+    network : FloatGraph
+        Chain to write; :func:`read` returns its weights bit for bit. What is behind the last layer
+        is left out.
 
     Raises
     ------
     InputError
-        If the file cannot be written, or two layers have the same name.
+        If the network is no chain, the file cannot be written, or two layers have one name.
     """
-    check_layer_names(layer.name for layer in network.layers)
+    layers = as_chain(network).weighted
+    check_layer_names(layer.name for layer in layers)
     arrays: dict[str, NDArray[Any]] = {}
-    for layer in network.layers:
+    for layer in layers:
         arrays[f"{layer.name}_weight"] = layer.weight
         arrays[f"{layer.name}_bias"] = layer.bias
-        arrays[f"{layer.name}_relu"] = np.array(layer.relu)
+        arrays[f"{layer.name}_relu"] = np.array(layer.rectified)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_bytes(path, buffer.getvalue())
@@ -124,7 +127,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _layer(path: Path, name: str, arrays: dict[str, NDArray[Any]], *, last: bool) -> DenseLayer:
+def _layer(path: Path, name: str, arrays: dict[str, NDArray[Any]], *, last: bool) -> FullyConnected:
     weight_key, bias_key, relu_key = (name + suffix for suffix in _SUFFIXES)
     weight = as_float32(arrays[weight_key], f"{path}: key {weight_key!r}")
     if weight.ndim != 2 or 0 in weight.shape:
@@ -143,4 +146,4 @@ def _layer(path: Path, name: str, arrays: dict[str, NDArray[Any]], *, last: bool
             raise InputError(f"{path}: key {relu_key!r} must be one boolean, not "
                              f"{flag.dtype} of shape {flag.shape}")
         relu = bool(flag.item())
-    return DenseLayer(name, weight, bias, relu)
+    return fully_connected(name, weight, bias, relu)

@@ -1,28 +1,42 @@
-"""Networks of fully connected layers in ONNX.
+"""Networks of convolutions and fully connected layers in ONNX.
 
-The importer takes a chain, from the one input to the one output, of
+The importer takes networks with one input, and one output or one chosen of several, of
 
-Gemm, MatMul
-    A layer. The activations come first; the weights are constant. ``transA`` must be 0.
-Add, Sub, Mul, Div, BatchNormalization
-    Scale and shift by constants, one for all features or one each (or one a channel, for
-    BatchNormalization). Folded into the layer before, or, at the input and behind a ReLU, into
-    the layer behind. The constants are folded in float64 and the result is rounded once.
-Relu, or Clip from 0 on
-    Behind a layer.
-Flatten, Reshape, Squeeze, Unsqueeze
-    Any change of shape that leaves the batch as the first axis.
-Identity, Dropout, Cast to a floating-point type
-    Skipped: the network is for inference in float32.
+Conv, Gemm, MatMul
+    With constant weights. A convolution may be dilated, padded and grouped in any way.
+BatchNormalization, and Add, Sub, Mul and Div with constants, one for all channels or one each
+    Folded into the Conv, Gemm or MatMul before, where nothing else takes that one's result, or for
+    vectors into the Gemm or MatMul behind; elsewhere a convolution of its own.
+Add
+    Of two activations of one shape.
+Relu, Clip
+    Clamp the results of the operator before, where nothing else takes them.
+MaxPool, AveragePool, GlobalAveragePool, ReduceMean over height and width
+    In two dimensions, not dilated.
+Flatten, Reshape, Squeeze, Unsqueeze, Transpose
+    Where an image, in any order of its axes, or a vector comes of it.
+Pad
+    With zeros.
 Softmax, LogSoftmax
-    At the end, along the features. The host computes it: it is the network's
-    :data:`~eieio.model.network.Ending`.
+    Along the channels.
+Identity, Dropout, Cast to a floating-point type
+    Skipped.
 
-Constants are initializers, Constant nodes, or what simple nodes make of these. Weights are float32;
-float16 and float64 are taken too, and are rounded to the nearest float32. The graph must be of
-opset 7 or later. Everything else is refused by name, if the output needs it.
+The numbers may be real, or quantized to 8 bits in either of ONNX's ways: by QuantizeLinear and
+DequantizeLinear anywhere between the operators above, or in the QOperator format, by QLinearConv,
+QLinearMatMul, QGemm, QLinearAdd, QLinearAveragePool, QLinearGlobalAveragePool and QLinearSoftmax.
+Everything else is refused by name, if the output needs it.
+
+ONNX has images in the order channels, height, width. Here they are in the order height, width,
+channels: weights are transposed, and the columns of a matrix behind a Flatten change places. A
+network may also take images in the latter order, if it brings them into ONNX's itself.
+
+ONNX's quantized operators are defined in floating point and round a half to the even. The integers
+here are TensorFlow Lite's, which rescale in fixed point: a result may be another by one step, where
+the exact one is next to the middle between two.
 """
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
@@ -34,31 +48,69 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from eieio.model.errors import InputError, IntegersError
-from eieio.model.formats.atomic import write_bytes
+from eieio.model.errors import InputError
 from eieio.model.formats.float32 import as_float32
-from eieio.model.formats.layer_names import check_layer_names
+from eieio.model.formats.onnx_activations import Activations, image_order, is_natural
+from eieio.model.formats.onnx_builder import (
+    FLOATS,
+    INTEGERS,
+    MAX_ELEMENTS,
+    Builder,
+    NodeError,
+    type_name,
+)
 from eieio.model.formats.onnx_constants import FOLDED, evaluate, initializers
+from eieio.model.formats.onnx_layers import LAYERS
 from eieio.model.formats.onnx_model import attributes_of, load_model, needed_nodes, one_line
-from eieio.model.formats.onnx_shape import ActivationShape
-from eieio.model.network import DenseLayer, Ending, Network
+from eieio.model.formats.onnx_pools import POOLS
+from eieio.model.formats.onnx_quantized import QUANTIZED
+from eieio.model.formats.onnx_scales import quantize_constant, weight_steps
+from eieio.model.formats.onnx_shapes import SHAPES
+from eieio.model.graph.float_graph import FloatGraph, Quantize, Value, WeightedOperator
+from eieio.model.graph.quantization import Scale
 
-__all__ = ["read", "write"]
+__all__ = ["OnnxGraph", "read"]
 
-# Opset and format version of written files: the oldest that all current runtimes are tested with.
-_WRITE_OPSET = 13
-_WRITE_IR_VERSION = 7
+_DOMAINS = ("", "ai.onnx")
+# Domain of the quantized operators that ONNX itself has not.
+_MICROSOFT = "com.microsoft"
 
-# What only the systolic engine computes.
-_SYSTOLIC = frozenset({
-    "AveragePool", "GlobalAveragePool", "MaxPool", "QGemm", "QLinearConv", "QLinearMatMul",
-    "QuantizeLinear"})
+_KINDS: dict[str, Callable[[Builder, onnx.NodeProto], None]] = {
+    **LAYERS, **POOLS, **QUANTIZED, **SHAPES}
 
-_ARITHMETIC = ("Add", "Sub", "Mul", "Div")
-_FLOATS = (onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
+# Constants that these move keep the steps of their quantization.
+_MOVES = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+
+# Reasons that are named at once.
+_MAX_REASONS = 5
+
+# What quantizes while the network runs.
+_DYNAMIC = frozenset({"ConvInteger", "DynamicQuantizeLinear", "DynamicQuantizeMatMul",
+                      "MatMulInteger", "MatMulIntegerToFloat"})
+_STATIC_HINT = ": quantize the network statically (quantize_static), not dynamically"
 
 
-def read(path: str | os.PathLike[str], output: str | None = None) -> Network:
+@dataclass(frozen=True)
+class OnnxGraph:
+    """What an ONNX file holds.
+
+    Attributes
+    ----------
+    graph : FloatGraph
+        The network in real numbers.
+    scales : dict of Scale
+        Scales of the activations that the file has quantized, by the name of the value; empty if
+        the network is one of floating-point numbers.
+    integer_input : ``"int8"``, ``"uint8"`` or None
+        Type of the input, if the file takes integers.
+    """
+
+    graph: FloatGraph
+    scales: dict[str, Scale]
+    integer_input: str | None = None
+
+
+def read(path: str | os.PathLike[str], output: str | None = None) -> OnnxGraph:
     """Read a network.
 
     Parameters
@@ -71,14 +123,15 @@ def read(path: str | os.PathLike[str], output: str | None = None) -> Network:
 
     Returns
     -------
-    :class:`~eieio.model.network.Network`
-        The network, named after the file; its layers are named after the Gemm and MatMul nodes.
+    OnnxGraph
+        The network, named after the file. Operators are named after their nodes, and values after
+        ONNX's, where several nodes make one operator after the last.
 
     Raises
     ------
     InputError
-        If the file is not an ONNX model, or the graph is not such a chain as described above: the
-        message names the node.
+        If the file is not an ONNX model, or not such a network as described above: the message
+        names each node that is in the way, and what would fit.
     """
     path = Path(path)
     model, opset = load_model(path)
@@ -87,374 +140,206 @@ def read(path: str | os.PathLike[str], output: str | None = None) -> Network:
     except ValueError as error:
         raise InputError(f"{path}: {one_line(error)}") from error
     nodes, name = needed_nodes(path, model.graph, output)
-    chain = _Chain(model.graph, constants, opset, path, name)
-    chain.check(nodes)
-    for where, node in nodes:
-        chain.follow(node, where)
-    return Network(path.stem, chain.finish(), chain.ending)
+    entry = _only_input(path, model.graph, constants)
+    try:
+        return _follow(path, nodes, constants, opset, entry, name, channels_first=True)
+    except InputError:
+        # The order of the axes is what the network itself makes of them.
+        with contextlib.suppress(InputError):
+            return _follow(path, nodes, constants, opset, entry, name, channels_first=False)
+        raise
 
 
-def write(path: str | os.PathLike[str], network: Network) -> None:
-    """Write a network as Gemm and Relu nodes.
-
-    Parameters
-    ----------
-    path : path-like
-        File to create or replace.
-    network : :class:`~eieio.model.network.Network`
-        Network to write; :func:`read` returns it bit for bit. The graph takes ``input``, float32
-        of shape (batch, inputs), and gives ``output``, float32 of shape (batch, outputs).
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written, or two layers have the same name.
-    """
-    check_layer_names(layer.name for layer in network.layers)
-    nodes, tensors = [], []
-    current = "input"
-    for index, layer in enumerate(network.layers):
-        end = "output" if index == len(network.layers) - 1 else f"{layer.name}_out"
-        product = f"{layer.name}_gemm" if layer.relu else end
-        weight, bias = f"{layer.name}_weight", f"{layer.name}_bias"
-        tensors += [onnx.numpy_helper.from_array(np.ascontiguousarray(layer.weight), weight),
-                    onnx.numpy_helper.from_array(layer.bias, bias)]
-        nodes.append(onnx.helper.make_node(
-            "Gemm", [current, weight, bias], [product], name=layer.name, transB=1))
-        if layer.relu:
-            nodes.append(onnx.helper.make_node(
-                "Relu", [product], [end], name=f"{layer.name}_relu"))
-        current = end
-    graph = onnx.helper.make_graph(
-        nodes, network.name.encode(errors="replace").decode() or "network",
-        [onnx.helper.make_tensor_value_info(
-            "input", onnx.TensorProto.FLOAT, ["batch", network.inputs])],
-        [onnx.helper.make_tensor_value_info(
-            "output", onnx.TensorProto.FLOAT, ["batch", network.outputs])],
-        tensors)
-    model = onnx.helper.make_model(
-        graph, producer_name="eieio", ir_version=_WRITE_IR_VERSION,
-        opset_imports=[onnx.helper.make_opsetid("", _WRITE_OPSET)])
-    write_bytes(path, model.SerializeToString(deterministic=True))
+def _only_input(path: Path, graph: onnx.GraphProto,
+                constants: dict[str, NDArray[Any]]) -> onnx.ValueInfoProto:
+    inputs = [entry for entry in graph.input if entry.name not in constants]
+    if len(inputs) != 1:
+        raise InputError(f"{path}: must have one input, not {len(inputs)}: "
+                         f"{', '.join(entry.name for entry in inputs)}")
+    return inputs[0]
 
 
-@dataclass
-class _Layer:
-    """A layer under construction: float arrays of shape (outputs, inputs) and (outputs,)."""
+def _follow(path: Path, nodes: list[tuple[str, onnx.NodeProto]], constants: dict[str, NDArray[Any]],
+            opset: int, entry: onnx.ValueInfoProto, output: str, *, channels_first: bool
+            ) -> OnnxGraph:
+    """Follow the whole graph, whose input, if it is an image, has one order or the other."""
+    batch, source = _input(path, entry, nodes, constants, channels_first=channels_first)
+    importer = _Importer(Builder([node for _, node in nodes], constants, opset, batch,
+                                 (entry.name, source), output), path, output)
+    importer.follow(nodes)
+    return importer.finish(entry.type.tensor_type.elem_type,
+                           channels_first=channels_first and source.order.ndim == 3)
 
-    name: str
-    label: str
-    weight: NDArray[Any]
-    bias: NDArray[Any]
-    relu: bool = False
+
+def _input(path: Path, entry: onnx.ValueInfoProto, nodes: list[tuple[str, onnx.NodeProto]],
+           constants: dict[str, NDArray[Any]], *, channels_first: bool
+           ) -> tuple[int | None, Activations]:
+    """Return the samples, if the file fixes their number, and the input."""
+    kind = entry.type.tensor_type.elem_type
+    if kind not in (*FLOATS, *INTEGERS):
+        raise InputError(f"{path}: input {entry.name!r} must be of a floating-point type, "
+                         f"INT8 or UINT8, not {type_name(kind)}")
+    batch, *sizes = (dim.dim_value if dim.dim_value > 0 else None
+                     for dim in entry.type.tensor_type.shape.dim) or (None,)
+    if None in sizes:
+        features = _features(entry.name, nodes, constants)
+        sizes = sizes if features is None else [features]
+    known = [size for size in sizes if size is not None]
+    if not sizes or len(known) < len(sizes):
+        raise InputError(f"{path}: input {entry.name!r} must have a batch axis, and "
+                         "others of fixed sizes behind it")
+    if math.prod(known) > MAX_ELEMENTS:
+        raise InputError(f"{path}: input {entry.name!r} must have at most {MAX_ELEMENTS} "
+                         f"elements, not {math.prod(known)}")
+    shape = tuple(known)
+    if len(shape) == 3 and channels_first:
+        order = image_order(shape[1], shape[2], shape[0])
+        shape = shape[1], shape[2], shape[0]
+    else:
+        order = np.arange(math.prod(shape)).reshape(shape)
+    return batch, Activations(Value(entry.name, shape), order, kind in INTEGERS, True)
 
 
-class _Chain:
-    """The chain of layers, as far as its nodes have been followed."""
-
-    def __init__(self, graph: onnx.GraphProto, constants: dict[str, NDArray[Any]], opset: int,
-                 path: Path, output: str) -> None:
-        self.constants = constants
-        self.opset = opset
-        self.path = path
-        inputs = [entry for entry in graph.input if entry.name not in constants]
-        if len(inputs) != 1:
-            names = ", ".join(repr(entry.name) for entry in inputs)
-            raise InputError(
-                f"{path}: must have one input, not {len(inputs)} ({names or 'none'})")
-        self.current = inputs[0].name
-        self.output = output
-        self.shape = self._input_shape(inputs[0])
-        self.layers: list[_Layer] = []
-        self.where = ""
-        # Scale and shift, of shape () or (features,), still to fold into the next layer.
-        self.scale: NDArray[np.float64] = np.ones(())
-        self.shift: NDArray[np.float64] = np.zeros(())
-        self.shifted_by = ""
-        self.softmax = ""
-        self.ending: Ending = "none"
-        self.operators: dict[str, Callable[[onnx.NodeProto], None]] = {
-            **dict.fromkeys(_ARITHMETIC, self._arithmetic),
-            "BatchNormalization": self._batch_normalization, "Cast": self._cast,
-            "Clip": self._clip,
-            "Dropout": self._dropout, "Flatten": self._flatten, "Gemm": self._gemm,
-            "Identity": lambda node: None, "LogSoftmax": self._softmax, "MatMul": self._matmul,
-            "Relu": self._relu, "Reshape": self._reshape, "Softmax": self._softmax,
-            "Squeeze": self._squeeze, "Unsqueeze": self._unsqueeze}
-
-    def follow(self, node: onnx.NodeProto, where: str) -> None:
-        """Take the next node, in the order of the file."""
-        self.where = f"{where} ({node.op_type})"
-        try:
-            # What overflows is refused at the end.
-            with np.errstate(all="ignore"):
-                self._follow(node)
-        except ValueError as error:
-            raise InputError(f"{self.path}: {self.where} {one_line(error)}") from error
-
-    def _follow(self, node: onnx.NodeProto) -> None:
-        if node.domain not in ("", "ai.onnx"):
-            raise ValueError(f"must be a standard ONNX operator, not one of {node.domain!r}")
-        variables = [name for name in node.input if name and name not in self.constants]
-        if not variables:
-            self.constants |= evaluate(node, self.opset, self.constants)
-            return
-        if node.op_type != "Shape" and node.op_type not in self.operators:
-            hint = (": convolutions are for the systolic engine (--engine systolic)"
-                    if node.op_type == "Conv" else "")
-            raise ValueError(f"must be one of {', '.join(sorted(self.operators))}{hint}")
-        if variables != [self.current]:
-            others = ", ".join(repr(name) for name in variables)
-            raise ValueError(f"must take {self.current!r}, the end of the chain so far, and "
-                             f"constants, not {others}: eieio takes no branch")
-        if node.op_type == "Shape":
-            self._sizes(node)
-            return
-        if node.input[0] != self.current and node.op_type not in _ARITHMETIC:
-            raise ValueError(f"must take the activations, {self.current!r}, as its first operand")
-        if self.softmax and node.op_type != "Identity":
-            raise ValueError(f"must not follow {self.softmax}, which must be the last")
-        self.operators[node.op_type](node)
-        self.current = node.output[0]
-
-    def check(self, nodes: list[tuple[str, onnx.NodeProto]]) -> None:
-        """Refuse what is for the other engine, and all operators that are unknown at once."""
-        kinds = sorted({node.op_type for _, node in nodes} & _SYSTOLIC)
-        quantized = {"QuantizeLinear", "QLinearMatMul", "QGemm"}.intersection(kinds)
-        if kinds:
-            what = ("is a network of 8-bit integers" if quantized else
-                    f"has {' and '.join(kinds)}, which are not fully connected layers")
-            raise (IntegersError if quantized else InputError)(
-                f"{self.path} {what}: it is a network for the systolic engine (add --engine "
-                "systolic)")
-        computed, unknown = {self.current}, []
-        for where, node in nodes:
-            if not computed.isdisjoint(node.input):
-                if node.op_type not in (*self.operators, *FOLDED):
-                    unknown.append(f"{where} ({node.op_type})")
-                computed.update(node.output)
-        if len(unknown) > 1:
-            raise InputError(f"{self.path}: {', '.join(unknown)} must be one of "
-                             f"{', '.join(sorted(self.operators))}")
-
-    def finish(self) -> tuple[DenseLayer, ...]:
-        """Layers of the whole chain."""
-        if self.current != self.output:
-            raise InputError(f"{self.path}: output {self.output!r} must be the end of the chain, "
-                             f"{self.current!r}")
-        if not self.layers:
-            raise InputError(f"{self.path}: must have at least one Gemm or MatMul")
-        if self.shifted_by:
-            raise InputError(f"{self.path}: {self.shifted_by} must have a Gemm or MatMul behind "
-                             "it, to fold into")
-        return tuple(
-            DenseLayer(layer.name,
-                       as_float32(layer.weight, f"{self.path}: {layer.label}: weight"),
-                       as_float32(layer.bias, f"{self.path}: {layer.label}: bias"), layer.relu)
-            for layer in self.layers)
-
-    def _input_shape(self, entry: onnx.ValueInfoProto) -> ActivationShape:
-        sizes = [dim.dim_value if dim.dim_value > 0 else None
-                 for dim in entry.type.tensor_type.shape.dim]
-        if len(sizes) < 2:
-            raise InputError(f"{self.path}: input {entry.name!r} must have a batch axis and a "
-                             f"feature axis, not {len(sizes)} axes")
-        return ActivationShape(sizes[0], tuple(sizes[1:]))
-
-    def _optional(self, node: onnx.NodeProto, index: int) -> NDArray[Any] | None:
-        """Constant operand, or None if the node leaves it out."""
-        if len(node.input) <= index or not node.input[index]:
+def _features(name: str, nodes: list[tuple[str, onnx.NodeProto]],
+              constants: dict[str, NDArray[Any]]) -> int | None:
+    """Features of an input that leaves their number open: what the first layer takes."""
+    for _, node in nodes:
+        if name not in node.input or node.op_type == "Shape":
+            continue
+        weight = constants.get(node.input[1]) if len(node.input) > 1 else None
+        if node.op_type in ("Gemm", "MatMul") and weight is not None and weight.ndim == 2:
+            return weight.shape[1 if attributes_of(node).get("transB", 0) else 0]
+        if node.op_type not in ("Cast", "Dropout", "Flatten", "Identity", "Reshape"):
             return None
-        return self.constants[node.input[index]]
+        name = node.output[0]
+    return None
 
-    def _numbers(self, node: onnx.NodeProto, index: int) -> NDArray[Any]:
-        """Floating-point constant operand."""
-        name = node.input[index]
-        array = self.constants[name]
-        if array.dtype not in (np.float16, np.float32, np.float64):
-            raise ValueError(f"must take {name!r} as a float16, float32 or float64 tensor, not "
-                              f"{array.dtype}")
-        if not np.isfinite(array).all():
-            raise ValueError(f"must take {name!r} as finite numbers, not "
-                              f"{array[~np.isfinite(array)][0]}")
-        return array
 
-    # Layers.
+class _Importer:
+    def __init__(self, builder: Builder, path: Path, output: str) -> None:
+        self.builder = builder
+        self.path = path
+        self.output = output
 
-    def _gemm(self, node: onnx.NodeProto) -> None:
-        attributes = attributes_of(node)
-        if attributes.get("transA", 0):
-            raise ValueError("must have transA 0, not 1")
-        weight = self._numbers(node, 1)
-        if not attributes.get("transB", 0):
-            weight = weight.T
-        alpha, beta = attributes.get("alpha", 1.0), attributes.get("beta", 1.0)
-        if alpha != 1:
-            weight = weight * np.float64(alpha)
-        self._append(node, weight)
-        if self._optional(node, 2) is not None and beta:
-            shift = self._numbers(node, 2)
-            self._fold(np.ones(()), self._per_feature(shift, node.input[2]) * np.float64(beta))
+    def follow(self, nodes: list[tuple[str, onnx.NodeProto]]) -> None:
+        """Take the nodes, in the order of the file; name all that are in the way at once."""
+        reasons: dict[str, list[str]] = {}
+        missing: set[str] = set()
+        for where, node in nodes:
+            label, reason = f"{where} ({node.op_type})", None
+            if not missing.isdisjoint(node.input):
+                # What it takes is not known. Constants may be computed of shapes.
+                if node.op_type not in FOLDED:
+                    reason = self._unknown(node)
+                missing.update(node.output)
+            else:
+                try:
+                    # What overflows is refused.
+                    with np.errstate(all="ignore"):
+                        self._follow(node, label)
+                except NodeError as error:
+                    reason, label = one_line(error), error.where
+                except ValueError as error:
+                    reason = one_line(error)
+            if reason:
+                labels = reasons.setdefault(reason, [])
+                labels += [] if label in labels else [label]
+                missing.update(node.output)
+        if reasons:
+            listed = "; ".join(f"{', '.join(labels)} {reason}"
+                               for reason, labels in [*reasons.items()][:_MAX_REASONS])
+            more = len(reasons) - _MAX_REASONS
+            raise InputError(f"{self.path}: {listed}" + (f"; and {more} more" if more > 0 else ""))
 
-    def _matmul(self, node: onnx.NodeProto) -> None:
-        self._append(node, self._numbers(node, 1).T)
+    def _unknown(self, node: onnx.NodeProto) -> str | None:
+        """Why a node is none that can be followed, whatever it takes."""
+        if node.domain not in (*_DOMAINS, _MICROSOFT) or (
+                node.domain == _MICROSOFT and not node.op_type.endswith("Linear")
+                and not node.op_type.startswith("Q")):
+            return (f"must be a standard ONNX operator, not one of {node.domain!r}"
+                    + (_STATIC_HINT if node.op_type in _DYNAMIC else ""))
+        if node.op_type not in _KINDS and node.op_type != "Shape":
+            return (f"must be one of {', '.join(sorted(_KINDS))}"
+                    + (_STATIC_HINT if node.op_type in _DYNAMIC else ""))
+        return None
 
-    def _append(self, node: onnx.NodeProto, weight: NDArray[Any]) -> None:
-        if weight.ndim != 2 or 0 in weight.shape:
-            raise ValueError(f"must have weights of two dimensions, not of shape {weight.T.shape}")
-        outputs, inputs = weight.shape
-        if self.shape.dims not in (None, (None,), (inputs,)):
-            raise ValueError(f"must take activations of shape (batch, {inputs}), to fit its "
-                             f"weights, not {self.shape}")
-        bias = np.zeros(outputs, np.float32)
-        if self.shifted_by:
-            bias = weight @ np.broadcast_to(self.shift, (inputs,))
-            weight = weight * self.scale
-            self.scale, self.shift, self.shifted_by = np.ones(()), np.zeros(()), ""
-        taken = {layer.name for layer in self.layers}
-        name = node.name or f"layer{len(self.layers) + 1}"
-        while name in taken:
-            name += "_"
-        self.layers.append(_Layer(name, self.where, weight, bias))
-        self.shape = self.shape.with_dims(outputs)
+    def _follow(self, node: onnx.NodeProto, where: str) -> None:
+        builder = self.builder
+        if not any(name in builder.activations for name in node.input):
+            if node.domain not in (*_DOMAINS, _MICROSOFT):
+                raise ValueError(f"must be a standard ONNX operator, not one of {node.domain!r}")
+            self._constant(node, where)
+            return
+        reason = self._unknown(node)
+        if reason:
+            raise ValueError(reason)
+        if node.op_type == "Shape":
+            attributes = attributes_of(node)
+            sizes = builder.shape(node).sizes(attributes.get("start", 0), attributes.get("end"))
+            builder.constants[node.output[0]] = np.array(sizes, np.int64)
+            return
+        if any(builder.uses[name] for name in node.output[1:] if name):
+            raise ValueError(f"must have one output in use, not {len(node.output)}")
+        _KINDS[node.op_type](builder, node)
 
-    def _relu(self, node: onnx.NodeProto) -> None:
-        if not self.layers:
-            raise ValueError("must follow a Gemm or MatMul")
-        if self.shifted_by:
-            raise ValueError(f"must not follow {self.shifted_by}, which must have a Gemm or MatMul "
-                             "behind it, to fold into")
-        self.layers[-1].relu = True
-
-    def _clip(self, node: onnx.NodeProto) -> None:
-        attributes = attributes_of(node)
-        ends = [attributes.get("min", -math.inf), attributes.get("max", math.inf)]
-        for index in (1, 2):
-            if self._optional(node, index) is not None:
-                ends[index - 1] = float(self._numbers(node, index).ravel()[0])
-        if ends[0] != 0 or ends[1] < np.finfo(np.float32).max:
-            raise ValueError(f"must have min 0 and no max, as a rectifier, not {ends[0]} and "
-                             f"{ends[1]}: the systolic engine clamps at any number (--engine "
-                             "systolic)")
-        self._relu(node)
-
-    # Scale and shift.
-
-    def _arithmetic(self, node: onnx.NodeProto) -> None:
-        first = node.input[0] == self.current
-        index = 1 if first else 0
-        operand = self._per_feature(self._numbers(node, index), node.input[index])
-        one, zero = np.ones(()), np.zeros(())
-        match node.op_type:
-            case "Add":
-                self._fold(one, operand)
-            case "Sub":
-                self._fold(one, -operand) if first else self._fold(-one, operand)
-            case "Mul":
-                self._fold(operand, zero)
-            case _:
-                if not first:
-                    raise ValueError("must divide the activations, not divide by them")
-                if not operand.all():
-                    raise ValueError(f"must take {node.input[1]!r} without zeros")
-                self._fold(1 / operand, zero)
-
-    def _batch_normalization(self, node: onnx.NodeProto) -> None:
-        attributes = attributes_of(node)
-        if attributes.get("training_mode", 0) or not attributes.get("spatial", 1):
-            raise ValueError("must be for inference, with training_mode 0 and spatial 1")
-        dims = self.shape.require_known()
-        tables = []
-        for index in range(1, 5):
-            table = self._numbers(node, index).astype(np.float64)
-            if table.shape != dims[:1]:
-                raise ValueError(f"must take {node.input[index]!r} of shape {dims[:1]}, not "
-                                 f"{table.shape}")
-            tables.append(np.repeat(table, math.prod(dims[1:])))
-        scale, shift, mean, variance = tables
-        variance = variance + attributes.get("epsilon", 1e-5)
-        if variance.min() <= 0:
-            raise ValueError(f"must take {node.input[4]!r} above minus epsilon")
-        factor = scale / np.sqrt(variance)
-        self._fold(factor, shift - mean * factor)
-
-    def _per_feature(self, array: NDArray[Any], name: str) -> NDArray[np.float64]:
-        """Spread a constant over the features: float64, of shape () or (features,)."""
-        if array.size == 1 and (array.ndim == 0 or self.shape.known is None):
-            return array.astype(np.float64).reshape(())
-        dims = self.shape.require_known()
-        try:
-            spread = np.broadcast_to(array, (1, *dims))
-        except ValueError:
-            raise ValueError(f"must take {name!r} as one number, or one for each of the "
-                             f"{math.prod(dims)} features, not of shape {array.shape}") from None
-        return spread.astype(np.float64).ravel()
-
-    def _fold(self, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> None:
-        """Replace the activations x by ``scale * x + shift``."""
-        if self.layers and not self.layers[-1].relu:
-            layer = self.layers[-1]
-            if (scale != 1).any():
-                layer.weight = layer.weight * np.broadcast_to(scale, layer.bias.shape)[:, None]
-            if layer.bias.any():
-                shift = layer.bias * scale + shift
-            # Not added to a bias of 0, so that -0.0 stays -0.0.
-            layer.bias = np.broadcast_to(shift, layer.bias.shape)
+    def finish(self, kind: int, *, channels_first: bool) -> OnnxGraph:
+        """Return the whole graph; `kind` is the type of the input."""
+        builder = self.builder
+        output = builder.activations.get(self.output)
+        if output is not None and output.affine is not None:
+            try:
+                output = builder.apply(output)
+            except ValueError as error:
+                raise InputError(f"{self.path}: output {self.output!r} {one_line(error)}") from None
+        if output is None or not builder.operators:
+            raise InputError(f"{self.path}: output {self.output!r} must be computed from the input")
+        order = output.order
+        if order.ndim == 3 and is_natural(order):
+            channels, *size = order.shape
+            value = builder.shaped(output.value, (*size, channels))
+        elif (order.ravel() == np.arange(order.size)).all():
+            value = builder.shaped(output.value, order.shape)
         else:
-            self.scale = self.scale * scale
-            self.shift = self.shift * scale + shift
-            self.shifted_by = self.shifted_by or self.where
+            raise InputError(f"{self.path}: output {self.output!r} must be an image, or a vector "
+                             "of channels: what flattens an image must have a Gemm or MatMul "
+                             "behind it")
+        for operator in builder.operators:
+            if isinstance(operator, WeightedOperator):
+                for what, numbers in (("weight", operator.weight), ("bias", operator.bias)):
+                    as_float32(numbers, f"{self.path}: {type(operator).__name__} "
+                                        f"{operator.name!r}: {what}")
+        scales = {operator.output.name: Scale(operator.scale, operator.zero_point)
+                  for operator in builder.operators if isinstance(operator, Quantize)}
+        if builder.input_integers:
+            if builder.input_scale is None:
+                raise InputError(f"{self.path}: input {builder.input.name!r} is of integers: a "
+                                 "DequantizeLinear or a QLinear operator must tell their scale")
+            scales[builder.input.name] = builder.input_scale
+        return OnnxGraph(FloatGraph(self.path.stem, builder.input, value,
+                                    tuple(builder.operators), channels_first), scales,
+                         type_name(kind).lower() if builder.input_integers else None)
 
-    # Shapes.
-
-    def _sizes(self, node: onnx.NodeProto) -> None:
-        attributes = attributes_of(node)
-        sizes = self.shape.sizes(attributes.get("start", 0), attributes.get("end"))
-        self.constants[node.output[0]] = np.array(sizes, np.int64)
-
-    def _flatten(self, node: onnx.NodeProto) -> None:
-        self.shape = self.shape.flatten(attributes_of(node).get("axis", 1))
-
-    def _reshape(self, node: onnx.NodeProto) -> None:
-        self.shape = self.shape.reshape(
-            self._integers(node), allow_zero=bool(attributes_of(node).get("allowzero", 0)))
-
-    def _squeeze(self, node: onnx.NodeProto) -> None:
-        self.shape = self.shape.squeeze(self._integers(node))
-
-    def _unsqueeze(self, node: onnx.NodeProto) -> None:
-        self.shape = self.shape.unsqueeze(self._integers(node))
-
-    def _integers(self, node: onnx.NodeProto) -> list[int]:
-        """Constant operand, or in old opsets attribute, that lists axes or sizes."""
-        array = self._optional(node, 1)
-        if array is None:
-            array = np.array(attributes_of(node).get("axes", []), np.int64)
-        if array.dtype != np.int64 or array.ndim != 1:
-            raise ValueError(
-                f"must take a list of int64, not {array.dtype} of shape {array.shape}")
-        return array.tolist()
-
-    # Nodes that change nothing here.
-
-    def _cast(self, node: onnx.NodeProto) -> None:
-        to = attributes_of(node)["to"]
-        if to not in _FLOATS:
-            raise ValueError("must cast to FLOAT16, FLOAT or DOUBLE, not "
-                              f"{onnx.TensorProto.DataType.Name(to)}")
-
-    def _dropout(self, node: onnx.NodeProto) -> None:
-        training = self._optional(node, 2)
-        if training is not None and training.any():
-            raise ValueError("must be for inference, not in training mode")
-
-    def _softmax(self, node: onnx.NodeProto) -> None:
-        axis = attributes_of(node).get("axis", -1 if self.opset >= 13 else 1)
-        if not self.layers or len(self.shape.require_known()) != 1 or axis not in (-1, 1):
-            raise ValueError("must run along the features of the last layer, axis 1")
-        if self.shifted_by:
-            raise ValueError(f"must not follow {self.shifted_by}, which must have a Gemm or MatMul "
-                             "behind it, to fold into")
-        self.softmax = self.where
-        self.ending = "softmax" if node.op_type == "Softmax" else "log_softmax"
-
+    def _constant(self, node: onnx.NodeProto, where: str) -> None:
+        builder, name = self.builder, node.output[0]
+        match node.op_type:
+            case "DequantizeLinear":
+                levels, scale, zero_point = (builder.optional(node, index) for index in range(3))
+                assert levels is not None and scale is not None  # noqa: PT018
+                number, step, unfit = weight_steps(levels, scale, zero_point, builder.axis(node))
+                builder.constants[name], builder.steps[name] = number, step
+                if unfit:
+                    builder.unfit[name] = NodeError(where, unfit)
+            case "QuantizeLinear":
+                number, scale, zero_point = (builder.optional(node, index) for index in range(3))
+                assert number is not None and scale is not None  # noqa: PT018
+                builder.constants[name] = quantize_constant(
+                    number, scale, np.zeros(1, np.uint8) if zero_point is None else zero_point,
+                    builder.axis(node))
+            case _:
+                builder.constants |= evaluate(node, builder.opset, builder.constants)
+                moved = node.input[0] if node.op_type in _MOVES else ""
+                if moved in builder.steps:
+                    steps = {**builder.constants, moved: builder.steps[moved]}
+                    builder.steps |= evaluate(node, builder.opset, steps)
+                if moved in builder.unfit:
+                    builder.unfit[name] = builder.unfit[moved]

@@ -37,6 +37,12 @@ INTEGERS = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 MAX_ELEMENTS = 1 << 26
 
 
+_PRODUCTS = frozenset({"Gemm", "MatMul"})
+# What changes the shape of activations, and what scales and shifts them by constants.
+_VIEWS = frozenset({"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+_SCALES = frozenset({"Add", "BatchNormalization", "Div", "Mul", "Sub"})
+
+
 class NodeError(ValueError):
     """What is wrong with a node before the one that is followed.
 
@@ -84,8 +90,19 @@ class Builder:
         self.operators: list[Operator] = []
         #: Index of the operator that computes a value.
         self.producers: dict[str, int] = {}
-        self.uses = Counter(name for node in nodes for name in node.input)
+        self.readers: dict[str, list[onnx.NodeProto]] = {}
+        #: Names of all that is computed from the input.
+        self.variable = {source[0]}
+        self._makers = {name: node for node in nodes for name in node.output}
+        for node in nodes:
+            for name in {*node.input} if node.op_type != "Shape" else ():
+                self.readers.setdefault(name, []).append(node)
+            if not self.variable.isdisjoint(node.input):
+                self.variable.update(node.output)
+        self.uses = Counter(name for node in nodes for name in node.input
+                            if node.op_type != "Shape")
         self.uses[output] += 1
+        self.output = output
         self.names = {name for node in nodes for name in (node.name, *node.output)}
         self.taken: set[str] = set()
         name, activations = source
@@ -200,6 +217,27 @@ class Builder:
                 f"{scale.zero_point} (for int8)")
         return replace(operand, scale=scale)
 
+    def moved(self, node: onnx.NodeProto) -> Activations:
+        """Operand of a node that changes its shape alone; what is still to be done may stay so."""
+        operand = self.raw(node)
+        return operand if self.into_products(node.output[0]) else self.any(node)
+
+    def into_products(self, name: str) -> bool:
+        """Whether products with real weights alone take a value, scaled or in another shape."""
+        readers = self.readers.get(name, [])
+        return name != self.output and bool(readers) and all(
+            not self._dequantized(node.input[1]) if node.op_type in _PRODUCTS
+            else (node.op_type in _VIEWS or (node.op_type in _SCALES and sum(
+                operand in self.variable for operand in node.input) == 1))
+            and self.into_products(node.output[0])
+            for node in readers)
+
+    def _dequantized(self, name: str) -> bool:
+        """Whether a constant has been quantized."""
+        node = self._makers.get(name)
+        return node is not None and (node.op_type == "DequantizeLinear" or any(
+            map(self._dequantized, node.input)))
+
     def apply(self, operand: Activations) -> Activations:
         """Do what is still to be done to a vector, by an operator of its own."""
         affine, size = operand.affine, operand.order.size
@@ -208,7 +246,8 @@ class Builder:
             raise ValueError("must follow a Conv, Gemm or MatMul whose result nothing else takes, "
                              "come before one, or take images or vectors of channels")
         scale, shift = np.empty(size), np.empty(size)
-        scale[operand.order], shift[operand.order] = affine.scale, affine.shift
+        order = operand.order.ravel()
+        scale[order], shift[order] = affine.scale, affine.shift
         image = self.shaped(operand.value, (1, 1, size))
         output = Value(self.free(f"{operand.value.name}_scaled"), (1, 1, size))
         self.add(DepthwiseConv2D(

@@ -239,9 +239,9 @@ def _affine(builder: Builder, node: onnx.NodeProto, operand: Activations,
             steps = steps * np.where(factor == 0, 1, np.abs(factor))
         builder.change(node, operand, weight=before.weight * each,
                        bias=before.bias * factor + addend, weight_scale=steps)
-    elif operand.order.ndim == 1:
+    elif operand.order.ndim == 1 or builder.into_products(node.output[0]):
         # A Gemm or MatMul behind it may take it into its weights.
-        earlier = operand.affine
+        earlier, scale, shift = operand.affine, scale.ravel(), shift.ravel()
         if earlier is not None:
             scale, shift = earlier.scale * scale, earlier.shift * scale + shift
         builder.define(node, replace(operand, integers=False, scale=None,

@@ -1,4 +1,4 @@
-"""Shape of the activations along an ONNX graph, as far as it is known."""
+"""Shape of the activations along an ONNX graph."""
 
 import math
 from collections.abc import Sequence
@@ -24,55 +24,29 @@ class ActivationShape:
     ----------
     batch : :class:`int`, optional
         Samples, if known.
-    dims : tuple of :class:`int` or None, optional
-        The other axes: None for one of unknown size, or instead of all of them.
+    dims : tuple of :class:`int`
+        The other axes.
     """
 
     batch: int | None
-    dims: tuple[int | None, ...] | None
-
-    @property
-    def known(self) -> tuple[int, ...] | None:
-        """The other axes, if all are known."""
-        if self.dims is None:
-            return None
-        known = tuple(size for size in self.dims if size is not None)
-        return known if len(known) == len(self.dims) else None
-
-    @property
-    def features(self) -> int | None:
-        """Features of a sample, if known."""
-        return None if self.known is None else math.prod(self.known)
+    dims: tuple[int, ...]
 
     def __str__(self) -> str:
-        dims = (self.batch, *(self.dims or ("...",)))
-        return f"({', '.join('?' if size is None else str(size) for size in dims)})"
-
-    def with_dims(self, *dims: int) -> "ActivationShape":
-        """Return the shape with other axes behind the batch."""
-        return replace(self, dims=dims)
-
-    def require_known(self) -> tuple[int, ...]:
-        """Return the other axes; all must be known."""
-        if self.known is None:
-            raise ValueError(f"must take activations of known shape, not {self}")
-        return self.known
+        return f"({', '.join(map(str, (self.batch or '?', *self.dims)))})"
 
     def sizes(self, start: int, end: int | None) -> list[int]:
         """Sizes of axes `start` to `end`, as a Shape node gives them."""
-        return [self.batch or UNKNOWN_BATCH, *self.require_known()][start:end]
+        return [self.batch or UNKNOWN_BATCH, *self.dims][start:end]
 
     def flatten(self, axis: int) -> "ActivationShape":
         """Join all axes from `axis` on, and all before."""
-        if axis < 0 and self.dims is not None:
+        if axis < 0:
             axis += 1 + len(self.dims)
         if axis == 0 and self.batch == 1:
             axis = 1  # the first axis is 1 either way
         if axis != 1:
             raise ValueError(f"must have axis 1, so that the batch stays, not {axis}")
-        if self.dims is None:
-            return self
-        return replace(self, dims=(self.features,))
+        return replace(self, dims=(math.prod(self.dims),))
 
     def reshape(self, shape: Sequence[int], *, allow_zero: bool) -> "ActivationShape":
         """Change to `shape`, where 0 copies an axis and -1 is what is left."""
@@ -82,40 +56,37 @@ class ActivationShape:
         if len(shape) < 2 or (allow_zero and 0 in shape):
             raise error
         batch, *target = shape
+        features = math.prod(self.dims)
         for i, size in enumerate(target):
             if size == 0:
-                copied = self.dims[i] if self.dims is not None and i < len(self.dims) else None
-                if copied is None:
+                if i >= len(self.dims):
                     raise error
-                target[i] = copied
+                target[i] = self.dims[i]
         if batch in (0, UNKNOWN_BATCH, self.batch):
-            if target.count(-1) == 1 and self.features is None:
-                return replace(self, dims=(None,) if len(target) == 1 else None)
             rest = math.prod(size for size in target if size != -1)
-            if self.features is not None and rest > 0:
-                target = [self.features // rest if size == -1 else size for size in target]
+            if rest > 0:
+                target = [features // rest if size == -1 else size for size in target]
         elif batch != -1 and (batch != 1 or self.batch is not None):
             raise error
-        if min(target) < 1 or self.features not in (None, math.prod(target)):
+        if min(target) < 1 or features != math.prod(target):
             raise error
-        return self.with_dims(*target)
+        return replace(self, dims=tuple(target))
 
     def squeeze(self, axes: Sequence[int]) -> "ActivationShape":
         """Remove axes of size 1."""
-        dims = self.require_known()
-        removed = _positive(axes, 1 + len(dims))
-        if any(dims[axis - 1] != 1 for axis in removed) or len(removed) == len(dims):
+        removed = _positive(axes, 1 + len(self.dims))
+        if any(self.dims[axis - 1] != 1 for axis in removed) or len(removed) == len(self.dims):
             raise ValueError("must remove axes of size 1, and leave the batch and one more, not "
                              f"remove {list(axes)} from {self}")
-        return self.with_dims(*(
-            size for axis, size in enumerate(dims, start=1) if axis not in removed))
+        return replace(self, dims=tuple(
+            size for axis, size in enumerate(self.dims, start=1) if axis not in removed))
 
     def unsqueeze(self, axes: Sequence[int]) -> "ActivationShape":
         """Insert axes of size 1."""
-        dims = list(self.require_known())
+        dims = list(self.dims)
         for axis in sorted(_positive(axes, 1 + len(dims) + len(axes))):
             dims.insert(axis - 1, 1)
-        return self.with_dims(*dims)
+        return replace(self, dims=tuple(dims))
 
 
 def _positive(axes: Sequence[int], rank: int) -> set[int]:

@@ -13,8 +13,8 @@ __all__ = ["SHAPES"]
 
 
 def _view(builder: Builder, node: onnx.NodeProto, shape: ActivationShape) -> None:
-    operand = builder.any(node)
-    order = operand.order.reshape(shape.require_known())
+    operand = builder.moved(node)
+    order = operand.order.reshape(shape.dims)
     builder.define(node, replace(operand, order=order))
 
 
@@ -48,7 +48,7 @@ def _transpose(builder: Builder, node: onnx.NodeProto) -> None:
 
 
 def _identity(builder: Builder, node: onnx.NodeProto) -> None:
-    builder.define(node, builder.any(node))
+    builder.define(node, builder.moved(node))
 
 
 def _cast(builder: Builder, node: onnx.NodeProto) -> None:
@@ -56,14 +56,16 @@ def _cast(builder: Builder, node: onnx.NodeProto) -> None:
     if to not in FLOATS:
         raise ValueError("must cast to FLOAT16, FLOAT or DOUBLE, not "
                          f"{type_name(to)}")
-    builder.define(node, builder.real(node))
+    builder.raw_real(node)
+    builder.define(node, builder.moved(node))
 
 
 def _dropout(builder: Builder, node: onnx.NodeProto) -> None:
     training = builder.optional(node, 2)
     if training is not None and training.any():
         raise ValueError("must be for inference, not in training mode")
-    builder.define(node, builder.real(node))
+    builder.raw_real(node)
+    builder.define(node, builder.moved(node))
 
 
 #: What follows a node, by its type.

@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 
 from eieio.model.errors import InputError
 
-__all__ = ["NetParameter", "Weights", "format_net", "parse_net", "weight_shapes"]
+__all__ = ["NetParameter", "Weights", "parse_net", "weight_shapes"]
 
 _SCHEMA = {
     "BlobShape": ("repeated int64 dim 1",),
@@ -141,11 +141,6 @@ def parse_net(data: bytes, source: str) -> Any:
     if not net.layer:
         raise InputError(f"{source}: must have at least one 'layer {{ }}'")
     return net
-
-
-def format_net(net: Any) -> bytes:
-    """Return a network as a prototxt, the content that :func:`parse_net` takes."""
-    return text_format.MessageToString(net, as_utf8=True).encode()
 
 
 def weight_shapes(net: Any, source: str) -> tuple[Weights, ...]:

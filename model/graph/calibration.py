@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.graph.float_graph import FloatGraph, run
+from eieio.model.graph.float_graph import FloatGraph, run_batches
 
 __all__ = ["METHODS", "Method", "calibrate"]
 
@@ -21,9 +21,6 @@ Method = Literal["minmax", "percentile"]
 #: What a calibration method may be.
 METHODS: tuple[Method, ...] = ("minmax", "percentile")
 
-# Samples computed together, at most, and elements of one value of all of them.
-_BATCH = 32
-_BATCH_ELEMENTS = 1 << 22
 # What frameworks compute in float32 is infinite beyond.
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -63,13 +60,8 @@ def calibrate(graph: FloatGraph, x: NDArray[np.floating], method: Method = "minm
     outside = 0.0 if method == "minmax" else 1 - percentile / 100
     ends = {graph.input.name, graph.output.name}
     tails: dict[str, _Tails] = {}
-    largest = max(value.elements for value in
-                  (graph.input, *(operator.output for operator in graph.operators)))
-    batch = max(1, min(_BATCH, _BATCH_ELEMENTS // largest))
-    for start in range(0, len(x), batch):
-        with np.errstate(all="ignore"):  # what is not finite is refused below
-            values = run(graph, x[start:start + batch])
-        for name, value in values.items():
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        for name, value in (item for values in run_batches(graph, x) for item in values.items()):
             if not np.isfinite(value).all():
                 raise InputError(f"Network {graph.name!r}: activations {name!r} must be finite for "
                                  "all samples")

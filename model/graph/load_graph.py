@@ -1,4 +1,4 @@
-"""Loading a network of 8-bit integers from any of the formats that hold one, or make one."""
+"""Loading a network from any of the formats: in real numbers, or in 8-bit integers."""
 
 import os
 from dataclasses import replace
@@ -20,7 +20,7 @@ from eieio.model.graph.quantizers import RangesNeededError, settle
 
 __all__ = ["NetworkFile", "arrange", "read_graph", "read_inputs", "read_samples"]
 
-_SUFFIXES = (".onnx", ".tflite")
+_SUFFIXES = (".npz", ".onnx", ".net", ".eie", ".tflite")
 
 
 class NetworkFile:
@@ -29,13 +29,18 @@ class NetworkFile:
     Parameters
     ----------
     path : path-like
-        ``.tflite`` (:mod:`eieio.model.formats.tflite`) or ``.onnx``
-        (:mod:`eieio.model.formats.onnx_graph`); upper case is as good.
+        ``.npz`` (:mod:`eieio.model.formats.npz`), ``.onnx`` (:mod:`eieio.model.formats.onnx`),
+        ``.net`` with its prototxt beside it (:mod:`eieio.model.formats.deep_compression`), ``.eie``
+        (:mod:`eieio.model.formats.compressed`) or ``.tflite`` (:mod:`eieio.model.formats.tflite`);
+        upper case is as good.
     output : :class:`str`, optional
-        Name of the value to take as the output. The default is the file's.
+        Name of the value to take as the output of an ONNX or TensorFlow Lite file. The default is
+        the file's.
 
     Attributes
     ----------
+    graph : FloatGraph or QuantizedGraph
+        What the file holds.
     shape : tuple of :class:`int`
         Shape of the input.
     outputs : :class:`int`
@@ -59,36 +64,64 @@ class NetworkFile:
             raise InputError(f"{path} must be a file, not a folder")
         if not path.exists():
             raise InputError(f"{path} must be an existing file")
-        self.reference: FloatGraph | None = None
-        self.channels_first, self.integer_input = False, None
+        if output is not None and path.suffix.lower() not in (".onnx", ".tflite"):
+            raise InputError(f"{path}: the output can be chosen of .onnx and .tflite files only")
+        self.integer_input: str | None = None
         self.input_scale: Scale | None = None
-        self._graph: FloatGraph | QuantizedGraph
+        self.graph: FloatGraph | QuantizedGraph
         self._scales: dict[str, Scale] = {}
-        # One format is needed; importing the libraries of both takes a second.
+        # One format is needed; importing the libraries of all takes a second.
         match path.suffix.lower():
+            case ".npz":
+                from eieio.model.formats import npz
+
+                self.graph = npz.read(path)
+            case ".onnx":
+                from eieio.model.formats import onnx
+
+                found = onnx.read(path, output)
+                self.graph, self._scales = found.graph, found.scales
+                self.integer_input = found.integer_input
+                self.input_scale = found.scales.get(found.graph.input.name)
+            case ".net":
+                from eieio.model.formats import deep_compression
+
+                self.graph = deep_compression.read_network(path)
+            case ".eie":
+                from eieio.model.formats import compressed
+
+                self.graph = compressed.read(path)
             case ".tflite":
                 from eieio.model.formats import tflite
 
-                self._graph = graph = tflite.read(path, output)
-                self.channels_first, self.integer_input = graph.channels_first, graph.integer_input
+                self.graph = graph = tflite.read(path, output)
+                self.integer_input = graph.integer_input
                 self.input_scale = Scale(graph.input.scale, graph.input.zero_point)
-            case ".onnx":
-                from eieio.model.formats import onnx_graph
-
-                found = onnx_graph.read(path, output)
-                self._graph, self._scales = found.graph, found.scales
-                self.channels_first, self.integer_input = found.channels_first, found.integer_input
-                self.input_scale = found.scales.get(found.graph.input.name)
-                self.reference = None if found.scales else found.graph
             case suffix:
-                raise InputError(f"{path} must end in {' or '.join(_SUFFIXES)}, not {suffix!r}")
-        self.shape = self._graph.input.shape
-        self.outputs = self._graph.output.elements
+                raise InputError(f"{path} must end in {', '.join(_SUFFIXES)}, not {suffix!r}")
+        self.reference: FloatGraph | None = None
+        if isinstance(self.graph, FloatGraph) and not self._scales:
+            self.reference = self.graph
+        self.channels_first = self.graph.channels_first
+        self.shape = self.graph.input.shape
+        self.outputs = self.graph.output.elements
+
+    def real_graph(self) -> FloatGraph:
+        """Return the network of real numbers.
+
+        Raises
+        ------
+        InputError
+            If the file holds one of 8-bit integers.
+        """
+        if self.reference is None:
+            raise InputError(f"{self.path} is a network of 8-bit integers, not of real numbers")
+        return self.reference
 
     @cached_property
     def _without_samples(self) -> QuantizedGraph | InputError:
         """The network of integers, or why it cannot be made without samples."""
-        graph = self._graph
+        graph = self.graph
         if isinstance(graph, QuantizedGraph):
             return graph
         if self.reference is not None:
@@ -127,7 +160,7 @@ class NetworkFile:
             return found
         if x is None:
             raise found
-        graph = self._graph
+        graph = self.graph
         assert isinstance(graph, FloatGraph)
         try:
             ranges = calibrate(graph, x, calibration, percentile)
@@ -138,8 +171,7 @@ class NetworkFile:
             raise InputError(f"{self.path}: {error}") from None
 
     def _quantize(self, graph: FloatGraph, scales: dict[str, Scale]) -> QuantizedGraph:
-        return replace(quantize(graph, scales), channels_first=self.channels_first,
-                       integer_input=self.integer_input)
+        return replace(quantize(graph, scales), integer_input=self.integer_input)
 
     def read_samples(self, path: str | os.PathLike[str], scale: float | None = None) -> Samples:
         """Read samples for the network: see :func:`read_samples`."""
@@ -157,8 +189,7 @@ def read_graph(path: str | os.PathLike[str],
     Parameters
     ----------
     path : path-like
-        ``.tflite`` (:mod:`eieio.model.formats.tflite`) or ``.onnx``
-        (:mod:`eieio.model.formats.onnx_graph`); upper case is as good.
+        As :class:`NetworkFile` takes it.
     samples : float array, or path-like, optional
         Sample inputs to calibrate a network of floating-point numbers, which needs them, or what a
         quantized one leaves in real numbers. An array is one for :func:`arrange`; a file is one for

@@ -123,7 +123,7 @@ def finest_scale(operator: real.Operator, operands: list[Scale]) -> float:
 def _integers(operator: real.WeightedOperator, source: Scale) \
         -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Scales of the weights; weights, of shape (channels, weights of one); biases."""
-    weight, bias = operator.by_channel, operator.bias
+    weight, bias = (numbers.astype(np.float64) for numbers in (operator.by_channel, operator.bias))
     scale = operator.weight_scale
     if scale is None:
         scale = np.maximum(np.abs(weight).max(axis=1) / _WEIGHT_MAXIMUM,
@@ -175,7 +175,7 @@ def quantize(graph: real.FloatGraph, scales: Mapping[str, Scale]) -> integer.Qua
         If an accumulator could overflow, or a factor is out of range: the message names the
         operator.
     """
-    return _Quantizer(graph, scales).graph()
+    return replace(_Quantizer(graph, scales).graph(), channels_first=graph.channels_first)
 
 
 class _Quantizer:

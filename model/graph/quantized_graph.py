@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.fixed_point import MULTIPLIER_WIDTH, SHIFT_MAXIMUM
+from eieio.model.graph.ending import Ending
 from eieio.model.graph.rescale import (
     LEFT_SHIFT_MAXIMUM,
     RIGHT_SHIFT_MAXIMUM,
@@ -30,7 +31,6 @@ from eieio.model.graph.rescale import (
 from eieio.model.graph.shared_weights import SharedWeights
 from eieio.model.graph.tensor import Tensor
 from eieio.model.graph.window import Window
-from eieio.model.network import Ending
 
 __all__ = [
     "ADD_LEFT_SHIFT",
@@ -553,7 +553,7 @@ class QuantizedGraph:
     integer_input : :class:`str` or None
         ``"int8"`` or ``"uint8"``, if the file takes integers of this type: samples of either type
         then are the integers themselves, those of uint8 larger by 128.
-    ending : :data:`~eieio.model.network.Ending`
+    ending : :data:`~eieio.model.graph.ending.Ending`
         What the host computes of the outputs, in real numbers.
 
     Raises

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.graph.ending import Ending
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.quantized_graph import (
     FullyConnected,
@@ -21,7 +22,6 @@ from eieio.model.graph.quantized_graph import (
     Softmax,
     Tensor,
 )
-from eieio.model.network import Ending
 
 __all__ = ["chain", "dense_layer", "host_operators", "layers_of", "run_layers", "shared_weights",
            "source_tensor"]

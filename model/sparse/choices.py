@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from eieio.model.area import estimate
 from eieio.model.engine import Choice
+from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.graph.quantized_graph import QuantizedGraph
-from eieio.model.shared_network import SharedNetwork
 from eieio.model.sparse.chain import layers_of, shared_weights
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.engine import FASTEST, NETWORK
@@ -72,15 +72,15 @@ class FittedNetwork:
     choices: tuple[Choice, ...]
 
 
-def fit_network(network: SharedNetwork, samples: NDArray[np.floating],
+def fit_network(network: FloatGraph, samples: NDArray[np.floating],
                 options: Mapping[str, Any], *, board: bool = False,
                 reorder_outputs: bool = True) -> FittedNetwork:
     """Quantize a network and compile it for an engine that fits it.
 
     Parameters
     ----------
-    network : SharedNetwork
-        Network to compile.
+    network : FloatGraph
+        Chain of fully connected layers with shared weights.
     samples : float array of shape (samples, inputs)
         Typical inputs: they set the scales, and tell the cycle model what is active.
     options : mapping of :class:`str`
@@ -103,7 +103,7 @@ def fit_network(network: SharedNetwork, samples: NDArray[np.floating],
         If an option or the samples do not fit, an accumulator could overflow, or the network does
         not fit into a memory depth that is given.
     """
-    code_width = max(layer.code_width for layer in network.layers)
+    code_width = max(layer.code_width for layer in network.weighted)
     config = SparseConfig.from_dict({"code_width": code_width, **options})
     quantizer = Quantizer(network, samples)
     if "accumulator_width" not in options:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.formats.graph_file import restore
+from eieio.model.graph.ending import Ending
 from eieio.model.graph.quantized_graph import (
     FullyConnected,
     QuantizedGraph,
     SharedWeights,
 )
-from eieio.model.network import Ending
 from eieio.model.sparse.chain import chain, dense_layer, layers_of, source_tensor
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, decode
@@ -91,7 +91,7 @@ def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
         Name of the network.
     layers : sequence of LayerLabel
         What :func:`labels` returned.
-    ending : :data:`~eieio.model.network.Ending`
+    ending : :data:`~eieio.model.graph.ending.Ending`
         What the host computes of the outputs.
     graph : dict, optional
         What :func:`eieio.model.formats.graph_file.describe` returned of a network that is not

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from eieio.model.compress.report import COMPRESSION_OPTIONS
 from eieio.model.engine import Compiled, Engine, Messages, Option, Prepared, Request
+from eieio.model.errors import InputError
 from eieio.model.host_image import HostImage
 from eieio.model.interval import Interval
 from eieio.model.register import Access, Register
@@ -85,21 +86,18 @@ class Sparse(Engine):
         return inference_interval(config, cycles, input_beats, output_beats)
 
     def read(self, path: Path, output: str | None = None) -> Any:
-        from eieio.model.errors import InputError, IntegersError
-        from eieio.model.formats.load import load_network
-
-        refusal = InputError(f"{path} must be a network of integers")
-        if path.suffix.lower() != ".tflite":
-            try:
-                return load_network(path, output)
-            except IntegersError as error:
-                refusal = error
+        from eieio.model.graph.chain import as_chain
         from eieio.model.graph.load_graph import NetworkFile
         from eieio.model.sparse.chain import layers_of
 
         file = NetworkFile(path, output)
-        if file.needs_samples:
-            raise refusal
+        if file.reference is not None or file.needs_samples:
+            network = file.real_graph()
+            try:
+                return as_chain(network)
+            except InputError as error:
+                raise InputError(f"{path}: {error}: the sparse engine takes fully connected layers "
+                                 "in a chain") from None
         graph = file.quantize()
         try:
             layers_of(graph)

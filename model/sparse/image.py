@@ -12,7 +12,7 @@ The description is an object:
 ``config``
     Configuration of the engine (:class:`~eieio.model.sparse.config.SparseConfig`).
 ``ending``
-    What the host computes of the outputs (:data:`~eieio.model.network.Ending`). May be missing.
+    What the host computes of the outputs (:data:`~eieio.model.graph.chain.Ending`). May be missing.
 ``layers``
     For each layer the attributes of :class:`~eieio.model.sparse.disassembly.LayerLabel`: name,
     shape, scales, and the positions of its inputs and outputs in the engine's words.
@@ -28,7 +28,7 @@ from eieio.model.errors import InputError
 from eieio.model.formats import graph_file, image_file
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.input_file import read_parsed
-from eieio.model.network import ENDINGS
+from eieio.model.graph.ending import ENDINGS
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.disassembly import LayerLabel, disassemble, is_native, labels
 from eieio.model.sparse.mapping import CompiledNetwork

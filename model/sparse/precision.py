@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.graph.float_graph import FloatGraph, run
 from eieio.model.graph.quantized_graph import QuantizedGraph
-from eieio.model.shared_network import SharedNetwork
 from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.quantization import WIDEST_ACCUMULATOR, Quantizer
@@ -39,7 +39,7 @@ def weight_snr(quantizer: Quantizer, quantized: QuantizedGraph) -> list[float | 
     """
     ratios = []
     for layer, counts, (mean, variance), integer in zip(
-            quantizer.network.layers, quantizer.counts, quantizer.moments, layers_of(quantized),
+            quantizer.network.weighted, quantizer.counts, quantizer.moments, layers_of(quantized),
             strict=True):
         weights = layer.codebook.astype(np.float64)
         rounded = shared_weights(integer)
@@ -87,14 +87,14 @@ def choose_accumulator_width(quantizer: Quantizer, config: SparseConfig) -> int:
     return WIDEST_ACCUMULATOR
 
 
-def layer_snr(network: SharedNetwork, quantized: QuantizedGraph, x: NDArray[np.floating]
+def layer_snr(network: FloatGraph, quantized: QuantizedGraph, x: NDArray[np.floating]
               ) -> list[float | None]:
     """Compare what each layer gives in real numbers and in integers, earlier rounding included.
 
     Parameters
     ----------
-    network : SharedNetwork
-        The network in real numbers.
+    network : FloatGraph
+        The chain of layers in real numbers.
     quantized : QuantizedGraph
         The same in integers.
     x : float array of shape (samples, inputs)
@@ -105,9 +105,10 @@ def layer_snr(network: SharedNetwork, quantized: QuantizedGraph, x: NDArray[np.f
     list of :class:`float` or None
         Ratio of each layer's activations to their errors, in dB; None where one of them is 0.
     """
-    work = sum(layer.codes.size for layer in network.layers)
+    work = sum(layer.weight.size for layer in network.weighted)
     x = x[:max(1, _MEASURED_MACS // max(1, work))]
-    exact = network.to_network().activations(x.astype(np.float32))
+    values = run(network, x, np.float32)
+    exact = [values[layer.output.name] for layer in network.weighted]
     integers = run_layers(quantized, quantized.quantize_input(x))
     ratios = []
     for real, integer, layer in zip(exact, integers, layers_of(quantized), strict=True):

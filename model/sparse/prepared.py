@@ -26,11 +26,11 @@ from eieio.model.formats import compressed, graph_file
 from eieio.model.formats.design_folder import IMAGE, MANIFEST, read_manifest
 from eieio.model.formats.samples import Samples
 from eieio.model.formats.samples import read as read_samples
+from eieio.model.graph.chain import end
+from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.graph.load_graph import read_inputs
 from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.host_image import HostImage
-from eieio.model.network import Network, end
-from eieio.model.shared_network import SharedNetwork
 from eieio.model.sparse import image
 from eieio.model.sparse.chain import layers_of
 from eieio.model.sparse.choices import FittedNetwork, fit_graph, fit_network
@@ -53,13 +53,12 @@ NETWORK_FILE, GRAPH_FILE = "network.eie", "network.graph"
 class SparsePrepared(Prepared):
     """A network of fully connected layers, which is compressed when it is compiled."""
 
-    def __init__(self, network: Network | SharedNetwork, request: Request, messages: Messages
-                 ) -> None:
+    def __init__(self, network: FloatGraph, request: Request, messages: Messages) -> None:
         self.name = network.name
         self.messages = messages
         self._network, self._request = network, request
         self._fitted: tuple[Any, FittedNetwork] | None = None
-        inputs, outputs = network.layers[0].inputs, network.layers[-1].outputs
+        inputs, outputs = network.input.elements, network.output.elements
         if request.samples is not None:
             with messages.progress(f"Reading {request.samples.name}"):
                 self.samples = read_samples(request.samples, inputs, outputs, request.scale)
@@ -117,10 +116,9 @@ class SparsePrepared(Prepared):
         x, labels = self.samples.x, self.samples.labels
         if labels is not None:
             with self.messages.progress("Measuring the accuracy"):
-                shared = self.compression.shared.to_network()
                 figures |= {
                     "accuracy_float": accuracy(self.compression.original.forward(x), labels),
-                    "accuracy_compressed": accuracy(shared.forward(x), labels),
+                    "accuracy_compressed": accuracy(self.compression.shared.forward(x), labels),
                     "accuracy_integer": accuracy(compiled.run(compiled.quantize(x)), labels),
                 }
         return figures

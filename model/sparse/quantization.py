@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.fixed_point import quantize_multiplier
+from eieio.model.graph.chain import as_chain, ending
+from eieio.model.graph.float_graph import FloatGraph, WeightedOperator, run
 from eieio.model.graph.quantized_graph import (
     FullyConnected,
     QuantizedGraph,
@@ -12,7 +14,6 @@ from eieio.model.graph.quantized_graph import (
     Tensor,
 )
 from eieio.model.graph.shared_weights import count_codes
-from eieio.model.shared_network import SharedLayer, SharedNetwork
 from eieio.model.sparse.chain import chain, dense_layer, source_tensor
 from eieio.model.sparse.config import SparseConfig
 
@@ -30,7 +31,7 @@ def accumulator_width(bound: int) -> int:
     return bound.bit_length() + 1
 
 
-def quantize_network(network: SharedNetwork, samples: NDArray[np.floating], config: SparseConfig,
+def quantize_network(network: FloatGraph, samples: NDArray[np.floating], config: SparseConfig,
                      *, headroom: float = 1.25) -> QuantizedGraph:
     """Choose scales from sample inputs, and round a network to integers.
 
@@ -40,8 +41,8 @@ def quantize_network(network: SharedNetwork, samples: NDArray[np.floating], conf
 
     Parameters
     ----------
-    network : SharedNetwork
-        Network to quantize.
+    network : FloatGraph
+        Chain of fully connected layers with shared weights.
     samples : float array of shape (samples, inputs)
         Typical inputs.
     config : SparseConfig
@@ -73,23 +74,25 @@ class Quantizer:
     Raises
     ------
     InputError
-        If the samples do not fit.
+        If the network is no such chain, or the samples do not fit.
     """
 
-    def __init__(self, network: SharedNetwork, samples: NDArray[np.floating], *,
+    def __init__(self, network: FloatGraph, samples: NDArray[np.floating], *,
                  headroom: float = 1.25) -> None:
-        if samples.ndim != 2 or samples.shape[1] != network.layers[0].inputs or not len(samples):
-            raise InputError(f"Samples must have shape (samples, {network.layers[0].inputs}), "
-                             f"not {samples.shape}")
+        network = as_chain(network)
+        inputs = network.input.elements
+        if samples.ndim != 2 or samples.shape[1] != inputs or not len(samples):
+            raise InputError(f"Samples must have shape (samples, {inputs}), not {samples.shape}")
         if not np.isfinite(samples).all():
             raise InputError("Samples must be finite")
         if headroom < 1:
             raise InputError(f"Headroom must be at least 1, not {headroom}")
         self.network = network
-        x = samples.astype(np.float32)
         with np.errstate(all="ignore"):  # what is not finite is refused
-            tensors = [x, *network.to_network().activations(x)]
-        for layer, tensor in zip(network.layers, tensors[1:], strict=True):
+            values = run(network, samples, np.float32)
+        tensors = [values[network.input.name],
+                   *(values[layer.output.name] for layer in network.weighted)]
+        for layer, tensor in zip(network.weighted, tensors[1:], strict=True):
             if not np.isfinite(tensor).all():
                 raise InputError(f"Layer {layer.name!r}: outputs must be finite in float32 for all "
                                  "samples, whose numbers may be too large")
@@ -98,7 +101,7 @@ class Quantizer:
         self.moments = [(float(tensor.mean(dtype=np.float64)), float(tensor.var(dtype=np.float64)))
                         for tensor in tensors[:-1]]
         #: How often each row of each layer has each code.
-        self.counts = [count_codes(layer.codes, layer.codebook.size) for layer in network.layers]
+        self.counts = [count_codes(layer.codes, layer.codebook.size) for layer in network.weighted]
 
     def quantize(self, config: SparseConfig) -> QuantizedGraph:
         """Round the network to the widths of an engine.
@@ -111,16 +114,16 @@ class Quantizer:
         source_scale, *scales = [extent / config.activation_maximum or 1.0
                                  for extent in self._ranges]
         layers: list[FullyConnected] = []
-        source = source_tensor(self.network.layers[0].inputs, config.activation_width,
+        source = source_tensor(self.network.input.elements, config.activation_width,
                                source_scale)
-        for layer, counts, output_scale in zip(self.network.layers, self.counts, scales,
+        for layer, counts, output_scale in zip(self.network.weighted, self.counts, scales,
                                                strict=True):
             layers.append(_quantize_layer(layer, counts, source, output_scale, config))
             source = layers[-1].output
-        return chain(self.network.name, layers, self.network.ending)
+        return chain(self.network.name, layers, ending(self.network))
 
 
-def _quantize_layer(layer: SharedLayer, counts: NDArray[np.int64], source: Tensor,
+def _quantize_layer(layer: WeightedOperator, counts: NDArray[np.int64], source: Tensor,
                     output_scale: float, config: SparseConfig) -> FullyConnected:
     input_scale = source.scale
     limit = (1 << (config.accumulator_width - 1)) - 1
@@ -168,7 +171,7 @@ def _quantize_layer(layer: SharedLayer, counts: NDArray[np.int64], source: Tenso
     weight_scale = largest / low if largest else output_scale / input_scale
     # An output finer than the accumulator would only add noise below the last bit.
     output_scale = max(output_scale, input_scale * weight_scale * (1 + 2**-30))
-    limits = (0 if layer.relu else -config.activation_maximum, config.activation_maximum)
+    limits = (0 if layer.rectified else -config.activation_maximum, config.activation_maximum)
     return dense_layer(layer.name, source, SharedWeights(layer.codes, codebook, weight_scale), bias,
                        quantize_multiplier(input_scale * weight_scale / output_scale), limits,
                        output_scale)

@@ -25,8 +25,9 @@ class Systolic(Engine):
 
     name = "systolic"
     title = "Weight-stationary array of 8-bit multipliers, directly or by Winograd's transforms"
-    takes = "networks of operators on images and vectors, in 8 bits (.onnx, .tflite)"
-    suffixes = (".onnx", ".tflite")
+    takes = ("networks of operators on images and vectors, in 8 bits (.onnx, .tflite, .eie, .npz, "
+             ".net)")
+    suffixes = (".onnx", ".tflite", ".eie", ".npz", ".net")
     config = SystolicConfig
     help: ClassVar = {
         "rows": "Rows of the array; each takes one activation of a vector.",

@@ -116,8 +116,7 @@ class SystolicPrepared(Prepared):
                 y = compiled.finish(compiled.run(compiled.quantize(x)))
                 figures["accuracy_integer"] = accuracy(y.reshape(len(y), -1), labels)
                 if self.reference is not None:
-                    real = _run_float(self.reference, x)
-                    figures["accuracy_float"] = accuracy(real.reshape(len(real), -1), labels)
+                    figures["accuracy_float"] = accuracy(self.reference.forward(x), labels)
         return figures
 
     @cached_property
@@ -176,11 +175,6 @@ def _note_segments(graph: QuantizedGraph, messages: Messages) -> None:
     if stacks:
         messages.note(f"real numbers of the file lie in segments, for {stacks} sums or means: this "
                       "costs layers, which quantizers in front of them would save")
-
-
-def _run_float(graph: FloatGraph, x: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.concatenate([float_graph.run(graph, x[start:start + _TOGETHER])[graph.output.name]
-                           for start in range(0, len(x), _TOGETHER)])
 
 
 class SystolicCompiled(Compiled):

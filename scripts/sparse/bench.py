@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.engine import Option
 from eieio.model.errors import InputError
-from eieio.model.network import DenseLayer, Network
+from eieio.model.graph.chain import chain, fully_connected
+from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.eie_layers import EIE_LAYERS, EieLayer
 from eieio.model.sparse.engine import ENGINE
@@ -300,7 +301,7 @@ def _layer_config(name: str, given: dict[str, Any]) -> SparseConfig:
 
 
 def _read_layer(weight_file: Path, activation_file: Path, bias_file: Path | None, relu: bool
-                ) -> tuple[Network, NDArray[np.float32]]:
+                ) -> tuple[FloatGraph, NDArray[np.float32]]:
     weight = _read_floats(weight_file)
     if weight.ndim != 2 or 0 in weight.shape:
         raise InputError(f"{weight_file}: weights must have shape (outputs, inputs), not "
@@ -315,8 +316,8 @@ def _read_layer(weight_file: Path, activation_file: Path, bias_file: Path | None
         bias = _read_floats(bias_file)
         if bias.shape != (outputs,):
             raise InputError(f"{bias_file}: biases must have shape ({outputs},), not {bias.shape}")
-    layer = DenseLayer(weight_file.stem, weight, bias, relu)
-    return Network(weight_file.stem, (layer,)), x.reshape(-1, inputs)
+    layer = fully_connected(weight_file.stem, weight, bias, relu)
+    return chain(weight_file.stem, [layer]), x.reshape(-1, inputs)
 
 
 def _read_floats(path: Path) -> NDArray[np.float32]:

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eieio.model.formats import npz
-from eieio.model.network import DenseLayer, Network
+from eieio.model.graph.chain import chain, fully_connected
+from eieio.model.graph.float_graph import FloatGraph, FullyConnected
 from eieio.scripts.main import main
 
 Run = Callable[..., Result]
@@ -18,16 +19,17 @@ Run = Callable[..., Result]
 SIZE = ("--engine", "sparse", "--pes", "2", "--queue-depth", "2")
 
 
-def small_network(scale: float = 1.0) -> Network:
+def small_network(scale: float = 1.0) -> FloatGraph:
     """12 inputs, 8 hidden, 4 outputs; half of the weights are 0."""
     rng = np.random.default_rng(5)
 
-    def layer(name: str, inputs: int, outputs: int, relu: bool) -> DenseLayer:
+    def layer(name: str, inputs: int, outputs: int, relu: bool) -> FullyConnected:
         weight = rng.normal(size=(outputs, inputs)) * (rng.random((outputs, inputs)) < 0.5)
         bias = rng.normal(size=outputs)
-        return DenseLayer(name, (weight * scale).astype(np.float32), bias.astype(np.float32), relu)
+        return fully_connected(name, (weight * scale).astype(np.float32), bias.astype(np.float32),
+                               relu)
 
-    return Network("small", (layer("fc1", 12, 8, True), layer("fc2", 8, 4, False)))
+    return chain("small", (layer("fc1", 12, 8, True), layer("fc2", 8, 4, False)))
 
 
 @pytest.fixture

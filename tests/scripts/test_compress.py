@@ -8,11 +8,14 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import Result
+from net_files import write_network
 from onnx import TensorProto, helper, numpy_helper
 
 from eieio.model.compress.weight_sharing import share_weights
-from eieio.model.formats import compressed, deep_compression
+from eieio.model.formats import compressed, deep_compression, graph_file
 from eieio.model.formats import onnx as onnx_format
+from eieio.model.graph.load_graph import read_graph
+from eieio.model.graph.quantized_graph import WeightedOperator
 
 from .conftest import small_network
 
@@ -34,7 +37,7 @@ def test_compresses(eieio: Callable[..., Result], network: Path, samples: Path,
     assert figures["accuracy_float"] == 0.9
     assert [layer["name"] for layer in figures["layers"]] == ["fc1", "fc2"]
     assert max(layer["different_weights"] for layer in figures["layers"]) == 15
-    assert shared.layers[0].code_width == 4
+    assert shared.weighted[0].code_width == 4
     for number in (f"{figures['compressed_bytes']:,}", "90.00%", f"{figures['density']:.2%}"):
         assert number in result.stdout
 
@@ -43,13 +46,13 @@ def test_prunes(eieio: Callable[..., Result], network: Path, tmp_path: Path) -> 
     out = tmp_path / "small.eie"
     for option, amounts in (("--density", "0.25"), ("--density", "0.25,0.25"), ("--quality", "1")):
         assert eieio("compress", network, "--out", out, option, amounts).exit_code == 0
-        dense = compressed.read(out).to_network()
-        weight = small_network().layers[0].weight
+        dense = compressed.read(out)
+        weight = small_network().weighted[0].weight
         if option == "--density":
-            assert [int(np.count_nonzero(layer.weight)) for layer in dense.layers] == [24, 8]
+            assert [int(np.count_nonzero(layer.weight)) for layer in dense.weighted] == [24, 8]
         else:
             kept = np.abs(weight) > np.std(weight, dtype=np.float64)
-            assert np.array_equal(dense.layers[0].weight != 0, kept)
+            assert np.array_equal(dense.weighted[0].weight != 0, kept)
 
 
 def test_shared_network_stays_as_it_is(eieio: Callable[..., Result], tmp_path: Path) -> None:
@@ -59,7 +62,7 @@ def test_shared_network_stays_as_it_is(eieio: Callable[..., Result], tmp_path: P
     assert eieio("compress", first, "--out", second).exit_code == 0
     assert second.read_bytes() == first.read_bytes()
     assert eieio("compress", first, "--out", third, "--code-width", 2).exit_code == 0
-    assert compressed.read(third).layers[0].code_width == 2
+    assert compressed.read(third).weighted[0].code_width == 2
 
 
 def test_initialisation_counts(eieio: Callable[..., Result], network: Path,
@@ -69,7 +72,55 @@ def test_initialisation_counts(eieio: Callable[..., Result], network: Path,
         assert eieio("compress", network, "--out", out, "--initialisation", initialisation,
                      "--code-width", 2, "--seed", 3).exit_code == 0
         expected = share_weights(small_network(), 2, initialisation, 3)
-        assert np.array_equal(compressed.read(out).layers[0].codes, expected.layers[0].codes)
+        assert np.array_equal(compressed.read(out).weighted[0].codes, expected.weighted[0].codes)
+
+
+def test_convolutions(eieio: Callable[..., Result], refused: Callable[..., None],
+                      tmp_path: Path) -> None:
+    """LeNet-5 becomes a small file, which the systolic engine takes."""
+    lenet = Path(__file__).parents[2] / "examples" / "lenet_5"
+    out, report, design = tmp_path / "lenet_5.eie", tmp_path / "c.json", tmp_path / "design"
+    result = eieio("compress", lenet / "lenet_5.onnx", "--out", out, "--density",
+                   "1,0.6,0.3,0.5,1", "--code-width", "5,5,4,4,4", "--samples",
+                   lenet / "mnist_train_256.npz", "--json", report)
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(report.read_text())
+    assert figures["compressed_bytes"] == out.stat().st_size < figures["float32_bytes"] / 12
+    assert figures["accuracy_compressed"] > 0.97
+    kinds = ["Conv2D", "Conv2D", "FullyConnected", "FullyConnected", "FullyConnected"]
+    assert [layer["kind"] for layer in figures["layers"]] == kinds
+    assert [layer["code_width"] for layer in figures["layers"]] == [5, 5, 4, 4, 4]
+    for layer, density in zip(figures["layers"], (1, 0.6, 0.3, 0.5, 1), strict=True):
+        assert layer["density"] == pytest.approx(density, abs=1e-3)
+    assert sum(layer["bytes"] for layer in figures["layers"]) < out.stat().st_size
+
+    refused("build", out, "--engine", "sparse", "--out", design, message=(
+        f"{out}: Conv2D 'conv1' must be a fully connected layer: the sparse engine takes fully "
+        "connected layers in a chain"))
+    result = eieio("generate", out, "--rows", 4, "--columns", 4,
+                   "--samples", lenet / "mnist_train_256.npz", "--out", design)
+    assert result.exit_code == 0, result.stderr
+    weights = [operator.weight for operator in graph_file.read(design / "network.graph").operators
+               if isinstance(operator, WeightedOperator)]
+    for weight, layer, real in zip(weights, figures["layers"], compressed.read(out).weighted,
+                                   strict=True):
+        assert not weight[real.weight == 0].any()
+        assert weight[real.weight != 0].any()
+        assert len(np.unique(weight[0])) <= layer["different_weights"] + 1
+
+
+def test_chain_on_the_systolic_engine(network: Path, samples: Path, tmp_path: Path) -> None:
+    """Both engines take a chain, whatever its format."""
+    shared = share_weights(small_network(), 4)
+    write_network(tmp_path / "shared.net", shared)
+    compressed.write(tmp_path / "shared.eie", shared)
+    found = [[operator.weight for operator in read_graph(path, samples).operators
+              if isinstance(operator, WeightedOperator)]
+             for path in (network, tmp_path / "shared.net", tmp_path / "shared.eie")]
+    for dense, one, other, real in zip(*found, shared.weighted, strict=True):
+        assert np.array_equal(one, other)
+        assert not np.array_equal(dense, one)
+        assert len(np.unique(one[0])) <= len(np.unique(real.weight[0]))
 
 
 def write_onnx(path: Path, operator: str) -> None:
@@ -100,7 +151,7 @@ def test_refuses_networks(refused: Callable[..., None], tmp_path: Path) -> None:
                     "at (1, 2)")
 
     truncated = tmp_path / "truncated.net"
-    deep_compression.write_network(truncated, share_weights(small_network(), 4))
+    write_network(truncated, share_weights(small_network(), 4))
     truncated.write_bytes(truncated.read_bytes()[:100])
     with pytest.raises(ValueError, match="byte") as error:
         deep_compression.read_network(truncated)

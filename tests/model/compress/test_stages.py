@@ -6,12 +6,13 @@ import pytest
 from eieio.model.compress.stages import compress_network
 from eieio.model.errors import InputError
 from eieio.model.formats import compressed
-from eieio.model.network import DenseLayer, Network
+from eieio.model.graph.chain import chain, fully_connected
 
 RNG = np.random.default_rng(1)
-NETWORK = Network("net", (
-    DenseLayer("a", RNG.normal(size=(50, 40)).astype(np.float32), np.zeros(50, np.float32), True),
-    DenseLayer("b", RNG.normal(size=(10, 50)).astype(np.float32), np.zeros(10, np.float32), False)))
+NETWORK = chain("net", (
+    fully_connected("a", RNG.normal(size=(50, 40)).astype(np.float32), np.zeros(50, np.float32),
+                    True),
+    fully_connected("b", RNG.normal(size=(10, 50)).astype(np.float32), np.zeros(10, np.float32))))
 
 
 def test_sizes_are_of_the_files() -> None:
@@ -41,18 +42,18 @@ def test_layers() -> None:
 def test_few_different_weights_are_shared_exactly() -> None:
     values = RNG.normal(size=15).astype(np.float32)
     weight = values[RNG.integers(0, 15, (30, 20))] * (RNG.random((30, 20)) < 0.3)
-    network = Network("net", (
-        DenseLayer("a", weight.astype(np.float32), np.zeros(30, np.float32), True),))
+    network = chain("net", (
+        fully_connected("a", weight.astype(np.float32), np.zeros(30, np.float32), True),))
     compression = compress_network(network)
-    assert np.array_equal(compression.shared.to_network().layers[0].weight, weight)
+    assert np.array_equal(compression.shared.weighted[0].weight, weight)
 
 
 def test_shared_weights_stay() -> None:
     shared = compress_network(NETWORK, code_width=4).shared
     for code_width in (None, 4, 6):
         assert compress_network(shared, code_width=code_width).shared is shared
-    assert compress_network(shared, code_width=3).shared.layers[0].code_width == 3
-    assert compress_network(shared, density=[0.5]).shared.layers[0].code_width == 4
+    assert compress_network(shared, code_width=3).shared.weighted[0].code_width == 3
+    assert compress_network(shared, density=[0.5]).shared.weighted[0].code_width == 4
 
 
 def test_all_pruned() -> None:

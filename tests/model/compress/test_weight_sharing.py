@@ -21,7 +21,8 @@ from eieio.model.compress.weight_sharing import (
     share_weights,
 )
 from eieio.model.errors import InputError
-from eieio.model.network import DenseLayer, Network
+from eieio.model.graph.chain import chain, fully_connected
+from eieio.model.graph.float_graph import FloatGraph
 
 INITIALISATIONS = ["linear", "density", "random", "optimal"]
 
@@ -180,14 +181,14 @@ def test_wrong_clustering(arguments: Any, message: str) -> None:
         cluster(*arguments)
 
 
-def network() -> Network:
+def network() -> FloatGraph:
     rng = np.random.default_rng(3)
     weights = [rng.normal(size=shape).astype(np.float32) for shape in ((30, 20), (10, 30), (4, 10))]
     weights[0][np.abs(weights[0]) < 1.2] = 0
     weights[1][np.arange(10), np.arange(10)] = -0.0
     weights[2][:] = 0
-    return Network("net", tuple(
-        DenseLayer(name, weight, rng.normal(size=len(weight)).astype(np.float32), name != "c")
+    return chain("net", tuple(
+        fully_connected(name, weight, rng.normal(size=len(weight)).astype(np.float32), name != "c")
         for name, weight in zip("abc", weights, strict=True)))
 
 
@@ -197,8 +198,8 @@ def test_share_weights(initialisation: Any) -> None:
     after = share_weights(before, [2, 4, 8], initialisation)
 
     assert after.name == "net"
-    for old, new, width in zip(before.layers, after.layers, [2, 4, 8], strict=True):
-        assert (new.name, new.relu, new.code_width) == (old.name, old.relu, width)
+    for old, new, width in zip(before.weighted, after.weighted, [2, 4, 8], strict=True):
+        assert (new.name, new.rectified, new.code_width) == (old.name, old.rectified, width)
         np.testing.assert_array_equal(new.bias, old.bias)
         np.testing.assert_array_equal(new.codes == 0, old.weight == 0)
         used = np.unique(new.codes[new.codes > 0])
@@ -211,7 +212,7 @@ def test_share_weights(initialisation: Any) -> None:
 
 
 def test_share_weights_of_one_width() -> None:
-    assert [layer.code_width for layer in share_weights(network(), 3).layers] == [3, 3, 3]
+    assert [layer.code_width for layer in share_weights(network(), 3).weighted] == [3, 3, 3]
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -232,9 +233,9 @@ def test_reassign() -> None:
 
 
 def test_reassign_unchanged_weights() -> None:
-    for layer in share_weights(network(), 4).layers:
+    for layer in share_weights(network(), 4).weighted:
         np.testing.assert_array_equal(
-            reassign(layer.to_dense().weight, layer.codebook), layer.codes)
+            reassign(layer.weight, layer.codebook), layer.codes)
 
 
 @pytest.mark.parametrize(("weight", "codebook", "message"), [

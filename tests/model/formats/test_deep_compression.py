@@ -12,19 +12,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from net_files import compressed_layer, encode, write, write_network
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.formats import npz
-from eieio.model.formats.deep_compression import (
-    CompressedLayer,
-    encode,
-    read,
-    read_network,
-    write,
-    write_network,
-)
-from eieio.model.shared_network import SharedLayer, SharedNetwork
+from eieio.model.formats.deep_compression import CompressedLayer, read, read_network
+from eieio.model.graph.chain import chain, fully_connected
+from eieio.model.graph.float_graph import FloatGraph
+from eieio.model.graph.weight_codes import WeightCodes
 
 
 def compressed(shape: tuple[int, ...], density: float, seed: int = 0) -> CompressedLayer:
@@ -34,15 +30,16 @@ def compressed(shape: tuple[int, ...], density: float, seed: int = 0) -> Compres
     codes[rng.random(shape) >= density] = 0
     codebook = rng.normal(size=depth).astype(np.float32)
     codebook[0] = 0
-    return CompressedLayer.from_codes(
+    return compressed_layer(
         f"ip{seed}", codes, codebook, rng.normal(size=shape[0]).astype(np.float32))
 
 
-def shared_network(*sizes: int, density: float = 0.1) -> SharedNetwork:
+def shared_network(*sizes: int, density: float = 0.1) -> FloatGraph:
     layers = [compressed((outputs, inputs), density, seed)
               for seed, (inputs, outputs) in enumerate(pairwise(sizes))]
-    return SharedNetwork("mlp", tuple(
-        SharedLayer(layer.name, layer.codes_dense, layer.codebook, layer.bias, seed % 2 == 0)
+    return chain("mlp", tuple(
+        fully_connected(layer.name, WeightCodes(layer.codes_dense, layer.codebook), layer.bias,
+                        seed % 2 == 0)
         for seed, layer in enumerate(layers)))
 
 
@@ -138,14 +135,14 @@ def test_squeezenet(tmp_path: Path, shared_data: Path) -> None:
 def test_lenet(tmp_path: Path, shared_data: Path) -> None:
     dense = npz.read(shared_data / "lenet" / "lenet_300_100_sparse.npz")
     layers = []
-    for layer in dense.layers:
+    for layer in dense.weighted:
         nonzero = np.abs(layer.weight[layer.weight != 0])
         levels = np.quantile(nonzero, np.linspace(0, 1, 15)).astype(np.float32)
         codes = np.where(layer.weight == 0, 0, np.searchsorted(levels, np.abs(layer.weight)) + 1)
-        layers.append(SharedLayer(layer.name, np.minimum(codes, 15).astype(np.uint8),
-                                  np.concatenate([[np.float32(0)], levels]), layer.bias,
-                                  layer.relu))
-    network = SharedNetwork("lenet", tuple(layers))
+        weights = WeightCodes(np.minimum(codes, 15).astype(np.uint8),
+                                np.concatenate([[np.float32(0)], levels]))
+        layers.append(fully_connected(layer.name, weights, layer.bias, layer.rectified))
+    network = chain("lenet", tuple(layers))
 
     write_network(tmp_path / "lenet.net", network)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lenet.net", "lenet.prototxt"]
@@ -155,10 +152,10 @@ def test_lenet(tmp_path: Path, shared_data: Path) -> None:
     assert (tmp_path / "again.net").read_bytes() == (tmp_path / "lenet.net").read_bytes()
 
 
-def assert_same(one: SharedNetwork, other: SharedNetwork) -> None:
+def assert_same(one: FloatGraph, other: FloatGraph) -> None:
     assert one.name == other.name
-    for a, b in zip(one.layers, other.layers, strict=True):
-        assert (a.name, a.relu) == (b.name, b.relu)
+    for a, b in zip(one.weighted, other.weighted, strict=True):
+        assert (a.name, a.rectified) == (b.name, b.rectified)
         assert (a.codes == b.codes).all()
         assert a.codebook.tobytes() == b.codebook.tobytes()
         assert a.bias.tobytes() == b.bias.tobytes()
@@ -174,10 +171,10 @@ def test_round_trip(tmp_path: Path, sizes: list[int], density: float) -> None:
 
 
 def test_short_codebook_is_filled_up(tmp_path: Path) -> None:
-    layer = SharedLayer("ip", np.array([[0, 3]], np.uint8), np.arange(4, dtype=np.float32),
-                        np.zeros(1, np.float32), False)
-    write_network(tmp_path / "a.net", SharedNetwork("a", (layer,)))
-    back = read_network(tmp_path / "a.net").layers[0]
+    weights = WeightCodes(np.array([[0, 3]], np.uint8), np.arange(4, dtype=np.float32))
+    layer = fully_connected("ip", weights, np.zeros(1, np.float32))
+    write_network(tmp_path / "a.net", chain("a", (layer,)))
+    back = read_network(tmp_path / "a.net").weighted[0]
     assert back.codebook.tolist() == [0, 1, 2, 3] + [0] * 12
     assert back.codes.tolist() == [[0, 3]]
 
@@ -198,15 +195,16 @@ def test_prototxt_is_found(tmp_path: Path) -> None:
 
 
 def test_write_refuses(tmp_path: Path) -> None:
-    wide = SharedLayer("ip", np.zeros((1, 1), np.uint8), np.arange(32, dtype=np.float32),
-                       np.zeros(1, np.float32), False)
+    codes = np.zeros((1, 1), np.uint8)
+    wide = fully_connected("ip", WeightCodes(codes, np.arange(32, dtype=np.float32)),
+                           np.zeros(1, np.float32))
     with pytest.raises(InputError, match=r"^Layer 'ip': codes must have at most 4 bits to be "
                                          r"written to a \.net file, not 5$"):
-        write_network(tmp_path / "a.net", SharedNetwork("a", (wide,)))
-    data = SharedLayer("data", np.zeros((1, 1), np.uint8), np.arange(16, dtype=np.float32),
-                       np.zeros(1, np.float32), False)
+        write_network(tmp_path / "a.net", chain("a", (wide,)))
+    data = fully_connected("data", WeightCodes(codes, np.arange(16, dtype=np.float32)),
+                           np.zeros(1, np.float32))
     with pytest.raises(InputError, match=r"^Layer 'data': name must be unique to be written$"):
-        write_network(tmp_path / "a.net", SharedNetwork("a", (data,)))
+        write_network(tmp_path / "a.net", chain("a", (data,)))
     with pytest.raises(InputError, match=r"a\.prototxt must not end in \.prototxt, the suffix of"):
         write_network(tmp_path / "a.prototxt", shared_network(2, 2))
     with pytest.raises(InputError, match=r"a\.net must have at least one layer$"):
@@ -219,13 +217,13 @@ COUNTS, CODEBOOK0, BIAS0, CODES0, RUNS0, CODEBOOK1, END = 0, 8, 72, 84, 89, 94, 
 
 
 def damaged_file(folder: Path) -> tuple[Path, bytearray]:
-    one = SharedLayer("ip0", np.zeros((3, 20), np.uint8), np.arange(16, dtype=np.float32),
-                      np.zeros(3, np.float32), True)
+    weights = WeightCodes(np.zeros((3, 20), np.uint8), np.arange(16, dtype=np.float32))
+    one = fully_connected("ip0", weights, np.zeros(3, np.float32), True)
     one.codes.ravel()[:54:6] = 5
-    two = SharedLayer("ip1", np.array([[1, 2, 3], [0, 0, 0]], np.uint8), one.codebook,
-                      np.zeros(2, np.float32), False)
+    weights = WeightCodes(np.array([[1, 2, 3], [0, 0, 0]], np.uint8), one.codebook)
+    two = fully_connected("ip1", weights, np.zeros(2, np.float32))
     path = folder / "a.net"
-    write_network(path, SharedNetwork("a", (one, two)))
+    write_network(path, chain("a", (one, two)))
     assert path.stat().st_size == END
     return path, bytearray(path.read_bytes())
 
@@ -303,7 +301,8 @@ def test_read_network(tmp_path: Path, text: str) -> None:
     path.with_suffix(".prototxt").write_text(text)
     network = read_network(path)
     assert network.name == "a"
-    assert [(one.name, one.relu) for one in network.layers] == [("ip0", True), ("ip1", False)]
+    assert [(one.name, one.rectified) for one in network.weighted] == [
+        ("ip0", True), ("ip1", False)]
 
 
 @pytest.mark.parametrize(("text", "message"), [

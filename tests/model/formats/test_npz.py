@@ -10,7 +10,7 @@ import pytest
 
 from eieio.model.errors import InputError
 from eieio.model.formats import npz
-from eieio.model.network import DenseLayer, Network
+from eieio.model.graph.chain import chain, fully_connected
 
 
 def save(path: Path, **arrays: Any) -> Path:
@@ -26,27 +26,27 @@ def refuse(path: Path, message: str) -> None:
 def test_lenet(shared_data: Path) -> None:
     network = npz.read(shared_data / "lenet" / "lenet_300_100_sparse.npz")
     assert network.name == "lenet_300_100_sparse"
-    assert [layer.name for layer in network.layers] == ["ip1", "ip2", "ip3"]
-    assert [layer.weight.shape for layer in network.layers] == [(300, 784), (100, 300), (10, 100)]
-    assert [layer.relu for layer in network.layers] == [True, True, False]
+    assert [layer.name for layer in network.weighted] == ["ip1", "ip2", "ip3"]
+    assert [layer.weight.shape for layer in network.weighted] == [(300, 784), (100, 300), (10, 100)]
+    assert [layer.rectified for layer in network.weighted] == [True, True, False]
     assert network.parameters == 266_610
     with np.load(shared_data / "lenet" / "lenet_300_100_sparse.npz") as file:
-        assert (file["ip2_weight"] == network.layers[1].weight).all()
+        assert (file["ip2_weight"] == network.weighted[1].weight).all()
 
 
 def test_defaults(tmp_path: Path) -> None:
     network = npz.read(save(
         tmp_path / "net.npz", z_weight=np.ones((3, 2), np.float32),
         a_weight=np.ones((1, 3), np.float32), a_relu=np.array([True]), m_weight=np.eye(1)))
-    assert [layer.name for layer in network.layers] == ["z", "a", "m"]
-    assert [layer.relu for layer in network.layers] == [True, True, False]
-    assert all(not layer.bias.any() for layer in network.layers)
+    assert [layer.name for layer in network.weighted] == ["z", "a", "m"]
+    assert [layer.rectified for layer in network.weighted] == [True, True, False]
+    assert all(not layer.bias.any() for layer in network.weighted)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f4"])
 def test_converts(tmp_path: Path, dtype: Any) -> None:
     weight = np.array([[1.5, -0.1]], dtype)
-    layer = npz.read(save(tmp_path / "net.npz", a_weight=weight)).layers[0]
+    layer = npz.read(save(tmp_path / "net.npz", a_weight=weight)).weighted[0]
     assert layer.weight.dtype == np.float32
     assert (layer.weight == weight.astype(np.float32)).all()
 
@@ -104,8 +104,9 @@ def test_refuses_other_files(tmp_path: Path) -> None:
 def test_damage_raises_nothing_else(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     path = tmp_path / "net.npz"
-    npz.write(path, Network("net", (DenseLayer(
-        "a", rng.normal(size=(4, 4)).astype(np.float32), np.zeros(4, np.float32), False),)))
+    layer = fully_connected("a", rng.normal(size=(4, 4)).astype(np.float32),
+                            np.zeros(4, np.float32))
+    npz.write(path, chain("net", [layer]))
     data = path.read_bytes()
     for _ in range(300):
         damaged = bytearray(data)

@@ -17,7 +17,7 @@ from onnx.parser import parse_node
 from onnx.reference import ReferenceEvaluator
 
 from eieio.model.errors import InputError
-from eieio.model.formats.onnx_graph import read
+from eieio.model.formats.onnx import read
 from eieio.model.graph.float_graph import (
     Add,
     AveragePool,
@@ -84,7 +84,7 @@ def check(path: Path, x: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     assert found.scales == {}
     reference: Any = ReferenceEvaluator(str(path)).run(None, {"x": x})
     expected = reference[0]
-    image = x.ndim == 4 and found.channels_first
+    image = x.ndim == 4 and found.graph.channels_first
     values = run(found.graph, x.transpose(0, 2, 3, 1) if image else x)
     actual = values[found.graph.output.name]
     if expected.ndim == 4 and actual.shape != expected.shape:

@@ -350,7 +350,7 @@ def test_all_reasons_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         read_graph(path)
     message = str(raised.value)
-    for part in ("node 's' (Sigmoid) must be one of ", "node 'c' (Conv) must have group",
-                 "node 't' (Tanh) must be one of "):
+    for part in ("node 's' (Sigmoid), node 't' (Tanh) must be one of ",
+                 "node 'c' (Conv) must have group"):
         assert part in message
     assert "\n" not in message

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from net_files import format_net
 
 from eieio.model.errors import InputError
-from eieio.model.formats.prototxt import NetParameter, format_net, parse_net, weight_shapes
+from eieio.model.formats.prototxt import NetParameter, parse_net, weight_shapes
 
 INPUT = 'input: "data" input_dim: 1 input_dim: 3 input_dim: 20 input_dim: 11 '
 

@@ -110,9 +110,9 @@ def test_refused(tmp_path: Path) -> None:
            "percentile", 0)
     refuse(f"{tmp_path} must be a file, not a folder", tmp_path)
     refuse(f"{tmp_path / 'b.onnx'} must be an existing file", tmp_path / "b.onnx")
-    other = tmp_path / "a.npz"
+    other = tmp_path / "a.txt"
     other.write_bytes(b"")
-    refuse(f"{other} must end in .onnx or .tflite, not '.npz'", other)
+    refuse(f"{other} must end in .npz, .onnx, .net, .eie, .tflite, not '.txt'", other)
     np.save(tmp_path / "flat.npy", images.reshape(2, 60))
     refuse(f"{tmp_path / 'flat.npy'}: Samples must have shape (samples, 4, 5, 3), not (2, 60)",
            path, tmp_path / "flat.npy")

@@ -8,8 +8,8 @@ import pytest
 
 from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.errors import InputError
-from eieio.model.network import DenseLayer, Network
-from eieio.model.shared_network import SharedNetwork
+from eieio.model.graph.chain import chain, fully_connected
+from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.sparse.choices import fit_network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import MEMORY_DEPTHS, fitted_config
@@ -20,12 +20,12 @@ RNG = np.random.default_rng(2)
 SAMPLES = RNG.random((4, 40))
 
 
-def shared(*sizes: int, density: float = 0.3) -> SharedNetwork:
+def shared(*sizes: int, density: float = 0.3) -> FloatGraph:
     layers = tuple(
-        DenseLayer(f"fc{number}", (RNG.normal(size=shape) * (RNG.random(shape) < density)).astype(
-            np.float32), np.zeros(shape[0], np.float32), True)
+        fully_connected(f"fc{number}", (RNG.normal(size=shape) * (
+            RNG.random(shape) < density)).astype(np.float32), np.zeros(shape[0], np.float32), True)
         for number, shape in enumerate(zip(sizes[1:], sizes, strict=False)))
-    return share_weights(Network("net", layers), 4)
+    return share_weights(chain("net", layers), 4)
 
 
 def test_depths_are_all_memories() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.errors import InputError
-from eieio.model.network import DenseLayer, Network
+from eieio.model.graph.chain import chain, fully_connected
 from eieio.model.sparse import image
 from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
 from eieio.model.sparse.choices import fit_network
@@ -24,11 +24,12 @@ def compiled(density: float = 0.3, *sizes: int, **options: object) -> CompiledNe
     rng = np.random.default_rng(3)
     sizes = sizes or (23, 30, 5)
     layers = tuple(
-        DenseLayer(f"fc{number}", (rng.normal(size=shape) * (rng.random(shape) < density)).astype(
-            np.float32), rng.normal(size=shape[0]).astype(np.float32), number == 0)
+        fully_connected(f"fc{number}", (rng.normal(size=shape) * (
+            rng.random(shape) < density)).astype(np.float32),
+            rng.normal(size=shape[0]).astype(np.float32), number == 0)
         for number, shape in enumerate(zip(sizes[1:], sizes, strict=False)))
     code_width = int(str(options.get("code_width", 4)))
-    return fit_network(share_weights(Network("net", layers), code_width),
+    return fit_network(share_weights(chain("net", layers), code_width),
                           rng.random((4, sizes[0])), {"pes": 4, **options}).compiled
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.errors import InputError
-from eieio.model.network import DenseLayer, Network
-from eieio.model.shared_network import SharedNetwork
+from eieio.model.graph.chain import chain, fully_connected
+from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.sparse.chain import layers_of, shared_weights
 from eieio.model.sparse.choices import fit_network
 from eieio.model.sparse.config import SparseConfig
@@ -26,10 +26,10 @@ from eieio.model.sparse.quantization import Quantizer, quantize_network
 RNG = np.random.default_rng(7)
 
 
-def dense(inputs: int, outputs: int, bias: float = 0.0) -> SharedNetwork:
+def dense(inputs: int, outputs: int, bias: float = 0.0) -> FloatGraph:
     weight = RNG.normal(size=(outputs, inputs)).astype(np.float32)
-    return share_weights(Network("net", (DenseLayer(
-        "fc", weight, np.full(outputs, bias, np.float32), False),)), 4)
+    layer = fully_connected("fc", weight, np.full(outputs, bias, np.float32))
+    return share_weights(chain("net", [layer]), 4)
 
 
 def samples(inputs: int) -> NDArray[np.float32]:
@@ -106,7 +106,7 @@ def test_layers_are_compared_with_real_numbers() -> None:
     assert ratios == sorted(ratios)
     assert 20 < ratios[0] < 45
     assert ratios[-1] > 70
-    real = network.to_network().forward(x).astype(np.float64)
+    real = network.forward(x).astype(np.float64)
     layer, = layers_of(quantized)
     integers = layer.weight.astype(np.int64) @ quantized.quantize_input(x).T
     sums = (integers.T + layer.bias) * layer.input.scale * (shared_weights(layer).scale or 0)
@@ -115,8 +115,8 @@ def test_layers_are_compared_with_real_numbers() -> None:
 
 
 def test_an_empty_layer_has_no_ratio() -> None:
-    network = share_weights(Network("net", (DenseLayer(
-        "fc", np.zeros((3, 5), np.float32), np.zeros(3, np.float32), False),)), 4)
+    layer = fully_connected("fc", np.zeros((3, 5), np.float32), np.zeros(3, np.float32))
+    network = share_weights(chain("net", [layer]), 4)
     quantized = quantize_network(network, samples(5), SparseConfig())
     assert layer_snr(network, quantized, samples(5)) == [None]
 

@@ -8,29 +8,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eieio.model.errors import InputError
-from eieio.model.shared_network import SharedLayer, SharedNetwork
+from eieio.model.graph.chain import chain, fully_connected
+from eieio.model.graph.float_graph import FloatGraph, run
+from eieio.model.graph.weight_codes import WeightCodes
 from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.quantization import accumulator_width, quantize_network
 
 
 def one_layer(codebook: list[float], codes: list[list[int]], bias: list[float],
-              relu: bool = False) -> SharedNetwork:
-    layer = SharedLayer("fc", np.array(codes, np.uint8), np.array(codebook, np.float32),
-                        np.array(bias, np.float32), relu)
-    return SharedNetwork("network", (layer,))
+              relu: bool = False) -> FloatGraph:
+    weights = WeightCodes(np.array(codes, np.uint8), np.array(codebook, np.float32))
+    return chain("network", [fully_connected("fc", weights, np.array(bias, np.float32), relu)])
 
 
 def random_network(rng: np.random.Generator, sizes: list[int], density: float = 0.5,
-                   scale: float = 1.0) -> SharedNetwork:
+                   scale: float = 1.0) -> FloatGraph:
     layers = []
     for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         codebook = np.concatenate([[0], rng.normal(size=15) * scale]).astype(np.float32)
         codes = np.where(rng.random((outputs, inputs)) < density,
                          rng.integers(1, 16, (outputs, inputs)), 0).astype(np.uint8)
         bias = rng.normal(size=outputs).astype(np.float32)
-        layers.append(SharedLayer(f"fc{number}", codes, codebook, bias, number < len(sizes) - 2))
-    return SharedNetwork("network", tuple(layers))
+        layers.append(fully_connected(f"fc{number}", WeightCodes(codes, codebook), bias,
+                                      number < len(sizes) - 2))
+    return chain("network", tuple(layers))
 
 
 def test_calibration() -> None:
@@ -91,7 +93,8 @@ def test_bound(seed: int, sizes: list[int], density: float, scale: float, activa
         assert 0 < layer.input.scale * (weights.scale or 0) / layer.output.scale < 1
         if after is not None:
             assert after.input == layer.output
-    reals = network.to_network().activations(samples.astype(np.float32))
+    values = run(network, samples, np.float32)
+    reals = [values[layer.output.name] for layer in network.weighted]
     # With much width, and samples that reach every layer.
     if (activation_width == 16 and weight_width >= 16 and width == 48 and scale >= 1
             and all(real.any() for real in reals)):
@@ -146,7 +149,7 @@ def test_constant_inputs(value: float) -> None:
     samples = np.full((3, 2), value)
     quantized = quantize_network(network, samples, SparseConfig())
     outputs = run_layers(quantized, quantized.quantize_input(samples))[0]
-    real = network.to_network().activations(samples.astype(np.float32))[0]
+    real = network.forward(samples)
     assert quantized.dequantize_output(outputs) == pytest.approx(real, abs=1e-4)
 
 

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.compress.weight_sharing import share_weights
+from eieio.model.graph.chain import chain, fully_connected
+from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.graph.quantized_graph import QuantizedGraph
-from eieio.model.network import DenseLayer, Network
 from eieio.model.sparse.balance import (
     AS_THEY_COME,
     EVEN_WORK,
@@ -80,8 +81,7 @@ def circulant(size: int) -> NDArray[np.float32]:
 
 def shared_layer(weight: NDArray[np.float32], x: NDArray[np.floating],
                  config: SparseConfig) -> tuple[QuantizedGraph, NDArray[np.int32]]:
-    network = Network("layer", (DenseLayer("layer", weight, np.zeros(len(weight), np.float32),
-                                           False),))
+    network = chain("layer", (fully_connected("layer", weight, np.zeros(len(weight), np.float32)),))
     quantized = quantize_network(share_weights(network, 4), x, config)
     return quantized, quantized.quantize_input(x)
 
@@ -158,12 +158,12 @@ def test_outputs_stay_in_order_where_another_saves_nothing() -> None:
     assert tuner.layouts(4, reorder_outputs=False)[0].positions is None
 
 
-def networks(*sizes: int, density: float) -> Network:
+def networks(*sizes: int, density: float) -> FloatGraph:
     rng = np.random.default_rng(3)
-    return Network("net", tuple(
-        DenseLayer(f"fc{number}", (rng.normal(size=(rows, columns))
-                                   * (rng.random((rows, columns)) < density)).astype(np.float32),
-                   np.zeros(rows, np.float32), True)
+    return chain("net", tuple(
+        fully_connected(f"fc{number}", (rng.normal(size=(rows, columns))
+                                        * (rng.random((rows, columns)) < density)).astype(
+                                            np.float32), np.zeros(rows, np.float32), True)
         for number, (columns, rows) in enumerate(pairwise(sizes))))
 
 
