@@ -319,7 +319,7 @@ def _exact_line(operator: real.WeightedOperator, source: Tensor, output: Tensor,
         return np.clip(_round(numbers / output.scale), *limits)
 
     wanted = results(weight[:, None] * (source.scale * x) + bias[:, None])
-    scale, levels, steps = (array.copy() for array in found)
+    scale, levels, steps = found[0].copy(), found[1].copy(), found[2].copy()
     wrong = np.full(len(weight), np.inf)
     for level in range(_WEIGHT_MAXIMUM, _WEIGHT_MAXIMUM // 2, -1):
         scales = np.abs(weight) / level

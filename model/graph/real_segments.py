@@ -38,10 +38,8 @@ _STEPS = 255
 # The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
 # worth it, and as coarse as is bearable.
 _FINE_SHARE, _COARSE_SHARE = 1 / 96, 0.5
-# How much coarser the terms of a mean may be at most.
-_MOST_AVERAGED = 4.0
 # Products that the segments of a real number may take beyond what one of them takes.
-_AFFORDABLE = 1 << 20
+_AFFORDABLE = 1 << 22
 # Segments of a real number at most.
 _MAX_SEGMENTS = 96
 # How far a real number may be beyond a measured end of its range, as a multiple of the end: in a
@@ -232,10 +230,9 @@ class Segmenter(TensorEmitter):
         """Append the means of windows; or a segment of them, less its offset."""
         window, source = operator.window, operator.input
         elements = math.prod(window.kernel)
-        # Errors of many terms average out.
         segment = need is not None
         need = need or min(scale.scale, self.need(source) or math.inf)
-        terms = self._terms(source, EVERYTHING, need * min(math.sqrt(elements), _MOST_AVERAGED))
+        terms = self._terms(source, EVERYTHING, need)
         both = _shifted(intersect(ends, (operator.minimum, operator.maximum)), offset)
         if len(terms) == 1 and not segment:
             if terms[0].scale == scale and elements % 2 == 0 and window.padding == ((0, 0), (0, 0)):
