@@ -1,5 +1,6 @@
 """Compares random quantized ONNX networks with ONNX Runtime, which has also quantized them.
 
+    export OPENBLAS_NUM_THREADS=1  # several threads are slower
     python benchmarks/random_qdq_graphs.py --graphs 2000 --placement ort
     python benchmarks/random_qdq_graphs.py --graphs 2000 --placement tensorrt
 
@@ -8,6 +9,10 @@ ONNX Runtime without graph optimizations and by the golden model of the systolic
 ``ort`` is that of ``quantize_static``: quantizers around every operator. Placement ``tensorrt`` is
 NVIDIA's: quantizers in front of operators with weights, and perhaps of additions, and all else in
 real numbers, the output of the network included.
+
+Weights are uniform, as frameworks initialize them. A network takes no part only where ONNX Runtime,
+or ONNX's definition, is itself not definite to a step: how many, and why, is printed. With
+``--every`` all do, and each one's distance is printed.
 
 Compared are the samples that calibrate, and as many others, in steps of the output's scale. A
 result that is more than two steps off fails; so does a network that eieio refuses, unless
@@ -259,20 +264,22 @@ class Case:
     inputs: NDArray[np.float32]
 
 
-def draw_case(folder: Path, placement: str, seed: int) -> tuple[Case, list[str]]:
+def draw_case(folder: Path, placement: str, seed: int, *, every: bool = False
+              ) -> tuple[Case, list[str]]:
     """Draw a network, and let ONNX Runtime quantize it.
 
     Networks are drawn until one takes part: see :func:`indefinite`. Returns also why the others do
-    not.
+    not. If every network takes part, it is the first.
     """
     rng = np.random.default_rng([seed, PLACEMENTS.index(placement)])
     reasons: list[str] = []
     while True:
         case = draw_any_case(folder, placement, rng)
         reason = indefinite(case)
-        if reason is None:
+        if reason is not None:
+            reasons.append(reason)
+        if reason is None or every:
             return case, reasons
-        reasons.append(reason)
 
 
 def draw_any_case(folder: Path, placement: str, rng: np.random.Generator) -> Case:
@@ -410,6 +417,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the first (default: 0)")
     parser.add_argument("--refusals", type=int, default=0,
                         help="networks that may be refused (default: 0)")
+    parser.add_argument("--every", action="store_true",
+                        help="leave out none, and print how far each is off")
     parser.add_argument("--keep", type=Path, help="folder for the files of those that fail")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -421,7 +430,8 @@ def main() -> int:
     started, cpu = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as name:
         for seed in range(options.seed, options.seed + options.graphs):
-            case, reasons = draw_case(Path(name), options.placement, seed)
+            case, reasons = draw_case(Path(name), options.placement, seed,
+                                      every=options.every)
             left_out.update(reasons)
             result = compare(case)
             if result.refusal is not None:
@@ -431,6 +441,9 @@ def main() -> int:
             farthest = float(result.steps.max())
             largest = max(largest, farthest)
             worst[int(np.ceil(farthest - 1e-3))] += 1
+            if options.every:
+                print(f"seed {seed}: {farthest:.2f} steps off; "
+                      f"{reasons[0] if reasons else 'definite'}")
             integers += result.steps.size
             off += int((result.steps > 1 + 1e-3).sum())
             if farthest > TOLERANCE + 1e-3:
@@ -444,7 +457,8 @@ def main() -> int:
           f"{integers} results; {off} more than a step off, the farthest {largest:.2f} steps")
     print("networks by their largest difference in steps: "
           + ", ".join(f"{steps}: {count}" for steps, count in sorted(worst.items())))
-    print(f"others drawn, and left out: {left_out.total()}")
+    print(f"{'not definite' if options.every else 'others drawn, and left out'}: "
+          f"{left_out.total()}")
     for reason, count in left_out.most_common():
         print(f"  {count} x {reason}, by more than a step")
     print(f"more than {TOLERANCE} steps off: {failed}; refused: {refused.total()}")
