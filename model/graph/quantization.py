@@ -120,8 +120,11 @@ def finest_scale(operator: real.Operator, operands: list[Scale]) -> float:
     return max(scale.scale for scale in operands) / _ADD_RATIO
 
 
-def _integers(operator: real.WeightedOperator, source: Scale) \
-        -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+#: Scales of the weights; weights, of shape (channels, weights of one); biases.
+_Integers = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def _integers(operator: real.WeightedOperator, source: Scale) -> _Integers:
     """Scales of the weights; weights, of shape (channels, weights of one); biases."""
     weight, bias = (numbers.astype(np.float64) for numbers in (operator.by_channel, operator.bias))
     scale = operator.weight_scale
@@ -245,6 +248,8 @@ class _Quantizer:
     def _weighted(self, operator: real.WeightedOperator, source: Tensor,
                   output: Tensor) -> integer.Operator:
         scale, levels, bias = _integers(operator, Scale(source.scale, source.zero_point))
+        if levels.shape[1] == 1 and operator.weight_scale is None:
+            scale, levels, bias = _exact_line(operator, source, output, (scale, levels, bias))
         factors = quantize_factors(source.scale * scale / output.scale)
         rest = (bias.astype(np.int32), *factors, *_clamp(operator, output))
         shape, inputs, levels = operator.weight.shape, (source,), levels.astype(np.int8)
@@ -297,6 +302,36 @@ class _Quantizer:
             integer.Reshape(self._unique(f"{name}_before"), (source,), before),
             create(name, before, behind),
             integer.Reshape(self._unique(f"{name}_behind"), (behind,), output)]
+
+
+def _exact_line(operator: real.WeightedOperator, source: Tensor, output: Tensor, found: _Integers
+                ) -> _Integers:
+    """Choose the integer of each channel's only weight so that the results are exact.
+
+    Any integer holds the weight exactly, at some scale; but the bias is to be an integer, too. Of
+    all 256 inputs, as many as can be have the result of real numbers.
+    """
+    weight, bias = operator.by_channel[:, 0], operator.bias
+    x = np.arange(_MINIMUM, _MAXIMUM + 1) - source.zero_point
+    limits = np.array([_MINIMUM, _MAXIMUM]) - output.zero_point
+
+    def results(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.clip(_round(numbers / output.scale), *limits)
+
+    wanted = results(weight[:, None] * (source.scale * x) + bias[:, None])
+    scale, levels, steps = found[0].copy(), found[1].copy(), found[2].copy()
+    wrong = np.full(len(weight), np.inf)
+    for level in range(_WEIGHT_MAXIMUM, _WEIGHT_MAXIMUM // 2, -1):
+        scales = np.abs(weight) / level
+        with np.errstate(divide="ignore", invalid="ignore"):
+            biases = _round(bias / (source.scale * scales))
+        sums = (np.sign(weight) * level)[:, None] * x + biases[:, None]
+        off = (results(sums * (source.scale * scales)[:, None]) != wanted).sum(axis=1)
+        better = (np.abs(biases) <= BIAS_LIMIT) & (off < wrong) & (
+            source.scale * scales < output.scale * 2.0**LEFT_SHIFT_LIMIT)
+        scale[better], steps[better], wrong[better] = scales[better], biases[better], off[better]
+        levels[better, 0] = np.sign(weight[better]) * level
+    return scale, levels, steps
 
 
 def _mean(name: str, source: Tensor, output: Tensor, window: Window, low: int,

@@ -37,6 +37,7 @@ from eieio.model.graph.float_graph import (
     WeightedOperator,
 )
 from eieio.model.graph.quantization import LOG_SOFTMAX_SCALE, SOFTMAX_SCALE, Scale
+from eieio.model.graph.quantized_graph import Window
 from eieio.model.graph.real_segments import Segmenter
 from eieio.model.graph.value_facts import EVERYTHING, Range, RangesNeededError, intersect
 
@@ -123,6 +124,9 @@ class _Settler(Segmenter):
                 own = SOFTMAX_SCALE if isinstance(operator, Softmax) else LOG_SOFTMAX_SCALE
                 source = self.emit(operator, (self.single(operator.input),), own, name)
                 return self.clamped(source, scale, ends, f"{name}_rescaled")
+            case AveragePool(window=Window((1, 1), (1, 1), padding=((0, 0), (0, 0)))):
+                return self.at(operator.input, scale,
+                               intersect(ends, (operator.minimum, operator.maximum)), name)
             case AveragePool():
                 return self.average(operator, scale, ends, name)
             case Add():

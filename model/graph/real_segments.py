@@ -38,10 +38,8 @@ _STEPS = 255
 # The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
 # worth it, and as coarse as is bearable.
 _FINE_SHARE, _COARSE_SHARE = 1 / 96, 0.5
-# How much coarser the terms of a mean may be at most.
-_MOST_AVERAGED = 4.0
 # Products that the segments of a real number may take beyond what one of them takes.
-_AFFORDABLE = 1 << 20
+_AFFORDABLE = 1 << 22
 # Segments of a real number at most.
 _MAX_SEGMENTS = 96
 # How far a real number may be beyond a measured end of its range, as a multiple of the end: in a
@@ -49,6 +47,9 @@ _MAX_SEGMENTS = 96
 # range.
 _BEYOND = 4.0
 _WEIGHT_MAXIMUM, _MOST_COARSE = 127, 31
+# Weight of each number of a mean that is to lean up or down, by 1 in this and the elements, at a
+# half.
+_LEANING = 64
 
 
 @dataclass(frozen=True)
@@ -229,12 +230,13 @@ class Segmenter(TensorEmitter):
         """Append the means of windows; or a segment of them, less its offset."""
         window, source = operator.window, operator.input
         elements = math.prod(window.kernel)
-        # Errors of many terms average out.
         segment = need is not None
         need = need or min(scale.scale, self.need(source) or math.inf)
-        terms = self._terms(source, EVERYTHING, need * min(math.sqrt(elements), _MOST_AVERAGED))
+        terms = self._terms(source, EVERYTHING, need)
         both = _shifted(intersect(ends, (operator.minimum, operator.maximum)), offset)
         if len(terms) == 1 and not segment:
+            if terms[0].scale == scale and elements % 2 == 0 and window.padding == ((0, 0), (0, 0)):
+                return self._even_mean(operator, terms[0].value, scale, both, name)
             return self.emit(operator, (terms[0].value,), scale, name, ends)
         height, channels = source.shape[0], source.shape[2]
         levels = np.zeros(((len(terms) - 1) * height + window.kernel[0], window.kernel[1], 1), int)
@@ -244,6 +246,30 @@ class Segmenter(TensorEmitter):
                              Window((len(levels), window.kernel[1]), window.stride),
                              terms[0].step, np.full(channels, 1 / elements),
                              np.full(channels, -offset), scale, both, name)
+
+    def _even_mean(self, operator: AveragePool, source: Value, scale: Scale, ends: Range, name: str
+                   ) -> Value:
+        """Append the means of windows at the scale of their input: a half goes to the even.
+
+        Means that are a half are frequent there. Rounded up, and down, they are two neighbours; and
+        half the mean, rounded and doubled, is the even one of them. Nearly all is left to the two;
+        the last only leans to one side where they differ.
+        """
+        elements = math.prod(operator.window.kernel)
+        size = np.ones((*operator.window.kernel, source.shape[2])) / elements
+        step = np.full(source.shape[2], 1 / (elements * _LEANING))
+        half = Scale(2 * scale.scale, scale.zero_point // 2)
+        terms = []
+        for side, to, lean in (("up", scale, 1), ("down", scale, -1), ("even", half, 0)):
+            mean = DepthwiseConv2D(
+                name=f"{operator.name}_{side}", inputs=(), output=operator.output, weight=size,
+                bias=lean * scale.scale * step, window=operator.window, weight_scale=step)
+            terms.append(_Term(self.emit(mean, (source,), to, f"{name}_{side}"), to))
+        levels = np.array([_LEANING - 2, _LEANING - 2, 4]).reshape(-1, 1, 1)
+        return self._combine(operator, terms, levels,
+                             Window((3, 1), (1, 1), (terms[0].value.shape[0], 1)), scale.scale,
+                             np.full(source.shape[2], 1 / (2 * _LEANING - 2)),
+                             np.zeros(source.shape[2]), scale, ends, name)
 
     def sum(self, operator: Add, scale: Scale, ends: Range, name: str, offset: float = 0.0,
              need: float | None = None) -> Value:

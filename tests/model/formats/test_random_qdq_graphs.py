@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-GRAPHS = 6
+GRAPHS = 12
 
 
 @pytest.fixture(scope="module")

@@ -111,8 +111,60 @@ def test_means_of_real_numbers(step: float) -> None:
     names = [type(operator).__name__ for operator in network.operators]
     assert names[-1] == "DepthwiseConv2D"
     segments = names.count("Conv2D")
-    # 30 by 255 steps, which may be four times coarser than a 96th where 20 are averaged.
-    assert segments == min(max(1, math.ceil(30 / (255 * step * 4 / 96))), 96)
+    # 30 by 255 steps, which are a 96th of the quantizer's.
+    assert segments == min(max(1, math.ceil(30 / (255 * step / 96))), 96)
+
+
+@pytest.mark.parametrize("zero_point", [-128, -3, 0, 127])
+@pytest.mark.parametrize("kernel", [(2, 2), (1, 6), (3, 3)])
+def test_halves_of_means(kernel: tuple[int, int], zero_point: int) -> None:
+    """A mean that is a half goes to the even integer at the same scale: for every sum there is."""
+    elements = math.prod(kernel)
+    first = quantizer("q", Value("x", (*kernel, 1)), 1 / 16, zero_point)
+    mean = real.AveragePool(name="mean", inputs=(first.output,), output=Value("m", (1, 1, 1)),
+                            window=Window(kernel))
+    graph = chain(first, mean, quantizer("y", mean.output, 1 / 16, zero_point))
+    sums = np.arange(-128 * elements, 127 * elements + 1)
+    # As even as can be: all elements of a window are one of two neighbours.
+    low, rest = sums // elements, sums % elements
+    levels = low[:, None] + (np.arange(elements) < rest[:, None])
+    x = ((levels - zero_point) / 16).reshape(-1, *kernel, 1)
+    network = quantize(*settle(graph, {}))
+    values = run_graph(network, network.input.quantize(x))[network.output.name]
+    expected = run(graph, x)[graph.output.name]
+    assert (network.output.dequantize(values) == expected).all()
+    exact = (sums / elements - zero_point) % 1
+    assert (exact == 0.5).sum() == (0 if elements == 9 else len(sums) // elements)
+
+
+def test_single_weights() -> None:
+    """What scales and shifts each channel of integers is exact for all integers."""
+    channels = 64
+    draw = np.random.default_rng(5)
+    first = quantizer("q", Value("x", (16, 16, channels)), 1 / 16, -7)
+    weight = draw.uniform(0.5, 2, channels) * draw.choice([-1, 1], channels)
+    norm = real.DepthwiseConv2D(
+        name="norm", inputs=(first.output,), output=Value("n", first.output.shape),
+        weight=weight.reshape(1, 1, -1), bias=draw.normal(size=channels), window=Window((1, 1)))
+    graph = chain(first, norm, quantizer("y", norm.output, 1 / 9, 3))
+    levels = np.arange(-128, 128).reshape(1, 16, 16, 1)
+    x = np.repeat((levels + 7) / 16, channels, axis=3)
+    network = quantize(*settle(graph, {}))
+    assert len(network.operators) == 1
+    values = run_graph(network, network.input.quantize(x))[network.output.name]
+    expected = run(graph, x)[graph.output.name]
+    assert (np.abs(network.output.dequantize(values) - expected) < 1e-9).all()
+
+
+def test_mean_of_one() -> None:
+    """It is that one, at any scale."""
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    conv = convolution(first.output, 30.0)
+    mean = real.AveragePool(name="mean", inputs=(conv.output,), output=Value("m", IMAGE),
+                            window=Window((1, 1)))
+    network, off = steps_off(chain(first, conv, mean, quantizer("y", mean.output, 1 / math.tau)))
+    assert [type(operator).__name__ for operator in network.operators] == ["Conv2D"]
+    assert off < 1e-9
 
 
 def test_segments_of_both_signs() -> None:
