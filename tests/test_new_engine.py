@@ -8,6 +8,7 @@ import sys
 import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from click.testing import CliRunner, Result
 from eieio.host.device import Device
 from eieio.host.images import read_host_image
 from eieio.model.formats import npz
-from eieio.model.network import DenseLayer, Network
+from eieio.model.graph.chain import chain, fully_connected
 from eieio.model.registry import find_engine, names
 from eieio.scripts.main import main
 from eieio.sim.board_model import BoardModel, MemoryLine
@@ -50,9 +51,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a network, inputs and a design, with the report of its build."""
     folder = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(1)
-    layer = DenseLayer("fc", rng.normal(size=(5, 9)).astype(np.float32),
-                       rng.normal(size=5).astype(np.float32), False)
-    npz.write(folder / "net.npz", Network("net", (layer,)))
+    layer = fully_connected("fc", rng.normal(size=(5, 9)).astype(np.float32),
+                            rng.normal(size=5).astype(np.float32))
+    npz.write(folder / "net.npz", chain("net", [layer]))
     np.save(folder / "x.npy", rng.normal(size=(4, 9)).astype(np.float32))
     result = eieio("build", folder / "net.npz", "--engine", "tiny", "--simulate", 2, "--samples",
                    folder / "x.npy", "--simulator", SIMULATOR, "--outputs", 8,
@@ -98,7 +99,7 @@ def test_simulates_generates_and_infers(made: Path, tmp_path: Path) -> None:
                    tmp_path / "y.npy")
     assert (result.exit_code, result.stderr) == (0, "")
     x = np.load(made / "x.npy")
-    layer = npz.read(made / "net.npz").layers[0]
+    layer = npz.read(made / "net.npz").weighted[0]
     expected = x @ layer.weight.T + layer.bias
     assert np.abs(np.load(tmp_path / "y.npy") - expected).max() < 0.1
 
@@ -140,10 +141,9 @@ def test_is_proposed_and_refuses(made: Path, tmp_path: Path) -> None:
     assert result.stderr.splitlines()[-1] == (
         "eieio: Option --clip goes with --engine tiny, not with the sparse engine (try 'eieio "
         "generate --help')")
-    two = Network("two", (npz.read(network).layers[0],
-                          DenseLayer("last", np.ones((2, 5), np.float32), np.zeros(2, np.float32),
-                                     False)))
-    npz.write(tmp_path / "two.npz", two)
+    first: Any = npz.read(network).weighted[0]
+    last = fully_connected("last", np.ones((2, 5), np.float32), np.zeros(2, np.float32))
+    npz.write(tmp_path / "two.npz", chain("two", [first, last]))
     result = eieio("generate", tmp_path / "two.npz", "--engine", "tiny", "--out", tmp_path / "d")
     assert (result.exit_code, result.stderr) == (
         2, (f"eieio: {tmp_path / 'two.npz'}: the tiny engine takes networks of one fully connected "

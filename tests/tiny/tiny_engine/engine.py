@@ -12,7 +12,8 @@ from eieio.model.errors import InputError
 from eieio.model.formats import image_file, samples
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.design_folder import IMAGE
-from eieio.model.formats.load import load_network
+from eieio.model.graph.chain import as_chain
+from eieio.model.graph.load_graph import NetworkFile
 from eieio.model.host_image import HostImage, Packing, Quantization
 from eieio.model.image_frame import fingerprint
 from eieio.model.interval import Interval
@@ -86,9 +87,9 @@ class TinyPrepared(Prepared):
     """A layer, and typical inputs."""
 
     def __init__(self, network: Any, request: Request) -> None:
-        self.name, self.layer = network.name, network.layers[0]
+        self.name, self.layer = network.name, network.weighted[0]
         self.clip = request.settings["clip"]
-        shape = self.layer.inputs, self.layer.outputs
+        shape = self.layer.input.elements, self.layer.output.elements
         x = np.random.default_rng(request.seed).random((request.random, shape[0]))
         self.samples = (samples.Samples(x, None) if request.samples is None
                         else samples.read(request.samples, *shape, request.scale))
@@ -96,8 +97,9 @@ class TinyPrepared(Prepared):
     def compile(self, options: Mapping[str, Any], *, board: bool = False, exact: bool = False
                 ) -> TinyCompiled:
         layer = self.layer
-        config = TinyConfig(**{"inputs": layer.inputs, "outputs": layer.outputs, **options})
-        if config.inputs < layer.inputs or config.outputs < layer.outputs:
+        outputs, inputs = layer.weight.shape
+        config = TinyConfig(**{"inputs": inputs, "outputs": outputs, **options})
+        if config.inputs < inputs or config.outputs < outputs:
             raise InputError(f"Layer {layer.name!r} must have at most {config.inputs} inputs and "
                              f"{config.outputs} outputs")
         first = self.clip * float(np.abs(self.samples.x).max()) / 127
@@ -127,8 +129,8 @@ class Tiny(Engine):
         return Interval(input_beats, cycles, output_beats, 2)
 
     def read(self, path: Path, output: str | None = None) -> Any:
-        network = load_network(path, output)
-        if len(network.layers) != 1 or network.layers[0].relu:
+        network = as_chain(NetworkFile(path, output).real_graph())
+        if len(network.weighted) != 1 or network.weighted[0].rectified:
             raise InputError(f"{path}: the tiny engine takes {self.takes}")
         return network
 
