@@ -166,7 +166,8 @@ def test_without_samples_says_so(eieio: Callable[..., Result], network: Path, tm
     assert result.exit_code == 0
     assert result.stderr == (
         "eieio: note: the sparse engine is chosen, since it takes networks of fully connected "
-        "layers (.npz, .onnx, .net with its prototxt, .eie)\n"
+        "layers (.npz, .onnx, .net with its prototxt, .eie), also of integers (.tflite, quantized "
+        ".onnx)\n"
         "eieio: note: no samples are given: random inputs from 0 to 1 calibrate the integers' "
         "ranges\n")
 
