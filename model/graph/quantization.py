@@ -315,7 +315,7 @@ def _exact_line(operator: real.WeightedOperator, source: Tensor, output: Tensor,
     x = np.arange(_MINIMUM, _MAXIMUM + 1) - source.zero_point
     limits = np.array([_MINIMUM, _MAXIMUM]) - output.zero_point
 
-    def results(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    def results(numbers: NDArray[np.floating]) -> NDArray[np.floating]:
         return np.clip(_round(numbers / output.scale), *limits)
 
     wanted = results(weight[:, None] * (source.scale * x) + bias[:, None])

@@ -34,7 +34,7 @@ class Example(NamedTuple):
     config: EngineConfig
     image: HostImage
     x: NDArray[np.int32]
-    golden: NDArray[np.int32]
+    golden: NDArray[np.integer]
     compute: Callable[[NDArray[np.int32]], NDArray[np.int32]]
     work: tuple[Work, ...] = ()
 
