@@ -311,11 +311,12 @@ def _exact_line(operator: real.WeightedOperator, source: Tensor, output: Tensor,
     Any integer holds the weight exactly, at some scale; but the bias is to be an integer, too. Of
     all 256 inputs, as many as can be have the result of real numbers.
     """
-    weight, bias = operator.by_channel[:, 0], operator.bias
+    weight = operator.by_channel[:, 0].astype(np.float64)
+    bias = operator.bias.astype(np.float64)
     x = np.arange(_MINIMUM, _MAXIMUM + 1) - source.zero_point
     limits = np.array([_MINIMUM, _MAXIMUM]) - output.zero_point
 
-    def results(numbers: NDArray[np.floating]) -> NDArray[np.floating]:
+    def results(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.clip(_round(numbers / output.scale), *limits)
 
     wanted = results(weight[:, None] * (source.scale * x) + bias[:, None])
