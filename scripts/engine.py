@@ -99,7 +99,8 @@ class EngineCommand(click.Command):
         return [*own, *(param for _, param in _engine_params(ctx) if param.name not in taken)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [param.get_help_record(ctx) for param in super().get_params(ctx)]
+        rows = [param.get_help_record(ctx) for param in super().get_params(ctx)
+                if isinstance(param, click.Option)]
         with formatter.section("Options"):
             formatter.write_dl([row for row in rows if row is not None])
         name = ctx.meta.get(_ENGINE)
