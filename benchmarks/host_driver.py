@@ -35,6 +35,7 @@ from eieio.model.sparse.timing import NetworkTimer
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.host import systolic_host_image
 from eieio.model.systolic.image import describe
+from eieio.model.systolic.mapping import CompiledGraph
 from eieio.model.systolic.timing import time_graph
 from eieio.sim.board_simulation import Noise, SimulatedBoard, build_board
 from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
@@ -72,7 +73,8 @@ def lenet(options: argparse.Namespace) -> Case:
     return sparse_case(compiled, x, samples.labels[:len(x)])
 
 
-def random_sparse(options: argparse.Namespace) -> Case:
+def draw_sparse(options: argparse.Namespace) -> tuple[CompiledNetwork, NDArray[np.integer]]:
+    """Draw a network for a sparse engine of any size, and inputs."""
     groups = options.column_groups
     config = SparseConfig(
         pes=options.pes, column_groups=groups, queue_depth=2, run_width=3,
@@ -81,10 +83,11 @@ def random_sparse(options: argparse.Namespace) -> Case:
     rng = np.random.default_rng(0)
     network = random_network(config, (40, 30, 9), [0.4, 0.4], rng)
     compiled = compile_random(network, config, [groups, groups], "hidden", rng)
-    return sparse_case(compiled, random_inputs(config, options.count, 40, 0.6, rng))
+    return compiled, random_inputs(config, options.count, 40, 0.6, rng)
 
 
-def random_systolic(options: argparse.Namespace) -> Case:
+def draw_systolic(options: argparse.Namespace) -> tuple[CompiledGraph, NDArray[np.int8]]:
+    """Draw a network for a systolic engine of any size, and inputs."""
     config = SystolicConfig(
         rows=options.rows, columns=options.columns, activation_depth=600, weight_depth=2048,
         parameter_depth=128, program_depth=8, accumulator_depth=16)
@@ -96,10 +99,13 @@ def random_systolic(options: argparse.Namespace) -> Case:
             continue
         if len(compiled.image()) > 500:  # It has weights.
             break
-    graph = compiled.graph
-    x = random_graph.random_inputs(compiled, options.count, rng)[:, 0]
+    return compiled, random_graph.random_inputs(compiled, options.count, rng)
+
+
+def systolic_case(compiled: CompiledGraph, x: NDArray[np.int8]) -> Case:
+    graph, x = compiled.graph, x[:, 0]
     golden = run_graph(graph, x)[compiled.result.name].reshape(len(x), -1)
-    cycles = time_graph(config, [layer.work for layer in compiled.layers]).cycles
+    cycles = time_graph(compiled.config, [layer.work for layer in compiled.layers]).cycles
     return Case(systolic_host_image(describe(compiled)), x.reshape(len(x), -1).astype(np.int32),
                 golden.astype(np.int32), [cycles] * len(x))
 
@@ -123,8 +129,8 @@ def main() -> int:
     if options.engine == "systolic" and not options.random:
         parser.error("--engine systolic wants --random")
 
-    case = (random_systolic if options.engine == "systolic" else
-            random_sparse if options.random else lenet)(options)
+    case = (systolic_case(*draw_systolic(options)) if options.engine == "systolic" else
+            sparse_case(*draw_sparse(options)) if options.random else lenet(options))
     image, x = case.image, case.x
 
     started = time.monotonic()

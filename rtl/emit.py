@@ -332,8 +332,37 @@ def _verilog(text: str) -> dict[str, str]:
     # is.
     verilog = re.sub(r"(?m)^  reg (\\\$auto\$verilog_backend\S+ ) = 0;$",
                      r"  reg \1;\n  initial \1= 0;", verilog)
-    return {match[1]: match[0] for match in re.finditer(
+    return {match[1]: _with_whole_nets(match[0]) for match in re.finditer(
         r"(?ms)^(?:\(\*[^\n]*\*\)\n)*module (\S+?)\(.*?^endmodule\n", verilog)}
+
+
+#: A name of Verilog, with the space that ends an escaped one.
+_NAME = r"(?:\\\S+ |[A-Za-z_][\w$]*)"
+
+
+def _with_whole_nets(module: str) -> str:
+    """Drive nets at once that are driven part by part, which Icarus resolves bit by bit.
+
+    So are those whose parts are driven by names, parts of names, constants and concatenations: the
+    width of any other expression could depend on where it stands.
+    """
+    widths = {name: int(last) + 1 for last, name in re.findall(
+        rf"(?m)^  wire (?:signed )?\[(\d+):0\] ({_NAME});$", module)}
+    assignment = rf"(?m)^  assign ({_NAME})\[(\d+)(?::(\d+))?\] = ([^;]+);\n"
+    parts: dict[str, list[tuple[int, int, str]]] = {}
+    for name, high, low, value in re.findall(assignment, module):
+        parts.setdefault(name, []).append((int(high), int(low or high), value))
+    whole: dict[str, str] = {}
+    for name, driven in parts.items():
+        driven.sort(reverse=True)
+        highs, lows, values = zip(*driven, strict=True)
+        if ([widths.get(name, 0), *lows] == [*(high + 1 for high in highs), 0]
+                and not any(re.search(r"[-+*/%<>=!~&|^?(]", value) or name in value
+                            for value in values)):
+            whole[name] = f"  assign {name} = {{ {', '.join(values)} }};\n"
+    nets = set(whole)
+    return re.sub(assignment, lambda match: whole.pop(match[1], "") if match[1] in nets
+                  else match[0], module)
 
 
 def _not_inlined(module: str) -> str:

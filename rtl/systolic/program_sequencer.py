@@ -1,6 +1,6 @@
 """Program sequencer: fetches the descriptors of a program and runs them one after the other."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -143,7 +143,8 @@ class ProgramSequencer(wiring.Component):
             m.d.sync += word.eq(word + 1)
             m.d.sync += [field.eq(later) for field, later
                          in zip(fields, (*fields[1:], descriptors.read_data), strict=True)]
-        m.d.comb += [self.descriptor[number].eq(field) for number, field in enumerate(fields)]
+        # At once: Icarus resolves a net that is driven in parts bit by bit, at every change.
+        m.d.comb += self.descriptor.eq(Cat(fields))
 
         operation = self.descriptor[Field.OPERATION][:4]
         # No image is accepted any more when there is one, whose last word has had its effect.
