@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.codebook import decode_weights
 from eieio.model.errors import InputError
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.prototxt import (
@@ -137,7 +138,7 @@ class CompressedLayer:
     @property
     def weight(self) -> NDArray[np.float32]:
         """Every weight, zeros included: float32 array of shape ``shape``."""
-        return self.codebook[self.codes_dense]
+        return decode_weights(self.codes_dense, self.codebook)
 
 
 def read(path: str | os.PathLike[str],

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from eieio.model.codebook import decode_weights
 from eieio.model.errors import InputError
 from eieio.model.graph.quantized_graph import (
     ADD_LEFT_SHIFT,
@@ -174,7 +175,7 @@ def _depthwise(operator: DepthwiseConv2D, x: Activations) -> NDArray[np.int64]:
 def _fully_connected(operator: FullyConnected, x: Activations) -> NDArray[np.int64]:
     flat = _centred(operator, x).reshape(len(x), -1)
     stored = operator.stored_weight
-    weight = (stored.codebook.astype(np.float64)[stored.codes]
+    weight = (decode_weights(stored.codes, stored.codebook.astype(np.float64))
               if isinstance(stored, SharedWeights) else stored.astype(np.float64))
     return (flat @ weight.T).astype(np.int64)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.codebook import decode_weights
 from eieio.model.errors import InputError
 
 __all__ = ["SharedWeights", "count_codes"]
@@ -86,7 +87,7 @@ class SharedWeights:
     @property
     def weight(self) -> NDArray[np.int32]:
         """The weights, made of codes and codebook."""
-        return self.codebook[self.codes]
+        return decode_weights(self.codes, self.codebook)
 
     def counts(self) -> NDArray[np.int64]:
         """Count how often each row has each code: see :func:`count_codes`."""

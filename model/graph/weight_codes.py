@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.codebook import decode_weights
 from eieio.model.errors import InputError
 
 __all__ = ["WeightCodes"]
@@ -34,7 +35,7 @@ class WeightCodes:
     @cached_property
     def weight(self) -> NDArray[np.float32]:
         """Every weight, in the shape of the codes."""
-        return self.codebook[self.codes]
+        return decode_weights(self.codes, self.codebook)
 
     def check(self, where: str) -> None:
         """Check that codes and codebook fit.

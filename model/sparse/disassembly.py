@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.codebook import unpack_codebooks
 from eieio.model.errors import InputError
 from eieio.model.formats.graph_file import restore
 from eieio.model.graph.ending import Ending
@@ -124,7 +125,7 @@ def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
     memories = _memories(image)
     pes = config.pes
     descriptors = memories[Target.DESCRIPTORS, 0].reshape(-1, DESCRIPTOR_FIELDS).astype(np.int64)
-    codebooks = memories[Target.CODEBOOK, 0].view(np.int32).reshape(-1, 1 << config.code_width)
+    codebooks = unpack_codebooks(memories[Target.CODEBOOK, 0], config.code_width)
     biases = np.stack([memories[Target.BIASES, pe].view(np.int32) for pe in range(pes)], axis=1)
     pointers = np.stack([memories[Target.POINTERS, pe] for pe in range(pes)]).astype(np.int64)
     pairs = [memories.get((Target.ENTRIES, pe), np.zeros(0, np.uint32)) for pe in range(pes)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.codebook import pack_codebooks
 from eieio.model.errors import InputError
 from eieio.model.graph.golden import run_operator
 from eieio.model.graph.quantized_graph import (
@@ -117,10 +118,8 @@ class CompiledNetwork:
                     [layer.layer.multiplier for layer in self.layers],
                     [layer.layer.shift for layer in self.layers])], axis=1)
                 sections.append((Target.FACTORS, pe, 0, factors.ravel().astype(np.uint32)))
-        codebooks = np.zeros((len(self.layers), 1 << config.code_width), np.int32)
-        for row, layer in zip(codebooks, self.layers, strict=True):
-            row[:layer.weights.codebook.size] = layer.weights.codebook
-        sections.append((Target.CODEBOOK, 0, 0, codebooks.ravel().view(np.uint32)))
+        sections.append((Target.CODEBOOK, 0, 0, pack_codebooks(
+            [layer.weights.codebook for layer in self.layers], config.code_width)))
         descriptors = np.concatenate([_descriptor(layer, config) for layer in self.layers])
         sections.append((Target.DESCRIPTORS, 0, 0, descriptors))
         sections.append((Target.LAYERS, 0, 0, np.array([len(self.layers)], np.uint32)))

@@ -35,7 +35,7 @@ class EntryDecode(wiring.Component):
     busy : ``Out(1)``
         A column has been started and not ended.
     code : ``Out(unsigned(code_width))``
-        Weight code, two cycles ahead of the rest, for a codebook lookup that takes as many.
+        Weight code, two cycles ahead of the rest, for a codebook of this latency.
     valid, slot, operand : ``Out``
         There is a product; its accumulator slot; its activation.
     """

@@ -1,18 +1,18 @@
 """Processing element of the sparse engine."""
 
-from amaranth.hdl import Cat, Module, Signal, signed, unsigned
+from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.codebook import Codebook
 from eieio.rtl.sparse.accumulate import Accumulate
 from eieio.rtl.sparse.activation_queue import ActivationQueue
 from eieio.rtl.sparse.column_pointers import ColumnPointers
 from eieio.rtl.sparse.entry_decode import EntryDecode
 from eieio.rtl.sparse.entry_fetch import EntryFetch
 from eieio.rtl.sparse.thermometer import add_thermometer
-from eieio.rtl.vendor.block_ram import add_block_ram
 
 __all__ = ["ProcessingElement"]
 
@@ -60,8 +60,8 @@ class ProcessingElement(wiring.Component):
     load_entries, load_pointers, load_codebook : ``In(1)``
         Write to the memory of that name.
     load_addr, load_data : ``In``
-        Where and what: a pair of entries as entry fetch takes it, a column pointer, or a weight at
-        ``layer * 2 ** code_width + code``.
+        Where and what: a pair of entries as entry fetch takes it, a column pointer, or a weight as
+        :class:`eieio.rtl.codebook.Codebook` takes it, whose book is the layer.
     """
 
     column_valid: Signal
@@ -116,8 +116,8 @@ class ProcessingElement(wiring.Component):
         m.submodules.queue = queue = ActivationQueue(config)
         m.submodules.fetch = fetch = EntryFetch(config)
         m.submodules.decode = decode = EntryDecode(config)
-        codebook = add_block_ram(m, "codebook", platform, width=config.weight_width,
-                                 depth=config.layer_depth << config.code_width)
+        m.submodules.codebook = codebook = Codebook(
+            config.code_width, config.weight_width, books=config.layer_depth)
         m.submodules.accumulate = accumulate = Accumulate(config)
 
         skip = int(config.skip_empty_columns)
@@ -158,16 +158,17 @@ class ProcessingElement(wiring.Component):
             decode.activation.eq(queue.decode_activation),
             queue.decode_pop.eq(decode.activation_pop),
 
-            codebook.read_addr.eq(Cat(decode.code, self.layer)),
-            codebook.write_en.eq(self.load_codebook),
-            codebook.write_addr.eq(self.load_addr),
-            codebook.write_data.eq(self.load_data),
+            codebook.book.eq(self.layer),
+            codebook.codes[0].eq(decode.code),
+            codebook.load_valid.eq(self.load_codebook),
+            codebook.load_addr.eq(self.load_addr),
+            codebook.load_data.eq(self.load_data),
 
             accumulate.valid.eq(decode.valid),
             self.multiplies.eq(decode.valid),
             accumulate.slot.eq(decode.slot),
             accumulate.operand.eq(decode.operand),
-            accumulate.weight.eq(codebook.read_data),
+            accumulate.weight.eq(codebook.weights[0]),
             accumulate.drain.eq(self.drain),
             accumulate.drain_addr.eq(self.drain_addr),
             self.sums.eq(accumulate.sums),

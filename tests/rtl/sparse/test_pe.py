@@ -11,6 +11,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from eieio.model.sparse.config import FETCH_COLUMNS, SparseConfig
+from eieio.rtl.codebook import Codebook
 from eieio.rtl.sparse.pe import ProcessingElement
 
 # As far as this PE is concerned: what is fired in a cycle reaches it in the next.
@@ -355,6 +356,13 @@ def test_codebook_of_each_layer(simulate: Callable[..., None]) -> None:
                 part.columns, codebooks[layer]).sums([(0, 7)], 32)
 
     simulate(dut, bench)
+
+
+def test_codebook_is_the_component() -> None:
+    codebook = ProcessingElement(config(layer_depth=3)).elaborate(None).submodules.codebook
+    assert isinstance(codebook, Codebook)
+    assert (codebook.code_width, codebook.weight_width, codebook.books, codebook.lanes,
+            codebook.latency) == (4, 8, 3, 1, 2)
 
 
 def test_reset(simulate: Callable[..., None]) -> None:

@@ -382,7 +382,7 @@ class Session:
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
-    monkeypatch.syspath_prepend(Path(__file__).parent)  # where the simulation finds the bench
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])  # where the simulation finds the bench
     return Session(POOL["groups"])
 
 

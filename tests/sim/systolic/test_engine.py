@@ -357,7 +357,7 @@ def _connect(source: Tensor, channels: int, rng: np.random.Generator) -> FullyCo
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
-    monkeypatch.syspath_prepend(Path(__file__).parent)  # where the simulation finds the bench
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])  # where the simulation finds the bench
     return Session(POOL[SIMPLE])
 
 
@@ -563,7 +563,7 @@ def test_images_that_make_no_sense(session: Session, tmp_path: Path) -> None:
 @needs_icarus
 def test_session_in_icarus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong, the next good inference is right, without an undefined value."""
-    monkeypatch.syspath_prepend(Path(__file__).parent)
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
     s = Session(ICARUS, "icarus")
     s.streams["short"] = s.streams["input_0_0"][:7]
     s.streams["long"] = s.streams["input_0_0"] * 2
