@@ -41,7 +41,7 @@ def main() -> int:
         compiled = SparseCompiled(network)
     else:
         graph, x = draw_systolic(options)
-        compiled = SystolicCompiled(graph)
+        compiled, x = SystolicCompiled(graph), x[:, 0]
     with tempfile.TemporaryDirectory() as folder:
         package, vector_folder = Path(folder) / "package", Path(folder) / "vectors"
         write_package(package, Package(compiled.config, name="accelerator"))

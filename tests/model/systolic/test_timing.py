@@ -31,6 +31,7 @@ def walk(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
     passes = [(windows, work.last_groups if output == work.outputs - 1 else work.groups)
               for windows in work.chunks for output in range(work.outputs)]
     number = slot = banks = period_left = reads_left = drained = stalls = vectors = 0
+    first = last = early = 0
     settled = 0
     waiting = True
     readable: list[tuple[int, int]] = []
@@ -56,6 +57,8 @@ def walk(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
                 # The next slot's weights come meanwhile, unless it has the same.
                 same = (slot + 1) % work.reuse != 0
                 period_left = max(windows, 6 if same else max(6, config.rows))
+                first, early = (first, early) if vectors else (cycle + 1, stalls)
+                last = cycle + windows
                 vectors += windows
                 slot += 1
                 if slot == work.slots:
@@ -66,7 +69,8 @@ def walk(config: SystolicConfig, work: ComputeWork) -> LayerTiming:
             banks -= 1
             drained += 1
             if drained == len(passes):
-                return LayerTiming(cycle + GROUP + WRITE, vectors * config.pes, stalls)
+                return LayerTiming(cycle + GROUP + WRITE, vectors * config.pes, stalls,
+                                   first_vector=first, last_vector=last, early_stalls=early)
     raise AssertionError
 
 
