@@ -10,7 +10,7 @@ from eieio.model.formats.design_folder import MANIFEST, output_folder
 from eieio.scripts import steps
 from eieio.scripts.console import check_writable, show, write_json
 from eieio.scripts.engine import EngineCommand, choose_engine, engine_options
-from eieio.scripts.figures import accuracy_table, compiled_figures, show_compiled, show_parts
+from eieio.scripts.figures import accuracy_table, design_figures, show_compiled, show_parts
 from eieio.scripts.options import json_option, sample_options, simulator_options
 from eieio.scripts.results import ResultFiles, profiles, result_options
 
@@ -61,17 +61,13 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
                              f"not {count}")
         compiled = prepared.compile(choice.options)
         design = steps.write_design(folder, compiled.config, compiled)
-        figures: dict[str, Any] = {"engine": choice.engine.name,
-                                   "simulator": simulator if count else None,
-                                   **prepared.figures(compiled)}
         comparison = None
         if count:
             built = steps.build_simulation(compiled, simulator, folder=folder, design=design,
                                            traced=result_files.traced)
             comparison = steps.simulate(compiled, x[:count], built, traced=result_files.traced)
-    figures |= compiled_figures(compiled, comparison, count, cycles=compiled.cycles(x),
-                                precise=True)
-    figures |= compiled.describe(x, comparison)
+    figures = design_figures(compiled, prepared, x, comparison, images=count,
+                             simulator=simulator if count else None)
     figures |= {"out": str(out), "files": [*design.files, MANIFEST]}
     write_json(json_file, figures)
     result_files.write(figures, f"{compiled.name}, build", lambda: profiles(

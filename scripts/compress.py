@@ -11,8 +11,7 @@ from eieio.model.compress.stages import compress_network
 from eieio.model.engine import Option
 from eieio.model.errors import InputError
 from eieio.model.formats import compressed
-from eieio.model.graph.chain import as_chain
-from eieio.model.graph.float_graph import FloatGraph
+from eieio.model.graph.chain import simplest
 from eieio.model.graph.load_graph import NetworkFile
 from eieio.scripts.console import check_writable, progress, show, write_json
 from eieio.scripts.engine import chosen_output, output_name_option
@@ -66,7 +65,7 @@ def compress(network: Path, out: Path, seed: int, samples: Path | None, input_sc
     check_writable(json_file)
     with progress(f"Loading {network.name}"):
         file = NetworkFile(network, chosen_output())
-        loaded = _simplest(file.real_graph())
+        loaded = simplest(file.real_graph())
     taken = None if samples is None else file.read_samples(samples, input_scale)
     with progress("Compressing"):
         compression = compress_network(loaded, seed=seed, **options)
@@ -99,14 +98,3 @@ def compress(network: Path, out: Path, seed: int, samples: Path | None, input_sc
     if taken is not None:
         show(accuracy_table(figures, figures["samples"]))
     show(f"File written: {out}")
-
-
-def _simplest(network: FloatGraph) -> FloatGraph:
-    """Return a network as a chain of layers, if it is one and its input has one order only."""
-    shape = network.input.shape
-    if len(shape) == 3 and shape[2] > 1:
-        return network
-    try:
-        return as_chain(network)
-    except InputError:
-        return network

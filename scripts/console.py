@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from eieio.model.engine import Messages
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 
-__all__ = ["check_writable", "note", "progress", "show", "table", "write_json"]
+__all__ = ["CONSOLE", "check_writable", "note", "progress", "show", "table", "write_json"]
 
 #: Width of tables where there is no terminal, and most characters of a word that stay in a line.
 _PIPED, _WORD = 100, 32
@@ -37,6 +38,20 @@ def note(text: str) -> None:
     """Tell the user, on standard error, what was done that the user might not expect."""
     Console(stderr=True, soft_wrap=True).print(
         f"eieio: note: {text}", markup=False, highlight=False)
+
+
+class _Console(Messages):
+    """Tells it on standard error."""
+
+    def progress(self, what: str) -> AbstractContextManager[None]:
+        return progress(what)
+
+    def note(self, text: str) -> None:
+        note(text)
+
+
+#: Takes what a command's steps tell.
+CONSOLE: Messages = _Console()
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

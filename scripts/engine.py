@@ -9,14 +9,23 @@ from typing import Any
 
 import click
 
-from eieio.model.engine import Engine, Option
+from eieio.model.engine import Engine
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
-from eieio.model.formats.design_folder import Design, read_manifest
+from eieio.model.formats.design_folder import Design
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.registry import engines, find_engine, names
-from eieio.scripts.console import note, progress
+from eieio.scripts.console import CONSOLE, progress
 from eieio.scripts.options import click_option
+from eieio.scripts.selection import (
+    MisuseError,
+    OptionError,
+    check_suffix,
+    design_engine,
+    options_of,
+    propose_engine,
+    split_options,
+)
 
 __all__ = ["Choice", "EngineCommand", "choose_engine", "chosen_output", "engine_options",
            "output_name_option"]
@@ -107,7 +116,7 @@ class EngineCommand(click.Command):
         if name in names():
             engine = find_engine(name)
             with formatter.section(f"Options of the {name} engine, which takes {engine.takes}"):
-                formatter.write_dl([record for option in _options(engine) if (
+                formatter.write_dl([record for option in options_of(engine) if (
                     record := click_option(option).get_help_record(ctx)) is not None])
             if engine.example and self.name == "build":
                 with formatter.section("Example"):
@@ -130,10 +139,6 @@ class _EngineName(click.ParamType):
         return value
 
 
-def _options(engine: Engine) -> tuple[Option, ...]:
-    return (*engine.settings, *engine.options)
-
-
 def _engine_params(ctx: click.Context) -> Iterator[tuple[Engine, click.Option]]:
     """Make the options of all engines, each once; the named engine's come first."""
     def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -142,7 +147,7 @@ def _engine_params(ctx: click.Context) -> Iterator[tuple[Engine, click.Option]]:
 
     taken = set()
     for engine in sorted(engines(), key=lambda engine: engine.name != ctx.meta.get(_ENGINE)):
-        for option in _options(engine):
+        for option in options_of(engine):
             if option.name not in taken:
                 taken.add(option.name)
                 yield engine, click_option(option, expose_value=False, callback=keep)
@@ -218,69 +223,32 @@ def choose_engine(engine: str | None, options: dict[str, Any], path: Path | None
     if engine is not None:
         chosen = find_engine(engine)
     elif path is not None and is_network:
-        chosen, network = _propose(path)
+        chosen, network = propose_engine(path, chosen_output(), CONSOLE)
     else:
         chosen = find_engine(names()[0])
-    settings = chosen.all_settings()
-    own = {option.name for option in chosen.options}
-    for name in options:
-        if name not in settings and name not in own:
-            other = next(other.name for other in engines()
-                         if name in {option.name for option in _options(other)})
-            raise click.UsageError(f"Option --{name.replace('_', '-')} goes with --engine {other}, "
-                                   f"not with the {chosen.name} engine")
-    if path is not None and is_network:
-        _check_suffix(chosen, path)
-    return Choice(chosen, path, {name: value for name, value in options.items() if name in own},
-                  settings | {name: value for name, value in options.items() if name in settings},
-                  network=network)
+    try:
+        own, settings = split_options(chosen, options)
+        if path is not None and is_network:
+            check_suffix(chosen, path)
+    except OptionError as error:
+        raise click.UsageError(
+            f"Option --{error.option.replace('_', '-')} goes with --engine {error.other}, not with "
+            f"the {error.engine} engine") from error
+    except MisuseError as error:
+        raise click.UsageError(str(error)) from error
+    return Choice(chosen, path, own, settings, network=network)
 
 
 def _choose_design(engine: str | None, options: dict[str, Any], path: Path) -> Choice:
-    design = read_manifest(path)
+    chosen, design = design_engine(path)
     if engine not in {None, design.engine}:
         raise click.UsageError(f"Option --engine must be {design.engine} for this design, not "
                                f"{engine}")
-    if design.engine not in names():
-        raise InputError(f"{path} must be a design of one of the engines {', '.join(names())}, not "
-                         f"{design.engine!r}")
-    chosen = find_engine(design.engine)
     for name in options:
         fixed = "ranges are" if name in {option.name for option in chosen.settings} else "engine is"
         raise click.UsageError(f"Option --{name.replace('_', '-')} goes with a network, not with a "
                                f"design, whose {fixed} fixed")
     return Choice(chosen, path, {}, {}, design)
-
-
-def _check_suffix(engine: Engine, path: Path) -> None:
-    """Refuse a file of a kind that only other engines take."""
-    suffix = path.suffix.lower()
-    others = [other.name for other in engines() if suffix in other.suffixes]
-    if others and engine.suffixes and suffix not in engine.suffixes:
-        raise click.UsageError(
-            f"{path} is a network for the {others[0]} engine; the {engine.name} engine takes "
-            f"{', '.join(engine.suffixes[:-1])} and {engine.suffixes[-1]}")
-
-
-def _propose(path: Path) -> tuple[Engine, Any]:
-    """Find the first engine that takes a network; say which, and why."""
-    known = [engine for engine in engines() if engine.suffixes]
-    able = [engine for engine in known if path.suffix.lower() in engine.suffixes] or known[:1]
-    refusals: dict[str, str] = {}  # Names of engines by what they say.
-    for engine in able:
-        try:
-            with progress(f"Loading {path.name}"):
-                network = engine.read(path, chosen_output())
-        except InputError as error:
-            refusals.setdefault(str(error), engine.name)
-            continue
-        why = f"it takes {engine.takes}" if not refusals else (
-            f"the {able[0].name} one does not take this network: {next(iter(refusals))}")
-        note(f"the {engine.name} engine is chosen, since {why}")
-        return engine, network
-    first, *others = refusals
-    raise InputError("; ".join([first, *(f"the {refusals[other]} engine: {other}"
-                                         for other in others)]))
 
 
 def _is_options(path: Path) -> bool:

@@ -1,17 +1,21 @@
 """Figures that several commands show, and their tables."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
-from eieio.model.engine import Compiled, Rows
+from eieio.model.engine import Compiled, Prepared, Rows
+from eieio.model.registry import engine_of
 from eieio.scripts.console import show, table
 from eieio.scripts.speed import interval_lines, speed_of
 from eieio.sim.simulation import Comparison
 
-__all__ = ["accuracy_table", "choice_lines", "compiled_figures", "show_compiled", "show_parts"]
+__all__ = ["accuracy_table", "choice_lines", "compiled_figures", "design_figures", "show_compiled",
+           "show_parts", "simulation_figures"]
 
 
 def accuracy_table(figures: dict[str, Any], samples: int) -> Table | str:
@@ -63,6 +67,35 @@ def compiled_figures(compiled: Compiled, comparison: Comparison | None = None, i
     if cycles is not None:
         figures |= speed_of(compiled.host, cycles).cycles()
     return figures | compiled.figures(comparison, precise=precise)
+
+
+def design_figures(compiled: Compiled, prepared: Prepared | None, x: NDArray[np.floating],
+                   comparison: Comparison | None = None, *, images: int = 0,
+                   simulator: str | None = None) -> dict[str, Any]:
+    """Return all figures of a design.
+
+    Parameters
+    ----------
+    compiled, prepared :
+        The network in its engine, and what it was made of, if that is known.
+    x : float array
+        Typical inputs.
+    comparison, images, simulator :
+        What a simulation has found, of how many samples, and what simulated.
+    """
+    return {
+        "engine": engine_of(compiled.config).name, "simulator": simulator,
+        **({} if prepared is None else prepared.figures(compiled)),
+        **compiled_figures(compiled, comparison, images, cycles=compiled.cycles(x), precise=True),
+        **compiled.describe(x, comparison)}
+
+
+def simulation_figures(compiled: Compiled, x: NDArray[np.floating], comparison: Comparison,
+                       simulator: str, waves: Path | None) -> dict[str, Any]:
+    """Return all figures of a simulation of inputs."""
+    return {"engine": engine_of(compiled.config).name, "simulator": simulator,
+            **compiled_figures(compiled, comparison, len(x)), **compiled.describe(x, comparison),
+            "waves": None if waves is None else str(waves)}
 
 
 def show_compiled(compiled: Compiled, figures: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from eieio.model.engine import Option
+from eieio.sim.runner import SIMULATORS
 
 __all__ = ["click_option", "input_scale_option", "json_option", "option_help", "sample_options",
            "simulator_options"]
@@ -103,7 +104,7 @@ def sample_options(command: _Command) -> _Command:
 
 def simulator_options(command: _Command) -> _Command:
     """Take the ``simulator``."""
-    return click.option("--simulator", type=click.Choice(["verilator", "icarus"]),
+    return click.option("--simulator", type=click.Choice(SIMULATORS),
                         default="verilator", show_default=True, help="Simulator of the RTL."
                         )(command)
 

@@ -7,6 +7,7 @@ have is left out, and what it does not know is listed.
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from markupsafe import Markup
 
 from eieio.scripts.page_svg import COLOURS, TIMES, Drawing, bar, graph, stacked_bar, strip
 
-__all__ = ["page"]
+__all__ = ["fragment", "page"]
 
 Cell = str | Markup
 
 _UNKNOWN = "\N{EN DASH}"
+_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,36 @@ def page(figures: Mapping[str, Any], title: str) -> str:
     title : :class:`str`
         Title of the page.
     """
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
-                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return _environment().get_template("page.html").render(_parts(figures, title))
+
+
+def fragment(figures: Mapping[str, Any], title: str) -> str:
+    """Write what the page shows for a page that is there already, such as a notebook.
+
+    Parameters
+    ----------
+    figures, title :
+        As for :func:`page`.
+    """
+    style = (_FOLDER / "page.css").read_text(encoding="utf-8").replace(":root", "&")
+    return _environment().get_template("page_fragment.html").render(
+        _parts(figures, title), style=Markup(style))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(loader=FileSystemLoader(_FOLDER), autoescape=True,
+                       undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def _parts(figures: Mapping[str, Any], title: str) -> dict[str, Any]:
+    """Make of figures what the templates take."""
     profile = figures.get("profile", [])
     texts = figures.get("causes", {})
     present = {cause for layer in profile for cause, cycles in layer["causes"].items() if cycles}
     every = dict.fromkeys([*texts, *(cause for layer in profile for cause in layer["causes"])])
     colours = {cause: number for number, cause in enumerate(every) if cause in present}
-    return environment.get_template("page.html").render(
+    return dict(
         title=title,
         facts=_facts(figures),
         verdict=_verdict(figures),

@@ -9,7 +9,7 @@ from eieio.model.errors import InputError
 from eieio.scripts import steps
 from eieio.scripts.console import check_writable, note, show, write_json
 from eieio.scripts.engine import EngineCommand, choose_engine, engine_options
-from eieio.scripts.figures import compiled_figures, show_compiled
+from eieio.scripts.figures import show_compiled, simulation_figures
 from eieio.scripts.options import input_scale_option, json_option, simulator_options
 from eieio.scripts.results import ResultFiles, profiles, result_options
 
@@ -79,11 +79,7 @@ def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | Non
                                    waves=waves is not None, traced=result_files.traced)
     recorded = None if waves is None else waves.with_suffix(f".{built.waves}")
     comparison = steps.simulate(compiled, x, built, recorded, traced=result_files.traced)
-    figures: dict[str, Any] = {
-        "engine": choice.engine.name, "simulator": simulator,
-        **compiled_figures(compiled, comparison, len(x)), **compiled.describe(x, comparison),
-        "waves": None if recorded is None else str(recorded),
-    }
+    figures = simulation_figures(compiled, x, comparison, simulator, recorded)
     write_json(json_file, figures)
     result_files.write(figures, f"{compiled.name}, simulation", lambda: profiles(
         compiled, x, comparison))

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -17,23 +17,13 @@ from eieio.model.formats.design_folder import MANIFEST, RTL, Design, write_manif
 from eieio.model.registry import engine_of
 from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
-from eieio.scripts.console import note, progress, show
+from eieio.scripts.console import CONSOLE, progress, show
 from eieio.scripts.engine import Choice
 from eieio.sim import runner
 from eieio.sim.simulation import Comparison, build_engine, build_sources, simulation_of
 
 __all__ = ["build_simulation", "mismatch", "open_design", "prepare", "show_files",
            "simulate", "simulation_folder", "write_design"]
-
-
-class _Told(Messages):
-    """Tells what an engine does on standard error."""
-
-    def progress(self, what: str) -> AbstractContextManager[None]:
-        return progress(what)
-
-    def note(self, text: str) -> None:
-        note(text)
 
 
 def prepare(choice: Choice, samples: Path | None, scale: float | None, *, seed: int = 0,
@@ -53,7 +43,7 @@ def prepare(choice: Choice, samples: Path | None, scale: float | None, *, seed: 
     """
     request = Request(samples, scale, seed, max(random, Request.random), choice.options,
                       choice.settings)
-    return choice.engine.prepare(choice.read(), request, _Told())
+    return choice.engine.prepare(choice.read(), request, CONSOLE)
 
 
 def open_design(choice: Choice) -> Compiled:
@@ -63,9 +53,10 @@ def open_design(choice: Choice) -> Compiled:
         return choice.engine.open(choice.path)
 
 
-def write_design(folder: Path, config: EngineConfig, compiled: Compiled | None = None) -> Design:
+def write_design(folder: Path, config: EngineConfig, compiled: Compiled | None = None, *,
+                 messages: Messages = CONSOLE) -> Design:
     """Write Verilog, and network and image if there are, and the manifest."""
-    with progress("Emitting Verilog"):
+    with messages.progress("Emitting Verilog"):
         write(emit_engine(config), folder / RTL)
     if compiled is not None:
         compiled.write(folder)
@@ -75,9 +66,9 @@ def write_design(folder: Path, config: EngineConfig, compiled: Compiled | None =
 
 def build_simulation(compiled: Compiled, simulator: str, *, folder: Path | None = None,
                      design: Design | None = None, waves: bool = False,
-                     traced: bool = False) -> runner.Build:
+                     traced: bool = False, messages: Messages = CONSOLE) -> runner.Build:
     """Build the simulation of a design's own Verilog, or of Verilog that is not kept."""
-    with progress(f"Building the simulation ({simulator})"):
+    with messages.progress(f"Building the simulation ({simulator})"):
         if folder is None or design is None:
             return build_engine(compiled.config, simulator=simulator, waves=waves,
                                 traced=traced)
@@ -88,10 +79,11 @@ def build_simulation(compiled: Compiled, simulator: str, *, folder: Path | None 
 
 
 def simulate(compiled: Compiled, x: NDArray[np.floating], built: runner.Build,
-             waves: Path | None = None, *, traced: bool = False) -> Comparison:
+             waves: Path | None = None, *, traced: bool = False, messages: Messages = CONSOLE
+             ) -> Comparison:
     """Run inputs on the RTL, beside the golden and the cycle model."""
     inferences = compiled.group(compiled.quantize(x))
-    with simulation_folder(len(inferences), built, waves) as folder:
+    with simulation_folder(len(inferences), built, waves, messages=messages) as folder:
         more = {"traced": True} if traced else {}
         return simulation_of(compiled.config).compare(compiled.inner, inferences, built,
                                                       folder=folder, **more)
@@ -99,13 +91,15 @@ def simulate(compiled: Compiled, x: NDArray[np.floating], built: runner.Build,
 
 @contextmanager
 def simulation_folder(inferences: int, built: runner.Build,
-                      waves: Path | None = None) -> Iterator[Path]:
+                      waves: Path | None = None, *, messages: Messages = CONSOLE
+                      ) -> Iterator[Path]:
     """Give a simulation a folder, and take its waveforms from there if they are wanted.
 
     The folder is deleted, but not after an error, which names the log in it.
     """
     with runner.simulation_folder() as folder:
-        with progress(f"Simulating {inferences} inference{'s' if inferences != 1 else ''}"):
+        many = "s" if inferences != 1 else ""
+        with messages.progress(f"Simulating {inferences} inference{many}"):
             yield folder
         if waves is not None:
             recorded, = folder.glob(f"*.{built.waves}")

@@ -25,7 +25,7 @@ from eieio.model.graph.float_graph import (
 from eieio.model.graph.weight_codes import WeightCodes
 from eieio.model.graph.window import Window
 
-__all__ = ["as_chain", "chain", "end", "ending", "fully_connected"]
+__all__ = ["as_chain", "chain", "end", "ending", "fully_connected", "simplest"]
 
 _OPERATORS: dict[Ending, type[Operator]] = {"softmax": Softmax, "log_softmax": LogSoftmax}
 
@@ -158,6 +158,17 @@ def end(ending: Ending, outputs: NDArray[np.floating]) -> NDArray[np.float32]:
     value = Value("outputs", outputs.shape[1:])
     operator = _OPERATORS[ending](name=ending, inputs=(value,), output=value)
     return compute(operator, outputs.astype(np.float64)).astype(np.float32)
+
+
+def simplest(graph: FloatGraph) -> FloatGraph:
+    """Return a network as a chain of layers, if it is one and its input has one order only."""
+    shape = graph.input.shape
+    if len(shape) == 3 and shape[2] > 1:
+        return graph
+    try:
+        return as_chain(graph)
+    except InputError:
+        return graph
 
 
 def as_chain(graph: FloatGraph) -> FloatGraph:

@@ -3,18 +3,19 @@
 from collections.abc import Collection
 from typing import Any
 
+from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.graph.quantized_graph import QuantizedGraph
 
 __all__ = ["describe"]
 
 
-def describe(graph: QuantizedGraph, on_engine: Collection[str], on_host: Collection[str]
-             ) -> dict[str, Any]:
+def describe(graph: FloatGraph | QuantizedGraph, on_engine: Collection[str],
+             on_host: Collection[str]) -> dict[str, Any]:
     """Return ``graph`` of :meth:`eieio.model.engine.Compiled.describe`.
 
     Parameters
     ----------
-    graph : QuantizedGraph
+    graph : FloatGraph or QuantizedGraph
         Network.
     on_engine, on_host : collection of :class:`str`
         Names of the operators that the engine and the host compute.
