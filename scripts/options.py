@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from eieio.model.engine import Option
-from eieio.sim.runner import SIMULATORS
 
-__all__ = ["click_option", "input_scale_option", "json_option", "option_help", "sample_options",
-           "simulator_options"]
+__all__ = ["SIMULATORS", "click_option", "input_scale_option", "json_option", "option_help",
+           "sample_options", "simulator_options"]
+
+#: What can simulate the RTL.
+SIMULATORS = ("verilator", "icarus")
 
 _Command = Callable[..., Any]
 

@@ -1,33 +1,24 @@
 """``eieio synthesize``: from a network or a configuration to a bitstream for a board."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from eieio.model.area import AreaUnknownError, estimate
 from eieio.model.engine import Compiled
-from eieio.model.engine_config import EngineConfig
-from eieio.model.errors import InputError
-from eieio.model.formats.design_folder import output_folder
 from eieio.rtl.boards.board import Board
-from eieio.rtl.boards.build import Report, SynthesisError, clock_setting, make_plan, run_plan
-from eieio.rtl.boards.floorplan import multiplier_places
-from eieio.rtl.boards.system import emit_system
+from eieio.rtl.boards.build import Report
 from eieio.scripts import steps
 from eieio.scripts.board_option import board_option
-from eieio.scripts.console import check_writable, note, progress, show, table, write_json
+from eieio.scripts.console import check_writable, note, show, table, write_json
 from eieio.scripts.engine import Choice, EngineCommand, choose_engine, engine_options
 from eieio.scripts.figures import choice_lines
 from eieio.scripts.options import json_option, sample_options
-from eieio.scripts.speed import rate_table, speed_of
+from eieio.scripts.speed import rate_table
+from eieio.scripts.synthesis import compile_for_board, make_bitstream, nearest_clock
 
 __all__ = ["synthesize"]
-
-#: Folder of the board's build, in the folder of the design.
-_BOARD = "board"
 
 
 @click.command(cls=EngineCommand, short_help="Build a bitstream for a board.")
@@ -71,51 +62,19 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
       eieio synthesize design --board ecpix5-85f
     """  # noqa: D301
     check_writable(json_file)
-    setting = clock_setting(board, clock and clock * 1e6)
-    clock_mhz = setting.output_hz / 1e6
-    if clock is not None and clock_mhz < 0.99 * clock:
-        note(f"the PLL makes {clock_mhz:.6g} MHz, the nearest clock below {clock:g} MHz")
+    setting = nearest_clock(board, clock)
     choice = choose_engine(engine, options, source)
     if choice.design is not None and out is not None:
         raise click.UsageError("Option --out goes with a network or a configuration, not with "
                                "a design")
     compiled, cycles = _compile(choice, samples, input_scale, board)
     config = choice.config(board.family) if compiled is None else compiled.config
-    _note_area(config, board)
-    with progress("Emitting the board's Verilog"):
-        files = emit_system(config, board, setting, baud)
     added = choice.design is not None
-    out = source if added else out or Path("build") / board.name
-    plan = make_plan(board, setting, files, seed=seed, places=multiplier_places(config, board))
-    bitstream = report = None
-    failure = ""
-    with output_folder(out, add=added, replaced=_BOARD) as folder:
-        if not added:
-            steps.write_design(folder, config, compiled)
-        try:
-            report, made = run_plan(board, plan, folder / _BOARD, attempts=attempts,
-                                    progress=progress)
-        except SynthesisError as error:
-            failure = str(error).replace(str(folder), str(out))
-        else:
-            if made is not None:
-                bitstream = out / f"{board.name}{made.suffix}"
-                shutil.copy(made, folder / bitstream.name)
-    if report is None:  # The tools' logs are in the folder.
-        raise SynthesisError(failure)
-    name = choice.design.network if choice.design else compiled and compiled.name
-    figures: dict[str, Any] = {
-        "board": board.name, "engine": choice.engine.name, "network": name, "seed": report.seed,
-        "baud": baud or board.baud,
-        "lut": report.lut, "ff": report.ff, "dsp": report.dsp, "bram": report.bram,
-        "fmax_mhz": report.fmax_mhz, "target_mhz": report.target_mhz,
-        "bitstream": str(bitstream) if bitstream else None,
-        "critical_path": list(report.critical_path),
-        "config": config.to_dict(), "out": str(out),
-        "choices": [chosen.to_dict() for chosen in compiled.choices] if compiled else [],
-    }
-    if compiled is not None and cycles is not None:
-        figures |= speed_of(compiled.host, cycles).figures(setting.output_hz, figures["baud"])
+    found = make_bitstream(
+        config, board, source if added else out or Path("build") / board.name, setting=setting,
+        added=added, compiled=compiled, cycles=cycles, baud=baud, seed=seed, attempts=attempts,
+        name=choice.design.network if choice.design else compiled and compiled.name)
+    report, bitstream, figures, out = found.report, found.bitstream, found.figures, found.folder
     write_json(json_file, figures)
     show(*choice_lines(figures["choices"]), *_tables(board, report, figures))
     if bitstream is None:
@@ -146,38 +105,10 @@ def _compile(choice: Choice, samples: Path | None, input_scale: float | None, bo
         return None, None
     given = choice.engine.for_board(choice.options, board.family)
     prepared = steps.prepare(replace(choice, options=given), samples, input_scale)
-    compiled = prepared.compile(given, board=True)
-    if _wants_exact(compiled.config, board):
-        compiled = prepared.compile(given, board=True, exact=True)
+    compiled = compile_for_board(prepared, given, board)
     for text in compiled.board_notes:
         note(text)
     return compiled, compiled.cycles(prepared.samples.x)
-
-
-def _wants_exact(config: EngineConfig, board: Board) -> bool:
-    """Tell whether memories of powers of two are too large, as far as the area model knows."""
-    try:
-        wants = bool(estimate(config, board.family).beyond(board.capacity))
-    except AreaUnknownError:
-        return False
-    if wants:
-        note("memories are exactly as deep as the network needs, since powers of two would not fit")
-    return wants
-
-
-def _note_area(config: EngineConfig, board: Board) -> None:
-    """Say what will hardly fit, and refuse what cannot, as far as the area model knows."""
-    try:
-        resources = estimate(config, board.family)
-    except AreaUnknownError as error:
-        note(f"the area model does not know {error.what}: the engine may not fit")
-        return
-    if too_many := resources.beyond(board.capacity, far=True):
-        raise InputError(f"{board.title} must have room for the engine, which takes about "
-                         f"{' and '.join(too_many)}; 'eieio fit --board {board.name}' lists what "
-                         "fits")
-    for what in resources.beyond(board.capacity):
-        note(f"this takes about {what}")
 
 
 def _tables(board: Board, report: Report, figures: dict[str, Any]) -> list[Any]:

@@ -42,11 +42,8 @@ from eieio.sim.simulator_tools import (
 )
 from eieio.sim.tied_runner import LIBRARIES, tied_runner
 
-__all__ = ["SIMULATORS", "Build", "BuildError", "Results", "SimulationError", "TestResult", "build",
-           "run", "simulation_folder", "verilator_environment"]
-
-#: What can simulate the RTL.
-SIMULATORS = ("verilator", "icarus")
+__all__ = ["Build", "BuildError", "Results", "SimulationError", "TestResult", "build", "run",
+           "simulation_folder", "verilator_environment"]
 
 # Increase when a change here changes what a build is.
 _CACHE_VERSION = 1

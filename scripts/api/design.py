@@ -23,6 +23,7 @@ from eieio.simulation import Cycles, Simulation
 
 if TYPE_CHECKING:
     from eieio.host.device import Device
+    from eieio.scripts.synthesis import Bitstream
 
 __all__ = ["Design", "open"]
 
@@ -175,7 +176,7 @@ class Design:
         """
         from eieio.scripts import steps
         from eieio.scripts.figures import simulation_figures
-        from eieio.sim.runner import SIMULATORS
+        from eieio.scripts.options import SIMULATORS
 
         if simulator not in SIMULATORS:
             raise InputError(f"Simulator must be one of {', '.join(SIMULATORS)}, not "
@@ -234,6 +235,52 @@ class Design:
         with output_folder(folder) as made:
             steps.write_design(made, self.config, self._compiled, messages=self._messages)
         return folder
+
+    def synthesize(self, board: str, folder: str | os.PathLike[str] | None = None, *,
+                   clock: float | None = None, baud: int | None = None, seed: int = 1,
+                   attempts: int = 1) -> "Bitstream":
+        """Make a bitstream for a board, as ``eieio synthesize`` does.
+
+        Parameters
+        ----------
+        board : :class:`str`
+            Name of the board, see :func:`eieio.boards`. :meth:`eieio.Network.compile` takes it,
+            too, for an engine that suits it.
+        folder : path-like, optional
+            Folder to make; an earlier design in it is replaced. The default is ``build/BOARD``, or
+            that of the design if it was opened, to which the bitstream is added.
+        clock : :class:`float`, optional
+            Clock in MHz. The default is the board's.
+        baud : :class:`int`, optional
+            Bits a second of the serial port. The default is the board's.
+        seed, attempts : :class:`int`
+            First seed of placement, and how many to try until the clock is met.
+
+        Returns
+        -------
+        Bitstream
+            The bitstream, or None where the clock is not met, and the tools' report.
+
+        Raises
+        ------
+        InputError
+            If there is no such board, or the engine cannot fit it.
+        SynthesisError
+            If a tool fails, or is not installed.
+        """
+        from eieio.rtl.boards.find import find_board
+        from eieio.scripts.synthesis import make_bitstream, nearest_clock
+
+        chosen = find_board(board)
+        if folder is not None and self._folder is not None:
+            raise InputError(f"Design lies in {self._folder} already: leave the folder out")
+        out = self._folder or Path(folder or Path("build") / chosen.name)
+        x = None if self._prepared is None else self.samples.x
+        return make_bitstream(
+            self.config, chosen, out, added=self._folder is not None, compiled=self._compiled,
+            setting=nearest_clock(chosen, clock, messages=self._messages),
+            cycles=self._compiled.cycles(x), baud=baud, seed=seed, attempts=attempts,
+            name=self.name, messages=self._messages)
 
     def device(self, port: str, baud: int | None = None) -> "Device":
         """Open the serial port of a board that holds the engine, and load the network into it.

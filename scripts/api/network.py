@@ -219,9 +219,22 @@ class Network:
                 check_suffix(chosen, path)
                 with notes.progress(f"Loading {path.name}"):
                     network = chosen.read(path, self._output)
+            target = None
+            if board is not None:
+                from eieio.rtl.boards.find import find_board
+
+                target = find_board(board)
+                own = chosen.for_board(own, target.family)
             request = Request(file, scale, seed, options=own, settings=settings)
             prepared = chosen.prepare(network, request, notes)
-        compiled = prepared.compile(own)
+        if target is None:
+            compiled = prepared.compile(own)
+        else:
+            from eieio.scripts.synthesis import compile_for_board
+
+            compiled = compile_for_board(prepared, own, target, messages=notes)
+            for text in compiled.board_notes:
+                notes.note(text)
         return Design(compiled, notes, prepared=prepared, compression=self.compression)
 
     @contextmanager
