@@ -20,7 +20,13 @@ from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.scripts.console import CONSOLE, progress, show
 from eieio.scripts.engine import Choice
 from eieio.sim import runner
-from eieio.sim.simulation import Comparison, build_engine, build_sources, simulation_of
+from eieio.sim.simulation import (
+    Comparison,
+    build_engine,
+    build_sources,
+    quick_arguments,
+    simulation_of,
+)
 
 __all__ = ["build_simulation", "mismatch", "open_design", "prepare", "show_files",
            "simulate", "simulation_folder", "write_design"]
@@ -66,16 +72,22 @@ def write_design(folder: Path, config: EngineConfig, compiled: Compiled | None =
 
 def build_simulation(compiled: Compiled, simulator: str, *, folder: Path | None = None,
                      design: Design | None = None, waves: bool = False,
-                     traced: bool = False, messages: Messages = CONSOLE) -> runner.Build:
-    """Build the simulation of a design's own Verilog, or of Verilog that is not kept."""
+                     traced: bool = False, quick: bool = False, messages: Messages = CONSOLE
+                     ) -> runner.Build:
+    """Build the simulation of a design's own Verilog, or of Verilog that is not kept.
+
+    ``quick`` is as for :func:`eieio.sim.simulation.build_engine`.
+    """
     with messages.progress(f"Building the simulation ({simulator})"):
         if folder is None or design is None:
             return build_engine(compiled.config, simulator=simulator, waves=waves,
-                                traced=traced)
+                                traced=traced, quick=quick)
+        sources, options = design.sources(folder), {
+            "simulator": simulator, "waves": waves,
+            "arguments": quick_arguments(simulator) if quick else ()}
         if traced:
-            return build_sources(design.sources(folder), compiled.config, simulator=simulator,
-                                 waves=waves, traced=True)
-        return runner.build(design.sources(folder), design.top, simulator=simulator, waves=waves)
+            return build_sources(sources, compiled.config, traced=True, **options)
+        return runner.build(sources, design.top, **options)
 
 
 def simulate(compiled: Compiled, x: NDArray[np.floating], built: runner.Build,

@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[1]
 TINY = Path(__file__).with_name("tiny")
 SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
 #: What may not know any engine by its name, but for the packages of engines.
-COMMON = [*ROOT.glob("scripts/*.py"), *ROOT.glob("scripts/host/*.py"), *ROOT.glob("sim/*.py"),
+COMMON = [*ROOT.glob("scripts/*.py"), *ROOT.glob("scripts/api/*.py"),
+          *ROOT.glob("scripts/host/*.py"), *ROOT.glob("sim/*.py"),
           *ROOT.glob("rtl/bus/*.py"), *ROOT.glob("rtl/boards/*.py"), *ROOT.glob("model/*.py")]
 
 Run = Callable[..., Result]

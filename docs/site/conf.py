@@ -62,6 +62,7 @@ _CONTENTS = """
 :caption: Documentation
 :hidden:
 
+docs/python
 docs/architecture
 docs/new_engine
 docs/verification

@@ -146,8 +146,8 @@ class Design:
         return Cycles(found, self._compiled.describe(inputs[:1]).get("causes", {}))
 
     def simulate(self, x: Inputs | None = None, *, scale: float | None = None,
-                 simulator: str = "verilator", waves: str | os.PathLike[str] | None = None
-                 ) -> Simulation:
+                 simulator: str = "verilator", waves: str | os.PathLike[str] | None = None,
+                 quick: bool = False) -> Simulation:
         """Run inferences on the RTL under cocotb, and compare it with the models.
 
         Every integer of every layer must be the golden model's, and every layer must take the
@@ -163,6 +163,9 @@ class Design:
             ``"verilator"`` or ``"icarus"``.
         waves : path-like, optional
             File to record waveforms into.
+        quick : :class:`bool`
+            Whether the simulation is compiled without optimization, in about half of the time; for
+            few inputs.
 
         Returns
         -------
@@ -184,7 +187,7 @@ class Design:
         compiled, inputs = self._compiled, self._read(x, scale, _INPUTS)
         built = steps.build_simulation(compiled, simulator, folder=self._folder,
                                        design=self._manifest, waves=waves is not None,
-                                       messages=self._messages)
+                                       quick=quick, messages=self._messages)
         recorded = None if waves is None else Path(waves).with_suffix(f".{built.waves}")
         comparison = steps.simulate(compiled, inputs, built, recorded, messages=self._messages)
         outputs = compiled.real(compiled.finish(comparison.outputs)[:len(inputs)])
