@@ -92,7 +92,8 @@ def test_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {}
     exec(code, names)
     assert names["digits"].tolist() == names["design"].samples.labels[:10].tolist()
-    assert names["result"].equal and len(names["result"].outputs) == 10
+    assert names["result"].equal
+    assert len(names["result"].outputs) == 10
     assert (names["result"].cycles == names["cycles"].inferences).all()
     assert json.loads(Path("build/design/design.json").read_text())["network"] == "lenet_300_100"
 
@@ -104,16 +105,18 @@ def test_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir(ROOT)
     exec(code, {})
     out, err = capfd.readouterr()
-    assert re.fullmatch(r"0\.\d+ \d+\.\d+\n", out) and not err
+    assert re.fullmatch(r"0\.\d+ \d+\.\d+\n", out)
+    assert not err
 
 
 def test_import_is_light() -> None:
-    """Importing takes neither NumPy nor time; all that is offered is there, and documented."""
-    code = ("import sys; before = set(sys.modules); import eieio; "
-            "print(len(set(sys.modules) - before), 'numpy' in sys.modules)")
-    modules, numpy = subprocess.run([sys.executable, "-c", code], check=True, text=True,
-                                    stdout=subprocess.PIPE).stdout.split()
-    assert int(modules) < 10 and numpy == "False"
+    """Importing imports nothing but the standard library; all that is offered is there, and documented."""
+    code = ("import sys; before = set(sys.modules); import eieio; print(*sorted({"
+            "name.partition('.')[0] for name in set(sys.modules) - before}"
+            " - sys.stdlib_module_names))")
+    found = subprocess.run([sys.executable, "-c", code], check=True, text=True,
+                           stdout=subprocess.PIPE).stdout.split()
+    assert found == ["eieio"]
     assert eieio.__version__
     for name in eieio.__all__:
         assert getattr(eieio, name).__doc__, name
@@ -124,9 +127,11 @@ def test_import_is_light() -> None:
 def test_runs(network: eieio.Network, design: eieio.Design, x: np.ndarray[Any, Any],
               folder: Path) -> None:
     """Arrays and files of the same inputs give the same; integers are close to real numbers."""
-    real, golden = network.run(x), design.run(x)
-    assert np.abs(real - golden).max() < 0.01 * np.abs(real).max()
-    assert golden.shape == (20, 4) and golden.dtype == np.float32
+    # Sharing weights is what costs: 4 bits for weights that are all different.
+    real, golden = network.compress().run(x), design.run(x)
+    assert np.abs(real - golden).max() < 0.001 * np.abs(real).max()
+    assert golden.shape == (20, 4)
+    assert golden.dtype == np.float32
     np.save(folder / "x.npy", x)
     for same in (folder / "x.npy", str(folder / "x.npy"), x.tolist(), x.reshape(20, 3, 4),
                  Samples(x, None), x.astype(np.float64)):
@@ -152,9 +157,11 @@ def test_cycles(design: eieio.Design, x: np.ndarray[Any, Any]) -> None:
 def test_compression(network: eieio.Network, x: np.ndarray[Any, Any], folder: Path) -> None:
     """A compressed network is a new one; engines take it as they take its file."""
     small = network.compress(density=0.5, code_width=3)
-    assert small.compression is not None and network.compression is None
+    assert small.compression is not None
+    assert network.compression is None
     assert small.compression.stages()[-1].density == pytest.approx(0.5)
-    assert "compressed" in repr(small) and "compressed" not in repr(network)
+    assert "compressed" in repr(small)
+    assert "compressed" not in repr(network)
     file = small.save(folder / "made" / "small.eie")
     again = eieio.load(file)
     assert (again.run(x) == small.run(x)).all()
@@ -176,7 +183,8 @@ def test_writes_what_the_command_writes(design: eieio.Design, folder: Path,
     assert result.exit_code == 0
     files = [{path.relative_to(place): path.read_bytes() for path in place.rglob("*")
               if path.is_file()} for place in (made, folder / "built")]
-    assert files[0] == files[1] and len(files[0]) > 4
+    assert files[0] == files[1]
+    assert len(files[0]) > 4
     figures = json.loads((folder / "built.json").read_text())
     assert json.loads(json.dumps(design.figures)) == {
         name: value for name, value in figures.items() if name not in {"out", "files"}}
@@ -212,8 +220,8 @@ def refused(message: str) -> Iterator[None]:
     (lambda n, d: n.compile("sparse", density="half"),
      "Option density must be one of the numbers or several, not 'half'"),
     (lambda n, d: n.compile("sparse", board="none"),
-     "Board must be one of ecpix5-85f, icebreaker, orangecrab, tang-nano-9k, tang-primer-20k, "
-     "ulx3s-85f, not 'none'"),
+     ("Board must be one of ecpix5-85f, icebreaker, orangecrab, tang-nano-9k, tang-primer-20k, "
+     "ulx3s-85f, not 'none'")),
     (lambda n, d: n.compile("sparse", samples=(d.samples.x, [1, 2])),
      "Labels must hold integers of shape (20,), not int64 of shape (2,)"),
     (lambda n, d: n.compress(density=2), "Density must be from 0 to 1, not 2.0"),
@@ -227,8 +235,8 @@ def refused(message: str) -> Iterator[None]:
     (lambda n, d: d.simulate(simulator="none"),
      "Simulator must be one of verilator, icarus, not 'none'"),
     (lambda n, d: d.synthesize("none"),
-     "Board must be one of ecpix5-85f, icebreaker, orangecrab, tang-nano-9k, tang-primer-20k, "
-     "ulx3s-85f, not 'none'"),
+     ("Board must be one of ecpix5-85f, icebreaker, orangecrab, tang-nano-9k, tang-primer-20k, "
+     "ulx3s-85f, not 'none'")),
     (lambda n, d: eieio.load("none.onnx"), "none.onnx must be an existing file"),
 ])
 def test_refuses(network: eieio.Network, design: eieio.Design, call: Callable[..., Any],
@@ -251,7 +259,9 @@ def test_differences_are_results(design: eieio.Design, no_rtl: list[dict[str, An
     result = design.simulate(quick=True)
     assert no_rtl == [{"simulator": "verilator", "folder": None, "design": None, "waves": False,
                        "quick": True, "messages": design._messages}]
-    assert not result.equal and result.mismatches == 40 and not result.cycle_mismatches
+    assert not result.equal
+    assert result.mismatches == 40
+    assert not result.cycle_mismatches
     assert "40 integers and 0 cycle counts differ" in repr(result)
     assert (result.outputs != design.run(design.samples.x[:10])).all()
     for page in (result._repr_html_(), result.report(tmp_path / "page.html").read_text()):
@@ -277,12 +287,13 @@ def test_messages(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
     assert designs[0].notes == designs[1].notes == heard.notes
     assert [note.split(":")[0] for note in heard.notes] == [
-        "the sparse engine is chosen, since it takes networks of fully connected layers (.npz, "
-        ".onnx, .net with its prototxt, .eie), also of integers (.tflite, quantized .onnx)",
+        ("the sparse engine is chosen, since it takes networks of fully connected layers (.npz, "
+        ".onnx, .net with its prototxt, .eie), also of integers (.tflite, quantized .onnx)"),
         "no samples are given"]
     eieio.load(folder / "small.npz", verbose=True).compile(pes=2, queue_depth=2)
     out, err = capfd.readouterr()
-    assert not out and err.count("eieio: note: ") == 2
+    assert not out
+    assert err.count("eieio: note: ") == 2
 
 
 def test_shows_itself(network: eieio.Network, design: eieio.Design) -> None:
@@ -291,7 +302,9 @@ def test_shows_itself(network: eieio.Network, design: eieio.Design) -> None:
     for part in ("Utilisation", "Cycles by cause", "Memories of the engine", 'class="graph"',
                  "of 20 samples right"):
         assert part in page
-    assert page.startswith('<div class="eieio">') and "<html" not in page and ":root" not in page
+    assert page.startswith('<div class="eieio">')
+    assert "<html" not in page
+    assert ":root" not in page
     assert 'class="graph"' in network._repr_html_()
     assert "Size of the network" in network.compress()._repr_html_()
     assert "Cycles by cause" in design.cycles()._repr_html_()
