@@ -131,8 +131,8 @@ def build_sources(sources: Sequence[Path], config: EngineConfig, *, traced: bool
     ``traced`` is as for :func:`build_engine`; ``options`` are those of
     :func:`eieio.sim.runner.build`.
     """
-    probe = getattr(simulation_of(config), "probe", None)
-    if not traced or probe is None:
+    probe = getattr(simulation_of(config), "probe", None) if traced else None
+    if probe is None:
         return build(sources, engine_top(config), **options)
     with temporary_folder() as folder:
         file, top = probe(config, folder)

@@ -110,7 +110,7 @@ def test_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_import_is_light() -> None:
-    """Importing imports nothing but the standard library; all that is offered is there, and documented."""
+    """Importing imports nothing but the standard library; all that is offered is documented."""
     code = ("import sys; before = set(sys.modules); import eieio; print(*sorted({"
             "name.partition('.')[0] for name in set(sys.modules) - before}"
             " - sys.stdlib_module_names))")
