@@ -4,14 +4,16 @@
 
 The wheel is installed into a virtual environment in a new folder, and its commands run on a user's
 own files with an empty environment, another home and another current folder: build, simulate, infer
-and export, for both engines, and run on a simulated board. The RTL's outputs must be the golden
-model's, all of eieio must come from that environment, and no file that it writes may name the
-repository. Exits with status 1 at the first thing that is not so. Needs what pip installs from.
+and export, for both engines, and run on a simulated board; and the README's lines of Python. The
+RTL's outputs must be the golden model's, all of eieio must come from that environment, and no file
+that it writes may name the repository. Exits with status 1 at the first thing that is not so. Needs
+what pip installs from.
 """
 
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,12 +26,16 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 LENET_5 = ROOT / "examples" / "lenet_5"
+LENET_300_100 = ROOT / "examples" / "lenet_300_100"
 
 # Runs inside the environment: what pip knows of the package, and where its modules are.
 ABOUT = """import importlib, json, pkgutil
 from importlib.metadata import metadata
 from importlib.resources import files
 about, folders = dict(metadata("eieio")), ["model", "rtl", "sim", "scripts", "host"]
+import eieio
+for name in eieio.__all__:
+    getattr(eieio, name)
 for name in folders:
     package = importlib.import_module(f"eieio.{name}")
     for module in pkgutil.walk_packages(package.__path__, f"eieio.{name}."):
@@ -121,6 +127,15 @@ def check_engine(environment: Environment, name: str, network: str, samples: str
           *(str(path.relative_to(environment.work)) for path in sources))
 
 
+def check_python(environment: Environment) -> None:
+    """Run the README's lines of Python as they are, with a copy of its example."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code, = re.findall(r"(?ms)^```python$(.*?)^```$", readme)
+    shutil.copytree(LENET_300_100, environment.work / "examples" / LENET_300_100.name)
+    environment.run("python", "-c", code)
+    environment.run("eieio", "simulate", "build/design", "--count", "1")
+
+
 def check_files(environment: Environment) -> None:
     """Check that no file of the package, and none that it wrote, names the repository."""
     packages = next((environment.venv / "lib").glob("python*/site-packages"))
@@ -157,6 +172,7 @@ def main() -> int:
                 shutil.copy(LENET_5 / name, environment.work)
             check_engine(environment, "systolic", "lenet_5.onnx", "mnist_train_256.npz",
                          ["--rows", "8", "--columns", "8"])
+            check_python(environment)
             check_files(environment)
         except FaultError as fault:
             print(fault, file=sys.stderr)

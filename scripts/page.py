@@ -54,6 +54,8 @@ def page(figures: Mapping[str, Any], title: str) -> str:
 def fragment(figures: Mapping[str, Any], title: str) -> str:
     """Write what the page shows for a page that is there already, such as a notebook.
 
+    Single values that nothing else draws are left out.
+
     Parameters
     ----------
     figures, title :
@@ -61,7 +63,7 @@ def fragment(figures: Mapping[str, Any], title: str) -> str:
     """
     style = (_FOLDER / "page.css").read_text(encoding="utf-8").replace(":root", "&")
     return _environment().get_template("page_fragment.html").render(
-        _parts(figures, title), style=Markup(style))
+        _parts(figures, title) | {"rest": [], "style": Markup(style)})
 
 
 @cache

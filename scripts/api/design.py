@@ -3,12 +3,13 @@
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.arrays import Inputs, read_inputs
+from eieio.host.device import Device
 from eieio.messages import Notes, messages_of
 from eieio.model.compress.stages import Compression
 from eieio.model.engine import TIMED_SAMPLES, Compiled, Messages, Prepared
@@ -17,13 +18,16 @@ from eieio.model.formats.design_folder import Design as Manifest
 from eieio.model.formats.design_folder import output_folder
 from eieio.model.formats.samples import Samples
 from eieio.model.registry import engine_of
+from eieio.model.uart_frame import BAUD_RATE
 from eieio.notebook import figures_html
+from eieio.rtl.boards.find import find_board
+from eieio.rtl.hardware import emit_engine
+from eieio.scripts import steps
+from eieio.scripts.figures import design_figures, simulation_figures
+from eieio.scripts.options import SIMULATORS
 from eieio.scripts.selection import design_engine
+from eieio.scripts.synthesis import Bitstream, make_bitstream, nearest_clock
 from eieio.simulation import Cycles, Simulation
-
-if TYPE_CHECKING:
-    from eieio.host.device import Device
-    from eieio.scripts.synthesis import Bitstream
 
 __all__ = ["Design", "open"]
 
@@ -177,10 +181,6 @@ class Design:
         InputError
             If something does not fit.
         """
-        from eieio.scripts import steps
-        from eieio.scripts.figures import simulation_figures
-        from eieio.scripts.options import SIMULATORS
-
         if simulator not in SIMULATORS:
             raise InputError(f"Simulator must be one of {', '.join(SIMULATORS)}, not "
                              f"{simulator!r}")
@@ -197,8 +197,6 @@ class Design:
     @property
     def verilog(self) -> dict[str, str]:
         """The engine in Verilog: contents by file name."""
-        from eieio.rtl.hardware import emit_engine
-
         if self._folder is not None and self._manifest is not None:
             return {path.name: path.read_text(encoding="utf-8")
                     for path in self._manifest.sources(self._folder)}
@@ -208,8 +206,6 @@ class Design:
     @cached_property
     def figures(self) -> dict[str, Any]:
         """All figures, as ``eieio build --simulate 0 --json`` writes them: of sizes, accuracy..."""
-        from eieio.scripts.figures import design_figures
-
         return design_figures(self._compiled, self._prepared, self.samples.x)
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
@@ -230,8 +226,6 @@ class Design:
         InputError
             If the folder cannot be written, or holds something else.
         """
-        from eieio.scripts import steps
-
         folder = Path(folder)
         if self._folder is not None:
             raise InputError(f"Design lies in {self._folder} already: copy that folder")
@@ -241,7 +235,7 @@ class Design:
 
     def synthesize(self, board: str, folder: str | os.PathLike[str] | None = None, *,
                    clock: float | None = None, baud: int | None = None, seed: int = 1,
-                   attempts: int = 1) -> "Bitstream":
+                   attempts: int = 1) -> Bitstream:
         """Make a bitstream for a board, as ``eieio synthesize`` does.
 
         Parameters
@@ -271,9 +265,6 @@ class Design:
         SynthesisError
             If a tool fails, or is not installed.
         """
-        from eieio.rtl.boards.find import find_board
-        from eieio.scripts.synthesis import make_bitstream, nearest_clock
-
         chosen = find_board(board)
         if folder is not None and self._folder is not None:
             raise InputError(f"Design lies in {self._folder} already: leave the folder out")
@@ -285,7 +276,7 @@ class Design:
             cycles=self._compiled.cycles(x), baud=baud, seed=seed, attempts=attempts,
             name=self.name, messages=self._messages)
 
-    def device(self, port: str, baud: int | None = None) -> "Device":
+    def device(self, port: str, baud: int | None = None) -> Device:
         """Open the serial port of a board that holds the engine, and load the network into it.
 
         Parameters
@@ -307,9 +298,6 @@ class Design:
         DeviceError
             If nobody answers, or the board holds another engine.
         """
-        from eieio.host.device import Device
-        from eieio.model.uart_frame import BAUD_RATE
-
         device = Device.open(port, baud or BAUD_RATE)
         try:
             with self._messages.progress("Loading the image"):

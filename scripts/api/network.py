@@ -24,6 +24,7 @@ from eieio.model.graph.load_graph import NetworkFile, read_samples
 from eieio.model.leftovers import temporary_folder
 from eieio.model.registry import find_engine
 from eieio.notebook import figures_html
+from eieio.rtl.boards.find import find_board
 from eieio.scripts.selection import (
     check_suffix,
     option_value,
@@ -31,6 +32,7 @@ from eieio.scripts.selection import (
     propose_engine,
     split_options,
 )
+from eieio.scripts.synthesis import compile_for_board
 
 __all__ = ["Network", "load"]
 
@@ -219,19 +221,14 @@ class Network:
                 check_suffix(chosen, path)
                 with notes.progress(f"Loading {path.name}"):
                     network = chosen.read(path, self._output)
-            target = None
-            if board is not None:
-                from eieio.rtl.boards.find import find_board
-
-                target = find_board(board)
+            target = None if board is None else find_board(board)
+            if target is not None:
                 own = chosen.for_board(own, target.family)
             request = Request(file, scale, seed, options=own, settings=settings)
             prepared = chosen.prepare(network, request, notes)
         if target is None:
             compiled = prepared.compile(own)
         else:
-            from eieio.scripts.synthesis import compile_for_board
-
             compiled = compile_for_board(prepared, own, target, messages=notes)
             for text in compiled.board_notes:
                 notes.note(text)

@@ -19,6 +19,7 @@ from eieio.model.formats import npz
 from eieio.model.formats.samples import Samples
 from eieio.model.graph.chain import chain, fully_connected
 from eieio.scripts.main import main
+from eieio.sim.board_model import BoardModel, MemoryLine
 from eieio.sim.simulation import Comparison
 
 ROOT = Path(__file__).parents[2]
@@ -315,6 +316,23 @@ def test_shows_itself(network: eieio.Network, design: eieio.Design) -> None:
     assert eieio.engines() == ["sparse", "systolic", "tensor_core"]
     assert "ulx3s-85f" in eieio.boards()
     assert "column_groups" in eieio.engines()._repr_html_()
+
+
+def test_device(design: eieio.Design, x: np.ndarray[Any, Any], monkeypatch: pytest.MonkeyPatch
+                ) -> None:
+    """A device has the network loaded, and computes what the golden model does."""
+    compiled = design._compiled
+    board = BoardModel(compiled.host, lambda values: compiled.run(values[np.newaxis])[0])
+    opened = []
+
+    def line(port: str, baud: int) -> MemoryLine:
+        opened.append((port, baud))
+        return MemoryLine(board)
+
+    monkeypatch.setattr("eieio.host.device.SerialLine", line)
+    with design.device("/dev/ttyUSB0", baud=9600) as device:
+        assert (device.infer(x[:3]) == design.run(x[:3])).all()
+    assert opened == [("/dev/ttyUSB0", 9600)]
 
 
 def test_boards(network: eieio.Network, x: np.ndarray[Any, Any]) -> None:

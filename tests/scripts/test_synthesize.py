@@ -9,11 +9,13 @@ import pytest
 from click.testing import Result
 from onnx import TensorProto, helper, numpy_helper, save
 
+from eieio.design import open as open_design
 from eieio.model.engine_config import EngineConfig
 from eieio.model.formats import design_folder
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.config import SystolicConfig
-from eieio.scripts import steps, synthesize
+from eieio.network import load
+from eieio.scripts import steps, synthesis
 
 RECORDED = Path(__file__).parents[1] / "rtl" / "boards" / "recorded"
 KEYS = {"lut", "ff", "dsp", "bram", "fmax_mhz", "target_mhz", "bitstream"}
@@ -32,7 +34,7 @@ def without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, str(program))
     monkeypatch.setattr(steps, "emit_engine", lambda config: {
         "engine.v": f"// {config.label}\n"})
-    monkeypatch.setattr(synthesize, "emit_system", lambda config, board, setting, baud: {
+    monkeypatch.setattr(synthesis, "emit_system", lambda config, board, setting, baud: {
         "system.v": f"// {config.label}, {setting.output_hz:.0f} Hz, {baud} baud\n"})
 
 
@@ -55,6 +57,30 @@ def test_synthesizes_a_network(eieio: Callable[..., Result], network: Path, samp
     assert {"design.json", "network.image", "rtl"} <= {path.name for path in out.iterdir()}
     assert "Inferences a second" in result.stdout
     assert "openFPGALoader -b ulx3s" in result.stdout
+
+
+def test_from_python(eieio: Callable[..., Result], network: Path, samples: Path, tmp_path: Path
+                     ) -> None:
+    """A program gets the figures, the design and the bitstream that the command makes."""
+    report = tmp_path / "report.json"
+    assert eieio("synthesize", network, "--engine", "sparse", "--samples", samples, "--pes", 2,
+                 "--board", "ulx3s-85f", "--out", tmp_path / "command", "--json", report
+                 ).exit_code == 0
+    design = load(network).compile("sparse", samples=samples, pes=2, board="ulx3s-85f")
+    made = design.synthesize("ulx3s-85f", tmp_path / "program")
+    assert made.bitstream == tmp_path / "program" / "ulx3s-85f.bit"
+    names = {"bitstream", "out"}
+    expected = json.loads(report.read_text())
+    assert {name: value for name, value in json.loads(json.dumps(made.figures)).items()
+            if name not in names} == {name: value for name, value in expected.items()
+                                      if name not in names}
+    files = [{path.relative_to(tmp_path / place): path.read_bytes()
+              for path in (tmp_path / place).rglob("*") if path.is_file()}
+             for place in ("command", "program")]
+    assert files[0] == files[1]
+    assert repr(made).startswith("<Bitstream for ")
+    again = open_design(tmp_path / "program").synthesize("ulx3s-85f", seed=2)
+    assert (again.report.seed, again.folder) == (2, tmp_path / "program")
 
 
 def write_graph(folder: Path, *, adds: bool = False) -> list[object]:
