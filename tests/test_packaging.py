@@ -15,8 +15,10 @@ FOLDERS = ("model", "rtl", "sim", "scripts")
 def installed_name(path: Path) -> str:
     """Where a wheel has a file of the packages' folders."""
     name = path.as_posix()
-    host = "scripts/host/"
-    return f"eieio/host/{name.removeprefix(host)}" if name.startswith(host) else f"eieio/{name}"
+    for folder, package in (("scripts/host/", "eieio/host/"), ("scripts/api/", "eieio/")):
+        if name.startswith(folder):
+            return f"{package}{name.removeprefix(folder)}"
+    return f"eieio/{name}"
 
 
 def test_wheel(tmp_path: Path) -> None:
