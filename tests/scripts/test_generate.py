@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from eieio.model.formats import compressed, npz
-from eieio.model.network import DenseLayer, Network
+from eieio.model.graph.chain import chain, fully_connected
 from eieio.model.sparse import image
 from eieio.model.sparse.chain import layers_of
 from eieio.model.sparse.config import SparseConfig
@@ -75,7 +75,7 @@ def test_generates(eieio: Callable[..., Result], network: Path, samples: Path,
     compiled = image.read(out / "network.image")
     assert compiled.config == config
     shared = compressed.read(out / "network.eie")
-    for layer, expected in zip(compiled.layers, shared.layers, strict=True):
+    for layer, expected in zip(compiled.layers, shared.weighted, strict=True):
         assert np.array_equal(layer.weights.codes, expected.codes)
     # The same again, byte for byte, over the earlier design.
     before = tree(out)
@@ -89,7 +89,7 @@ def test_outputs_in_another_order(eieio: Callable[..., Result], tmp_path: Path) 
     network, x = draw_pattern("every 16th row", 128)
     layer, = layers_of(network)
     weight = layer.weight.astype(np.float32)
-    npz.write(tmp_path / "net.npz", Network("net", (DenseLayer(
+    npz.write(tmp_path / "net.npz", chain("net", (fully_connected(
         "fc", weight, np.arange(128, dtype=np.float32), False),)))
     np.save(tmp_path / "x.npy", x / np.float32(1 << 15))
     for order in ("fastest", "network"):
