@@ -1,7 +1,7 @@
 """Image loader: interface, writes, and images that are refused."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -17,10 +17,11 @@ from eieio.rtl.image_loader import ImageLoader
 from eieio.rtl.sparse.image_loader import image_loader
 
 CONFIG = SparseConfig(pes=3, entry_depth=24, pointer_depth=10, code_width=3, output_depth=5,
-                      layer_depth=2, accumulator_depth=4)
+                      layer_depth=2, accumulator_depth=4, per_channel=True)
 #: Elements of each memory, and how many of it there are.
 MEMORIES = {Target.ENTRIES: (12, 3), Target.POINTERS: (10, 3), Target.CODEBOOK: (16, 1),
-            Target.BIASES: (5, 3), Target.DESCRIPTORS: (16, 1), Target.LAYERS: (1, 1)}
+            Target.BIASES: (5, 3), Target.DESCRIPTORS: (16, 1), Target.LAYERS: (1, 1),
+            Target.FACTORS: (10, 3)}
 
 Write = tuple[int, int, int, int]
 Words = list[int]
@@ -191,6 +192,17 @@ def test_wrong_target(simulate: Callable[..., None], target: int, unit: int) -> 
     # What follows in the same image is dropped, right or wrong.
     images = [bad + GOOD_WORDS, bad, bad[:1], bad[:2]]
     check_refused(simulate, images, ErrorCode.IMAGE_TARGET, 0)
+
+
+def test_factors_are_for_engines_that_have_them(simulate: Callable[..., None]) -> None:
+    dut = image_loader(replace(CONFIG, per_channel=False))
+
+    async def bench(ctx: Any) -> None:
+        trace = await send(ctx, dut, [section(Target.FACTORS, 0, 0, [1, 2])])
+        assert [error for _, error in trace.errors] == [ErrorCode.IMAGE_TARGET]
+        assert trace.writes == []
+
+    simulate(dut, bench)
 
 
 @pytest.mark.parametrize("target", Target)

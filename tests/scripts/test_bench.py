@@ -12,6 +12,7 @@ import pytest
 from click.testing import Result
 from numpy.typing import NDArray
 
+from eieio.model.sparse.chain import layers_of
 from eieio.model.sparse.eie_layers import EIE_LAYERS
 from eieio.scripts.sparse import bench, bench_docs, bench_plots
 from eieio.sim.sparse import eie_benchmark
@@ -213,16 +214,17 @@ def test_layer_weights_are_exact(arrays: dict[str, NDArray[np.float64]], saved: 
     run_layer = eie_benchmark.run_layer
 
     def spy(name: str, compiled: Any, *arguments: Any) -> Any:
-        seen.append(compiled.network.layers[0])
+        seen.append(layers_of(compiled.network)[0])
         return run_layer(name, compiled, *arguments)
 
     monkeypatch.setattr(bench, "run_layer", spy)
     assert eieio("bench", "layer", *saved, "--relu", "--pes", 4, "--model-only").exit_code == 0
     for layer in seen:
-        weight = layer.codebook[layer.codes] * layer.weight_scale
-        assert np.allclose(weight, arrays["weight"], atol=layer.weight_scale)
+        shared = layer.stored_weight
+        weight = shared.codebook[shared.codes] * shared.scale
+        assert np.allclose(weight, arrays["weight"], atol=shared.scale)
         assert np.array_equal(weight != 0, arrays["weight"] != 0)
-        bias = layer.bias * layer.input_scale * layer.weight_scale
+        bias = layer.bias * layer.input.scale * shared.scale
         assert np.allclose(bias, arrays["bias"], rtol=1e-4, atol=1e-6)
         assert layer.minimum == 0
 

@@ -49,8 +49,8 @@ def test_while_a_program_runs(tmp_path: Path, network: Path, samples: Path, desi
                     "sleep 1000\n")
     make.chmod(0o755)
     before = everything(tmp_path)
-    process = start(tmp_path, "build", network, "--samples", samples, "--pes", 2,
-                    "--queue-depth", 2, "--out", design, "--simulate", 1)
+    process = start(tmp_path, "build", network, "--engine", "sparse", "--samples", samples,
+                    "--pes", 2, "--queue-depth", 2, "--out", design, "--simulate", 1)
     until = time.monotonic() + 120
     while not (tmp_path / "tmp" / "started").exists() and time.monotonic() < until:
         time.sleep(0.01)
@@ -66,7 +66,8 @@ def test_while_a_program_runs(tmp_path: Path, network: Path, samples: Path, desi
 
 def test_while_python_computes(tmp_path: Path, network: Path, samples: Path) -> None:
     before = everything(tmp_path)
-    process = start(tmp_path, "generate", network, "--samples", samples, "--out", "a/design")
+    process = start(tmp_path, "generate", network, "--engine", "sparse", "--samples",
+                    samples, "--out", "a/design")
     until = time.monotonic() + 60
     while not list(tmp_path.glob(".*.part")) and time.monotonic() < until:
         time.sleep(0.001)
