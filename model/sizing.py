@@ -1,7 +1,7 @@
 """Which sizes of an engine are tried for a board, and how they are shown."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from eieio.model.engine_config import EngineConfig
 
@@ -21,9 +21,9 @@ class Sizing:
         Options that size a memory by the network, with the largest depth of each.
     """
 
-    shown: Mapping[str, str] = {}
-    lanes: str | None = None
-    depths: Mapping[str, int] = {}
+    shown: ClassVar[Mapping[str, str]] = {}
+    lanes: ClassVar[str | None] = None
+    depths: ClassVar[Mapping[str, int]] = {}
 
     def sizes(self, options: Mapping[str, Any], *, network: bool) -> Iterator[list[dict[str, Any]]]:
         """List engines of rising size; for each, options of which the first that fits is taken.

@@ -30,7 +30,7 @@ __all__ = ["Hardware", "emit_engine", "engine_top", "hardware_of", "make_engine"
 
 
 class Hardware(Protocol):
-    """The module that :attr:`eieio.model.engine.Engine.hardware` names.
+    """The module that ``hardware`` of an :class:`~eieio.model.engine.Engine` names.
 
     It may also have ``multiplier_places(config)``, the floorplan for a large ECP5: nextpnr's names
     of places by the names of the multipliers in the engine's netlist.

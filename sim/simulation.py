@@ -58,7 +58,7 @@ class Comparison:
 
 
 class Simulation(Protocol):
-    """The module that :attr:`eieio.model.engine.Engine.simulation` names."""
+    """The module that ``simulation`` of an :class:`~eieio.model.engine.Engine` names."""
 
     def compare(self, compiled: Any, x: NDArray[Any], built: Build, *, folder: Path | None = None,
                 traced: bool = False) -> Comparison:
@@ -67,7 +67,7 @@ class Simulation(Protocol):
         Parameters
         ----------
         compiled : object
-            What :attr:`eieio.model.engine.Compiled.inner` is.
+            What ``inner`` of a :class:`~eieio.model.engine.Compiled` is.
         x : integer array
             What :meth:`eieio.model.engine.Compiled.group` returned.
         built : Build

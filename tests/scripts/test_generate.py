@@ -2,6 +2,7 @@
 
 import json
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -31,8 +32,10 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def small_files(network: Path, samples: Path) -> Iterator[None]:
+def small_files(network: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let no file grow beyond 100 bytes, as on a disk that is nearly full."""
+    # Python would not notice that it has written half of a module.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     yield
