@@ -90,7 +90,7 @@ class SharedWeights:
         return decode_weights(self.codes, self.codebook)
 
     def counts(self) -> NDArray[np.int64]:
-        """Count how often each row has each code: see :func:`~eieio.model.graph.shared_weights.count_codes`."""
+        """Count how often each row has each code, as ``count_codes`` does."""
         return count_codes(self.codes, self.codebook.size)
 
 
