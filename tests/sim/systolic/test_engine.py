@@ -600,5 +600,5 @@ def test_interval(seed: int) -> None:
     cycles = adapted.cycles()
     assert cycles is not None
     expected = speed_of(adapted.host, cycles).interval.cycles
-    assert measure_intervals(adapted.host, x, built(POOL[SIMPLE]), shell=False).tolist() == [
-        expected] * 2
+    assert measure_intervals(adapted.host, x.reshape(len(x), -1), built(POOL[SIMPLE]),
+                             shell=False).tolist() == [expected] * 2
