@@ -68,10 +68,6 @@ class CompiledLayer:
         """Number of outputs."""
         return self.layer.channels
 
-    def less_zero_point(self, y: NDArray[np.integer]) -> NDArray[np.int32]:
-        """Return the integers that the engine computes for destination activations."""
-        return y.astype(np.int32) - self.layer.output.zero_point
-
 
 @dataclass(frozen=True, eq=False)
 class CompiledNetwork:
