@@ -157,7 +157,7 @@ def main() -> int:
                                         None if options.portable else ECP5)
             print(f"{name}: {cells}", flush=True)
             built = build(sources, engine.top, simulator=options.simulator,
-                          arguments=["-CFLAGS", "-O0"] if options.simulator == "verilator" else [])
+                          quick=True)
         compared = differing = 0
         for seed in range(options.networks):
             try:

@@ -63,8 +63,8 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
         design = steps.write_design(folder, compiled.config, compiled)
         comparison = None
         if count:
-            built = steps.build_simulation(compiled, simulator, folder=folder, design=design,
-                                           traced=result_files.traced)
+            built = steps.build_simulation(compiled, x[:count], simulator, folder=folder,
+                                           design=design, traced=result_files.traced)
             comparison = steps.simulate(compiled, x[:count], built, traced=result_files.traced)
     figures = design_figures(compiled, prepared, x, comparison, images=count,
                              simulator=simulator if count else None)

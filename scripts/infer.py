@@ -85,7 +85,8 @@ def infer(ctx: click.Context, network_or_design: Path, input_file: Path, output:
     if figures["saturated_inputs"]:
         note(f"{figures['saturated_inputs']} inputs are beyond the calibrated range and saturate")
     if target == "rtl":
-        built = steps.build_simulation(compiled, simulator, folder=folder, design=choice.design)
+        built = steps.build_simulation(compiled, x, simulator, folder=folder,
+                                       design=choice.design)
         comparison = steps.simulate(compiled, x, built)
         y = compiled.finish(comparison.outputs)[:len(x)]
         figures |= {"simulator": simulator, **compiled_figures(compiled, comparison, len(x))}

@@ -75,7 +75,7 @@ def simulate(ctx: click.Context, design_or_network: Path, input_file: Path | Non
         raise InputError(f"Option --count must be at most {len(x)}, the number of inputs, not "
                          f"{count}")
     x = x[:count]
-    built = steps.build_simulation(compiled, simulator, folder=folder, design=choice.design,
+    built = steps.build_simulation(compiled, x, simulator, folder=folder, design=choice.design,
                                    waves=waves is not None, traced=result_files.traced)
     recorded = None if waves is None else waves.with_suffix(f".{built.waves}")
     comparison = steps.simulate(compiled, x, built, recorded, traced=result_files.traced)

@@ -46,7 +46,7 @@ __all__ = ["Build", "BuildError", "Results", "SimulationError", "TestResult", "b
            "simulation_folder", "verilator_environment"]
 
 # Increase when a change here changes what a build is.
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 
 # File in the folder of a build that is complete.
 _DONE = "done"
@@ -146,8 +146,8 @@ class Results:
 
 
 def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", waves: bool = False,
-          parameters: Mapping[str, object] | None = None, arguments: Sequence[str] = (),
-          cache: Path | None = None) -> Build:
+          quick: bool = False, parameters: Mapping[str, object] | None = None,
+          arguments: Sequence[str] = (), cache: Path | None = None) -> Build:
     """Build a design, or find it in the cache.
 
     Processes that ask for the same build at the same time wait for the first of them.
@@ -163,6 +163,9 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
     waves : :class:`bool`
         Whether a run records waves: as FST, or as VCD where the libraries that Verilator's FST
         writer needs (lz4 and zlib, with their headers) are not installed.
+    quick : :class:`bool`
+        Whether Verilator's code is compiled without optimization, in a third of the time; for
+        short simulations.
     parameters : mapping of :class:`str`, optional
         Verilog parameters of the top module.
     arguments : sequence of :class:`str`
@@ -196,8 +199,13 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
             # Lint is a job of its own, and a design that warns must still simulate.
             "-Wno-fatal",
             *(["--trace-fst"] if form == "fst" else []),
+            # In one file: what many of them have in common would take the most time.
+            *(["--output-split", "0"] if quick else []),
             *arguments,
         ]
+
+        if quick:
+            environment["MAKEFLAGS"] += " OPT_FAST=-O0"
 
     cache = cache_folder(cache)
     identity = [_CACHE_VERSION, simulator, tool_versions(simulator), form, top, list(arguments),

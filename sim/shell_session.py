@@ -46,17 +46,14 @@ def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bo
     ----------
     config : EngineConfig
         Configuration of the engine.
-    simulator :
+    simulator, quick :
         As in :func:`eieio.sim.runner.build`.
-    quick : :class:`bool`
-        Whether Verilator's code is compiled without optimization; for short simulations.
     serial : :class:`bool`
         Whether it is the shell that a serial line gets.
     initial_values : :class:`bool`
         Whether registers have their initial values when the simulation begins. Otherwise Verilator
         draws them, like memories, so that nothing but the reset makes them what they are.
     """
-    arguments = ["-CFLAGS", "-O0"] if quick and simulator == "verilator" else []
     shell = Shell(make_engine(config), version="1.2.3", clock_frequency=50_000_000,
                   serial=serial)
     kind = engine_of(config).name
@@ -66,7 +63,7 @@ def build_shell(config: EngineConfig, *, simulator: str = "verilator", quick: bo
         if not initial_values:
             files = {name: _INITIAL_VALUE.sub(r"\1;", text) for name, text in files.items()}
         sources = write(files, folder)
-        return build(sources, top, simulator=simulator, arguments=arguments)
+        return build(sources, top, simulator=simulator, quick=quick)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,7 @@ from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim.runner import Build, build
 
-__all__ = ["Comparison", "Simulation", "build_engine", "build_sources", "quick_arguments",
-           "simulation_of"]
+__all__ = ["Comparison", "Simulation", "build_engine", "build_sources", "simulation_of"]
 
 
 class Comparison:
@@ -97,11 +96,6 @@ def simulation_of(config: EngineConfig) -> Simulation:
     return cast(Simulation, import_module(engine.simulation))
 
 
-def quick_arguments(simulator: str) -> list[str]:
-    """Tell a simulator not to optimize what it compiles, for short simulations."""
-    return ["-CFLAGS", "-O0"] if simulator == "verilator" else []
-
-
 def build_engine(config: EngineConfig, *, simulator: str = "verilator", waves: bool = False,
                  quick: bool = False, traced: bool = False) -> Build:
     """Emit an engine and build its simulation, or find it in the cache.
@@ -110,18 +104,14 @@ def build_engine(config: EngineConfig, *, simulator: str = "verilator", waves: b
     ----------
     config : EngineConfig
         Configuration of the engine.
-    simulator, waves :
+    simulator, waves, quick :
         As in :func:`eieio.sim.runner.build`.
-    quick : :class:`bool`
-        Whether Verilator's code is compiled without optimization, in about half of the time; for
-        short simulations.
     traced : :class:`bool`
         Whether the simulation is for a trace: with the probe of the engine, if it has one.
     """
-    arguments = quick_arguments(simulator) if quick else []
     with temporary_folder() as folder:
         return build_sources(write(emit_engine(config), folder), config, simulator=simulator,
-                             waves=waves, arguments=arguments, traced=traced)
+                             waves=waves, quick=quick, traced=traced)
 
 
 def build_sources(sources: Sequence[Path], config: EngineConfig, *, traced: bool = False,

@@ -151,7 +151,7 @@ class Design:
 
     def simulate(self, x: Inputs | None = None, *, scale: float | None = None,
                  simulator: str = "verilator", waves: str | os.PathLike[str] | None = None,
-                 quick: bool = False) -> Simulation:
+                 quick: bool | None = None) -> Simulation:
         """Run inferences on the RTL under cocotb, and compare it with the models.
 
         Every integer of every layer must be the golden model's, and every layer must take the
@@ -167,9 +167,9 @@ class Design:
             ``"verilator"`` or ``"icarus"``.
         waves : path-like, optional
             File to record waveforms into.
-        quick : :class:`bool`
-            Whether the simulation is compiled without optimization, in about half of the time; for
-            few inputs.
+        quick : :class:`bool`, optional
+            Whether the simulation is compiled without optimization, in a third of the time. The
+            default is what takes less time for so many cycles.
 
         Returns
         -------
@@ -185,7 +185,7 @@ class Design:
             raise InputError(f"Simulator must be one of {', '.join(SIMULATORS)}, not "
                              f"{simulator!r}")
         compiled, inputs = self._compiled, self._read(x, scale, _INPUTS)
-        built = steps.build_simulation(compiled, simulator, folder=self._folder,
+        built = steps.build_simulation(compiled, inputs, simulator, folder=self._folder,
                                        design=self._manifest, waves=waves is not None,
                                        quick=quick, messages=self._messages)
         recorded = None if waves is None else Path(waves).with_suffix(f".{built.waves}")

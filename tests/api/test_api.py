@@ -63,7 +63,7 @@ def no_rtl(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Take the place of the simulator, by what the golden model says with one integer wrong."""
     asked: list[dict[str, Any]] = []
 
-    def build(compiled: Any, simulator: str, **options: Any) -> Any:
+    def build(compiled: Any, x: Any, simulator: str, **options: Any) -> Any:
         asked.append({"simulator": simulator, **options})
         return type("Built", (), {"waves": "fst"})()
 

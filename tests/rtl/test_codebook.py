@@ -116,7 +116,7 @@ def test_verilog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_case(tmp_path, {}, inputs=INPUTS, outputs=["weights"],
               words=[[hex(word) for word in words] for words in [*inputs, [0] * 5]])
     built = build(write(emit(dut, "codebook", header=""), tmp_path), "codebook",
-                  arguments=["-CFLAGS", "-O0"])
+                  quick=True)
     run(built, "bench_ports", environment=case_environment(tmp_path))
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
     check([int(word, 16) for word, in seen],

@@ -30,7 +30,7 @@ def test_bridge(tmp_path: Path) -> None:
     bridge = UartBridge(4, input_width=36, output_width=16, queue_depth=256)
     sources = write(emit(bridge, "uart_bridge", header=""), tmp_path)
     save_case(tmp_path / "case", {}, divisor=4, input_bytes=5, output_bytes=2)
-    built = build(sources, "uart_bridge", arguments=["-CFLAGS", "-O0"])
+    built = build(sources, "uart_bridge", quick=True)
     results = run(built, "eieio.sim.bench_uart_bridge",
                   environment=case_environment(tmp_path / "case"), folder=tmp_path / "run")
     assert len(results.tests) == 7

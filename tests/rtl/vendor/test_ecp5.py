@@ -186,7 +186,7 @@ def test_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                  *(words_of(component(), rng, cycles) for component, _ in PAIRS.values()),
                  strict=True)
     save_case(tmp_path, {}, inputs=list(inputs), pairs=list(PAIRS), first=60)
-    run(build(sources, "pairs", arguments=["-CFLAGS", "-O0"]), "bench_pairs",
+    run(build(sources, "pairs", quick=True), "bench_pairs",
         environment=case_environment(tmp_path))
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
     assert dict(zip(PAIRS, seen["differing"], strict=True)) == dict.fromkeys(PAIRS, 0)
@@ -203,7 +203,7 @@ def test_sparse_engine(tmp_path: Path) -> None:
     for cell in ("MULT18X18D", "DP16KD", "PDPW16KD"):
         assert f"  {cell} #(" in text
     built = build([CELLS, *write(files, tmp_path)], "sparse_engine",
-                  arguments=["-CFLAGS", "-O0"])
+                  quick=True)
     rng = np.random.default_rng(0)
     for sizes, groups in (([50, 90, 7], [1, 2]), ([30, 40, 50, 3], [2, 1, 2])):
         network = random_network(config, sizes, [0.3] * len(groups), rng)
@@ -232,7 +232,7 @@ def test_systolic_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages:
               for v, s, w, a, b in zip(*flags, lanes, columns, strict=True)]
     save_case(tmp_path, {}, inputs=inputs)
     files = emit(SystolicArray(config), "array", header="", family=ECP5)
-    run(build([CELLS, *write(files, tmp_path)], "array", arguments=["-CFLAGS", "-O0"]),
+    run(build([CELLS, *write(files, tmp_path)], "array", quick=True),
         "bench_array", environment=case_environment(tmp_path))
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
     assert [cycle for cycle, _, _ in seen] == expected.cycles.tolist()

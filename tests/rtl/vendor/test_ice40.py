@@ -87,7 +87,7 @@ def test_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             words.append(hex(total))
         inputs.append(words)
     save_case(tmp_path, {}, inputs=inputs, pairs=list(PAIRS), first=60, family=ICE40)
-    run(build(sources, "pairs", arguments=["-CFLAGS", "-O0"]), "bench_pairs",
+    run(build(sources, "pairs", quick=True), "bench_pairs",
         environment=case_environment(tmp_path))
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
     assert dict(zip(PAIRS, seen["differing"], strict=True)) == dict.fromkeys(PAIRS, 0)
