@@ -31,7 +31,7 @@ __all__ = ["build_simulation", "mismatch", "open_design", "prepare", "show_files
            "simulate", "simulation_folder", "write_design"]
 
 #: Cycles of which their simulation takes as much longer without optimization as compiling takes
-#: with it. Measured: 16 sparse PEs, 20 s and 0.1 ms a cycle.
+#: with it. Measured: 16 PEs, 20 s and 0.1 ms a cycle.
 _LONG = 200_000
 
 
