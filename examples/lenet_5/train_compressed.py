@@ -1,0 +1,65 @@
+"""Train Caffe's LeNet-5 on MNIST, prune it, share its weights, and write it compressed.
+
+The recipe has three stages, each starting from the network of the one before:
+
+1. dense training, on randomly distorted images;
+2. pruning by magnitude, little by little while training goes on, then training what is left;
+3. weight sharing, then training the shared weights.
+
+Every stage trains on the first 55,000 training images. The last 5,000 are the validation images;
+the test images are looked at once, when all stages are done.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from evaluate import INPUT_SCALE
+from train import VALIDATION_IMAGES, accuracy, distort, write_onnx
+
+from eieio.model.compress.stages import compress_network
+from eieio.model.formats import compressed, onnx
+from eieio.model.graph.float_graph import FloatGraph
+from eieio.train.compression import prune, train_shared
+from eieio.train.trainer import Trainer
+
+__all__ = ["lenet_5_caffe"]
+
+BATCH = 128
+
+DENSE_EPOCHS, DENSE_RATE = 8, 2e-3
+
+PRUNE_EPOCHS, PRUNE_RATE = 16, 2e-3
+DENSITIES = {"conv1": 0.5, "conv2": 0.08, "ip1": 0.03, "ip2": 0.16}
+
+SHARE_EPOCHS, SHARE_RATE = 5, 5e-4
+CODE_WIDTHS = {"conv1": 5, "conv2": 4, "ip1": 3, "ip2": 4}
+
+
+def lenet_5_caffe() -> torch.nn.Sequential:
+    """Create the network with random weights: 430,500 of them, and 580 biases.
+
+    It is the one that Caffe brings, and that Deep Compression calls LeNet-5: no rectifier follows
+    the convolutions.
+    """
+    model = torch.nn.Sequential()
+    model.add_module("conv1", torch.nn.Conv2d(1, 20, 5))
+    model.add_module("pool1", torch.nn.MaxPool2d(2))
+    model.add_module("conv2", torch.nn.Conv2d(20, 50, 5))
+    model.add_module("pool2", torch.nn.MaxPool2d(2))
+    model.add_module("flatten", torch.nn.Flatten())
+    model.add_module("ip1", torch.nn.Linear(800, 500))
+    model.add_module("relu1", torch.nn.ReLU())
+    model.add_module("ip2", torch.nn.Linear(500, 10))
+    return model
+
+
+def to_network(model: torch.nn.Sequential) -> FloatGraph:
+    """Copy a PyTorch model, by way of ONNX."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "lenet_5_caffe.onnx")
+        write_onnx(path, model)
+        return onnx.read(path).graph
