@@ -23,10 +23,10 @@ from train import VALIDATION_IMAGES, accuracy, distort, write_onnx
 from eieio.model.compress.stages import compress_network
 from eieio.model.formats import compressed, onnx
 from eieio.model.graph.float_graph import FloatGraph
-from eieio.train.compression import prune, train_shared
-from eieio.train.trainer import Trainer
+from eieio.training.compression import prune, train_shared
+from eieio.training.trainer import Trainer
 
-__all__ = ["lenet_5_caffe"]
+__all__ = ["lenet_5_caffe", "to_network"]
 
 BATCH = 128
 
@@ -63,3 +63,56 @@ def to_network(model: torch.nn.Sequential) -> FloatGraph:
         path = Path(folder, "lenet_5_caffe.onnx")
         write_onnx(path, model)
         return onnx.read(path).graph
+
+
+def main() -> None:
+    """Run the recipe."""
+    parser = argparse.ArgumentParser(description="Train, prune and share Caffe's LeNet-5 on MNIST.")
+    parser.add_argument("--mnist", type=Path, default=Path("mnist.npz"),
+                        help="MNIST: x_train, y_train, x_test, y_test (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("lenet_5_caffe.eie"),
+                        help="network to write (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(arguments.threads)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(arguments.seed)
+    generator = torch.Generator().manual_seed(arguments.seed)
+
+    with np.load(arguments.mnist) as file:
+        data = {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+    x, x_test = (torch.from_numpy(data[name][:, None] * np.float32(INPUT_SCALE))
+                 for name in ("x_train", "x_test"))
+    y, y_test = (torch.from_numpy(data[name].astype(np.int64)) for name in ("y_train", "y_test"))
+    trainer = Trainer(x[:-VALIDATION_IMAGES], y[:-VALIDATION_IMAGES], BATCH,
+                      lambda images: distort(images, generator), generator)
+    start = time.monotonic()
+    stages: dict[str, float] = {}
+
+    def record(stage: str) -> None:
+        found = accuracy(model, x[-VALIDATION_IMAGES:], y[-VALIDATION_IMAGES:])
+        stages[stage] = accuracy(model, x_test, y_test)
+        print(f"{stage}: validation accuracy {found:.2%}, {time.monotonic() - start:.0f} s",
+              flush=True)
+
+    # PyTorch's convolutions are twice as fast with the channels last.
+    model = lenet_5_caffe().to(memory_format=torch.channels_last)
+    trainer.fit(model, epochs=DENSE_EPOCHS, rate=DENSE_RATE)
+    record("dense")
+    prune(trainer, model, DENSITIES, epochs=PRUNE_EPOCHS, rate=PRUNE_RATE)
+    record("pruned")
+    train_shared(trainer, model, CODE_WIDTHS, epochs=SHARE_EPOCHS, rate=SHARE_RATE)
+    record("shared, trained")
+    # No layer has more different weights than codes, so that sharing changes none.
+    compression = compress_network(to_network(model), code_width=[*CODE_WIDTHS.values()])
+    compressed.write(arguments.out, compression.shared)
+    for stage in compression.stages():
+        print(f"{stage.name}: {stage.bytes} bytes, {stage.ratio:.1f} times smaller")
+    for stage, found in stages.items():
+        print(f"{stage}: test accuracy {found:.2%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from eieio.model.compress.pruning import IterativePruner
 from eieio.model.compress.weight_sharing import Initialisation, centroid_gradient, cluster
-from eieio.train.trainer import Trainer
+from eieio.training.trainer import Trainer
 
 __all__ = ["prune", "train_shared", "weights_of"]
 
