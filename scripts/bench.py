@@ -30,4 +30,4 @@ class _Benchmarks(click.Group):
 @click.group(cls=_Benchmarks,
              short_help="Measure cycles of layers, beside what is published and the ideal.")
 def bench() -> None:
-    """Measure how many cycles layers take, and compare results and sizes, with what is published."""
+    """Measure cycles of layers, and compare results and sizes, with what is published."""

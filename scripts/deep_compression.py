@@ -9,7 +9,6 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.accuracy import accuracy
 from eieio.model.compress.stages import Compression
 from eieio.model.engine import Request
 from eieio.model.errors import InputError
@@ -227,8 +226,8 @@ def _pair(name: str, published: _Layer, found: dict[str, Any]) -> list[list[str]
     return [
         [name, "paper", "", f"{published.density:g} %", f"{published.weight_bits:g}",
          f"{published.weight_bits_huffman:g}", f"{published.run_bits:g}",
-         f"{published.run_bits_huffman:g}", f"{published.size:g} %", f"{published.size_huffman:g} %",
-         ""],
+         f"{published.run_bits_huffman:g}", f"{published.size:g} %",
+         f"{published.size_huffman:g} %", ""],
         ["", "ours", f"{found['weights']:,}", f"{100 * found['density']:.3g} %",
          f"{found['weight_bits']:.3g}", f"{found['weight_bits_huffman']:.2g}",
          f"{found['run_bits']:.3g}", f"{found['run_bits_huffman']:.2g}", f"{shares[0]:.3g} %",
