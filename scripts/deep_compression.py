@@ -27,8 +27,6 @@ __all__ = ["COMMANDS", "deep_compression"]
 _BATCH = 250
 _PIXEL = 1 / 256
 
-_INTRODUCTION = ""
-
 _CALIBRATION = "lenet_5/mnist_train_256.npz"
 _IMAGES = "lenet_300_100/mnist_test_1000.npz"
 
@@ -109,6 +107,10 @@ def deep_compression(examples: Path, mnist: Path | None, docs: Path | None,
     check_writable(json_file)
     document = None if docs is None else docs / "compression.md"
     check_writable(document)
+    for name in (*(network.file for network in _NETWORKS), _CALIBRATION):
+        if not (examples / name).is_file():
+            raise InputError(f"{examples} must be the folder of eieio's examples: there is no file "
+                             f"{examples / name}")
     x, labels = _read_images(mnist or examples / _IMAGES, "" if mnist is None else "_test")
     if mnist is None:
         note(f"errors are of the {len(x):,} test images in {examples / _IMAGES} only: --mnist FILE "
@@ -125,8 +127,9 @@ def deep_compression(examples: Path, mnist: Path | None, docs: Path | None,
     show(f"Errors are those of {len(x):,} test images. Shared and coded sizes are shares of the "
          "float32 weights and biases, of the whole file's bytes in the last row.")
     if document is not None:
-        text = _INTRODUCTION + "".join(
-            f"\n## {title}\n\n{markdown_table(columns, rows)}" for title, columns, rows in tables)
+        text = "\n".join((f"Errors are those of {len(x):,} test images.\n", *(
+            f"## {title}\n\n{markdown_table(columns, rows)}" for title, columns, rows in tables),
+            _rest(networks)))
         write_part(document, "deep-compression --mnist mnist.npz", "Deep Compression's LeNets",
                    text)
         show(f"Written: {document}")
@@ -144,8 +147,8 @@ def _read_images(path: Path, suffix: str) -> tuple[NDArray[np.float32], NDArray[
         raise InputError(f"{path}: key {keys[0]!r} must be a uint8 array of images of 28 x 28 "
                          f"pixels, not {x.dtype} of shape {x.shape}")
     if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or y.min() < 0 or y.max() > 9:
-        raise InputError(f"{path}: key {keys[1]!r} must hold the digits of {len(x)} images, not "
-                         f"{y.dtype} of shape {y.shape}")
+        raise InputError(f"{path}: key {keys[1]!r} must hold the digits of {len(x)} images, from "
+                         f"0 to 9, not {y.dtype} of shape {y.shape}")
     return x.reshape(len(x), 784) * np.float32(_PIXEL), y.astype(np.int64)
 
 
@@ -165,10 +168,14 @@ def _measure(examples: Path, published: _Network, x: NDArray[np.float32],
     with progress(f"Computing {len(x):,} images by {published.name} in floating point"):
         outputs = network.forward(x.reshape(-1, *network.input.shape))
     original = 4 * network.parameters
+    streams = sum((layer["weight_bits_huffman"] + layer["run_bits_huffman"]) * layer["entries"]
+                  for layer in layers)
     return {
         "name": published.name, "file": str(path), "parameters": network.parameters,
         "density": network.density, "original_bytes": original, "compressed_bytes": len(data),
-        "ratio": original / len(data), "error_float": _error(outputs, labels),
+        "ratio": original / len(data), "stream_bytes": round(streams / 8),
+        "bias_bytes": 4 * sum(layer.bias.size for layer in network.weighted),
+        "error_float": _error(outputs, labels),
         "engine": published.engine,
         "error_integer": _error(_run_integers(path, examples, published, network, x), labels),
         "layers": layers}
@@ -201,7 +208,8 @@ _LAYER_COLUMNS = ("layer", "", "weights", "density", "weight bits", "coded", "ru
 def _network_rows(published: _Network, found: dict[str, Any]) -> list[list[str]]:
     return [
         [published.name, "paper", f"{published.original_kilobytes:,} KB",
-         f"{published.kilobytes} KB", f"{published.ratio}", f"{published.error:.2f} %", ""],
+         f"{published.kilobytes} KB", f"{published.ratio}",
+         f"{published.error_before:.2f} to {published.error:.2f} %", ""],
         ["", "ours", f"{found['original_bytes']:,}", f"{found['compressed_bytes']:,}",
          f"{found['ratio']:.1f}", f"{found['error_float']:.2f} %",
          f"{found['error_integer']:.2f} %"]]
@@ -232,6 +240,17 @@ def _pair(name: str, published: _Layer, found: dict[str, Any]) -> list[list[str]
          f"{found['weight_bits']:.3g}", f"{found['weight_bits_huffman']:.2g}",
          f"{found['run_bits']:.3g}", f"{found['run_bits_huffman']:.2g}", f"{shares[0]:.3g} %",
          f"{shares[1]:.3g} %", f"{found['bytes']:,}"]]
+
+
+def _rest(networks: list[dict[str, Any]]) -> str:
+    """Say what the files hold beside codes and runs."""
+    lines = ["## What the files hold\n"]
+    for found in networks:
+        rest = found["compressed_bytes"] - found["stream_bytes"] - found["bias_bytes"]
+        lines.append(f"- {found['name']}: {found['stream_bytes']:,} bytes of codes and runs, "
+                     f"{found['bias_bytes']:,} of biases, and {rest:,} of codebooks, tables of "
+                     "codes, names and headers.")
+    return "\n".join(lines)
 
 
 COMMANDS = [deep_compression]
