@@ -32,10 +32,10 @@ BATCH = 128
 
 DENSE_EPOCHS, DENSE_RATE = 8, 2e-3
 
-PRUNE_EPOCHS, PRUNE_RATE = 16, 2e-3
+PRUNE_EPOCHS, PRUNE_RATE = 10, 2e-3
 DENSITIES = {"conv1": 0.5, "conv2": 0.08, "ip1": 0.03, "ip2": 0.16}
 
-SHARE_EPOCHS, SHARE_RATE = 5, 5e-4
+SHARE_EPOCHS, SHARE_RATE = 3, 5e-4
 CODE_WIDTHS = {"conv1": 5, "conv2": 4, "ip1": 3, "ip2": 4}
 
 
@@ -92,6 +92,8 @@ def main() -> None:
     stages: dict[str, float] = {}
 
     def record(stage: str) -> None:
+        # Each stage begins with the seed, so that what comes before can change its length.
+        generator.manual_seed(arguments.seed)
         found = accuracy(model, x[-VALIDATION_IMAGES:], y[-VALIDATION_IMAGES:])
         stages[stage] = accuracy(model, x_test, y_test)
         print(f"{stage}: validation accuracy {found:.2%}, {time.monotonic() - start:.0f} s",
@@ -103,7 +105,8 @@ def main() -> None:
     record("dense")
     prune(trainer, model, DENSITIES, epochs=PRUNE_EPOCHS, rate=PRUNE_RATE)
     record("pruned")
-    train_shared(trainer, model, CODE_WIDTHS, epochs=SHARE_EPOCHS, rate=SHARE_RATE)
+    train_shared(trainer, model, CODE_WIDTHS, epochs=SHARE_EPOCHS, rate=SHARE_RATE,
+                 initialisation="linear")
     record("shared, trained")
     # No layer has more different weights than codes, so that sharing changes none.
     compression = compress_network(to_network(model), code_width=[*CODE_WIDTHS.values()])
