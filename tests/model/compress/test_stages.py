@@ -43,7 +43,9 @@ def test_layers_tell_the_bits_of_the_files() -> None:
     """Sizes and bits add up to those of the files; what is left are tables and headers."""
     compression = compress_network(NETWORK, density=[0.1, 0.5], code_width=3)
     layers = compression.layers()
-    for encoding, bits, size in (("shared", "", "bytes_shared"), ("huffman", "_huffman", "bytes")):
+    encodings: list[tuple[compressed.Encoding, str, str]] = [
+        ("shared", "", "bytes_shared"), ("huffman", "_huffman", "bytes")]
+    for encoding, bits, size in encodings:
         data = compressed.dump(compression.shared, encoding)
         assert len(data) - 40 < sum(layer[size] for layer in layers) < len(data)
         stored = compressed.layer_weights(compression.shared, encoding)
