@@ -1,5 +1,6 @@
 """``eieio bench deep-compression``: the paper's tables of its two LeNets, beside ours."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,8 @@ _NETWORKS = (
               show_default=True, help="Folder of the examples, which has the compressed networks.")
 @click.option("--mnist", type=click.Path(path_type=Path), metavar="FILE.npz",
               help="MNIST, with x_test (images, 28, 28) of uint8 and y_test, to measure errors on. "
-              f"Default: the 1,000 test images in the examples' {_IMAGES}.")
+              "Default: ~/.keras/datasets/mnist.npz, where Keras keeps it, or else the 1,000 test "
+              f"images in the examples' {_IMAGES}.")
 @click.option("--docs", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Also write the tables into compression.md in this folder.")
 @json_option
@@ -109,6 +111,9 @@ def deep_compression(examples: Path, mnist: Path | None, docs: Path | None,
         if not (examples / name).is_file():
             raise InputError(f"{examples} must be the folder of eieio's examples: there is no file "
                              f"{examples / name}")
+    kept = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "mnist.npz"
+    if mnist is None and kept.is_file():
+        mnist = kept
     x, labels = _read_images(mnist or examples / _IMAGES, "" if mnist is None else "_test")
     if mnist is None:
         note(f"errors are of the {len(x):,} test images in {examples / _IMAGES} only: --mnist FILE "

@@ -25,7 +25,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, dict[str, Any
     folder = tmp_path_factory.mktemp("bench")
     result = CliRunner(catch_exceptions=False).invoke(main, [
         "bench", "deep-compression", "--examples", str(EXAMPLES), "--docs", str(folder),
-        "--json", str(folder / "figures.json")])
+        "--json", str(folder / "figures.json")], env={"KERAS_HOME": str(folder)})
     assert result.exit_code == 0, result.stderr
     return (result, json.loads((folder / "figures.json").read_text()),
             (folder / "compression.md").read_text())
