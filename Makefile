@@ -133,5 +133,5 @@ $(addprefix build/installed/,test lint docs package boards): build/installed/%: 
 
 build/files: FORCE
 	@mkdir -p $(@D)
-	@find model rtl sim scripts -type f ! -name '*.pyc' | LC_ALL=C sort > $@.new
+	@find model rtl sim training scripts -type f ! -name '*.pyc' | LC_ALL=C sort > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@

@@ -135,13 +135,13 @@ BUGS = [
 
 def plant(bug: Bug, folder: Path) -> None:
     """Copy the sources into a folder, with the bug in them."""
-    for name in ("model", "rtl", "sim", "scripts", "tests"):
+    for name in ("model", "rtl", "sim", "training", "scripts", "tests"):
         shutil.copytree(ROOT / name, folder / name,
                         ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     # A package of links, which comes before the installed one.
     (folder / "path" / "eieio").mkdir(parents=True)
-    for name in ("model", "rtl", "sim", "scripts"):
+    for name in ("model", "rtl", "sim", "training", "scripts"):
         (folder / "path" / "eieio" / name).symlink_to(folder / name)
     path = folder / bug.file
     text = path.read_text(encoding="utf-8")

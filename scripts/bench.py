@@ -1,4 +1,4 @@
-"""``eieio bench``: benchmarks that the engines bring."""
+"""``eieio bench``: benchmarks of compression, and those that the engines bring."""
 
 from importlib import import_module
 
@@ -9,12 +9,16 @@ from eieio.model.registry import engines
 __all__ = ["bench"]
 
 
+_OWN = ("eieio.scripts.deep_compression",)
+
+
 class _Benchmarks(click.Group):
-    """Finds the commands of each engine: the list ``COMMANDS`` of its module."""
+    """Finds commands: the list ``COMMANDS`` of our modules, and of each engine's."""
 
     def _found(self) -> dict[str, click.Command]:
-        return {str(command.name): command for engine in engines() if engine.benchmarks
-                for command in import_module(engine.benchmarks).COMMANDS}
+        modules = [*_OWN, *(engine.benchmarks for engine in engines() if engine.benchmarks)]
+        return {str(command.name): command for module in modules
+                for command in import_module(module).COMMANDS}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*self._found()]
@@ -26,4 +30,4 @@ class _Benchmarks(click.Group):
 @click.group(cls=_Benchmarks,
              short_help="Measure cycles of layers, beside what is published and the ideal.")
 def bench() -> None:
-    """Measure how many cycles layers take, and compare results, with what is published."""
+    """Measure cycles of layers, and compare results and sizes, with what is published."""

@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-FOLDERS = ("model", "rtl", "sim", "scripts")
+FOLDERS = ("model", "rtl", "sim", "training", "scripts")
 
 
 def installed_name(path: Path) -> str:

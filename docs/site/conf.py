@@ -70,6 +70,7 @@ docs/new_engine
 docs/verification
 docs/results
 docs/benchmarks
+docs/compression
 docs/boards
 docs/integration
 docs/registers

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.formats import npz
 from eieio.model.graph.float_graph import FloatGraph
+from eieio.model.graph.load_graph import NetworkFile
 
 __all__ = ["INPUT_SCALE", "accuracy", "load_images"]
 
@@ -61,16 +61,16 @@ def main() -> None:
                         help=".npz file with x_test and y_test (all of MNIST), or with x and y")
     arguments = parser.parse_args()
 
-    network = npz.read(arguments.weights)
+    network = NetworkFile(arguments.weights).real_graph()
     with np.load(arguments.images) as file:
         suffix = "_test" if "x_test" in file else ""
     x, y = load_images(arguments.images, suffix)
 
-    for layer in network.layers:
-        weight = layer.weight
-        nonzeros = weight[weight != 0]
-        print(f"{layer.name}  {layer.inputs:3} x {layer.outputs:3}  {nonzeros.size:6} nonzero  "
-              f"density {nonzeros.size / weight.size:6.2%}  "
+    for layer in network.weighted:
+        outputs, inputs = layer.weight.shape
+        nonzeros = layer.weight[layer.weight != 0]
+        print(f"{layer.name}  {inputs:3} x {outputs:3}  {nonzeros.size:6} nonzero  "
+              f"density {nonzeros.size / layer.weight.size:6.2%}  "
               f"{np.unique(nonzeros).size} distinct nonzero values")
     print(f"density  {network.density:.3%}")
     correct = round(accuracy(network, x, y) * len(y))

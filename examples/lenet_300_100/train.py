@@ -13,7 +13,6 @@ the test images are looked at once, when all stages are done.
 import argparse
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +21,14 @@ from evaluate import accuracy, load_images
 from torch import Tensor
 from torch.nn import functional
 
-from eieio.model.compress.pruning import IterativePruner
-from eieio.model.compress.weight_sharing import centroid_gradient, share_weights
-from eieio.model.formats import npz
+from eieio.model.compress.weight_sharing import share_weights
+from eieio.model.formats import compressed, npz
 from eieio.model.graph.chain import chain, fully_connected
 from eieio.model.graph.float_graph import FloatGraph
+from eieio.training.compression import prune, train_shared
+from eieio.training.trainer import Trainer
 
-__all__ = ["Distortion", "fit", "prune", "train_shared"]
+__all__ = ["Distortion", "lenet_300_100", "to_network"]
 
 VALIDATION_IMAGES = 5_000
 BATCH = 256
@@ -37,8 +37,6 @@ DENSE_EPOCHS, DENSE_RATE = 40, 2e-3
 
 PRUNE_EPOCHS, PRUNE_RATE = 80, 3e-3
 DENSITIES = {"fc1": 0.073, "fc2": 0.12, "fc3": 0.30}
-# Pruning takes the first half of its epochs, one step every so many batches.
-PRUNE_SHARE, PRUNE_INTERVAL = 0.5, 50
 
 SHARE_EPOCHS, SHARE_RATE = 15, 5e-4
 CODE_WIDTH = 4
@@ -108,113 +106,12 @@ def lenet_300_100() -> torch.nn.Sequential:
     return model
 
 
-def linear_layers(model: torch.nn.Sequential) -> dict[str, torch.nn.Linear]:
-    """Fully connected layers by name, in order."""
-    return {name: layer for name, layer in model.named_children()
-            if isinstance(layer, torch.nn.Linear)}
-
-
 def to_network(model: torch.nn.Sequential) -> FloatGraph:
     """Copy a PyTorch model."""
     return chain("lenet_300_100", [
         fully_connected(name, layer.weight.detach().numpy().copy(),
                         layer.bias.detach().numpy().copy(), rectified=name != "fc3")
-        for name, layer in linear_layers(model).items()])
-
-
-def fit(model: torch.nn.Sequential, parameters: list[Tensor], images: Tensor, labels: Tensor, *,
-        epochs: int, rate: float, generator: torch.Generator,
-        after_gradient: Callable[[], None] = lambda: None,
-        after_step: Callable[[int], None] = lambda step: None) -> None:
-    """Train with Adam on distorted images.
-
-    The learning rate climbs to ``rate`` over the first tenth of the batches and follows half a
-    cosine down to 0.
-
-    Parameters
-    ----------
-    model : :class:`torch.nn.Sequential`
-        Network to train.
-    parameters : list of tensors
-        What the optimizer changes.
-    images : float tensor of shape (images, 784)
-        Images to train on.
-    labels : int64 tensor of shape (images,)
-        Their labels.
-    epochs : :class:`int`
-        Passes over the images.
-    rate : :class:`float`
-        Highest learning rate.
-    generator : :class:`torch.Generator`
-        Source of randomness.
-    after_gradient : callable
-        Called when the gradients of a batch are known.
-    after_step : callable
-        Called with the number of batches done, after each.
-    """
-    distort = Distortion(generator)
-    optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)
-    batches = len(images) // BATCH
-    last = epochs * batches
-    step = 0
-    for _ in range(epochs):
-        order = torch.randperm(len(images), generator=generator)
-        for batch in order[:batches * BATCH].reshape(batches, BATCH):
-            for group in optimizer.param_groups:
-                group["lr"] = (rate * min(1, 10 * (step + 1) / last)
-                               * (1 + math.cos(math.pi * step / last)) / 2)
-            model.zero_grad()
-            functional.cross_entropy(model(distort(images[batch])), labels[batch]).backward()
-            after_gradient()
-            optimizer.step()
-            step += 1
-            after_step(step)
-
-
-def prune(model: torch.nn.Sequential, images: Tensor, labels: Tensor,
-          generator: torch.Generator) -> None:
-    """Prune to :data:`DENSITIES` while training; pruned weights become 0 and stay so."""
-    # The arrays share memory with the model.
-    weights = {name: layer.weight.detach().numpy() for name, layer in linear_layers(model).items()}
-    batches = PRUNE_EPOCHS * (len(images) // BATCH)
-    pruner = IterativePruner(DENSITIES, steps=int(batches * PRUNE_SHARE) // PRUNE_INTERVAL)
-
-    def after_step(step: int) -> None:
-        if step % PRUNE_INTERVAL == 0 and not pruner.done:
-            pruner.prune(weights)
-        for name, weight in pruner.apply(weights).items():
-            weights[name][...] = weight
-
-    fit(model, list(model.parameters()), images, labels, epochs=PRUNE_EPOCHS, rate=PRUNE_RATE,
-        generator=generator, after_step=after_step)
-
-
-def train_shared(model: torch.nn.Sequential, shared: FloatGraph, images: Tensor,
-                 labels: Tensor, generator: torch.Generator) -> None:
-    """Give a model the weights of a shared network, and train the shared weights and the biases.
-
-    The codes stay: a shared weight moves by the sum of the gradients of all weights that share it.
-    """
-    layers = linear_layers(model)
-    codes = {layer.name: layer.codes for layer in shared.weighted}
-    indices = {name: torch.from_numpy(code.astype(np.int64)) for name, code in codes.items()}
-    codebooks = {layer.name: torch.from_numpy(layer.codebook.copy()) for layer in shared.weighted}
-
-    def after_gradient() -> None:
-        for name, layer in layers.items():
-            assert layer.weight.grad is not None
-            codebooks[name].grad = torch.from_numpy(
-                centroid_gradient(codes[name], layer.weight.grad.numpy(), CODE_WIDTH))
-
-    def after_step(step: int) -> None:
-        with torch.no_grad():
-            for name, layer in layers.items():
-                layer.weight.copy_(codebooks[name][indices[name]])
-
-    after_step(0)
-    parameters = [*codebooks.values(), *(layer.bias for layer in layers.values())]
-    fit(model, parameters, images, labels, epochs=SHARE_EPOCHS, rate=SHARE_RATE,
-        generator=generator, after_gradient=after_gradient, after_step=after_step)
+        for name, layer in model.named_children() if isinstance(layer, torch.nn.Linear)])
 
 
 def main() -> None:
@@ -246,17 +143,19 @@ def main() -> None:
         print(f"{stage}: density {network.density:.3%}, validation accuracy "
               f"{accuracy(network, *validation):.2%}, {time.monotonic() - start:.0f} s", flush=True)
 
+    trainer = Trainer(images, labels, BATCH, Distortion(generator), generator)
     model = lenet_300_100()
-    fit(model, list(model.parameters()), images, labels, epochs=DENSE_EPOCHS, rate=DENSE_RATE,
-        generator=generator)
+    trainer.fit(model, epochs=DENSE_EPOCHS, rate=DENSE_RATE)
     record("dense", to_network(model))
-    prune(model, images, labels, generator)
+    prune(trainer, model, DENSITIES, epochs=PRUNE_EPOCHS, rate=PRUNE_RATE)
     record("pruned", to_network(model))
-    shared = share_weights(to_network(model), CODE_WIDTH)
-    record("shared", shared)
-    train_shared(model, shared, images, labels, generator)
+    widths = dict.fromkeys(DENSITIES, CODE_WIDTH)
+    record("shared", share_weights(to_network(model), CODE_WIDTH))
+    train_shared(trainer, model, widths, epochs=SHARE_EPOCHS, rate=SHARE_RATE)
     record("shared, trained", to_network(model))
     npz.write(arguments.out, networks["shared, trained"])
+    compressed.write(arguments.out.with_suffix(".eie"),
+                     share_weights(networks["shared, trained"], CODE_WIDTH))
 
     test = load_images(arguments.mnist, "_test")
     for stage, network in networks.items():

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.formats import onnx
 from eieio.model.graph.calibration import METHODS
 from eieio.model.graph.float_graph import FloatGraph, run
 from eieio.model.graph.golden import run_graph
-from eieio.model.graph.load_graph import arrange, read_graph
+from eieio.model.graph.load_graph import NetworkFile, arrange, read_graph
 from eieio.model.graph.quantized_graph import QuantizedGraph
 
 __all__ = ["INPUT_SCALE", "accuracy", "load_images"]
@@ -74,7 +73,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     x, y = load_images(arguments.images)
-    print(f"{'floating point':20} {accuracy(onnx.read(arguments.network).graph, x, y):.2%}")
+    network = NetworkFile(arguments.network).real_graph()
+    print(f"{'floating point':20} {accuracy(network, x, y):.2%}")
     for method in METHODS:
         graph = read_graph(arguments.network, arguments.samples, method)
         print(f"{f'8 bits, {method}':20} {accuracy(graph, x, y):.2%}")

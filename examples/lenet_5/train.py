@@ -17,7 +17,9 @@ from evaluate import INPUT_SCALE
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["distort", "fit", "lenet_5", "write_onnx"]
+from eieio.training.trainer import Trainer
+
+__all__ = ["accuracy", "distort", "lenet_5", "write_onnx"]
 
 VALIDATION_IMAGES = 5_000
 CALIBRATION_IMAGES = 256
@@ -65,40 +67,6 @@ def distort(images: Tensor, generator: torch.Generator) -> Tensor:
         down * angle.sin(), down * angle.cos(), uniform(SHIFT * pixel)], 1).reshape(-1, 2, 3)
     grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, align_corners=False)
-
-
-def fit(model: torch.nn.Sequential, images: Tensor, labels: Tensor,
-        generator: torch.Generator) -> None:
-    """Train with Adam.
-
-    The learning rate climbs to :data:`RATE` over the first tenth of the batches and follows half a
-    cosine down to 0.
-
-    Parameters
-    ----------
-    model : :class:`torch.nn.Sequential`
-        Network to train.
-    images : float tensor of shape (images, 1, 28, 28)
-        Images to train on.
-    labels : int64 tensor of shape (images,)
-        Their labels.
-    generator : :class:`torch.Generator`
-        Source of randomness.
-    """
-    optimizer = torch.optim.Adam(model.parameters(), fused=True)
-    batches = len(images) // BATCH
-    last = EPOCHS * batches
-    for epoch in range(EPOCHS):
-        order = torch.randperm(len(images), generator=generator)
-        for number, batch in enumerate(order[:batches * BATCH].reshape(batches, BATCH)):
-            step = epoch * batches + number
-            for group in optimizer.param_groups:
-                group["lr"] = (RATE * min(1, 10 * (step + 1) / last)
-                               * (1 + math.cos(math.pi * step / last)) / 2)
-            model.zero_grad()
-            output = model(distort(images[batch], generator))
-            functional.cross_entropy(output, labels[batch]).backward()
-            optimizer.step()
 
 
 def accuracy(model: torch.nn.Sequential, images: Tensor, labels: Tensor) -> float:
@@ -174,7 +142,9 @@ def main() -> None:
 
     start = time.monotonic()
     model = lenet_5()
-    fit(model, x[:-VALIDATION_IMAGES], y[:-VALIDATION_IMAGES], generator)
+    trainer = Trainer(x[:-VALIDATION_IMAGES], y[:-VALIDATION_IMAGES], BATCH,
+                      lambda images: distort(images, generator), generator)
+    trainer.fit(model, epochs=EPOCHS, rate=RATE)
     print(f"{time.monotonic() - start:.0f} s")
     print(f"validation {accuracy(model, x[-VALIDATION_IMAGES:], y[-VALIDATION_IMAGES:]):.2%}")
     print(f"test       {accuracy(model, x_test, y_test):.2%}")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from eieio.model.compress.pruning import magnitude_mask, quality_mask
 from eieio.model.compress.weight_sharing import Initialisation, code_widths, share_weights
 from eieio.model.errors import InputError
-from eieio.model.formats.compressed import dump, layer_sizes
+from eieio.model.formats.compressed import dump, layer_sizes, layer_weights
 from eieio.model.graph.float_graph import FloatGraph
 
 __all__ = ["Compression", "Stage", "compress_network", "prune_network"]
@@ -81,7 +81,13 @@ class Compression:
                 for name, density, size in sizes]
 
     def layers(self) -> list[dict[str, Any]]:
-        """Describe each layer with shared weights: among others, its bytes in the file."""
+        """Describe each layer with shared weights, by the bytes of its file.
+
+        Among others, ``bytes`` in the file of ``"huffman"``, and ``entries``: nonzero weights, and
+        the fillers between those too far apart. An entry's ``weight_bits`` and ``run_bits`` are
+        those of ``"shared"``; ``weight_bits_huffman`` and ``run_bits_huffman`` are means of
+        ``"huffman"``, without the tables of the codes.
+        """
         return [{
             "name": layer.name,
             "kind": type(layer).__name__,
@@ -91,8 +97,16 @@ class Compression:
             "density": int(np.count_nonzero(layer.codes)) / layer.codes.size,
             "code_width": layer.code_width,
             "different_weights": int(np.unique(layer.codes[layer.codes != 0]).size),
+            "weight_bits": plain.code_width,
+            "weight_bits_huffman": 8 * len(coded.codes) / max(coded.entries, 1),
+            "run_bits": plain.run_width,
+            "run_bits_huffman": 8 * len(coded.runs) / max(coded.entries, 1),
+            "entries": coded.entries,
+            "bytes_shared": plain_size,
             "bytes": size,
-        } for layer, size in zip(self.shared.weighted, layer_sizes(self.shared), strict=True)]
+        } for layer, plain, coded, plain_size, size in zip(
+            self.shared.weighted, layer_weights(self.shared, "shared"), layer_weights(self.shared),
+            layer_sizes(self.shared, "shared"), layer_sizes(self.shared), strict=True)]
 
 
 def prune_network(network: FloatGraph, amounts: Sequence[float],

@@ -61,9 +61,10 @@ from eieio.model.formats.compressed_weights import (
     ENCODINGS,
     MAX_WEIGHTS,
     Reader,
+    StoredWeights,
     pack_text,
     read_weights,
-    write_weights,
+    store_weights,
 )
 from eieio.model.formats.float32 import as_float32
 from eieio.model.formats.input_file import read_parsed
@@ -71,7 +72,8 @@ from eieio.model.graph.chain import as_chain, chain, ending, fully_connected
 from eieio.model.graph.ending import ENDINGS, Ending
 from eieio.model.graph.float_graph import FloatGraph, FullyConnected, WeightedOperator
 
-__all__ = ["Encoding", "dump", "dump_pruned", "layer_sizes", "load", "read", "write"]
+__all__ = ["Encoding", "dump", "dump_pruned", "layer_sizes", "layer_weights", "load",
+           "read", "write"]
 
 Encoding = Literal["shared", "huffman"]
 
@@ -125,6 +127,11 @@ def layer_sizes(network: FloatGraph, encoding: Encoding = "huffman") -> list[int
     """Count the bytes of each layer in the file that :func:`dump` writes."""
     version = _version(network)
     return [len(_layer(layer, version, encoding)) for layer in network.weighted]
+
+
+def layer_weights(network: FloatGraph, encoding: Encoding = "huffman") -> list[StoredWeights]:
+    """Return the weights of each layer as the file has them that :func:`dump` writes."""
+    return [_weights(layer, encoding) for layer in network.weighted]
 
 
 def load(data: bytes) -> FloatGraph:
@@ -206,12 +213,15 @@ def _encoding(layer: WeightedOperator, encoding: str) -> int:
 
 
 def _layer(layer: WeightedOperator, version: int, encoding: str) -> bytes:
-    where = f"Layer {layer.name!r}"
     head = (_chain_head(layer.name, layer.weight.shape, layer.rectified) if version == _CHAIN
             else bytes([_encoding(layer, encoding)]))
-    weights = layer.shared or as_float32(layer.weight, f"{where}: weight")
-    bias = as_float32(layer.bias, f"{where}: bias")
-    return head + bias.astype("<f4").tobytes() + write_weights(weights, encoding)
+    bias = as_float32(layer.bias, f"Layer {layer.name!r}: bias")
+    return head + bias.astype("<f4").tobytes() + _weights(layer, encoding).data
+
+
+def _weights(layer: WeightedOperator, encoding: str) -> StoredWeights:
+    weights = layer.shared or as_float32(layer.weight, f"Layer {layer.name!r}: weight")
+    return store_weights(weights, encoding)
 
 
 def _chain_head(name: str, shape: tuple[int, ...], rectified: bool) -> bytes:

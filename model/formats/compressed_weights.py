@@ -36,7 +36,7 @@ k              canonical codes (:mod:`eieio.model.compress.huffman`)
 
 import math
 import struct
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,8 @@ from eieio.model.compress import huffman
 from eieio.model.errors import InputError
 from eieio.model.graph.weight_codes import WeightCodes
 
-__all__ = ["ENCODINGS", "MAX_WEIGHTS", "Reader", "gaps_before", "pack_text", "read_weights",
-           "run_entries", "write_weights"]
+__all__ = ["ENCODINGS", "MAX_WEIGHTS", "Reader", "StoredWeights", "gaps_before", "pack_text",
+           "read_weights", "run_entries", "store_weights"]
 
 #: Encodings by their number.
 ENCODINGS = ("pruned", "shared", "huffman")
@@ -58,20 +58,47 @@ _MAX_RUN_WIDTH = 8
 _MAX_CODE_LENGTH = 15  # Lengths take four bits each.
 
 
-def write_weights(weights: NDArray[np.floating] | WeightCodes, encoding: str) -> bytes:
+@dataclass(frozen=True)
+class StoredWeights:
+    """Weights as a file holds them.
+
+    Attributes
+    ----------
+    code_width, run_width : :class:`int`
+        Bits of a code and of a run before they are Huffman-coded; a weight that is not shared
+        takes 32 bits.
+    entries : :class:`int`
+        Nonzero weights and fillers.
+    codes, runs : :class:`bytes`
+        The codes (or the weights that are not shared) and the runs of all entries, without the
+        tables of Huffman codes.
+    data : :class:`bytes`
+        All of it.
+    """
+
+    code_width: int
+    run_width: int
+    entries: int
+    codes: bytes
+    runs: bytes
+    data: bytes
+
+
+def store_weights(weights: NDArray[np.floating] | WeightCodes, encoding: str) -> StoredWeights:
     """Write weights: dense ones in encoding ``"pruned"``, and shared ones in one of the others."""
     if isinstance(weights, WeightCodes):
-        return _write_shared(weights, encoding)
+        return _store_shared(weights, encoding)
     values = weights.ravel()
     nonzero = np.flatnonzero(values)
     gaps = gaps_before(nonzero)
     width = min(_run_widths(gaps), key=lambda counted: sum(counted[1]) * (32 + counted[0]))[0]
     values, runs = run_entries(values[nonzero], gaps, width)
-    return b"".join((struct.pack("<BQ", width, values.size), values.astype("<f4").tobytes(),
-                     _pack(runs, width)))
+    codes, packed = values.astype("<f4").tobytes(), _pack(runs, width)
+    return StoredWeights(32, width, values.size, codes, packed,
+                         struct.pack("<BQ", width, values.size) + codes + packed)
 
 
-def _write_shared(weights: WeightCodes, encoding: str) -> bytes:
+def _store_shared(weights: WeightCodes, encoding: str) -> StoredWeights:
     codes = weights.codes.ravel()
     nonzero = np.flatnonzero(codes)
     codes = codes[nonzero]
@@ -91,12 +118,14 @@ def _write_shared(weights: WeightCodes, encoding: str) -> bytes:
 
     width = min(_run_widths(gaps), key=size)[0]
     codes, runs = run_entries(codes, gaps, width)
-    stream: Callable[[NDArray[np.uint8], int], bytes]
-    stream = _huffman_stream if encoding == "huffman" else _pack
-    return b"".join((
-        struct.pack("<BH", weights.code_width, codebook.size), codebook.astype("<f4").tobytes(),
-        struct.pack("<BQ", width, codes.size), stream(codes, weights.code_width),
-        stream(runs, width)))
+    head = (struct.pack("<BH", weights.code_width, codebook.size) + codebook.astype("<f4").tobytes()
+            + struct.pack("<BQ", width, codes.size))
+    streams = []
+    for symbols, bits in ((codes, weights.code_width), (runs, width)):
+        streams.append(_huffman_stream(symbols, bits) if encoding == "huffman"
+                       else (b"", _pack(symbols, bits)))
+    return StoredWeights(weights.code_width, width, codes.size, streams[0][1], streams[1][1],
+                         b"".join((head, *streams[0], *streams[1])))
 
 
 def pack_text(text: str) -> bytes:
@@ -157,14 +186,15 @@ def _huffman_bits(counts: NDArray[np.int64]) -> int:
     return int(np.sum(counts * lengths)) + 4 * counts.size
 
 
-def _huffman_stream(symbols: NDArray[np.uint8], width: int) -> bytes:
+def _huffman_stream(symbols: NDArray[np.uint8], width: int) -> tuple[bytes, bytes]:
+    """Return what comes before the codes of the symbols, and these."""
     if width == 0:
-        return b""
+        return b"", b""
     counts = np.bincount(symbols, minlength=1 << width)
     lengths = huffman.code_lengths(counts, _MAX_CODE_LENGTH)
     data, _ = huffman.encode(symbols, lengths)
     table = (lengths[::2] << 4 | lengths[1::2]).tobytes()
-    return table + struct.pack("<Q", len(data)) + data
+    return table + struct.pack("<Q", len(data)), data
 
 
 class Reader:

@@ -39,6 +39,27 @@ def test_layers() -> None:
     assert [layer["different_weights"] for layer in compression.layers()] == [7, 7]
 
 
+def test_layers_tell_the_bits_of_the_files() -> None:
+    """Sizes and bits add up to those of the files; what is left are tables and headers."""
+    compression = compress_network(NETWORK, density=[0.1, 0.5], code_width=3)
+    layers = compression.layers()
+    encodings: list[tuple[compressed.Encoding, str, str]] = [
+        ("shared", "", "bytes_shared"), ("huffman", "_huffman", "bytes")]
+    for encoding, bits, size in encodings:
+        data = compressed.dump(compression.shared, encoding)
+        assert len(data) - 40 < sum(layer[size] for layer in layers) < len(data)
+        stored = compressed.layer_weights(compression.shared, encoding)
+        for layer, weights in zip(layers, stored, strict=True):
+            assert weights.codes in data
+            assert weights.runs in data
+            assert weights.entries >= round(layer["density"] * layer["weights"])
+            assert layer[f"weight_bits{bits}"] == pytest.approx(
+                8 * len(weights.codes) / weights.entries, abs=8 / weights.entries)
+            assert layer[f"run_bits{bits}"] == pytest.approx(
+                8 * len(weights.runs) / weights.entries, abs=8 / weights.entries)
+    assert [layer["weight_bits"] for layer in layers] == [3, 3]
+
+
 def test_few_different_weights_are_shared_exactly() -> None:
     values = RNG.normal(size=15).astype(np.float32)
     weight = values[RNG.integers(0, 15, (30, 20))] * (RNG.random((30, 20)) < 0.3)

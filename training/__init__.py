@@ -1,0 +1,1 @@
+"""Training with compression in mind, by PyTorch, which the extra ``train`` brings."""
