@@ -43,7 +43,8 @@ def _layer(compiled: CompiledNetwork, layer: CompiledLayer, timing: LayerTiming,
     # Places without an activation are read and written like others.
     rows, columns = layer.matrix.shape
     weights = timing.entries * (config.code_width + config.run_width)
-    buffer = (weights + reached * 2 * pointer + -(-columns // config.pes) * config.pes * (config.activation_width + 1)
+    places = -(-columns // config.pes) * config.pes
+    buffer = (weights + reached * 2 * pointer + places * (config.activation_width + 1)
               + rows * (config.activation_width + 1 + config.accumulator_width
                         + _FACTOR_BITS * config.per_channel)
               + outer)

@@ -297,8 +297,8 @@ class SparseCompiled(Compiled):
     @property
     def roof(self) -> Roof:
         # A word of entries holds two.
-        return Roof(self.config.pes,
-                    2 * self.config.pes * (self.config.code_width + self.config.run_width))
+        config = self.inner.config
+        return Roof(config.pes, 2 * config.pes * (config.code_width + config.run_width))
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:
         return layer_tables(figures["layers"]) if "layers" in figures else []

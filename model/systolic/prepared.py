@@ -283,7 +283,8 @@ class SystolicCompiled(Compiled):
     @property
     def roof(self) -> Roof:
         # A row of a tile of weights is loaded in a cycle.
-        return Roof(self.config.pes, self.config.columns * self.config.weight_width)
+        config = self.inner.config
+        return Roof(config.pes, config.columns * config.weight_width)
 
     def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
         return [layer_profiles(self.inner, self.timing.layers)] * -(-len(x) // self.batch)

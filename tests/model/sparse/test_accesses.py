@@ -21,7 +21,7 @@ def test_counts(options: dict[str, int]) -> None:
     prepared = ENGINE.prepare(network, Request(settings=ENGINE.all_settings()), Messages())
     compiled = prepared.compile(options)
     assert isinstance(compiled, SparseCompiled)
-    config = compiled.config
+    config = compiled.inner.config
     x = prepared.samples.x[:2]
     golden = compiled.inner.run(compiled.quantize(x))
     found = compiled.accesses(x)
@@ -45,8 +45,10 @@ def test_counts(options: dict[str, int]) -> None:
         assert counted.dense_macs == layer.inputs * layer.outputs
         assert counted.outer == config.activation_width * (784 if number == 0 else 10)
         # What is left of the buffer: pointers, activations in and out, biases.
+        rows, columns = layer.matrix.shape
+        places = -(-columns // config.pes) * config.pes
         rest = (pointers / 2 * config.entry_depth.bit_length()
-                + -(-layer.matrix.shape[1] // config.pes) * config.pes * (config.activation_width + 1)
-                + layer.matrix.shape[0] * (config.activation_width + 1 + config.accumulator_width))
+                + places * (config.activation_width + 1)
+                + rows * (config.activation_width + 1 + config.accumulator_width))
         assert counted.buffer == counted.weights + rest + counted.outer
         assert counted.cycles >= compiled.roof.bound(counted.macs, counted.weights)
