@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from eieio.model.accesses import LEVELS
 from eieio.scripts.plots import COLOURS, figure
 
 __all__ = ["plot_comparison"]
+
+#: Each part in one colour, in all plots.
+_PARTS = dict(zip(("mac", *LEVELS), COLOURS, strict=False))
 
 
 def plot_comparison(path: Path, figures: dict[str, Any]) -> None:
@@ -42,7 +46,7 @@ def plot_comparison(path: Path, figures: dict[str, Any]) -> None:
 
 def _stack(axes: Any, names: list[str], parts: list[dict[str, float]]) -> None:
     below = [0.0] * len(names)
-    for colour, part in zip(COLOURS, parts[0], strict=False):
+    for part in parts[0]:
         values = [each[part] for each in parts]
-        axes.bar(names, values, bottom=below, color=colour, label=part)
+        axes.bar(names, values, bottom=below, color=_PARTS[part], label=part)
         below = [first + second for first, second in zip(below, values, strict=True)]

@@ -35,7 +35,8 @@ def plot_rooflines(path: Path, figures: dict[str, Any]) -> None:
             each.set_yscale("log")
             each.set_xlabel("MAC a byte of weights")
             each.grid(color="#EEEEEE", linewidth=0.6)
-            each.legend(fontsize=7, loc="lower right")
+            if each.get_legend_handles_labels()[0]:
+                each.legend(fontsize=7, loc="lower right")
 
 
 def _roof(axes: Any, least: float, most: float, peak: float, slope: float) -> None:
@@ -77,6 +78,6 @@ def _draw_engine(axes: Any, measured: dict[str, Any]) -> None:
     for number, layer in enumerate(layers):
         axes.plot(layer["intensity"], layer["macs_per_cycle"], MARKERS[number % len(MARKERS)],
                   color=COLOURS[number % len(COLOURS)], markersize=5, linestyle="none",
-                  label=layer["name"])
+                  label=layer["name"] if len(layers) <= len(MARKERS) else None)
     axes.set_title(f"{measured['engine']}, {peak:g} multipliers")
     axes.set_ylabel("MAC a cycle")
