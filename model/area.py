@@ -16,7 +16,8 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.registry import engines
 
-__all__ = ["FILL", "AreaModel", "AreaUnknownError", "Family", "Resources", "estimate", "terms"]
+__all__ = ["FILL", "AreaModel", "AreaUnknownError", "Family", "Resources", "estimate",
+           "memory_bits", "terms"]
 
 #: Share of the lookup tables up to which a design can be placed and routed in reasonable time.
 FILL = 0.85
@@ -119,6 +120,18 @@ def terms(config: EngineConfig, family: Family) -> NDArray[np.float64]:
         If there is no model of the engine's area.
     """
     return _model(config).terms(config, family)
+
+
+def memory_bits(config: EngineConfig) -> int:
+    """Count the bits of all memories of an engine.
+
+    Raises
+    ------
+    AreaUnknownError
+        If there is no model of the engine's area.
+    """
+    return sum(memory.copies * memory.width * memory.depth
+               for memory in _model(config).memories(config))
 
 
 def estimate(config: EngineConfig, family: Family) -> Resources:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.accesses import Accesses, Roof
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats.samples import Samples
@@ -276,6 +277,19 @@ class Compiled(ABC):
         """Tell by the cycle model where the cycles of each inference go, layer by layer."""
         del x
         return []
+
+    def accesses(self, x: NDArray[np.floating]) -> list[Accesses]:
+        """Tell what each layer moves in an inference: the mean of these inputs.
+
+        Without it, the engine is not compared with others.
+        """
+        del x
+        return []
+
+    @property
+    def roof(self) -> Roof | None:
+        """What bounds the engine's layers, if it tells."""
+        return None
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:
         """Show figures of the network as it lies in the engine."""

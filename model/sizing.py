@@ -49,6 +49,11 @@ class Sizing:
         del config, options
         yield from ()
 
+    def with_multipliers(self, count: int) -> dict[str, int]:
+        """Return the options of an engine with so many multipliers for its products."""
+        del count
+        return {}
+
     def elements(self, config: Mapping[str, Any]) -> str:
         """Say how many processing elements an engine has, from its options by name."""
         del config

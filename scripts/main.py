@@ -14,8 +14,8 @@ from eieio.model.leftovers import ended_by_signals
 
 __all__ = ["main"]
 
-_COMMANDS = ("compress", "generate", "simulate", "infer", "build", "fit", "synthesize", "run",
-             "engines", "registers", "export", "bench")
+_COMMANDS = ("compress", "generate", "simulate", "infer", "build", "compare", "roofline", "fit",
+             "synthesize", "run", "engines", "registers", "export", "bench")
 
 
 class _Commands(click.Group):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.accesses import Accesses, Roof, mean
 from eieio.model.accuracy import accuracy
 from eieio.model.compress.report import COMPRESSION_OPTIONS, stage_table
 from eieio.model.compress.stages import Compression, compress_network
@@ -32,6 +33,7 @@ from eieio.model.graph.load_graph import read_inputs
 from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.host_image import HostImage
 from eieio.model.sparse import image
+from eieio.model.sparse.accesses import layer_accesses
 from eieio.model.sparse.chain import layers_of
 from eieio.model.sparse.choices import FittedNetwork, fit_graph, fit_network
 from eieio.model.sparse.engine import FASTEST
@@ -286,6 +288,17 @@ class SparseCompiled(Compiled):
     def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
         return model_profiles([layer.layer.name for layer in self.inner.layers],
                               self.timings(self.quantize(x)))
+
+    def accesses(self, x: NDArray[np.floating]) -> list[Accesses]:
+        inferences = [layer_accesses(self.inner, timings)
+                      for timings in self.timings(self.quantize(x))]
+        return [mean(layers) for layers in zip(*inferences, strict=True)]
+
+    @property
+    def roof(self) -> Roof:
+        # A word of entries holds two.
+        config = self.inner.config
+        return Roof(config.pes, 2 * config.pes * (config.code_width + config.run_width))
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:
         return layer_tables(figures["layers"]) if "layers" in figures else []

@@ -34,5 +34,8 @@ class SparseSizing(Sizing):
             found["accumulator_depth"] *= config.column_groups
         return found
 
+    def with_multipliers(self, count: int) -> dict[str, int]:
+        return {"pes": count}
+
     def elements(self, config: Mapping[str, Any]) -> str:
         return f"{config['pes']}"

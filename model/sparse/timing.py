@@ -116,6 +116,8 @@ class LayerTiming:
     starved_cycles : int64 array of shape (pes,)
         Cycles in which a PE has nothing to decode although the layer has not been decoded
         everywhere: its queue is empty.
+    entries : :class:`int`
+        Entries that were decoded in all PEs, fillers included.
     broadcasts : :class:`int`
         Columns that were broadcast, in all column groups.
     blocked_cycles : :class:`int`
@@ -131,6 +133,7 @@ class LayerTiming:
     filler_cycles: NDArray[np.int64]
     empty_cycles: NDArray[np.int64]
     starved_cycles: NDArray[np.int64]
+    entries: int
     broadcasts: int
     blocked_cycles: int
     overhead_cycles: int
@@ -174,6 +177,7 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
     finished = 0
     blocked = 0
     decoded = 0
+    entries = 0
     busy = np.zeros(config.pes, np.int64)
     products = np.zeros(config.pes, np.int64)
     empties = np.zeros(config.pes, np.int64)
@@ -188,6 +192,7 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         blocked += group_blocked
         busy[pes] = work.decode[pes, numbers].sum(axis=1)
         products[pes] = work.nonzeros[pes, numbers].sum(axis=1)
+        entries += int(work.entries[pes, numbers].sum())
         if not config.skip_empty_columns:
             empties[pes] = np.count_nonzero(work.entries[pes, numbers] == 0, axis=1)
     cycles = finished + -(-rows // config.pes) - 1 + _drain_to_write(config)
@@ -199,6 +204,7 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         filler_cycles=busy - products - empties,
         empty_cycles=empties,
         starved_cycles=cycles - overhead - busy,
+        entries=entries,
         broadcasts=position.size,
         blocked_cycles=blocked,
         overhead_cycles=overhead,

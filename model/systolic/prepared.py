@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.accesses import Accesses, Roof
 from eieio.model.accuracy import accuracy
 from eieio.model.engine import (
     CALIBRATION_SAMPLES,
@@ -38,6 +39,7 @@ from eieio.model.graph.quantized_graph import (
 from eieio.model.host_image import HostImage
 from eieio.model.sparse.precision import signal_to_noise
 from eieio.model.systolic import image
+from eieio.model.systolic.accesses import layer_accesses
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import compile_fitted
 from eieio.model.systolic.host import systolic_host_image
@@ -273,6 +275,16 @@ class SystolicCompiled(Compiled):
     def describe(self, x: NDArray[np.floating], rtl: Any = None) -> dict[str, Any]:
         del x, rtl
         return profile_figures(self.inner, self.timing.layers)
+
+    def accesses(self, x: NDArray[np.floating]) -> list[Accesses]:
+        del x
+        return layer_accesses(self.inner, self.timing.layers)
+
+    @property
+    def roof(self) -> Roof:
+        # A row of a tile of weights is loaded in a cycle.
+        config = self.inner.config
+        return Roof(config.pes, config.columns * config.weight_width)
 
     def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
         return [layer_profiles(self.inner, self.timing.layers)] * -(-len(x) // self.batch)

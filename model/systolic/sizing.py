@@ -1,7 +1,7 @@
 """Which sizes of the systolic engine are tried for a board."""
 
 from collections.abc import Iterator, Mapping
-from math import gcd
+from math import gcd, isqrt
 from types import MappingProxyType
 from typing import Any
 
@@ -52,6 +52,11 @@ class SystolicSizing(Sizing):
                 lanes = {} if "lanes" in options else {"lanes": min(gcd(fewer, others),
                                                                     _MOST_LANES)}
                 yield [{"rows": fewer, "columns": others, **lanes}]
+
+    def with_multipliers(self, count: int) -> dict[str, int]:
+        """Return the array that is nearest to a square, and not longer than wide."""
+        rows = max(side for side in range(1, isqrt(count) + 1) if count % side == 0)
+        return {"rows": rows, "columns": count // rows}
 
     def elements(self, config: Mapping[str, Any]) -> str:
         return f"{config['rows']} x {config['columns']}"

@@ -26,9 +26,9 @@ from eieio.model.sparse.study import DEEP, OURS, PAPER, VARIANTS
 from eieio.scripts import steps
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import click_option, json_option
+from eieio.scripts.plots import require_matplotlib
 from eieio.scripts.results import ResultFiles, report_option
 from eieio.scripts.sparse import bench_docs
-from eieio.scripts.sparse.bench_plots import require_matplotlib
 from eieio.scripts.speed import interval_lines, speed_of
 from eieio.sim.sparse.eie_benchmark import (
     LayerResult,

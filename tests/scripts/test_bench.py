@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from eieio.model.sparse.chain import layers_of
 from eieio.model.sparse.eie_layers import EIE_LAYERS
-from eieio.scripts.sparse import bench, bench_docs, bench_plots
+from eieio.scripts import plots
+from eieio.scripts.sparse import bench, bench_docs
 from eieio.sim.sparse import eie_benchmark
 
 Run = Callable[..., Result]
@@ -156,7 +157,7 @@ def test_docs_refusals(refused: Callable[..., None], tmp_path: Path,
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(bench_plots, "import_module", missing)
+    monkeypatch.setattr(plots, "import_module", missing)
     refused("bench", "eie", "--docs", tmp_path,
             message="Plots need the Python package matplotlib: pip install matplotlib")
 

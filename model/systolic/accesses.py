@@ -1,0 +1,79 @@
+"""What the systolic engine moves: accesses by level, layer by layer, by the cycle model."""
+
+from eieio.model.accesses import Accesses
+from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
+from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
+from eieio.model.systolic.timing import LayerTiming
+from eieio.model.systolic.work import AddWork, ComputeWork
+
+__all__ = ["layer_accesses"]
+
+#: Bits of an output channel's bias, factor and shift.
+_PARAMETER_BITS = 32 + 32 + 6
+
+
+def layer_accesses(compiled: CompiledGraph, timings: tuple[LayerTiming, ...]) -> list[Accesses]:
+    """Count what each layer moves in an inference.
+
+    A vector enters the array as a word of the activation buffer; its activations go from column to
+    column, and sums from row to row. Each processing element reads its weight from a register. Sums
+    that leave the array are added in the accumulators, which are read again when they are drained.
+
+    Parameters
+    ----------
+    compiled : CompiledGraph
+        Network.
+    timings : tuple of LayerTiming
+        What the cycle model says of its layers.
+    """
+    config = compiled.config
+    found = []
+    for number, (layer, timing) in enumerate(zip(compiled.layers, timings, strict=True)):
+        outer = 0
+        if number == 0:
+            outer += _stream_bits(compiled.input.pixels, compiled.input.words, config)
+        if number == len(compiled.layers) - 1:
+            outer += _stream_bits(compiled.output.pixels, compiled.output.words, config)
+        found.append(_layer(compiled, layer, timing, outer))
+    return found
+
+
+def _stream_bits(pixels: int, words: int, config: SystolicConfig) -> int:
+    """Bits of the words of a tensor, as they go through a port into the buffer or out of it."""
+    return pixels * words * config.rows * ACTIVATION_BITS
+
+
+def _layer(compiled: CompiledGraph, layer: CompiledLayer, timing: LayerTiming, outer: int
+           ) -> Accesses:
+    config, work, operator = compiled.config, layer.work, layer.operator
+    word = config.rows * ACTIVATION_BITS
+    dense = compiled.batch * operator.macs
+    if isinstance(work, AddWork):
+        return Accesses(layer.name, timing.cycles, dense, 0, 0, 0, 0, 0,
+                        3 * work.words * word + outer, outer, 0)
+    vectors = timing.macs // config.pes
+    weights = _tiles(work, config) * config.pes * config.weight_width
+    drained = sum(work.chunks) * ((work.outputs - 1) * work.groups + work.last_groups)
+    sums = vectors * config.columns * config.accumulator_width
+    # Of a pass's first slot nothing is read from the accumulators.
+    first = sum(work.chunks) * work.outputs * config.columns * config.accumulator_width
+    if work.winograd:
+        first *= config.transform.n ** 2
+        drained *= config.transform.m ** 2
+    buffer = (vectors * word + weights + 2 * sums - first
+              + drained * config.lanes * (config.accumulator_width + _PARAMETER_BITS)
+              + drained * config.lanes * ACTIVATION_BITS)
+    return Accesses(
+        layer.name, timing.cycles, dense, timing.macs,
+        product_bits=timing.macs * config.activation_width * config.weight_width,
+        sum_bits=timing.macs * config.sum_width,
+        register=timing.macs * config.weight_width + weights,
+        array=timing.macs * (config.activation_width + config.sum_width),
+        buffer=buffer + outer, outer=outer, weights=weights)
+
+
+def _tiles(work: ComputeWork, config: SystolicConfig) -> int:
+    """Tiles of weights that are loaded into the array."""
+    elements = config.transform.n ** 2 if work.winograd else work.slots
+    return (len(work.chunks) * work.outputs * (work.slots // elements)
+            * (elements // work.reuse))
