@@ -1,4 +1,4 @@
-"""The page of benchmarks: parts that subcommands of ``eieio bench`` write."""
+"""Pages of measurements, of which commands write parts."""
 
 import re
 import textwrap
@@ -25,7 +25,7 @@ def write_part(path: Path, command: str, title: str, text: str) -> None:
     path : :class:`pathlib.Path`
         Page; it is made if it is not there.
     command : :class:`str`
-        Subcommand of ``eieio bench``.
+        Command that writes it, without ``eieio`` and ``--docs``.
     title : :class:`str`
         Heading of the part.
     text : :class:`str`
@@ -35,7 +35,7 @@ def write_part(path: Path, command: str, title: str, text: str) -> None:
     parts = {part.partition("\n")[0]: part.strip() + "\n"
              for part in re.split(r"(?m)^(?=# )", written) if part.strip()}
     parts[f"# {title}"] = _reflow(
-        f"# {title}\n\n<!-- Written by `eieio bench {command} --docs docs`: change the command, "
+        f"# {title}\n\n<!-- Written by `eieio {command} --docs docs`: change the command, "
         f"not this file. -->\n\n{text}")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, "\n".join(parts.values()).encode())

@@ -13,11 +13,13 @@ from eieio.model.engine import TIMED_SAMPLES, Compiled, Engine, Prepared, Rows
 from eieio.model.errors import InputError
 from eieio.model.registry import engines, names
 from eieio.scripts import steps
+from eieio.scripts.benchmark_page import markdown_table, write_part
 from eieio.scripts.comparison_plots import plot_comparison
 from eieio.scripts.console import check_writable, note, progress, show, write_json
 from eieio.scripts.engine import Choice, chosen_output, output_name_option
 from eieio.scripts.figures import show_parts
 from eieio.scripts.options import json_option, sample_options, simulator_options
+from eieio.scripts.plots import require_matplotlib
 
 __all__ = ["compare"]
 
@@ -37,13 +39,16 @@ _FAMILY = "ecp5"
               "a file. Default: both of them.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.svg",
               help="Draw cycles, accesses and energy; needs matplotlib.")
+@click.option("--docs", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Write tables and plot into comparison.md in this folder, as a part of its own "
+              "for each network.")
 @sample_options
 @output_name_option
 @simulator_options
 @json_option
 @click.pass_context
 def compare(ctx: click.Context, network: Path, multipliers: int, chosen: str | None, count: int,
-            energy: str | None, plot: Path | None, samples: Path | None,
+            energy: str | None, plot: Path | None, docs: Path | None, samples: Path | None,
             input_scale: float | None, simulator: str, json_file: Path | None) -> None:
     """Compare machines on one network, with as many multipliers each.
 
@@ -60,6 +65,10 @@ def compare(ctx: click.Context, network: Path, multipliers: int, chosen: str | N
     """  # noqa: D301
     check_writable(json_file)
     check_writable(plot)
+    document = None if docs is None else docs / "comparison.md"
+    check_writable(document)
+    if plot is not None or docs is not None:
+        require_matplotlib()
     tables = (HOROWITZ, EYERISS) if energy is None else (read_table(energy),)
     machines, refused = [], {}
     for engine in _asked(chosen):
@@ -79,10 +88,27 @@ def compare(ctx: click.Context, network: Path, multipliers: int, chosen: str | N
     write_json(json_file, figures)
     if plot is not None:
         plot_comparison(plot, figures)
-    show_parts(*_tables(machines, tables))
+    shown = _tables(machines, tables)
+    if docs is not None and document is not None:
+        image = Path("images") / f"comparison_{network.stem}.svg"
+        plot_comparison(docs / image, figures)
+        _write(document, figures, shown, image)
+    show_parts(*shown)
     show(*_lines(machines))
     for machine in machines:
         steps.mismatch(ctx, machine["mismatches"], machine["cycle_mismatches"])
+
+
+def _write(document: Path, figures: dict[str, Any], tables: Sequence[Rows], image: Path) -> None:
+    """Write a network's part of the page."""
+    name = Path(figures["network"])
+    lines = [f"- {line}." for line in _lines(figures["machines"])]
+    lines += [f"- Left out: {reason}." for reason in figures["refused"].values()]
+    text = "\n\n".join([
+        f"![Cycles, bits moved and energy of {name.stem}]({image.as_posix()})",
+        *(markdown_table(*part).rstrip() for part in tables), "\n".join(lines)])
+    write_part(document, f"compare {name.name} --multipliers {figures['multipliers']}",
+               f"{name.stem}, {figures['multipliers']} multipliers", text)
 
 
 def _asked(chosen: str | None) -> list[Engine]:

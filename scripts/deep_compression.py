@@ -133,8 +133,8 @@ def deep_compression(examples: Path, mnist: Path | None, docs: Path | None,
         text = "\n".join((f"Errors are those of {len(x):,} test images.\n", *(
             f"## {title}\n\n{markdown_table(columns, rows)}" for title, columns, rows in tables),
             _rest(networks)))
-        write_part(document, "deep-compression --mnist mnist.npz", "Deep Compression's LeNets",
-                   text)
+        write_part(document, "bench deep-compression --mnist mnist.npz",
+                   "Deep Compression's LeNets", text)
         show(f"Written: {document}")
 
 

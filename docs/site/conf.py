@@ -69,6 +69,7 @@ docs/architecture
 docs/new_engine
 docs/verification
 docs/results
+docs/comparison
 docs/benchmarks
 docs/compression
 docs/boards

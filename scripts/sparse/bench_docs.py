@@ -209,7 +209,7 @@ def write(path: Path, measured: Measured) -> None:
         for title, timing in timings.items()})
     parts = (_introduction(measured), _main(measured, published), _seeds(measured),
              _limits(measured), _ablation(measured), _plots(measured), _costs(measured))
-    write_part(path, "eie", "Benchmarks of the sparse engine", "\n\n".join(parts))
+    write_part(path, "bench eie", "Benchmarks of the sparse engine", "\n\n".join(parts))
 
 
 def _command(measured: Measured) -> str:

@@ -100,7 +100,7 @@ def systolic(ctx: click.Context, rows: int, columns: int, quick: bool, model_onl
         "seconds": time.monotonic() - started,
     }
     if document is not None:
-        write_part(document, "systolic", "Benchmarks of the systolic engine",
+        write_part(document, "bench systolic", "Benchmarks of the systolic engine",
                    _document(rows, columns, cases, results, figures))
     write_json(json_file, figures)
     result_files.write(figures, f"Layers on {rows} x {columns} processing elements")
