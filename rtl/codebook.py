@@ -1,11 +1,13 @@
 """Codebook: turns codes into the weights they stand for."""
 
 from amaranth.hdl import Cat, Module, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from eieio.rtl.vendor.block_ram import add_block_ram
+from eieio.rtl.vendor.family import ICE40, family_of
+from eieio.rtl.winograd.delay import delayed
 
 __all__ = ["Codebook"]
 
@@ -27,8 +29,11 @@ class Codebook(wiring.Component):
     lanes : :class:`int`
         Codes that are looked up at a time, at least 1.
     latency : :class:`int`
-        Cycles from a code to its weight: 1, straight from the memories, or 2, with registers behind
-        them.
+        Cycles from a code to its weight: 1, straight from block RAMs or from registers behind LUT
+        RAM, or 2, with (further) registers behind them.
+    lut_ram : :class:`bool`
+        Whether the memories are LUT RAM, for a few weights; else they are block RAM, as always on
+        an iCE40, whose LUTs are no memory.
 
     Members
     -------
@@ -57,7 +62,7 @@ class Codebook(wiring.Component):
     load_data: Signal
 
     def __init__(self, code_width: int, weight_width: int, *, books: int = 1, lanes: int = 1,
-                 latency: int = 2) -> None:
+                 latency: int = 2, lut_ram: bool = False) -> None:
         for name, value, least, most in (("Code width", code_width, 1, 8),
                                          ("Weight width", weight_width, 1, 32),
                                          ("Latency", latency, 1, 2)):
@@ -71,6 +76,7 @@ class Codebook(wiring.Component):
         self.books = books
         self.lanes = lanes
         self.latency = latency
+        self.lut_ram = lut_ram
         super().__init__({
             "book": In(unsigned(ceil_log2(books))),
             "codes": In(data.ArrayLayout(unsigned(code_width), lanes)),
@@ -82,6 +88,9 @@ class Codebook(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        if self.lut_ram and family_of(platform) != ICE40:
+            self._add_lut_rams(m)
+            return m
         for lane in range(self.lanes):
             ram = add_block_ram(m, f"words_{lane}", platform, width=self.weight_width,
                                 depth=self.books << self.code_width,
@@ -94,3 +103,19 @@ class Codebook(wiring.Component):
                 self.weights[lane].eq(ram.read_data),
             ]
         return m
+
+    def _add_lut_rams(self, m: Module) -> None:
+        for lane in range(self.lanes):
+            words = memory.Memory(shape=unsigned(self.weight_width),
+                                  depth=self.books << self.code_width, init=[],
+                                  attrs={"ram_style": "distributed"})
+            m.submodules[f"words_{lane}"] = words
+            write, read = words.write_port(), words.read_port(domain="comb")
+            m.d.comb += [
+                write.en.eq(self.load_valid),
+                write.addr.eq(self.load_addr),
+                write.data.eq(self.load_data),
+                read.addr.eq(Cat(self.codes[lane], self.book)),
+                self.weights[lane].eq(
+                    delayed(m, read.data, self.latency, f"weight_{lane}", reset_less=True)),
+            ]

@@ -1,10 +1,10 @@
 """The one object that configures the systolic engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import gcd
 from typing import Any, Self
 
-from eieio.model.engine_config import EngineConfig
+from eieio.model.engine_config import NEW, EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.winograd import IntegerTransform, integer_transform, toom_cook
 
@@ -51,6 +51,10 @@ class SystolicConfig(EngineConfig):
         Words of ``lanes`` output channels' biases and factors.
     program_depth : :class:`int`
         Layer descriptors.
+    code_width : :class:`int`
+        Bits of a weight in memory, if codes are kept there, which a codebook decodes: 4, with a
+        codebook for each layer, or 8, with one for all; 0 keeps the weights themselves. Not with
+        ``winograd``, whose transformed weights have too many values.
 
     Raises
     ------
@@ -72,6 +76,7 @@ class SystolicConfig(EngineConfig):
     weight_depth: int = 8192
     parameter_depth: int = 256
     program_depth: int = 64
+    code_width: int = field(default=0, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -79,7 +84,7 @@ class SystolicConfig(EngineConfig):
             ("weight_width", 4, 18), ("accumulator_width", 16, 48), ("product_stages", 1, 3),
             ("winograd", 0, 4), ("lanes", 0, 256), ("accumulator_depth", 0, 1 << 16),
             ("activation_depth", 2, 1 << 24), ("weight_depth", 2, 1 << 24),
-            ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12))
+            ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12), ("code_width", 0, 8))
         if not isinstance(self.residual, bool):
             raise InputError(f"Option residual must be true or false, not {self.residual!r}")
         side = gcd(self.rows, self.columns)
@@ -89,6 +94,8 @@ class SystolicConfig(EngineConfig):
         if side % self.lanes:
             raise InputError(f"Option lanes must divide rows and columns, {self.rows} and "
                              f"{self.columns}, not {self.lanes}")
+        if self.code_width not in {0, 4, 8}:
+            raise InputError(f"Option code_width must be 0, 4 or 8, not {self.code_width}")
         if self.winograd:
             self._check_winograd()
         if self.accumulator_depth == 0:
@@ -101,6 +108,9 @@ class SystolicConfig(EngineConfig):
     def _check_winograd(self) -> None:
         if self.winograd not in {2, 4}:
             raise InputError(f"Option winograd must be 0, 2 or 4, not {self.winograd}")
+        if self.code_width:
+            raise InputError(f"Option code_width must be 0 with winograd={self.winograd}, whose "
+                             f"transformed weights have no codes, not {self.code_width}")
         transform = self.transform
         for name, needed in (("activation_width", transform.data_width(ACTIVATION_BITS)),
                              ("weight_width", transform.weight_width(ACTIVATION_BITS))):
@@ -162,9 +172,20 @@ class SystolicConfig(EngineConfig):
                                                 self.lanes) if self.rows % columns == 0)
 
     @property
+    def stored_width(self) -> int:
+        """Bits of a weight in the weight buffer: its own, or those of its code."""
+        return self.code_width or self.weight_width
+
+    @property
     def weights_per_word(self) -> int:
-        """Weights in a 32-bit word of an image."""
-        return 32 // (8 if self.weight_width <= 8 else 16 if self.weight_width <= 16 else 32)
+        """Weights, or their codes, in a 32-bit word of an image."""
+        return 32 // (self.code_width or (8 if self.weight_width <= 8 else
+                                          16 if self.weight_width <= 16 else 32))
+
+    @property
+    def codebooks(self) -> int:
+        """Codebooks of an engine: with codes of 4 bits one for each descriptor, of 8 bits one."""
+        return {0: 0, 4: self.program_depth, 8: 1}[self.code_width]
 
     @property
     def winograd_tiles(self) -> int:

@@ -44,6 +44,8 @@ class Systolic(Engine):
         "weight_depth": "Words of a column's weights.",
         "parameter_depth": "Words of a lane's output channels: biases and factors.",
         "program_depth": "Layers of a program, input and output included.",
+        "code_width": "Bits of a weight in memory, where a codebook decodes it on its way into the "
+                      "array: 4 or 8; 0 keeps the weights themselves.",
     }
     defaults: ClassVar = {
         **dict.fromkeys(("residual", *MEMORY_DEPTHS), "what the network needs"),

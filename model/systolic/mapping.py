@@ -35,6 +35,7 @@ from eieio.model.graph.quantized_graph import (
     WeightedOperator,
     Window,
 )
+from eieio.model.systolic.coded_weights import CodedWeights, check_values, code_weights
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import (
     DESCRIPTOR_WORDS,
@@ -141,9 +142,11 @@ class CompiledGraph:
     layers : tuple of :class:`CompiledLayer`
         What the engine computes, in order.
     weights : int32 array of shape (weight rows, columns)
-        Contents of the weight buffer.
+        Contents of the weight buffer, or what the codes there stand for.
     biases, multipliers, shifts : int64 arrays of shape (groups, lanes)
         Contents of the parameter memories.
+    coded : CodedWeights, optional
+        Codes of the weights, and codebooks, if the engine has them.
     """
 
     graph: QuantizedGraph
@@ -158,6 +161,7 @@ class CompiledGraph:
     biases: NDArray[np.int64]
     multipliers: NDArray[np.int64]
     shifts: NDArray[np.int64]
+    coded: CodedWeights | None = None
 
     @property
     def macs(self) -> int:
@@ -184,7 +188,8 @@ class CompiledGraph:
         """Return the words that fill the memories of the engine: uint32 array."""
         config = self.config
         per_word = config.weights_per_word
-        padded = np.pad(self.weights, ((0, 0), (0, -config.columns % per_word))).astype(np.int64)
+        stored = self.weights if self.coded is None else self.coded.codes
+        padded = np.pad(stored, ((0, 0), (0, -config.columns % per_word))).astype(np.int64)
         bits = 32 // per_word
         parts = (padded & ((1 << bits) - 1)).reshape(
             len(padded), padded.shape[1] // per_word, per_word)
@@ -194,6 +199,8 @@ class CompiledGraph:
         for target, values in ((Target.BIASES, self.biases), (Target.MULTIPLIERS, self.multipliers),
                                (Target.SHIFTS, self.shifts)):
             sections += [(target, lane, values[:, lane]) for lane in range(config.lanes)]
+        if self.coded is not None:
+            sections.append((Target.CODEBOOKS, 0, self.coded.words()))
         sections += [(Target.DESCRIPTORS, 0, program.reshape(-1)),
                      (Target.LAYERS, 0, np.array([len(program)]))]
         words = [np.concatenate([[target << 28 | unit, 0, len(values)],
@@ -279,7 +286,8 @@ class _Compiler:
         self.config = config
         self.batch = batch
         self.winograd = winograd
-        self.weights: list[NDArray[np.int32]] = []
+        #: Rows of weights by descriptor.
+        self.weights: dict[int, NDArray[np.int32]] = {}
         self.weight_rows = 0
         self.parameters: list[tuple[NDArray[np.int64], ...]] = []
         self.parameter_groups = 0
@@ -317,7 +325,9 @@ class _Compiler:
         return CompiledGraph(
             graph, config, self.batch, placements[aliases[graph.input.name]],
             placements[aliases[result.name]], result, host, tuple(self.layers),
-            np.concatenate([empty, *self.weights]), *parameters)
+            np.concatenate([empty, *self.weights.values()]), *parameters,
+            coded=code_weights(config, self.weights, len(self.layers) + 2)
+            if config.code_width else None)
 
     # What runs where.
 
@@ -700,7 +710,9 @@ class _Compiler:
         base = self._store_parameters(operator, tuple(wide))
         weights = self.weight_rows
         rows = tiles.reshape(-1, self.config.columns).astype(np.int32)
-        self.weights.append(rows)
+        if self.config.code_width:
+            check_values(_label(operator), rows, self.config.code_width)
+        self.weights[len(self.layers) + 1] = rows
         self.weight_rows += len(rows)
         m = self.config.winograd
         output_row = destination.width * destination.words

@@ -104,7 +104,7 @@ def _memories(compiled: CompiledGraph) -> list[dict[str, Any]]:
         {"memory": what, "used": needs[name], "depth": getattr(config, name), "copies": copies,
          "width": width}
         for name, what, copies, width in (
-            ("weight_depth", "rows of weights", config.columns, config.weight_width),
+            ("weight_depth", "rows of weights", config.columns, config.stored_width),
             ("activation_depth", "words of activations", config.rows, ACTIVATION_BITS),
             ("accumulator_depth", "accumulators of a column, in a bank", 2 * config.columns,
              config.accumulator_width),

@@ -26,8 +26,8 @@ class Target(IntEnum):
     """Memory that a section of an image fills."""
 
     WEIGHTS = 0
-    """Weights of neighbouring columns, as many as a word of the image holds; the unit is the number
-    of these columns among all."""
+    """Weights of neighbouring columns, or their codes, as many as a word of the image holds; the
+    unit is the number of these columns among all."""
     BIASES = 1
     """Biases of a lane."""
     MULTIPLIERS = 2
@@ -38,6 +38,9 @@ class Target(IntEnum):
     """Descriptors, at ``layer * 32 + field``."""
     LAYERS = 5
     """Number of descriptors to run, at address 0."""
+    CODEBOOKS = 6
+    """What codes of weights stand for, with ``code_width``: at ``layer * 16 + code`` with codes of
+    4 bits, and at ``code`` with codes of 8."""
 
 
 class Operation(IntEnum):

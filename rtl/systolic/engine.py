@@ -8,7 +8,7 @@ from amaranth.utils import ceil_log2
 from eieio.model.registers import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Flag, Operation, Target
-from eieio.model.systolic.timing import GROUP, PIXEL_LATENCY, READ, VECTOR_LATENCY
+from eieio.model.systolic.timing import GROUP, PIXEL_LATENCY, READ, START, VECTOR_LATENCY
 from eieio.rtl.image_loader import ImageLoader
 from eieio.rtl.systolic.accumulators import Accumulators
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
@@ -177,6 +177,7 @@ class SystolicEngine(wiring.Component):
 
         assert reader.latency + buffer.latency + 1 == PIXEL_LATENCY
         assert accumulators.latency == READ
+        assert weights.start_latency <= START
 
         # Words on their way to the array: of the image, or what padding is.
         stepped = Signal()
@@ -313,8 +314,10 @@ class SystolicEngine(wiring.Component):
             Target.DESCRIPTORS: (1, config.program_depth * DESCRIPTOR_WORDS),
             Target.LAYERS: (1, 1),
         }
+        if config.code_width:
+            memories[Target.CODEBOOKS] = 1, config.codebooks << config.code_width
         m.submodules.loader = loader = ImageLoader(
-            tuple(memories[target] for target in Target), layers_target=Target.LAYERS,
+            tuple(memories[target] for target in sorted(memories)), layers_target=Target.LAYERS,
             layers_maximum=config.program_depth)
         wiring.connect(m, wiring.flipped(self.image), loader.i)
         wiring.connect(m, wiring.flipped(self.i), input_port.i)
@@ -364,10 +367,13 @@ class SystolicEngine(wiring.Component):
         m.d.sync += [unit.eq(loader.unit), addr.eq(loader.addr), word.eq(loader.data)]
         late_addr, late_word = (Signal.like(signal, reset_less=True) for signal in (addr, word))
         m.d.sync += [late_addr.eq(addr), late_word.eq(word)]
-        for target, load in ((Target.WEIGHTS, weights.load_valid),
-                             (Target.BIASES, lanes.load_biases),
-                             (Target.MULTIPLIERS, lanes.load_multipliers),
-                             (Target.SHIFTS, lanes.load_shifts)):
+        loads = {Target.WEIGHTS: weights.load_valid, Target.BIASES: lanes.load_biases,
+                 Target.MULTIPLIERS: lanes.load_multipliers, Target.SHIFTS: lanes.load_shifts}
+        if config.code_width:
+            loads[Target.CODEBOOKS] = weights.load_codebook
+            m.d.comb += [weights.start.eq(sequencer.begin | self.layer_done),
+                         weights.layer.eq(sequencer.layer)]
+        for target, load in loads.items():
             chosen = Signal(name=f"load_{target.name.lower()}")
             m.d.sync += [chosen.eq(loader.valid & (loader.target == target)),
                          load.eq(chosen << unit)]

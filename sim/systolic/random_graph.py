@@ -213,7 +213,7 @@ class _Draw:
     # Operators.
 
     def _conv(self, name: str, source: Tensor, window: Window) -> Conv2D:
-        weight = _integers((self._channels(), *window.kernel, source.shape[2]), self.rng)
+        weight = self._weights((self._channels(), *window.kernel, source.shape[2]))
         weight = self._thin(weight, (1, 2, 3))
         shape = (*window.output_size(*source.shape[:2]), len(weight))
         output = self._tensor(f"{name}_output", shape)
@@ -223,7 +223,7 @@ class _Draw:
 
     def _depthwise(self, name: str, source: Tensor, window: Window) -> DepthwiseConv2D:
         multiple = int(self.rng.choice([1, 1, 2, 3]))
-        weight = _integers((*window.kernel, source.shape[2] * multiple), self.rng)
+        weight = self._weights((*window.kernel, source.shape[2] * multiple))
         if self.rng.random() < 0.15:
             weight[:] = weight[:1, :1]
         shape = (*window.output_size(*source.shape[:2]), weight.shape[2])
@@ -233,7 +233,7 @@ class _Draw:
                                single_rounding=self._mode())
 
     def _fully_connected(self, name: str, source: Tensor, batch: int) -> FullyConnected:
-        weight = self._thin(_integers((self._channels(), source.elements), self.rng), (1,))
+        weight = self._thin(self._weights((self._channels(), source.elements)), (1,))
         channels = len(weight)
         shapes = [(channels,), (channels,), (1, channels), (1, 1, channels)]
         if channels % 2 == 0 and batch == 1:
@@ -317,6 +317,14 @@ class _Draw:
         if rng.random() < 0.1:
             return int(rng.choice([0, 1, 1 << 15, 1 << 30, (1 << 31) - 1]))
         return int(rng.integers(1 << 30, 1 << 31))
+
+    def _weights(self, shape: tuple[int, ...]) -> NDArray[np.int8]:
+        """Draw weights, for an engine with codes no more values than there are codes."""
+        weight, codes = _integers(shape, self.rng), 1 << self.config.code_width
+        if 1 < codes < 256:
+            values = np.append(_integers((codes - 1,), self.rng), 0).astype(np.int8)
+            weight = values[weight & (codes - 1)]
+        return weight
 
     def _thin(self, weight: NDArray[np.int8], axes: tuple[int, ...]) -> NDArray[np.int8]:
         """Make weights smaller until their sums leave room in an accumulator for biases."""
