@@ -53,7 +53,8 @@ Weights = NDArray[np.float32] | WeightCodes
 _KINDS: dict[str, type[Operator]] = {kind.__name__: kind for kind in (
     Add, AveragePool, Clamp, Conv2D, DepthwiseConv2D, FullyConnected, LogSoftmax, MaxPool, Pad,
     Reshape, Softmax)}
-_ELSEWHERE = frozenset({"name", "inputs", "output", "weight", "bias", "weight_scale", "shared"})
+_ELSEWHERE = frozenset({"name", "inputs", "output", "weight", "bias", "weight_scale", "shared",
+                        "one_scale"})
 # What a description may grow to.
 _MAX_BYTES = 1 << 24
 

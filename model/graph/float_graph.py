@@ -120,6 +120,9 @@ class WeightedOperator(Operator):
         Scales of the channels, if the weights have been quantized: they are integers times these.
     shared : WeightCodes, optional
         The same weights as codes, if they are shared: ``weight`` must be its ``weight`` then.
+    one_scale : :class:`bool`
+        Whether weights that have not been quantized are to have one scale, not one for each
+        channel.
 
     Raises
     ------
@@ -131,6 +134,7 @@ class WeightedOperator(Operator):
     bias: NDArray[Any]
     weight_scale: NDArray[np.float64] | None = None
     shared: WeightCodes | None = None
+    one_scale: bool = False
 
     def __post_init__(self) -> None:
         if self.shared is not None:

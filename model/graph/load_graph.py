@@ -13,7 +13,7 @@ from eieio.model.errors import InputError
 from eieio.model.formats import samples as sample_files
 from eieio.model.formats.samples import Samples
 from eieio.model.graph.calibration import Method, calibrate
-from eieio.model.graph.float_graph import FloatGraph
+from eieio.model.graph.float_graph import FloatGraph, WeightedOperator
 from eieio.model.graph.quantization import Scale, choose_scales, quantize
 from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.graph.quantizers import RangesNeededError, settle
@@ -140,7 +140,7 @@ class NetworkFile:
         return isinstance(self._without_samples, InputError)
 
     def quantize(self, x: NDArray[np.floating] | None = None, calibration: Method = "minmax",
-                 percentile: float = 99.99) -> QuantizedGraph:
+                 percentile: float = 99.99, *, one_scale: bool = False) -> QuantizedGraph:
         """Return the network of integers.
 
         Parameters
@@ -149,6 +149,9 @@ class NetworkFile:
             Samples, to find the ranges that the file does not tell.
         calibration, percentile :
             How: see :mod:`eieio.model.graph.calibration`.
+        one_scale : :class:`bool`
+            Whether shared weights of an operator get one scale, so that they have no more values as
+            integers than as real numbers, and not one for each channel.
 
         Raises
         ------
@@ -162,6 +165,11 @@ class NetworkFile:
             raise found
         graph = self.graph
         assert isinstance(graph, FloatGraph)
+        if one_scale:
+            graph = replace(graph, operators=tuple(
+                replace(operator, one_scale=True)
+                if isinstance(operator, WeightedOperator) and operator.shared is not None
+                else operator for operator in graph.operators))
         try:
             ranges = calibrate(graph, x, calibration, percentile)
             if self.reference is not None:

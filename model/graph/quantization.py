@@ -1,9 +1,9 @@
 """Quantization: a network of real numbers becomes one of 8-bit integers.
 
 By TensorFlow Lite's 8-bit scheme: activations are int8 with a scale and a zero point for a tensor;
-weights are int8 with a scale for each output channel, and symmetric; biases are int32 at the scale
-of the sums. The result is an ordinary :class:`~eieio.model.graph.quantized_graph.QuantizedGraph`
-and has its arithmetic.
+weights are int8 with a scale for each output channel, or one for all channels of an operator, and
+symmetric; biases are int32 at the scale of the sums. The result is an ordinary
+:class:`~eieio.model.graph.quantized_graph.QuantizedGraph` and has its arithmetic.
 
 Operators that only choose, average or move numbers (pools, reshaping, padding, clamping) give
 their input's scale to their output. Where a network that comes with scales says otherwise, the
@@ -131,6 +131,8 @@ def _integers(operator: real.WeightedOperator, source: Scale) -> _Integers:
     if scale is None:
         scale = np.maximum(np.abs(weight).max(axis=1) / _WEIGHT_MAXIMUM,
                            np.abs(bias) / (source.scale * BIAS_LIMIT))
+        if operator.one_scale:
+            scale = np.full_like(scale, scale.max())
         # Any scale does for a channel of zeros, but none finer than it needs to be.
         scale = np.where(scale > 0, np.maximum(scale, _SMALLEST_SCALE),
                          scale.max() if scale.any() else 1.0)
@@ -248,7 +250,7 @@ class _Quantizer:
     def _weighted(self, operator: real.WeightedOperator, source: Tensor,
                   output: Tensor) -> integer.Operator:
         scale, levels, bias = _integers(operator, Scale(source.scale, source.zero_point))
-        if levels.shape[1] == 1 and operator.weight_scale is None:
+        if levels.shape[1] == 1 and operator.weight_scale is None and not operator.one_scale:
             scale, levels, bias = _exact_line(operator, source, output, (scale, levels, bias))
         factors = quantize_factors(source.scale * scale / output.scale)
         rest = (bias.astype(np.int32), *factors, *_clamp(operator, output))

@@ -33,8 +33,9 @@ def memories(config: SystolicConfig) -> list[Memory]:
     # Of the last weights of a row, those beyond the array's columns are never read.
     units, rest = divmod(config.columns, config.weights_per_word)
     return [
-        Memory(units, config.weights_per_word * config.weight_width, config.weight_depth, "cell"),
-        *([Memory(1, rest * config.weight_width, config.weight_depth, "cell")] if rest else []),
+        Memory(units, config.weights_per_word * config.stored_width, config.weight_depth, "cell"),
+        *([Memory(1, rest * config.stored_width, config.weight_depth, "cell")] if rest else []),
+        *_codebooks(config),
         Memory(config.word_groups, lanes * ACTIVATION_BITS, config.activation_depth, "cell"),
         Memory(2, config.columns * config.accumulator_width, config.accumulator_depth, "cell"),
         *(Memory(lanes, width, config.parameter_depth, "cell")
@@ -43,6 +44,17 @@ def memories(config: SystolicConfig) -> list[Memory]:
         # The output's queue.
         Memory(1, lanes * ACTIVATION_BITS + 1, 8, "async"),
     ]
+
+
+def _codebooks(config: SystolicConfig) -> list[Memory]:
+    """List the look-ups of the columns, and where the codebooks of all layers are."""
+    if not config.code_width:
+        return []
+    small = config.codebooks > 1
+    lookups = Memory(config.columns, config.weight_width, 1 << config.code_width,
+                     "lut" if small else "cell")
+    return [lookups, *([Memory(1, config.weight_width, config.codebooks << config.code_width,
+                               "cell")] if small else [])]
 
 
 def products(config: SystolicConfig, family: Family) -> float:

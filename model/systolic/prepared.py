@@ -40,7 +40,7 @@ from eieio.model.host_image import HostImage
 from eieio.model.sparse.precision import signal_to_noise
 from eieio.model.systolic import image
 from eieio.model.systolic.accesses import layer_accesses
-from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.fitting import compile_fitted
 from eieio.model.systolic.host import systolic_host_image
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
@@ -162,9 +162,11 @@ def prepare(file: NetworkFile, request: Request, messages: Messages) -> Systolic
         return SystolicPrepared(graph, None, Samples(x, None), request, messages)
     with messages.progress(f"Reading {path.name}"):
         taken = file.read_samples(path, request.scale)
+    # Few codes are for the values of all channels together.
+    one_scale = request.options.get("code_width", 0) not in (0, ACTIVATION_BITS)
     with messages.progress(f"Quantizing {file.path.name}"):
         graph = file.quantize(taken.x[:CALIBRATION_SAMPLES], settings["calibration"],
-                              settings["percentile"])
+                              settings["percentile"], one_scale=one_scale)
     if file.reference is None and file.needs_samples:
         messages.note("the file leaves activations in real numbers: their ranges are measured on "
                       "the samples")

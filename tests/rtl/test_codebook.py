@@ -80,10 +80,12 @@ def test_wrong_parameters(options: dict[str, int], message: str) -> None:
 
 
 @pytest.mark.parametrize(("books", "lanes", "latency"), [(1, 4, 1), (3, 1, 2)])
-@pytest.mark.parametrize("code_width", range(2, 9))
-def test_model(simulate: Callable[..., None], code_width: int, books: int, lanes: int,
-               latency: int) -> None:
-    dut = Codebook(code_width, 2 * code_width + 2, books=books, lanes=lanes, latency=latency)
+@pytest.mark.parametrize(("code_width", "lut_ram"), [
+    *((code_width, False) for code_width in range(2, 9)), (2, True), (4, True)])
+def test_model(simulate: Callable[..., None], code_width: int, lut_ram: bool, books: int,
+               lanes: int, latency: int) -> None:
+    dut = Codebook(code_width, 2 * code_width + 2, books=books, lanes=lanes, latency=latency,
+                   lut_ram=lut_ram)
     inputs, weights = stimulus(dut)
     seen: list[list[int]] = []
 
@@ -107,6 +109,13 @@ def check(seen: list[Any], weights: list[Any], latency: int) -> None:
              if weight is not None]
     assert len(pairs) >= 60
     assert all(found == weight for found, weight in pairs)
+
+
+def test_memories() -> None:
+    """Small codebooks are LUT RAM, but on an iCE40, which has none."""
+    for family, memory in (("ecp5", 'ram_style = "distributed"'), ("ice40", "no_rw_check")):
+        text = emit(Codebook(4, 8, latency=1, lut_ram=True), "codebook", header="", family=family)
+        assert memory in "".join(text.values())
 
 
 def test_verilog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,16 @@ def test_weights_per_word(width: int, weights: int) -> None:
     assert SystolicConfig(weight_width=width).weights_per_word == weights
 
 
+def test_codes() -> None:
+    for code_width, weights, codebooks in ((0, 4, 0), (4, 8, 12), (8, 4, 1)):
+        config = SystolicConfig(code_width=code_width, program_depth=12)
+        assert config.stored_width == code_width or config.weight_width
+        assert (config.weights_per_word, config.codebooks) == (weights, codebooks)
+        assert SystolicConfig.from_dict(config.to_dict()) == config
+        # As it was before there were codes.
+        assert ("code_width" in config.to_dict()) == bool(code_width)
+
+
 @pytest.mark.parametrize(("options", "message"), [
     ({"winograd": 3}, "Option winograd must be 0, 2 or 4, not 3"),
     ({"winograd": 2}, "Option activation_width must be at least 10 for winograd=2, not 8"),
@@ -85,6 +95,10 @@ def test_weights_per_word(width: int, weights: int) -> None:
      "Option weight_width must be at least 14 for winograd=4, not 8"),
     ({"winograd": 4, "activation_width": 18, "weight_width": 14, "accumulator_depth": 35},
      "Option accumulator_depth must be at least 36 for winograd=4, not 35"),
+    ({"code_width": 5}, "Option code_width must be 0, 4 or 8, not 5"),
+    ({"code_width": 16}, "Option code_width must be an integer from 0 to 8, not 16"),
+    ({"winograd": 2, "activation_width": 10, "weight_width": 12, "code_width": 8},
+     "Option code_width must be 0 with winograd=2, whose transformed weights have no codes, not 8"),
     ({"residual": 1}, "Option residual must be true or false, not 1")])
 def test_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(InputError) as info:

@@ -41,6 +41,8 @@ CONFIGS = {
                            **DEPTHS),
     "wide": SystolicConfig(rows=4, columns=8, activation_width=9, weight_width=18, **DEPTHS),
     "one": SystolicConfig(rows=1, columns=1, **DEPTHS),
+    "codes": SystolicConfig(rows=4, columns=10, lanes=2, code_width=4, **DEPTHS),
+    "bytes": SystolicConfig(rows=6, columns=3, code_width=8, **DEPTHS),
     "f2": SystolicConfig.for_winograd(2, rows=6, columns=3, accumulator_depth=50, **DEPTHS),
     "f4": SystolicConfig.for_winograd(4, rows=4, columns=6, accumulator_depth=140, **DEPTHS),
 }
@@ -65,16 +67,19 @@ class Interpreter:
             for offset in range(count):
                 assert addr + offset not in memory, "Nothing may be written twice"
                 memory[addr + offset] = next(words)
-        width = 8 if config.weight_width <= 8 else 16 if config.weight_width <= 16 else 32
+        width = config.code_width or (
+            8 if config.weight_width <= 8 else 16 if config.weight_width <= 16 else 32)
         units = -(-config.columns * width // 32)
         assert set(memories) <= {
             *((Target.WEIGHTS, unit) for unit in range(units)),
             *((target, lane) for target in (Target.BIASES, Target.MULTIPLIERS, Target.SHIFTS)
-              for lane in range(config.lanes)), (Target.DESCRIPTORS, 0), (Target.LAYERS, 0)}
+              for lane in range(config.lanes)), (Target.DESCRIPTORS, 0), (Target.LAYERS, 0),
+            *([(Target.CODEBOOKS, 0)] if config.code_width else [])}
         self.weights = np.array([
             [signed(memories[Target.WEIGHTS, column * width // 32][row] >> column * width % 32,
                     width) for column in range(config.columns)]
             for row in range(len(memories.get((Target.WEIGHTS, 0), ())))], np.int64)
+        self.codebooks = memories.get((Target.CODEBOOKS, 0))
         self.biases, self.multipliers, self.shifts = (
             np.array([[memories[target, lane][group] for lane in range(config.lanes)]
                       for group in range(len(memories.get((target, 0), ())))], np.int64)
@@ -184,6 +189,16 @@ class Interpreter:
                 vectors[:, tap] = [self._read(addr + block, block) for block in blocks]
         return vectors
 
+    def _decode(self, stored: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Look the weights of this descriptor up, if they are codes."""
+        width, codebooks = self.config.code_width, self.codebooks
+        if codebooks is None:
+            return stored
+        book = self.program.index(self.descriptor) << 4 if width == 4 else 0
+        codes = stored & ((1 << width) - 1)
+        return np.array([signed(codebooks[book + code], 32) for code in codes.ravel().tolist()],
+                        np.int64).reshape(stored.shape)
+
     def _compute(self, flags: Flag) -> None:
         config = self.config
         blocks, outputs = self.pair(Field.BLOCKS)
@@ -196,7 +211,7 @@ class Interpreter:
         written = self.buffer.copy()
         for output in range(outputs):
             first = self.descriptor[Field.WEIGHTS] + output * tiles * config.rows
-            weights = self.weights[first:first + tiles * config.rows].reshape(
+            weights = self._decode(self.weights[first:first + tiles * config.rows]).reshape(
                 tiles, config.rows, -1).repeat(reuse, axis=0)
             used = [output * columns // config.rows] if channelwise else list(range(blocks))
             for window in range(self.descriptor[Field.WINDOWS]):
@@ -516,6 +531,41 @@ def test_what_is_just_enough(what: str, options: dict[str, int]) -> None:
     compiled = compile_graph(make(), replace(config, **options), batch=batch)
     shape = compiled.graph.input.shape
     interpret(compiled, np.random.default_rng(0).integers(-128, 128, (1, *shape)).astype(np.int8))
+
+
+def test_values_and_codes() -> None:
+    """15 weights and the 0 have codes of 4 bits, layer by layer; one more is refused by its layer.
+
+    That the weights fill all tiles changes nothing: the 0 always has a code.
+    """
+    config = CONFIGS["codes"]
+
+    def network(first: NDArray[np.int64], second: NDArray[np.int64]) -> QuantizedGraph:
+        layers: list[Operator] = []
+        source = tensor("input", 16)
+        for name, values in (("first", first), ("second", second)):
+            layer = dense(source, 20, name=name)
+            weight = np.resize(values, layer.stored_weight.shape).astype(np.int8)
+            layers.append(replace(layer, stored_weight=weight))
+            source = layer.output
+        return graph(*layers)
+
+    low, high = np.arange(-128, -113), np.arange(113, 128)
+    compiled = compile_graph(network(low, high), config)
+    interpret(compiled, np.random.default_rng(0).integers(-128, 128, (1, 16)).astype(np.int8))
+    assert compiled.coded is not None
+    assert [sorted(book) for book in compiled.coded.codebooks] == [
+        [], [*low, 0], [0, *high], []]
+    plain = compile_graph(network(low, high), replace(config, code_width=0))
+    assert np.array_equal(compiled.weights, plain.weights)
+    for second, values in ((np.append(high, 1), 17), (np.arange(-128, 128), 256)):
+        with pytest.raises(InputError) as info:
+            compile_graph(network(low, second), config)
+        assert str(info.value) == (
+            "FullyConnected 'second': weights must have at most 16 values for code_width=4, the 0 "
+            f"included, not {values}; code_width=8 would fit, or a network of `eieio compress "
+            "--code-width 4`")
+        compile_graph(network(low, second), replace(config, code_width=8))
 
 
 def test_winograd_without_transforms() -> None:

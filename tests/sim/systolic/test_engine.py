@@ -59,9 +59,11 @@ POOL = {
     "f2": SystolicConfig.for_winograd(2, rows=6, columns=3, lanes=3, accumulator_depth=5 * 16,
                                       **DEPTHS),
     "wide": SystolicConfig(rows=4, columns=8, lanes=4, product_stages=3, accumulator_depth=64,
-                           **DEPTHS),
+                           code_width=8, **DEPTHS),
     "one": SystolicConfig(rows=1, columns=1, accumulator_depth=5, **DEPTHS),
 }
+CODES = SystolicConfig(rows=2, columns=4, lanes=2, residual=False, accumulator_depth=20,
+                       code_width=4, **DEPTHS)
 ICARUS = SystolicConfig.for_winograd(2, rows=4, columns=3, lanes=1, accumulator_depth=40, **DEPTHS)
 WINOGRAD = [name for name, config in POOL.items() if config.winograd]
 SIMPLE = "tall"
@@ -99,6 +101,23 @@ def test_random_graphs(name: str, seed: int) -> None:
                             winograd=winograd)
     check(compiled, random_inputs(compiled, 2, rng), built(config), stall=(0, 0.3)[seed % 2],
           traced=seed < 2)
+
+
+@pytest.mark.parametrize(("seed", "batch"), [(22, 1), (4, 3)])
+def test_codes(seed: int, batch: int) -> None:
+    """Codes of 4 bits take no cycle; with Icarus look-ups are undefined until they are loaded."""
+    rng = np.random.default_rng(seed)
+    compiled = random_graph(CODES, rng, batch=batch, operators=7, max_cycles=2500)
+    kinds = {type(layer.operator) for layer in compiled.layers}
+    assert kinds == ({FullyConnected} if batch > 1 else
+                     {Conv2D, DepthwiseConv2D, MaxPool, AveragePool})
+    assert compiled.coded is not None
+    assert max(np.unique(book).size for book in compiled.coded.codebooks) > 14
+    plain = compile_graph(compiled.graph, replace(CODES, code_width=0), batch=batch)
+    assert time_graph(plain.config, [layer.work for layer in plain.layers]) == time_graph(
+        CODES, [layer.work for layer in compiled.layers])
+    simulator = "verilator" if shutil.which("iverilog") is None else "icarus"
+    check(compiled, random_inputs(compiled, 1, rng), built(CODES, simulator), stall=0.3)
 
 
 def convolution(name: str, source: Tensor, channels: int, window: Window,
