@@ -54,9 +54,10 @@ class Tally:
                 self.failures)
 
 
-def random_config(rng: np.random.Generator, rows: int, columns: int, winograd: int
-                  ) -> SystolicConfig:
-    """Draw a configuration of an array."""
+def random_config(rng: np.random.Generator, rows: int, columns: int, winograd: int,
+                  code_width: int) -> SystolicConfig:
+    """Draw a configuration of an array; codes go without Winograd's transforms."""
+    winograd = 0 if code_width else winograd
     lanes = [lanes for lanes in range(1, rows + 1) if rows % lanes == columns % lanes == 0]
     smallest = (winograd + 2) ** 2 if winograd else 1
     return SystolicConfig.for_winograd(
@@ -65,7 +66,7 @@ def random_config(rng: np.random.Generator, rows: int, columns: int, winograd: i
         accumulator_depth=smallest * int(rng.integers(2, 5)) + int(rng.integers(0, 12)),
         residual=bool(rng.random() < 0.8), activation_depth=int(rng.integers(1000, 2500)),
         weight_depth=int(rng.integers(2000, 4000)), parameter_depth=int(rng.integers(200, 400)),
-        program_depth=int(rng.integers(11, 20)))
+        program_depth=int(rng.integers(11, 20)), code_width=code_width)
 
 
 def run_config(config: SystolicConfig, graphs: int, rng: np.random.Generator) -> Tally:
@@ -107,6 +108,8 @@ def main() -> int:
     parser.add_argument("--configs", type=int, default=12,
                         help="engine configurations to spread them over (default: 12)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything (default: 0)")
+    parser.add_argument("--code-width", type=int, default=0, choices=(0, 4, 8),
+                        help="bits of the codes that weights are kept as (default: 0, none)")
     options = parser.parse_args()
 
     columns = ("rows", "columns", "lanes", "stages", "acc", "depth", "winograd", "residual",
@@ -119,7 +122,7 @@ def main() -> int:
     for number, engine in zip(range(options.configs), itertools.cycle(ENGINES), strict=False):
         # A configuration does not depend on how many graphs the others run.
         rng = np.random.default_rng([options.seed, number])
-        config = random_config(rng, *engine)
+        config = random_config(rng, *engine, options.code_width)
         share = (options.graphs * (number + 1) // options.configs
                  - options.graphs * number // options.configs)
         tally = run_config(config, share, rng)

@@ -17,6 +17,7 @@ from eieio.model.formats.samples import read as read_samples
 from eieio.model.graph.float_graph import run as run_float
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.load_graph import read_graph
+from eieio.model.graph.quantized_graph import WeightedOperator
 from eieio.model.systolic import image as systolic_image
 from eieio.model.systolic.engine import ENGINE
 from eieio.model.systolic.prepared import SystolicPrepared
@@ -211,6 +212,31 @@ def test_generates(eieio: Run, made: Path, without_yosys: None) -> None:
         assert not (made / "bare" / "network.image").exists()
 
 
+def test_codes(eieio: Run, made: Path, without_yosys: None) -> None:
+    """A compressed network has codes in the engine: half the weights' image, as many cycles."""
+    shared, samples = made / "net.eie", made / "samples.npz"
+    assert eieio("compress", made / "net.onnx", "--code-width", 4, "--out", shared).exit_code == 0
+    figures = {}
+    for width in (0, 4, 8):
+        out, report = made / f"codes_{width}", made / f"{width}.json"
+        result = eieio("build", shared, *SIZE, "--columns", 8, "--code-width", width, "--samples",
+                       samples, "--simulate", 0, "--out", out, "--json", report)
+        assert (result.exit_code, result.stderr) == (0, "")
+        figures[width] = json.loads(report.read_text())
+        config = systolic_image.read(out / "network.image").config
+        assert config.code_width == figures[width]["config"].get("code_width", 0) == width
+        assert ENGINE.open(out).config == config  # compiles the network anew
+        layers = [operator for operator in read_file(out / "network.graph").operators
+                  if isinstance(operator, WeightedOperator)]
+        values = [np.unique(operator.weight).size for operator in layers]
+        assert len(values) == 2
+        assert (max(values) <= 16) == (width == 4), values
+    widths = {width: found["memories"][0]["width"] for width, found in figures.items()}
+    assert widths == {0: 8, 4: 4, 8: 8}
+    cycles = [[layer["model_cycles"] for layer in found["layers"]] for found in figures.values()]
+    assert cycles == cycles[:1] * 3
+
+
 def test_refuses(refused: Callable[..., None], made: Path, without_yosys: None) -> None:
     network, samples, out = made / "net.onnx", made / "samples.npz", made / "other"
     before = sorted(made.rglob("*"))
@@ -233,6 +259,9 @@ def test_refuses(refused: Callable[..., None], made: Path, without_yosys: None) 
          "Option --simulate must be at most 12, the number of samples, not 13"),
         ((*build, "--rows", 0), "Option rows must be an integer from 1 to 256, not 0"),
         ((*build, "--winograd", 3), "Option winograd must be 0, 2 or 4, not 3"),
+        ((*build, "--code-width", 4),
+         ("Conv2D 'conv': weights must have at most 16 values for code_width=4, the 0 included, "
+          "not 25; code_width=8 would fit, or a network of `eieio compress --code-width 4`")),
         ((*build, "--batch", 2), ("Conv2D 'conv': a batch must be of fully connected layers only; "
                                   "batch 1 would fit")),
         ((*build, "--rows", 2, "--columns", 2, "--weight-depth", 8),

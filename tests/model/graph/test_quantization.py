@@ -29,6 +29,7 @@ from eieio.model.graph.quantized_graph import (
     WeightedOperator,
     Window,
 )
+from eieio.model.graph.weight_codes import WeightCodes
 
 SAMPLES = 8
 
@@ -251,6 +252,35 @@ def test_limits(weight: list[list[float]], bias: list[float],
     out = network.output.dequantize(run_graph(network, network.input.quantize(x))["y"])
     error = np.abs(out - np.clip(y, min(ranges["y"][0], 0), max(ranges["y"][1], 0)))
     assert error.max() <= 1.5 * network.output.scale + 0.01 * np.abs(y).max()
+
+
+@pytest.mark.parametrize("channels", [16, 40])
+def test_one_scale(channels: int) -> None:
+    """Shared weights have no more values as integers than before, and are near them."""
+    rng = np.random.default_rng(channels)
+    # The largest weights of channels differ.
+    limits = np.arange(channels, 0, -1)[:, None] % 16 + 1
+    codes = rng.integers(0, limits, (channels, 40)).astype(np.uint8)
+    book = np.append(0, rng.normal(size=15)).astype(np.float32)
+    shared = WeightCodes(codes, book)
+    graph = dense(shared.weight, rng.normal(size=channels), shared=shared)
+    x = rng.normal(size=(SAMPLES, 40))
+    values = {}
+    for one_scale in (False, True):
+        each = replace(graph, operators=(replace(graph.operators[0], one_scale=one_scale),))
+        network = calibrated(each, x)
+        check_limits(network)
+        operator, = network.operators
+        assert isinstance(operator, WeightedOperator)
+        values[one_scale] = np.unique(operator.weight).size
+        factors = set(zip(operator.multiplier.tolist(), operator.shift.tolist(), strict=True))
+        assert (len(factors) == 1) == one_scale
+        error = network.output.dequantize(
+            run_graph(network, network.input.quantize(x))["y"]) - run(graph, x)["y"]
+        step = float(np.abs(book).max()) / 127
+        assert np.abs(error).max() < network.output.scale + step / 2 * float(
+            np.abs(x).sum(axis=1).max()) + network.input.scale * float(np.abs(shared.weight).sum())
+    assert values[True] <= 16 < values[False]
 
 
 def test_sums_are_rounded_once() -> None:
