@@ -74,7 +74,7 @@ def test_members() -> None:
     ({"books": 0}, "Books must be at least 1, not 0"),
     ({"lanes": 0}, "Lanes must be at least 1, not 0"),
 ])
-def test_wrong_parameters(options: dict[str, int], message: str) -> None:
+def test_wrong_parameters(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         Codebook(**{"code_width": 4, "weight_width": 8, **options})
 

@@ -207,7 +207,7 @@ def test_whole_network_is_near(seed: int) -> None:
     assert np.sqrt(np.mean(error ** 2)) < 2
 
 
-def dense(weight: NDArray[np.float64], bias: NDArray[np.float64], **fields: Any) -> FloatGraph:
+def dense(weight: NDArray[np.floating], bias: NDArray[np.float64], **fields: Any) -> FloatGraph:
     x, y = Value("x", (weight.shape[1],)), Value("y", (len(weight),))
     return FloatGraph("dense", x, y, (real.FullyConnected(
         name="fc", inputs=(x,), output=y, weight=weight, bias=bias, **fields),))

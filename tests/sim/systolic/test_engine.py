@@ -104,8 +104,8 @@ def test_random_graphs(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize(("seed", "batch"), [(22, 1), (4, 3)])
-def test_codes(seed: int, batch: int) -> None:
-    """Codes of 4 bits take no cycle; with Icarus look-ups are undefined until they are loaded."""
+def test_codes_in_icarus(seed: int, batch: int) -> None:
+    """Codes of 4 bits take no cycle. In Icarus look-ups are undefined until they are loaded."""
     rng = np.random.default_rng(seed)
     compiled = random_graph(CODES, rng, batch=batch, operators=7, max_cycles=2500)
     kinds = {type(layer.operator) for layer in compiled.layers}
