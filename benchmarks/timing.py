@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
@@ -43,6 +43,7 @@ from eieio.rtl.sparse.engine import SparseEngine
 from eieio.rtl.sparse.output_lane import OutputLane
 from eieio.rtl.sparse.pe import ProcessingElement
 from eieio.rtl.systolic.array import SystolicArray
+from eieio.rtl.systolic.weight_buffer import WeightBuffer
 from eieio.rtl.tensor_core.dot_product import DotProduct
 
 DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
@@ -114,7 +115,7 @@ def array_places(config: SystolicConfig) -> dict[str, str]:
     return {cell.partition(".array.")[2]: place for cell, place in places.items()}
 
 
-ARRAY = SystolicConfig(rows=8, columns=8, product_stages=3)
+ARRAY = SystolicConfig(rows=8, columns=8, product_stages=3, weight_depth=2048, program_depth=16)
 TARGETS = {
     "sparse_pe": Target(lambda: ProcessingElement(SparseConfig()), 150),
     "sparse_output_lane": Target(lambda: OutputLane(SparseConfig()), 150),
@@ -125,6 +126,8 @@ TARGETS = {
         lambda: UartBridge(baud_divisor(125_000_000, 3_000_000), input_width=16, output_width=16),
         125),
     "systolic_8x8": Target(lambda: SystolicArray(ARRAY), 180, 64, 40, array_places(ARRAY)),
+    "weight_buffer_4": Target(lambda: WeightBuffer(replace(ARRAY, code_width=4)), 180),
+    "weight_buffer_8": Target(lambda: WeightBuffer(replace(ARRAY, code_width=8)), 180),
 }
 
 

@@ -106,6 +106,10 @@ def test_knows_the_systolic_engine_for_lenet_5() -> None:
     residual = estimate(replace(config, residual=True), "ecp5")
     assert residual.dsp == 152 + 2 * 8
     assert residual.bram == 92
+    # Weights take 48 block RAMs, and codebooks of all layers one; look-ups in LUT RAM or block RAM.
+    codes, bytes_ = (estimate(replace(config, code_width=width), "ecp5") for width in (4, 8))
+    assert (codes.bram, codes.lut > area.lut) == (92 - 24 + 1, True)
+    assert (bytes_.bram, bytes_.lut) == (92 + 12, area.lut)
 
 
 class _Other(EngineConfig):
