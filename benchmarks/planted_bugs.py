@@ -140,9 +140,12 @@ def plant(bug: Bug, folder: Path) -> None:
                         ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     # A package of links, which comes before the installed one.
-    (folder / "path" / "eieio").mkdir(parents=True)
-    for name in ("model", "rtl", "sim", "training", "scripts"):
-        (folder / "path" / "eieio" / name).symlink_to(folder / name)
+    package = folder / "path" / "eieio"
+    shutil.copytree(folder / "scripts" / "api", package)
+    for name, place in (("model", "model"), ("rtl", "rtl"), ("sim", "sim"),
+                        ("training", "training"), ("scripts", "scripts"),
+                        ("host", "scripts/host")):
+        (package / name).symlink_to(folder / place)
     path = folder / bug.file
     text = path.read_text(encoding="utf-8")
     if text.count(bug.old) != 1:
