@@ -20,7 +20,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -53,6 +54,7 @@ SPARSE = SparseConfig(pes=4, column_groups=2, queue_depth=2, run_width=3, entry_
 SYSTOLIC = SystolicConfig(rows=2, columns=2, lanes=1, product_stages=3, accumulator_depth=8,
                           activation_depth=512, weight_depth=512, parameter_depth=64,
                           program_depth=16)
+CODES = replace(SYSTOLIC, code_width=4)
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,10 @@ def run_sparse(built: Build, seed: int) -> tuple[int, int]:
             result.mismatches + result.cycle_mismatches)
 
 
-def run_systolic(built: Build, seed: int) -> tuple[int, int]:
+def run_systolic(built: Build, seed: int, config: SystolicConfig = SYSTOLIC) -> tuple[int, int]:
     """Run a graph of some operators on three inputs."""
     rng = np.random.default_rng(seed)
-    compiled = random_graph(SYSTOLIC, rng, operators=5, max_cycles=3000)
+    compiled = random_graph(config, rng, operators=5, max_cycles=3000)
     result = systolic_simulation.compare(compiled, random_inputs_of(compiled, 3, rng), built,
                                          stall=0.2)
     return (sum(layer.size for layer in result.golden) + result.rtl.layer_cycles.size,
@@ -100,6 +102,8 @@ def run_systolic(built: Build, seed: int) -> tuple[int, int]:
 ENGINES = {
     "sparse": Engine("sparse_engine", lambda: SparseEngine(SPARSE), run_sparse),
     "systolic": Engine("systolic_engine", lambda: SystolicEngine(SYSTOLIC), run_systolic),
+    "codes": Engine("systolic_engine", lambda: SystolicEngine(CODES),
+                    partial(run_systolic, config=CODES)),
 }
 
 

@@ -100,7 +100,7 @@ def _memories(compiled: CompiledGraph) -> list[dict[str, Any]]:
     needs = memory_needs(compiled) | {"accumulator_depth": max(
         (layer.work.chunk * (config.transform.n ** 2 if layer.work.winograd else 1)
          for layer in compiled.layers if isinstance(layer.work, ComputeWork)), default=0)}
-    return [
+    memories = [
         {"memory": what, "used": needs[name], "depth": getattr(config, name), "copies": copies,
          "width": width}
         for name, what, copies, width in (
@@ -111,3 +111,9 @@ def _memories(compiled: CompiledGraph) -> list[dict[str, Any]]:
             ("parameter_depth", "biases and factors of a lane", config.lanes, _PARAMETER_BITS),
             ("program_depth", "descriptors", 1, 32 * DESCRIPTOR_WORDS),
         )]
+    if compiled.coded is not None:
+        memories.append({
+            "memory": "weights of codebooks", "copies": 1, "width": config.weight_width,
+            "used": sum(book.size for book in compiled.coded.codebooks),
+            "depth": config.codebooks << config.code_width})
+    return memories
