@@ -52,7 +52,8 @@ def _layer(compiled: CompiledGraph, layer: CompiledLayer, timing: LayerTiming, o
         return Accesses(layer.name, timing.cycles, dense, 0, 0, 0, 0, 0,
                         3 * work.words * word + outer, outer, 0)
     vectors = timing.macs // config.pes
-    weights = _tiles(work, config) * config.pes * config.weight_width
+    loaded = _tiles(work, config) * config.pes
+    weights = loaded * config.stored_width
     drained = sum(work.chunks) * ((work.outputs - 1) * work.groups + work.last_groups)
     sums = vectors * config.columns * config.accumulator_width
     # Of a pass's first slot nothing is read from the accumulators.
@@ -60,14 +61,15 @@ def _layer(compiled: CompiledGraph, layer: CompiledLayer, timing: LayerTiming, o
     if work.winograd:
         first *= config.transform.n ** 2
         drained *= config.transform.m ** 2
-    buffer = (vectors * word + weights + 2 * sums - first
+    looked_up = loaded * config.weight_width if config.code_width else 0
+    buffer = (vectors * word + weights + looked_up + 2 * sums - first
               + drained * config.lanes * (config.accumulator_width + _PARAMETER_BITS)
               + drained * config.lanes * ACTIVATION_BITS)
     return Accesses(
         layer.name, timing.cycles, dense, timing.macs,
         product_bits=timing.macs * config.activation_width * config.weight_width,
         sum_bits=timing.macs * config.sum_width,
-        register=timing.macs * config.weight_width + weights,
+        register=(timing.macs + loaded) * config.weight_width,
         array=timing.macs * (config.activation_width + config.sum_width),
         buffer=buffer + outer, outer=outer, weights=weights)
 

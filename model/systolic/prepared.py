@@ -286,7 +286,7 @@ class SystolicCompiled(Compiled):
     def roof(self) -> Roof:
         # A row of a tile of weights is loaded in a cycle.
         config = self.inner.config
-        return Roof(config.pes, config.columns * config.weight_width)
+        return Roof(config.pes, config.columns * config.stored_width)
 
     def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
         return [layer_profiles(self.inner, self.timing.layers)] * -(-len(x) // self.batch)

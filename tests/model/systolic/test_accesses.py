@@ -9,10 +9,11 @@ from eieio.model.systolic.work import AddWork, ComputeWork
 from eieio.sim.systolic.random_graph import random_graph
 
 CONFIGS = [SystolicConfig(rows=4, columns=4, lanes=2), SystolicConfig(rows=8, columns=4, lanes=2),
-           SystolicConfig.for_winograd(2, rows=4, columns=4, lanes=2)]
+           SystolicConfig.for_winograd(2, rows=4, columns=4, lanes=2),
+           SystolicConfig(rows=4, columns=4, lanes=2, code_width=4)]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["square", "tall", "winograd"])
+@pytest.mark.parametrize("config", CONFIGS, ids=["square", "tall", "winograd", "codes"])
 @pytest.mark.parametrize("seed", range(8))
 def test_counts(config: SystolicConfig, seed: int) -> None:
     """Slots and windows, one by one, count the same; and no layer is above its roof."""
@@ -38,8 +39,9 @@ def test_counts(config: SystolicConfig, seed: int) -> None:
                     elements = config.transform.n ** 2 if work.winograd else 1
                     sums += windows * (1 if slot < elements else 2)
         assert counted.macs == vectors * config.pes
-        assert counted.weights == tiles * config.pes * config.weight_width
-        assert counted.register == counted.macs * config.weight_width + counted.weights
+        loaded = tiles * config.pes
+        assert counted.weights == loaded * (config.code_width or config.weight_width)
+        assert counted.register == (counted.macs + loaded) * config.weight_width
         assert counted.array == counted.macs * (config.activation_width + config.sum_width)
         moved = vectors * config.rows * 8 + counted.weights + (
             sums * config.columns * config.accumulator_width)
