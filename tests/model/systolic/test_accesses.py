@@ -8,12 +8,12 @@ from eieio.model.systolic.prepared import SystolicCompiled
 from eieio.model.systolic.work import AddWork, ComputeWork
 from eieio.sim.systolic.random_graph import random_graph
 
-CONFIGS = [SystolicConfig(rows=4, columns=4, lanes=2), SystolicConfig(rows=8, columns=4, lanes=2),
-           SystolicConfig.for_winograd(2, rows=4, columns=4, lanes=2),
-           SystolicConfig(rows=4, columns=4, lanes=2, code_width=4)]
+CONFIGS = [SystolicConfig(rows=4, columns=4, lanes=2),
+           SystolicConfig(rows=8, columns=4, lanes=2, code_width=4),
+           SystolicConfig.for_winograd(2, rows=4, columns=4, lanes=2)]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["square", "tall", "winograd", "codes"])
+@pytest.mark.parametrize("config", CONFIGS, ids=["square", "tall", "winograd"])
 @pytest.mark.parametrize("seed", range(8))
 def test_counts(config: SystolicConfig, seed: int) -> None:
     """Slots and windows, one by one, count the same; and no layer is above its roof."""

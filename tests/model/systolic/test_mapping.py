@@ -42,7 +42,6 @@ CONFIGS = {
     "wide": SystolicConfig(rows=4, columns=8, activation_width=9, weight_width=18, **DEPTHS),
     "one": SystolicConfig(rows=1, columns=1, **DEPTHS),
     "codes": SystolicConfig(rows=4, columns=10, lanes=2, code_width=4, **DEPTHS),
-    "bytes": SystolicConfig(rows=6, columns=3, code_width=8, **DEPTHS),
     "f2": SystolicConfig.for_winograd(2, rows=6, columns=3, accumulator_depth=50, **DEPTHS),
     "f4": SystolicConfig.for_winograd(4, rows=4, columns=6, accumulator_depth=140, **DEPTHS),
 }
@@ -565,7 +564,11 @@ def test_values_and_codes() -> None:
             "FullyConnected 'second': weights must have at most 16 values for code_width=4, the 0 "
             f"included, not {values}; code_width=8 would fit, or a network of `eieio compress "
             "--code-width 4`")
-        compile_graph(network(low, second), replace(config, code_width=8))
+        wide = compile_graph(network(low, second), replace(config, code_width=8))
+        assert wide.coded is not None
+        book, = wide.coded.codebooks
+        assert set(book) == {0, *low, *second}
+        interpret(wide, np.random.default_rng(0).integers(-128, 128, (1, 16)).astype(np.int8))
 
 
 def test_winograd_without_transforms() -> None:
