@@ -12,6 +12,7 @@ from eieio.model.errors import InputError
 from eieio.model.graph.load_graph import arrange
 from eieio.model.graph.softmax import log_softmax, softmax
 from eieio.model.image_frame import frame_image
+from eieio.model.interval import Interval
 
 __all__ = ["HostImage", "Packing", "Quantization"]
 
@@ -176,6 +177,14 @@ class HostImage:
     log_softmax: float | None = None
     channels_first: bool = False
     integer_input: str | None = None
+
+    def interval(self, cycles: float) -> Interval | None:
+        """Return what an inference of so many cycles takes, with its data.
+
+        None if it follows from the engine's configuration
+        (:meth:`eieio.model.engine.Engine.interval`).
+        """
+        del cycles
 
     def frame(self) -> bytes:
         """Return the bytes of the image's frame, see :mod:`eieio.model.image_frame`."""

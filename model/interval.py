@@ -1,8 +1,9 @@
 """How often an inference can begin: its input, itself, its output, and what lies between them.
 
-An engine does these one after the other. So a sender and a receiver that never wait, such as a DMA,
-see an inference every :attr:`Interval.cycles`, from an input's first beat to the next input's, at
-the engine's own ports and at its shell's alike.
+An engine does these one after the other; one of several parts may have the next inference under way
+meanwhile. So a sender and a receiver that never wait, such as a DMA, see an inference every
+:attr:`Interval.cycles`, from an input's first beat to the next input's, at the engine's own ports
+and at its shell's alike.
 """
 
 from dataclasses import asdict, dataclass
@@ -25,17 +26,20 @@ class Interval:
         Cycles that send an output: one a beat, and what the engine pauses between them.
     handshakes : :class:`int`
         Cycles between them.
+    overlap : :class:`float`
+        Cycles of all these in which the next inference is under way already.
     """
 
     input: int
     inference: float
     output: int
     handshakes: int
+    overlap: float = 0
 
     @property
     def cycles(self) -> float:
         """Cycles from one input to the next."""
-        return self.input + self.inference + self.output + self.handshakes
+        return self.input + self.inference + self.output + self.handshakes - self.overlap
 
     @property
     def limit(self) -> Literal["input", "inference", "output"]:
@@ -46,4 +50,7 @@ class Interval:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, for a report."""
-        return asdict(self) | {"cycles": self.cycles, "limit": self.limit}
+        figures = asdict(self) | {"cycles": self.cycles, "limit": self.limit}
+        if not self.overlap:
+            del figures["overlap"]
+        return figures

@@ -16,13 +16,17 @@ from eieio.model.registry import numbered
 __all__ = [
     "ADDRESS_WIDTH", "CLOCK_HZ", "CONFIG", "CONTROL", "CYCLES", "ENGINE", "ERROR",
     "ERRORS", "ID", "ID_VALUE", "INFERENCES", "INPUT_WIDTH", "INTERRUPT_ENABLE",
-    "INTERRUPT_STATUS", "MACS_HIGH", "MACS_LOW", "OUTPUT_WIDTH", "REGISTERS", "STATUS",
+    "INTERRUPT_STATUS", "MACS_HIGH", "MACS_LOW", "OUTPUT_WIDTH", "REGISTERS", "SECOND_ENGINE",
+    "STATUS",
     "VERSION", "Access", "Control", "ErrorCode", "Field", "Interrupt", "Register", "ShellError",
     "Status", "c_header", "error_name", "markdown", "register_map", "version_word",
 ]
 
 #: Bits of a byte address on the AXI4-Lite port.
 ADDRESS_WIDTH = 12
+
+#: What is added to an error's code if it is of the second of two engines behind one shell.
+SECOND_ENGINE = 8
 
 #: What the register ID holds: "EEIO", the first letter in the lowest byte.
 ID_VALUE = 0x4F494545
@@ -75,6 +79,15 @@ class ErrorCode(IntEnum):
     IMAGE_LAYERS = 6
     """The number of layers is 0 or more than the engine can hold; the rest of the image is dropped.
     """
+    IMAGE_PARTS = 7
+    """An image for two engines does not have the parts that its header tells."""
+    SECOND_IMAGE_TARGET = 9
+    """From here on, the same of the second of two engines: 8 more."""
+    SECOND_IMAGE_ADDRESS = 10
+    SECOND_IMAGE_LENGTH = 11
+    SECOND_INPUT_SHORT = 12
+    SECOND_INPUT_LONG = 13
+    SECOND_IMAGE_LAYERS = 14
 
 
 class ShellError(IntEnum):
@@ -100,6 +113,10 @@ ERRORS: dict[ErrorCode | ShellError, str] = {
     ErrorCode.INPUT_SHORT: "An input ended too early; it was dropped.",
     ErrorCode.INPUT_LONG: "An input went on for too long; it was dropped.",
     ErrorCode.IMAGE_LAYERS: "The image has no layers or more than the engine can hold.",
+    ErrorCode.IMAGE_PARTS:
+        "An image for two engines does not have the parts that its header tells.",
+    **{code: f"{ErrorCode(code - SECOND_ENGINE).name}, of the second of two engines."
+       for code in ErrorCode if code > SECOND_ENGINE},
     ShellError.FRAME_MAGIC:
         "What came as an image does not begin with the magic word of one. It was dropped; an image "
         "loaded before stays.",

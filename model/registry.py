@@ -70,18 +70,23 @@ def _load(point: EntryPoint) -> Engine:
 
 
 def engines() -> Iterator[Engine]:
-    """Load all engines, but for those of other packages that cannot be loaded."""
+    """Load all engines, but for those of other packages that cannot be loaded.
+
+    They come in the order of their numbers, those without one at the end: of several engines that
+    take a network, the first is chosen.
+    """
+    found = []
     for name in names():
         try:
-            yield find_engine(name)
+            found.append(find_engine(name))
         except InputError:
             continue
+    yield from sorted(found, key=lambda engine: (engine.number is None, engine.number or 0))
 
 
 def numbered() -> dict[str, Engine]:
     """Return the engines that have registers by their names, in the order of their numbers."""
-    found = [engine for engine in engines() if engine.number is not None]
-    return {engine.name: engine for engine in sorted(found, key=lambda engine: engine.number or 0)}
+    return {engine.name: engine for engine in engines() if engine.number is not None}
 
 
 def engine_of(config: EngineConfig) -> Engine:

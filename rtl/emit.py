@@ -70,12 +70,16 @@ class _Emission:
         self.family = family
         self.components: dict[str, _Shared] = {}
 
-    def instantiate(self, component: wiring.Component) -> Instance:
+    def instantiate(self, component: wiring.Component, *, apart: bool) -> Instance:
         name, parameters = _identity(component)
         module_name = f"{self.name}_{name}"
         key = (type(component), parameters)
         if module_name not in self.components:
-            text = _rtlil(component, module_name, self)
+            inner = self
+            if apart:
+                inner = _Emission(module_name, self.family)
+                inner.components = self.components
+            text = _rtlil(component, module_name, inner)
             members = {port for port, _, _ in _ports(component)}
             ports = _module_ports(text)
             domain_ports = tuple(port for port in ports if port not in members)
@@ -91,7 +95,8 @@ class _Emission:
                         *(("i", port, _domain_signal(port)) for port in entry.domain_ports))
 
 
-def shared(component: _Component, platform: object) -> _Component | Instance:
+def shared(component: _Component, platform: object, *, apart: bool = False
+           ) -> _Component | Instance:
     """Prepare a component to be added as a submodule that is emitted once.
 
     With any ordinary platform (``None``, the simulator's, a board's) this is the component itself.
@@ -114,6 +119,9 @@ def shared(component: _Component, platform: object) -> _Component | Instance:
         Component to add.
     platform : :class:`object`
         What the parent's ``elaborate`` was given.
+    apart : :class:`bool`
+        Whether names of its own shared components begin with its name, so that they may be those of
+        others in the design.
 
     Returns
     -------
@@ -127,7 +135,7 @@ def shared(component: _Component, platform: object) -> _Component | Instance:
         If another component with the same module name has another type or other parameters.
     """
     if isinstance(platform, _Emission):
-        return platform.instantiate(component)
+        return platform.instantiate(component, apart=apart)
     _identity(component)
     return component
 

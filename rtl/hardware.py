@@ -12,6 +12,8 @@
     has begun, is complete.
 ``error``
     First :class:`~eieio.model.registers.ErrorCode` since reset or ``clear_error``.
+``begun``
+    Only if an inference may begin while another one is under way: it rises with each.
 ``cycles``, ``macs``, and a port for each of :attr:`eieio.model.engine.Engine.counters`
     32 bits, 48 bits, and 32 bits each, of the inference.
 """

@@ -43,7 +43,7 @@ class Speed:
         included; and ``inferences_per_second_serial`` those over a serial line.
         """
         interval = self.interval
-        engine = (interval.cycles - interval.input - interval.output) / clock_hz
+        engine = (interval.inference + interval.handshakes) / clock_hz
         return {
             **self.cycles(),
             "inferences_per_second": clock_hz / interval.inference,
@@ -57,18 +57,21 @@ class Speed:
 
 def speed_of(host: HostImage, cycles: float) -> Speed:
     """Return the speed of a network whose inferences take so many cycles."""
-    interval = engine_of(host.config).interval(host.config, cycles, host.inputs.beats,
-                                               host.outputs.beats)
+    interval = host.interval(cycles) or engine_of(host.config).interval(
+        host.config, cycles, host.inputs.beats, host.outputs.beats)
     return Speed(interval, host.inputs.size_bytes, host.outputs.size_bytes)
 
 
 def interval_lines(interval: dict[str, Any]) -> list[str]:
     """Say what :meth:`Interval.to_dict` tells, and how many inferences a second that is."""
+    overlap = interval.get("overlap")
+    spared = "" if overlap is None else (
+        f", less {overlap:,.1f} in which the next one is under way")
     return [
         (f"An inference with input and output: {interval['cycles']:,.1f} cycles (input "
          f"{interval['input']:,}, inference {interval['inference']:,.1f}, output "
-         f"{interval['output']:,}, between them {interval['handshakes']}); what limits is the "
-         f"{interval['limit']}"),
+         f"{interval['output']:,}, between them {interval['handshakes']}{spared}); what limits is "
+         f"the {interval['limit']}"),
         (f"Inferences a second for each MHz of the clock: {1e6 / interval['cycles']:,.1f}; without "
          f"input and output {1e6 / interval['inference']:,.1f}")]
 

@@ -30,6 +30,7 @@ from eieio.model.sparse.engine import FASTEST, NETWORK
 from eieio.model.sparse.fitting import fit_memories, roomy
 from eieio.model.sparse.mapping import (
     CompiledNetwork,
+    InputPlaces,
     compile_network,
     engine_width,
     has_one_factor,
@@ -119,7 +120,8 @@ def fit_network(network: FloatGraph, samples: NDArray[np.floating],
 
 
 def fit_graph(graph: QuantizedGraph, x: NDArray[np.integer], options: Mapping[str, Any], *,
-              board: bool = False, reorder_outputs: bool = True) -> FittedNetwork:
+              board: bool = False, reorder_outputs: bool = True,
+              places: InputPlaces | None = None) -> FittedNetwork:
     """Compile a network of integers for an engine that fits it.
 
     Widths are what its numbers need: of activations less their zero points, of weights, of codes
@@ -134,6 +136,8 @@ def fit_graph(graph: QuantizedGraph, x: NDArray[np.integer], options: Mapping[st
         Typical inputs, which tell the cycle model what is active.
     options, board, reorder_outputs :
         As :func:`fit_network` takes them.
+    places : InputPlaces, optional
+        Where the inputs come in the input stream. The default is one after the other.
 
     Returns
     -------
@@ -158,11 +162,12 @@ def fit_graph(graph: QuantizedGraph, x: NDArray[np.integer], options: Mapping[st
         "per_channel": not all(map(has_one_factor, layers)),
     }
     return _fit(graph, x, SparseConfig.from_dict({**needed, **options}), options, board,
-                reorder_outputs)
+                reorder_outputs, places)
 
 
 def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig,
-         options: Mapping[str, Any], board: bool, reorder_outputs: bool) -> FittedNetwork:
+         options: Mapping[str, Any], board: bool, reorder_outputs: bool,
+         places: InputPlaces | None = None) -> FittedNetwork:
     """Choose what depends on the cycles, and compile."""
     given = set(options)
     most = config.column_groups
@@ -174,7 +179,7 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
         while config.accumulator_depth % most or config.accumulator_depth < 2 * most:
             most //= 2
     large = replace(large, column_groups=most)
-    tuner = Tuner(quantized, large, x)
+    tuner = Tuner(quantized, large, x, places=places)
     speeds = {}
     layouts = {}
     for groups in ([most] if "column_groups" in given else large.column_group_choices):
@@ -197,7 +202,8 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
         config = replace(config, io_lanes=_lanes(config, quantized, cycles))
     compiled = compile_network(quantized, roomy(config, given),
                                groups=[layout.groups for layout in chosen],
-                               positions=[layout.positions for layout in chosen])
+                               positions=[layout.positions for layout in chosen],
+                               places=places)
     config = fit_memories(compiled, config, keep=given)
     compiled = replace(compiled, config=config)
     told = _Told(config, given, board)

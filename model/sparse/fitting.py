@@ -90,7 +90,7 @@ def memory_needs(compiled: CompiledNetwork) -> dict[str, int]:
                              for layer in layers),
         "accumulator_depth": max(layer.matrix.slots for layer in layers),
         "activation_depth": max(-(-side // pes) for layer in layers
-                                for side in (layer.inputs, layer.outputs)),
+                                for side in layer.matrix.shape),
         "output_depth": sum(-(-layer.outputs // pes) for layer in layers),
         "layer_depth": len(layers),
     }

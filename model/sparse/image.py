@@ -23,6 +23,10 @@ The description is an object:
 
 import os
 from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.formats import graph_file, image_file
@@ -33,12 +37,17 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.disassembly import LayerLabel, disassemble, is_native, labels
 from eieio.model.sparse.mapping import CompiledNetwork
 
-__all__ = ["dump", "load", "read", "write"]
+__all__ = ["description", "dump", "load", "parse", "read", "write"]
 
 
 def dump(compiled: CompiledNetwork) -> bytes:
     """Return the file of a compiled network, from which :func:`load` restores it exactly."""
-    description = {
+    return image_file.pack(description(compiled), compiled.image())
+
+
+def description(compiled: CompiledNetwork) -> dict[str, Any]:
+    """Return the description of a compiled network's image."""
+    described = {
         "engine": "sparse", "network": compiled.network.name,
         "config": compiled.config.to_dict(), "ending": compiled.network.ending,
         "layers": [asdict(label) for label in labels(compiled)],
@@ -46,8 +55,8 @@ def dump(compiled: CompiledNetwork) -> bytes:
     if not is_native(compiled.network, compiled.config):
         graph, arrays = graph_file.describe(compiled.network)
         types = {name: array.dtype.name for name, array in arrays.items()}
-        description["graph"] = {**graph, "types": types}
-    return image_file.pack(description, compiled.image())
+        described["graph"] = {**graph, "types": types}
+    return described
 
 
 def load(data: bytes) -> CompiledNetwork:
@@ -68,15 +77,25 @@ def load(data: bytes) -> CompiledNetwork:
     InputError
         If the data is of something else, truncated or damaged.
     """
-    description, image = image_file.unpack(data)
+    return parse(*image_file.unpack(data))
+
+
+def parse(described: dict[str, Any], image: NDArray[np.uint32]) -> CompiledNetwork:
+    """Restore a compiled network of the description and the words of its image.
+
+    Raises
+    ------
+    InputError
+        If it is no description of a sparse engine and its network, or the words are of another.
+    """
     try:
-        name = str(description["network"])
-        config = SparseConfig.from_dict(description["config"])
-        layers = [LayerLabel(**layer) for layer in description["layers"]]
-        ending = description.get("ending", "none")
+        name = str(described["network"])
+        config = SparseConfig.from_dict(described["config"])
+        layers = [LayerLabel(**layer) for layer in described["layers"]]
+        ending = described.get("ending", "none")
         if ending not in ENDINGS:
             raise ValueError
-        graph = description.get("graph")
+        graph = described.get("graph")
     except (ValueError, TypeError, KeyError) as error:
         raise InputError("Image must have a description of an engine and its layers") from error
     return disassemble(image, config, name, layers, ending, graph)

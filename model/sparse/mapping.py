@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,23 @@ from eieio.model.sparse.csc import InterleavedCsc, encode_nonzeros
 from eieio.model.sparse.image_layout import DESCRIPTOR_FIELDS, DescriptorField, Target
 from eieio.model.sparse.quantization import overflow_text
 
-__all__ = ["CompiledLayer", "CompiledNetwork", "compile_network", "engine_width",
+__all__ = ["CompiledLayer", "CompiledNetwork", "InputPlaces", "compile_network", "engine_width",
            "has_one_factor"]
+
+
+class InputPlaces(NamedTuple):
+    """Where the inputs of a network lie in its input stream, if not one after the other.
+
+    Attributes
+    ----------
+    positions : int64 array of shape (inputs,)
+        Place of each; places between them hold 0.
+    size : :class:`int`
+        Places.
+    """
+
+    positions: NDArray[np.int64]
+    size: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,8 +183,8 @@ class CompiledNetwork:
 
 def compile_network(network: QuantizedGraph, config: SparseConfig, *,
                     groups: Sequence[int] | None = None, balance: str = "hidden",
-                    positions: Sequence[NDArray[np.int64] | None] | None = None
-                    ) -> CompiledNetwork:
+                    positions: Sequence[NDArray[np.int64] | None] | None = None,
+                    places: InputPlaces | None = None) -> CompiledNetwork:
     """Lay a network out in the memories of an engine.
 
     Parameters
@@ -187,6 +203,8 @@ def compile_network(network: QuantizedGraph, config: SparseConfig, *,
     positions : sequence of int64 arrays of shape (outputs,) or None, optional
         In place of ``balance``, for each layer: position of each row in the engine's words, below
         ``ceil(outputs / pes) * pes``; None if they lie as they come.
+    places : InputPlaces, optional
+        Where the inputs come. The default is one after the other.
 
     Returns
     -------
@@ -216,14 +234,14 @@ def compile_network(network: QuantizedGraph, config: SparseConfig, *,
     pointer_base = 0
     bias_base = 0
     entry_base = np.zeros(config.pes, np.int64)
-    input_positions = np.arange(network.input.elements)
-    columns = input_positions.size
+    elements = network.input.elements
+    input_positions, columns = places or InputPlaces(np.arange(elements), elements)
     for number, (layer, layer_groups) in enumerate(zip(chain, groups, strict=True)):
         if layer_groups not in config.column_group_choices:
             raise InputError(f"Layer {layer.name!r}: column groups must be one of "
                              f"{config.column_group_choices}, not {layer_groups}")
         weights = shared_weights(layer)
-        _check_layer(layer, weights, config)
+        _check_layer(layer, weights, columns, config)
         nonzeros = Nonzeros.of(weights.codes, input_positions, columns)
         output_positions = None
         if positions is not None:
@@ -264,10 +282,12 @@ def _check(needed: int, available: int, what_of: str, option: str, name: str,
                          f"is {available}")
 
 
-def _check_layer(layer: FullyConnected, weights: SharedWeights, config: SparseConfig) -> None:
+def _check_layer(layer: FullyConnected, weights: SharedWeights, columns: int,
+                 config: SparseConfig) -> None:
     name = f"Layer {layer.name!r}"
-    for size, side in ((layer.input.elements, "inputs"), (layer.channels, "outputs")):
-        _check(-(-size // config.pes), config.activation_depth,
+    for places, size, side in ((columns, layer.input.elements, "inputs"),
+                               (layer.channels, layer.channels, "outputs")):
+        _check(-(-places // config.pes), config.activation_depth,
                f"words of {config.pes} activations for its {size} {side}", "activation_depth",
                layer.name)
     for tensor in (layer.input, layer.output):

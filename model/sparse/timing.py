@@ -50,7 +50,8 @@ END_TO_IDLE = 2
 IDLE_TO_DRAIN = 5
 #: Cycles between inferences: from an input's last beat to the inference, from its last write to the
 #: first beat of the output, and from the last one to the next input.
-HANDSHAKES = 3 + 5 + 3
+TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, 5, 3
+HANDSHAKES = TO_BEGIN + TO_OUTPUT + TO_INPUT
 
 
 @dataclass(frozen=True, eq=False)

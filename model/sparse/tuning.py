@@ -11,6 +11,7 @@ from eieio.model.sparse.balance import AS_THEY_COME, ORDERS, Nonzeros, order_row
 from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import encode_nonzeros
+from eieio.model.sparse.mapping import InputPlaces
 from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
 
 __all__ = ["LayerLayout", "Tuner", "tune_network"]
@@ -64,14 +65,17 @@ class Tuner:
         larger a layer, are timed.
     orders : sequence of :class:`str`
         Orders of the rows to try.
+    places : InputPlaces, optional
+        Where the inputs come in the input stream. The default is one after the other.
     """
 
     def __init__(self, network: QuantizedGraph, config: SparseConfig, x: NDArray[np.integer], *,
-                 orders: Sequence[str] = ORDERS) -> None:
+                 orders: Sequence[str] = ORDERS, places: InputPlaces | None = None) -> None:
         layers = layers_of(network)
         self._codes = [shared_weights(layer).codes for layer in layers]
         self._config = config
         self._orders = orders
+        self._places = places
         sources = [x.reshape(len(x), -1), *run_layers(network, x)[:-1]]
         self._active = [source != layer.input.zero_point
                         for layer, source in zip(layers, sources, strict=True)]
@@ -85,9 +89,9 @@ class Tuner:
         all unless ``reorder_outputs``.
         """
         chosen: list[LayerLayout] = []
-        positions: NDArray[np.int64] | None = None
+        places = self._places
         for number in range(len(self._codes)):
-            tuner = self._layer(number, positions)
+            tuner = self._layer(number, places)
             best = tuner.best(column_groups, self._orders)
             if number == len(self._codes) - 1 and best.positions is not None \
                     and AS_THEY_COME in self._orders:
@@ -96,24 +100,30 @@ class Tuner:
                 if not reorder_outputs or plain.cycles - best.cycles <= _OUTPUT_ORDER_GAIN * total:
                     best = plain
             chosen.append(best)
-            positions = best.positions
+            places = self._behind(best)
         return chosen
 
     def cycles(self, layouts: Sequence[LayerLayout], column_groups: int, run_width: int) -> float:
         """Time layouts with runs of another width: mean cycles of an inference."""
         total = 0.0
-        positions: NDArray[np.int64] | None = None
+        places = self._places
         for number, layout in enumerate(layouts):
-            tuner = self._layer(number, positions)
+            tuner = self._layer(number, places)
             total += tuner.cycles(layout.groups, layout.order, column_groups, run_width)
-            positions = layout.positions
+            places = self._behind(layout)
         return total
 
-    def _layer(self, number: int, positions: NDArray[np.int64] | None) -> "_LayerTuner":
-        key = number, b"" if positions is None else positions.tobytes()
+    def _behind(self, layout: LayerLayout) -> InputPlaces | None:
+        """Tell where a layer's outputs are: in whole words, if not one after the other."""
+        positions = layout.positions
+        return None if positions is None else InputPlaces(
+            positions, -(-positions.size // self._config.pes) * self._config.pes)
+
+    def _layer(self, number: int, places: InputPlaces | None) -> "_LayerTuner":
+        key = number, b"" if places is None else places.positions.tobytes()
         if key not in self._layers:
             self._layers[key] = _LayerTuner(
-                self._codes[number], self._config, self._active[number], positions)
+                self._codes[number], self._config, self._active[number], places)
         return self._layers[key]
 
 
@@ -121,11 +131,10 @@ class _LayerTuner:
     """Times layouts of one layer, each once."""
 
     def __init__(self, codes: NDArray[np.uint8], config: SparseConfig, active: NDArray[np.bool_],
-                 positions: NDArray[np.int64] | None) -> None:
+                 places: InputPlaces | None) -> None:
         self._config = config
-        columns = codes.shape[1]
+        positions, columns = places or (None, codes.shape[1])
         if positions is not None:
-            columns = -(-columns // config.pes) * config.pes
             arranged = np.zeros((len(active), columns), np.bool_)
             arranged[:, positions] = active
             active = arranged

@@ -45,7 +45,8 @@ from eieio.model.image_frame import fingerprint
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, Placement
 
-__all__ = ["Port", "SystolicImage", "describe", "dump", "load", "read", "write"]
+__all__ = ["Port", "SystolicImage", "describe", "description", "dump", "load", "parse", "read",
+           "write"]
 
 
 @dataclass(frozen=True)
@@ -144,16 +145,21 @@ def describe(compiled: CompiledGraph) -> SystolicImage:
         compiled.graph.channels_first, compiled.graph.integer_input)
 
 
-def dump(compiled: CompiledGraph) -> bytes:
-    """Return the file of a compiled network's image."""
-    image = describe(compiled)
-    return image_file.pack({
+def description(image: SystolicImage) -> dict[str, Any]:
+    """Return the description of an image."""
+    return {
         "engine": "systolic", "network": image.network, "config": image.config.to_dict(),
         "fingerprint": image.fingerprint, "batch": image.batch, "input": asdict(image.input),
         "output": asdict(image.output), "softmax": image.softmax,
         "log_softmax": image.log_softmax, "channels_first": image.channels_first,
         "integer_input": image.integer_input, "layers": image.layers,
-    }, image.words)
+    }
+
+
+def dump(compiled: CompiledGraph) -> bytes:
+    """Return the file of a compiled network's image."""
+    image = describe(compiled)
+    return image_file.pack(description(image), image.words)
 
 
 def load(data: bytes) -> SystolicImage:
@@ -169,18 +175,28 @@ def load(data: bytes) -> SystolicImage:
     InputError
         If the data is of something else, truncated or damaged.
     """
-    description, words = image_file.unpack(data)
+    return parse(*image_file.unpack(data))
+
+
+def parse(described: dict[str, Any], words: NDArray[np.uint32]) -> SystolicImage:
+    """Return an image of its description and its words.
+
+    Raises
+    ------
+    InputError
+        If it is no description of a systolic engine and its network.
+    """
     try:
-        if description["engine"] != "systolic":
+        if described["engine"] != "systolic":
             raise ValueError
-        config = SystolicConfig.from_dict(description["config"])
-        softmax = tuple((multiplier, shift) for multiplier, shift in description["softmax"])
+        config = SystolicConfig.from_dict(described["config"])
+        softmax = tuple((multiplier, shift) for multiplier, shift in described["softmax"])
         return SystolicImage(
-            str(description["network"]), config, int(description["fingerprint"]),
-            int(description["batch"]), _port(description["input"]), _port(description["output"]),
-            softmax, tuple(description["layers"]), words,
-            bool(description.get("log_softmax", False)),
-            bool(description.get("channels_first", False)), description.get("integer_input"))
+            str(described["network"]), config, int(described["fingerprint"]),
+            int(described["batch"]), _port(described["input"]), _port(described["output"]),
+            softmax, tuple(described["layers"]), words,
+            bool(described.get("log_softmax", False)),
+            bool(described.get("channels_first", False)), described.get("integer_input"))
     except (ValueError, TypeError, KeyError) as error:
         raise InputError("Image must have a description of a systolic engine and its "
                          "network") from error

@@ -56,7 +56,8 @@ WRITE = 5 + REQUANTIZE
 #: Cycles between inferences: from an input's last beat to the inference, from its last write to the
 #: first beat of the output, and from the last one to the next input. Before the latter two a
 #: descriptor is fetched.
-HANDSHAKES = 3 + (max(Field) + 1 + 8) + (max(Field) + 1 + 7)
+TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, max(Field) + 1 + 8, max(Field) + 1 + 7
+HANDSHAKES = TO_BEGIN + TO_OUTPUT + TO_INPUT
 
 
 @dataclass(frozen=True)

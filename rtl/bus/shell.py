@@ -188,7 +188,7 @@ class Shell(wiring.Component):
             supervisor.input_refused.eq(gate.refused),
             supervisor.output_offered.eq(engine.o.valid),
             supervisor.output_ended.eq(engine.o.valid & engine.o.ready & engine.o.payload.last),
-            supervisor.engine_busy.eq(engine.busy),
+            supervisor.engine_busy.eq(getattr(engine, "begun", engine.busy)),
             supervisor.engine_error.eq(engine.error),
             engine.run.eq(supervisor.engine_run),
             engine.clear_error.eq(supervisor.engine_clear_error),

@@ -21,7 +21,8 @@ from eieio.sim.runner import Build, SimulationError, build, run, simulation_fold
 from eieio.sim.sparse.preload import HARNESS, harness, small_image, write_memories
 from eieio.sim.sparse.probe import PROBED, probed_engine
 
-__all__ = ["Comparison", "RtlRun", "build_preloaded", "compare", "probe", "run_rtl"]
+__all__ = ["Comparison", "RtlRun", "build_preloaded", "compare", "probe", "run_rtl",
+           "written_activations"]
 
 #: What the engine counts as cycles of an inference in the cycle before a layer can take its first
 #: activation, beyond those when the layer begins.
@@ -157,19 +158,8 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
         folder=folder, timeout=TIMEOUT)
     recorded = load_outputs(folder)
 
-    pes = compiled.config.pes
-    activations = []
-    clean = True
-    for number, layer in enumerate(layers):
-        mine = recorded["words"][:, 0] == number
-        words = -(-layer.matrix.shape[0] // pes)
-        if not np.array_equal(recorded["words"][mine, 1], np.tile(np.arange(words), len(x))):
-            raise SimulationError(
-                f"Layer {layer.layer.name!r} must write its {words} words in order, once for each "
-                "input", folder / "simulation.log")
-        positions = recorded["data"][mine].reshape(len(x), words * pes)
-        clean &= not np.delete(positions, layer.output_positions, axis=1).any()
-        activations.append(compiled.from_engine(positions, number))
+    activations, clean = written_activations(compiled, len(x), recorded["words"],
+                                             recorded["data"], folder)
     cycles, probed = recorded["layer_cycles"], recorded["probed"]
     counted = np.diff(probed[:, :, :2].reshape(-1, 2), axis=0, prepend=[[0, 0]])
     decodes, empties = np.moveaxis(counted.reshape(-1, len(layers), 2), 2, 0)
@@ -177,6 +167,51 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     return RtlRun(compiled.from_engine(recorded["results"]), activations, clean, cycles,
                   recorded["blocked"], np.diff(recorded["products"], axis=1, prepend=0),
                   decodes, empties, probed[:, :, 2] - begins)
+
+
+def written_activations(compiled: CompiledNetwork, inferences: int, places: NDArray[np.int64],
+                        data: NDArray[np.integer], folder: Path
+                        ) -> tuple[list[NDArray[np.integer]], bool]:
+    """Put the words that layers wrote together.
+
+    Parameters
+    ----------
+    compiled : CompiledNetwork
+        Network.
+    inferences : :class:`int`
+        Inferences that wrote them.
+    places : int64 array of shape (words, 2)
+        Layer and address of each.
+    data : integer array of shape (words, pes)
+        Their activations.
+    folder : :class:`pathlib.Path`
+        Folder of the simulation.
+
+    Returns
+    -------
+    tuple
+        What each layer wrote, integer arrays of shape (inferences, outputs of the layer) in the
+        network's order, and whether positions that hold no output were written as 0.
+
+    Raises
+    ------
+    SimulationError
+        If a layer did not write each of its words once for each inference, in order.
+    """
+    pes = compiled.config.pes
+    activations = []
+    clean = True
+    for number, layer in enumerate(compiled.layers):
+        mine = places[:, 0] == number
+        words = -(-layer.matrix.shape[0] // pes)
+        if not np.array_equal(places[mine, 1], np.tile(np.arange(words), inferences)):
+            raise SimulationError(
+                f"Layer {layer.layer.name!r} must write its {words} words in order, once for each "
+                "input", folder / "simulation.log")
+        positions = data[mine].reshape(inferences, words * pes)
+        clean &= not np.delete(positions, layer.output_positions, axis=1).any()
+        activations.append(compiled.from_engine(positions, number))
+    return activations, clean
 
 
 def compare(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,

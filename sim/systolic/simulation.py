@@ -15,7 +15,7 @@ from eieio.sim import simulation
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.runner import Build, SimulationError, run, simulation_folder
 
-__all__ = ["Comparison", "RtlRun", "compare", "run_rtl"]
+__all__ = ["Comparison", "RtlRun", "compare", "run_rtl", "written_tensors"]
 
 #: Cycles from a vector's turn until the engine has counted its products.
 _COUNTED = 2
@@ -125,11 +125,7 @@ def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_c
         folder=folder, timeout=TIMEOUT)
     recorded = load_outputs(folder)
     outputs = np.stack([compiled.unpack(beats) for beats in recorded["results"]])
-    tensors = []
-    for number, layer in enumerate(compiled.layers):
-        mine = recorded["places"][:, 0] == number
-        tensors.append(_tensors(compiled, layer, len(x), recorded["places"][mine, 1:],
-                                recorded["data"][mine], folder))
+    tensors = written_tensors(compiled, len(x), recorded["places"], recorded["data"], folder)
     cycles, counters = (np.diff(recorded[name], axis=1, prepend=0)
                         for name in ("cycles", "counters"))
     return RtlRun(outputs, tensors, cycles, *np.moveaxis(counters, 2, 0),
@@ -148,6 +144,38 @@ def _timings(cycles: NDArray[np.int64], counters: NDArray[np.int64],
                    cycles - first - _COUNTED, cycles - last - _COUNTED, stalls - before)))
     return [[LayerTiming(*map(int, layer)) for layer in np.transpose(inference)]
             for inference in np.stack(columns, axis=1)]
+
+
+def written_tensors(compiled: CompiledGraph, inferences: int, places: NDArray[np.int64],
+                    data: NDArray[np.int8], folder: Path) -> list[NDArray[np.int8]]:
+    """Put the groups that layers wrote together.
+
+    Parameters
+    ----------
+    compiled : CompiledGraph
+        Network.
+    inferences : :class:`int`
+        Inferences that wrote them.
+    places : int64 array of shape (groups, 3)
+        Layer, address and group of each.
+    data : int8 array of shape (groups, lanes)
+        Their activations.
+    folder : :class:`pathlib.Path`
+        Folder of the simulation.
+
+    Returns
+    -------
+    list of int8 arrays of shape (inferences, batch, and the shape of the tensor)
+        What each layer wrote.
+
+    Raises
+    ------
+    SimulationError
+        If a layer did not write each of its groups once for each inference.
+    """
+    return [_tensors(compiled, layer, inferences, places[mine, 1:], data[mine], folder)
+            for number, layer in enumerate(compiled.layers)
+            for mine in [places[:, 0] == number]]
 
 
 def _tensors(compiled: CompiledGraph, layer: CompiledLayer, inferences: int,

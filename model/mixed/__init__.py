@@ -1,0 +1,1 @@
+"""The mixed engine: convolutions on the systolic engine, dense layers on the sparse one."""
