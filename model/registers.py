@@ -79,7 +79,7 @@ class ErrorCode(IntEnum):
     IMAGE_LAYERS = 6
     """The number of layers is 0 or more than the engine can hold; the rest of the image is dropped.
     """
-    IMAGE_PARTS = 7
+    IMAGE_PARTS = 8
     """An image for two engines does not have the parts that its header tells."""
     SECOND_IMAGE_TARGET = 9
     """From here on, the same of the second of two engines: 8 more."""

@@ -23,6 +23,7 @@ class Port:
             getattr(dut, signals[name]) for name in ("valid", "ready", "data"))
         self._last = getattr(dut, signals["last"]) if "last" in signals else None
         self.cycles: list[int] = []
+        self.beats: list[int] = []
 
     def begin(self, sending: bool) -> None:
         """Offer nothing if this port sends, and take everything if it receives."""
@@ -48,10 +49,12 @@ class Port:
         """Note each beat that is received."""
         while True:
             await FallingEdge(self._dut.clk)
-            valid = int(self._valid.value)
-            await RisingEdge(self._dut.clk)
-            if valid:
+            if int(self._valid.value):
+                self.beats.append(int(self._data.value))
+                await RisingEdge(self._dut.clk)
                 self.cycles.append(now())
+            else:
+                await RisingEdge(self._dut.clk)
 
 
 def now() -> int:
@@ -80,4 +83,8 @@ async def run_inferences(dut: Any) -> None:
             break
         await RisingEdge(dut.clk)
     assert len(outputs.cycles) == settings["output_beats"]
-    case.save_outputs(inputs=np.array(inputs.cycles), outputs=np.array(outputs.cycles))
+    octets = settings["output_octets"]
+    data = b"".join((beat & ((1 << 8 * octets) - 1)).to_bytes(octets, "little")
+                    for beat in outputs.beats)
+    case.save_outputs(inputs=np.array(inputs.cycles), outputs=np.array(outputs.cycles),
+                      data=np.frombuffer(data, np.uint8))

@@ -1,5 +1,7 @@
 """Measures the interval of inferences on the RTL: from an input's first beat to the next one's."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,7 +10,23 @@ from eieio.model.image_frame import frame_image
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.runner import Build, run, simulation_folder
 
-__all__ = ["measure_intervals"]
+__all__ = ["MeasuredStream", "measure_intervals", "measure_stream"]
+
+
+class MeasuredStream(NamedTuple):
+    """A stream of inferences whose sender and receiver never waited.
+
+    Attributes
+    ----------
+    outputs : int32 array of shape (inferences, outputs)
+        Integers that came.
+    inputs_from, outputs_from : int64 arrays of shape (inferences,)
+        Cycles in which the first beats of inputs and outputs moved.
+    """
+
+    outputs: NDArray[np.int32]
+    inputs_from: NDArray[np.int64]
+    outputs_from: NDArray[np.int64]
 
 #: Ports of an engine, and of its shell.
 _NATIVE = {
@@ -49,6 +67,20 @@ def measure_intervals(host: HostImage, x: NDArray[np.integer], built: Build, *, 
     int64 array of shape (inferences - 1,)
         Cycles from the first beat of an input to the first beat of the next one.
     """
+    return np.diff(measure_stream(host, x, built, shell=shell, max_cycles=max_cycles).inputs_from)
+
+
+def measure_stream(host: HostImage, x: NDArray[np.integer], built: Build, *, shell: bool,
+                   max_cycles: int = 100_000, timeout: float = 600) -> MeasuredStream:
+    """Run inputs one after the other, with a sender and a receiver that never wait.
+
+    Parameters
+    ----------
+    host, x, built, shell, max_cycles :
+        As for :func:`measure_intervals`.
+    timeout : :class:`float`
+        Seconds after which the simulation is given up.
+    """
     image, width = host.words, host.inputs.beat_bits
     if shell:
         width = -(-width // 8) * 8
@@ -61,8 +93,11 @@ def measure_intervals(host: HostImage, x: NDArray[np.integer], built: Build, *, 
     with simulation_folder() as folder:
         save_case(folder, {}, **(_SHELL if shell else _NATIVE), image=words,
                   inputs=[beat for one in beats for beat in one],
-                  output_beats=host.outputs.beats * len(x), max_cycles=max_cycles)
+                  output_beats=host.outputs.beats * len(x), max_cycles=max_cycles,
+                  output_octets=host.outputs.size_bytes // host.outputs.beats)
         run(built, "eieio.sim.bench_interval", environment=case_environment(folder),
-            folder=folder, timeout=600)
-        cycles = load_outputs(folder)["inputs"]
-    return np.diff(cycles[::len(beats[0])])
+            folder=folder, timeout=timeout)
+        seen = load_outputs(folder)
+    outputs = [host.outputs.unpack(octets.tobytes()) for octets in np.split(seen["data"], len(x))]
+    return MeasuredStream(np.stack(outputs), seen["inputs"][::len(beats[0])],
+                          seen["outputs"][::host.outputs.beats])

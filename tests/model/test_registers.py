@@ -82,6 +82,8 @@ def test_errors() -> None:
     assert max(ErrorCode) < 16 <= min(ShellError)
     assert error_name(4) == "INPUT_SHORT"
     assert error_name(21) == "FRAME_CHECKSUM"
+    for code in range(1, 7):
+        assert error_name(8 + code) == f"SECOND_{error_name(code)}"
     assert error_name(255) == "unknown error 255"
 
 
@@ -99,7 +101,8 @@ def test_engines() -> None:
     assert engine_of(SystolicConfig()).name == "systolic"
     with pytest.raises(InputError, match="Configuration must be of an engine"):
         engine_of(EngineConfig())
-    with pytest.raises(InputError, match="Engine must be one of sparse, systolic, not 'other'"):
+    with pytest.raises(InputError, match="Engine must be one of sparse, systolic, mixed, not "
+                                         "'other'"):
         register_map("other")
 
 
