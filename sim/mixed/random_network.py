@@ -22,8 +22,8 @@ SMALL = MixedConfig.from_dict({
     "dense_activation_depth": 512, "output_depth": 64, "layer_depth": 3})
 
 
-def random_network(config: MixedConfig, rng: np.random.Generator, *, max_cycles: int = 2000
-                   ) -> CompiledMixed:
+def random_network(config: MixedConfig, rng: np.random.Generator, *, max_cycles: int = 2000,
+                   channels: int = 12) -> CompiledMixed:
     """Make a network that fits in an engine, and compile it.
 
     Parameters
@@ -34,12 +34,14 @@ def random_network(config: MixedConfig, rng: np.random.Generator, *, max_cycles:
         Source of everything.
     max_cycles : :class:`int`
         Cycles that the systolic engine may take.
+    channels : :class:`int`
+        Most outputs of a fully connected layer.
     """
     while True:
         try:
             first = systolic.random_graph(config.convolutions, rng, operators=3,
                                           max_cycles=max_cycles).graph
-            return compile_for(_with_dense(first, config, rng), config)
+            return compile_for(_with_dense(first, config, channels, rng), config)
         except InputError:  # Of what was drawn, something does not fit.
             continue
 
@@ -50,20 +52,20 @@ def random_inputs(compiled: CompiledMixed, inferences: int, rng: np.random.Gener
     return systolic.random_inputs(compiled.convolutions, inferences, rng)[:, 0]
 
 
-def _with_dense(graph: QuantizedGraph, config: MixedConfig, rng: np.random.Generator
-                ) -> QuantizedGraph:
+def _with_dense(graph: QuantizedGraph, config: MixedConfig, channels: int,
+                rng: np.random.Generator) -> QuantizedGraph:
     """Put fully connected layers behind a graph."""
     layers: list[FullyConnected] = []
     source = graph.output
     for number in range(int(rng.integers(1, config.dense.layer_depth + 1))):
-        layers.append(_dense(f"dense_{number}", source, config, rng))
+        outputs = int(rng.integers(1, channels + 1))
+        layers.append(_dense(f"dense_{number}", source, outputs, config, rng))
         source = layers[-1].output
     return replace(graph, output=source, operators=(*graph.operators, *layers))
 
 
-def _dense(name: str, source: Tensor, config: MixedConfig, rng: np.random.Generator
-           ) -> FullyConnected:
-    channels = int(rng.integers(1, 12))
+def _dense(name: str, source: Tensor, channels: int, config: MixedConfig,
+           rng: np.random.Generator) -> FullyConnected:
     weight = rng.integers(-127, 128, (channels, source.elements)).astype(np.int8)
     weight[rng.random(weight.shape) < rng.choice([0.0, 0.5, 0.9])] = 0
     spread = np.sqrt(np.square(weight.astype(np.int64)).sum(axis=1)) * 80 + 1
