@@ -36,11 +36,14 @@ class Mixed(Engine):
         *SYSTOLIC.counters,
         Register("BLOCKED_CYCLES", 0x58, Access.READ_ONLY, SPARSE.counters[0].description),
     )
+    area = "eieio.model.mixed.area"
     hardware = "eieio.rtl.mixed.hardware"
     simulation = "eieio.sim.mixed.simulation"
 
-    #: Defaults that are others in this engine.
+    #: Defaults of the sparse engine that are others here.
     _DEFAULTS: ClassVar = {
+        **dict.fromkeys(("activation_width", "weight_width", "code_width"),
+                        "what the network's integers need"),
         "io_lanes": "as many as --lanes has, as far as they divide --pes",
     }
 

@@ -1,0 +1,130 @@
+"""The shell around a small mixed engine."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eieio.model import registers
+from eieio.model.image_frame import frame_image
+from eieio.model.mixed.engine import ENGINE
+from eieio.model.mixed.mapping import HEADER_WORDS
+from eieio.model.mixed.prepared import MixedCompiled
+from eieio.model.registers import Control, ErrorCode, Status
+from eieio.scripts.speed import speed_of
+from eieio.sim.interval import measure_stream
+from eieio.sim.mixed.random_network import SMALL, random_inputs, random_network
+from eieio.sim.runner import Build
+from eieio.sim.shell_session import ShellSession, build_shell, traffic
+
+
+@functools.cache
+def built() -> Build:
+    return build_shell(SMALL)
+
+
+@functools.cache
+def networks() -> list[tuple[MixedCompiled, np.ndarray]]:
+    """Make a network that the sparse engine limits, and one that the systolic one does."""
+    found = []
+    for seed in (10, 4):
+        rng = np.random.default_rng(seed)
+        compiled = random_network(SMALL, rng, max_cycles=400, channels=56)
+        found.append((MixedCompiled(compiled), random_inputs(compiled, 3, rng)))
+    return found
+
+
+@pytest.fixture
+def session() -> ShellSession:
+    return ShellSession(SMALL, [traffic(*each) for each in networks()], {}, 1)
+
+
+def test_inferences(session: ShellSession, tmp_path: Path) -> None:
+    """Outputs are the golden model's, counters the cycle model's; several may be under way."""
+    s = session
+    for register, value in ((registers.ENGINE, 3), (registers.CONFIG, s.fingerprint),
+                            (registers.INPUT_WIDTH, 16), (registers.OUTPUT_WIDTH, 18),
+                            *((register, 0) for register in ENGINE.counters)):
+        s.read(register, value)
+    s.use(0)
+    for sample in (0, 1, 2):
+        s.do("begin", "input", s.stream(s.inputs[0][sample]))
+    s.receive(0, 0)
+    s.receive(0, 1)
+    # An image waits until the last one has gone, too.
+    s.do("begin", "image", s.stream(s.frames[1]))
+    s.receive(0, 2)
+    s.poll(registers.STATUS, Status.IMAGE_ACTIVE | Status.LOADED, Status.LOADED)
+    s.infer(1, 0)
+    s.count(1, 0)
+    # START begins one each, also while another one is under way.
+    s.write(registers.CONTROL, 0)
+    for sample in (0, 1, 2):
+        s.do("begin", "input", s.stream(s.inputs[1][sample]))
+    s.poll(registers.STATUS, Status.INPUT_PENDING, Status.INPUT_PENDING)
+    s.write(registers.CONTROL, Control.START)
+    s.poll(registers.STATUS, Status.START_PENDING, 0)
+    s.poll(registers.STATUS, Status.INPUT_PENDING | Status.BUSY,
+           Status.INPUT_PENDING | Status.BUSY)
+    s.write(registers.CONTROL, Control.START)
+    s.receive(1, 0)
+    s.receive(1, 1)
+    s.do("wait", 1500)
+    s.expect(0, "received")
+    s.write(registers.CONTROL, Control.START)
+    s.receive(1, 2)
+    s.run(built(), tmp_path)
+
+
+def test_errors(session: ShellSession, tmp_path: Path) -> None:
+    """Each engine's errors are told apart, and the engine stays usable."""
+    s = session
+    first, second = (compiled.inner for compiled, _ in networks())
+    image = first.image().tolist()
+    size = image[0]
+    dense = second.dense.image()
+
+    def refuse(words: list[int], code: int) -> None:
+        s.send_image(frame_image(np.array(words, np.uint32), s.fingerprint).tolist())
+        s.error(code, loaded=False)
+
+    step = image[2]
+    parts = ErrorCode.IMAGE_PARTS
+    refuse(image[:1], parts)
+    refuse(image[:HEADER_WORDS], parts)
+    refuse([0, *image[1:]], parts)
+    refuse([*image[:2], step | 0xff00, *image[HEADER_WORDS:]], parts)
+    refuse([*image[:2], step & 0xffff, *image[HEADER_WORDS:]], parts)
+    refuse([*image, 0], parts)
+    s.load(0)
+    refuse([*image[:HEADER_WORDS], 15 << 28, *image[HEADER_WORDS + 1:]], ErrorCode.IMAGE_TARGET)
+    place = HEADER_WORDS + size
+    refuse([*image[:place], 15 << 28, *image[place + 1:]], ErrorCode.SECOND_IMAGE_TARGET)
+    s.load(0)
+    s.send_input(s.inputs[0][0][:-1])
+    s.error(ErrorCode.INPUT_SHORT, loaded=True)
+    s.infer(0, 1)
+    # Parts of two networks: what the one sends is too much, or too little, for the other.
+    mixed = [size, len(dense), step, *image[HEADER_WORDS:place], *dense.tolist()]
+    s.send_image(frame_image(np.array(mixed, np.uint32), s.fingerprint).tolist())
+    s.poll(registers.STATUS, Status.IMAGE_ACTIVE | Status.LOADED, Status.LOADED)
+    s.send_input(s.inputs[0][0])
+    longer = first.handed_beats > second.handed_beats
+    s.error(ErrorCode.SECOND_INPUT_LONG if longer else ErrorCode.SECOND_INPUT_SHORT, loaded=True)
+    s.use(1)
+    s.run(built(), tmp_path, stall=0.2)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_interval(number: int) -> None:
+    """From input to input it takes what the slower engine takes, once the next input waits."""
+    compiled, inputs = networks()[number]
+    x = np.repeat(inputs[:1], 5, axis=0)
+    seen = measure_stream(compiled.host, x.reshape(len(x), -1), built(), shell=True)
+    cycles, _, _ = compiled.counters(x)[0]
+    interval = speed_of(compiled.host, cycles).interval
+    assert np.array_equal(seen.outputs, compiled.run(x))
+    assert np.diff(seen.inputs_from)[2:].tolist() == [interval.cycles] * 2
+    assert np.diff(seen.outputs_from).tolist() == [interval.cycles] * 4
+    assert interval.overlap > 0
