@@ -28,9 +28,9 @@ def built() -> Build:
 def networks() -> list[tuple[MixedCompiled, np.ndarray]]:
     """Make a network that the sparse engine limits, and one that the systolic one does."""
     found = []
-    for seed in (10, 4):
+    for seed in (58, 43):
         rng = np.random.default_rng(seed)
-        compiled = random_network(SMALL, rng, max_cycles=400, channels=56)
+        compiled = random_network(SMALL, rng, max_cycles=250, channels=40)
         found.append((MixedCompiled(compiled), random_inputs(compiled, 3, rng)))
     return found
 
@@ -74,7 +74,7 @@ def test_inferences(session: ShellSession, tmp_path: Path) -> None:
     s.expect(0, "received")
     s.write(registers.CONTROL, Control.START)
     s.receive(1, 2)
-    s.run(built(), tmp_path)
+    s.run(built(), tmp_path, stall=0.2)
 
 
 def test_errors(session: ShellSession, tmp_path: Path) -> None:
@@ -112,14 +112,15 @@ def test_errors(session: ShellSession, tmp_path: Path) -> None:
     s.send_input(s.inputs[0][0])
     longer = first.handed_beats > second.handed_beats
     s.error(ErrorCode.SECOND_INPUT_LONG if longer else ErrorCode.SECOND_INPUT_SHORT, loaded=True)
-    s.use(1)
-    s.run(built(), tmp_path, stall=0.2)
+    s.load(1)
+    s.infer(1, 0)
+    s.count(1, 0)
+    s.run(built(), tmp_path)
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_interval(number: int) -> None:
+def test_interval() -> None:
     """From input to input it takes what the slower engine takes, once the next input waits."""
-    compiled, inputs = networks()[number]
+    compiled, inputs = networks()[0]
     x = np.repeat(inputs[:1], 5, axis=0)
     seen = measure_stream(compiled.host, x.reshape(len(x), -1), built(), shell=True)
     cycles, _, _ = compiled.counters(x)[0]

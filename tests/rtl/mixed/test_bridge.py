@@ -12,8 +12,8 @@ from eieio.sim.mixed.random_network import SMALL
 from eieio.sim.streams import run_streams
 
 
-@pytest.mark.parametrize(("lanes", "io_lanes"), [(2, 2), (4, 4), (4, 1), (4, 2), (1, 4), (2, 4)])
-@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize(("lanes", "io_lanes", "stall"), [
+    (2, 2, 0), (4, 4, 0.4), (4, 1, 0.4), (4, 2, 0), (1, 4, 0.4), (2, 4, 0)])
 def test_bridge(lanes: int, io_lanes: int, stall: float) -> None:
     rng = np.random.default_rng(lanes + 8 * io_lanes)
     config = replace(SMALL, convolutions=replace(SMALL.convolutions, rows=4, columns=4,
