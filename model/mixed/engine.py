@@ -9,6 +9,7 @@ from eieio.model.engine import Compiled, Engine, Messages, Option, Prepared, Req
 from eieio.model.engine_config import EngineConfig
 from eieio.model.host_image import HostImage
 from eieio.model.mixed.config import MixedConfig, dense_name, dense_options, split_options
+from eieio.model.mixed.sizing import MixedSizing
 from eieio.model.register import Access, Register
 from eieio.model.sparse.engine import ENGINE as SPARSE
 from eieio.model.systolic.engine import ENGINE as SYSTOLIC
@@ -39,6 +40,7 @@ class Mixed(Engine):
     area = "eieio.model.mixed.area"
     hardware = "eieio.rtl.mixed.hardware"
     simulation = "eieio.sim.mixed.simulation"
+    sizing = MixedSizing()
 
     #: Defaults of the sparse engine that are others here.
     _DEFAULTS: ClassVar = {

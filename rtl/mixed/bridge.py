@@ -100,7 +100,7 @@ class Bridge(wiring.Component):
 
         # Which lanes of a pixel's last beat are channels follows from the image alone.
         used = Signal(lanes)
-        m.d.sync += [used[lane].eq(lane <= self.last_lane) for lane in range(lanes)]
+        m.d.sync += [used[lane].eq(lane <= self.last_lane if lane else 1) for lane in range(lanes)]
         left = Signal.like(self.pixel_beats)
         pixel_last = Signal()
         with m.If(taken):
