@@ -35,7 +35,7 @@ TIMEOUT = 7200
 
 def main() -> None:
     """Compile, simulate, compare."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("network", nargs="?", type=Path, default=EXAMPLE / "lenet_5.onnx")
     parser.add_argument("--samples", type=Path, default=EXAMPLE / "mnist_train_256.npz")
     parser.add_argument("--images", type=int, default=100)

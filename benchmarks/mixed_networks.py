@@ -23,7 +23,7 @@ LANES = ((2, 2), (1, 2), (2, 1))
 
 def main() -> None:
     """Draw, simulate, compare."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--networks", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
