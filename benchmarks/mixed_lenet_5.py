@@ -3,10 +3,10 @@
     python benchmarks/mixed_lenet_5.py [NETWORK] [--samples FILE] [--images 100]
         [--rows 16] [--columns 16] [--pes 8] [--json FILE]
 
-NETWORK is one of convolutions that end with fully connected layers; the default is the example's.
-Of the engine alone every integer of every layer, the cycles of every layer, and the cycle in which
-each input and each output begins must equal the models'; behind the shell every output, and the
-cycles from output to output. The exit status is 1 if anything differs.
+NETWORK is one of convolutions that end with fully connected layers; the default is Caffe's LeNet-5,
+compressed. Of the engine alone every integer of every layer, the cycles of every layer, and the
+cycle in which each input and each output begins must equal the models'; behind the shell every
+output, and the cycles from output to output. The exit status is 1 if anything differs.
 """
 
 import argparse
@@ -36,7 +36,7 @@ TIMEOUT = 7200
 def main() -> None:
     """Compile, simulate, compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("network", nargs="?", type=Path, default=EXAMPLE / "lenet_5.onnx")
+    parser.add_argument("network", nargs="?", type=Path, default=EXAMPLE / "lenet_5_caffe.eie")
     parser.add_argument("--samples", type=Path, default=EXAMPLE / "mnist_train_256.npz")
     parser.add_argument("--images", type=int, default=100)
     for name, default in (("rows", 16), ("columns", 16), ("pes", 8)):

@@ -1,6 +1,7 @@
 """The shell around a small mixed engine."""
 
 import functools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,13 @@ from eieio.sim.mixed.random_network import SMALL, random_inputs, random_network
 from eieio.sim.runner import Build
 from eieio.sim.shell_session import ShellSession, build_shell, traffic
 
+#: Icarus, if it is there: to compile two engines takes longer than to simulate a little.
+SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
+
 
 @functools.cache
 def built() -> Build:
-    return build_shell(SMALL)
+    return build_shell(SMALL, simulator=SIMULATOR)
 
 
 @functools.cache
@@ -93,20 +97,18 @@ def test_errors(session: ShellSession, tmp_path: Path) -> None:
     parts = ErrorCode.IMAGE_PARTS
     refuse(image[:1], parts)
     refuse(image[:HEADER_WORDS], parts)
-    refuse([0, *image[1:]], parts)
-    refuse([*image[:2], step | 0xff00, *image[HEADER_WORDS:]], parts)
-    refuse([*image[:2], step & 0xffff, *image[HEADER_WORDS:]], parts)
-    refuse([*image, 0], parts)
-    s.load(0)
-    refuse([*image[:HEADER_WORDS], 15 << 28, *image[HEADER_WORDS + 1:]], ErrorCode.IMAGE_TARGET)
-    place = HEADER_WORDS + size
-    refuse([*image[:place], 15 << 28, *image[place + 1:]], ErrorCode.SECOND_IMAGE_TARGET)
+    section, wrong = [0, 0, 1, 0], [15 << 28]  # A weight, and a memory that does not exist.
+    for lengths, place in (((0, 1), step), ((4, 0), step), ((4, 4), step | 0xff00),
+                           ((4, 4), step & 0xffff), ((5, 4), step), ((4, 5), step), ((4, 3), step)):
+        refuse([*lengths, place, *section, *section], parts)
+    refuse([1, 4, step, *wrong, *section], ErrorCode.IMAGE_TARGET)
+    refuse([4, 1, step, *section, *wrong], ErrorCode.SECOND_IMAGE_TARGET)
     s.load(0)
     s.send_input(s.inputs[0][0][:-1])
     s.error(ErrorCode.INPUT_SHORT, loaded=True)
     s.infer(0, 1)
     # Parts of two networks: what the one sends is too much, or too little, for the other.
-    mixed = [size, len(dense), step, *image[HEADER_WORDS:place], *dense.tolist()]
+    mixed = [size, len(dense), step, *image[HEADER_WORDS:HEADER_WORDS + size], *dense.tolist()]
     s.send_image(frame_image(np.array(mixed, np.uint32), s.fingerprint).tolist())
     s.poll(registers.STATUS, Status.IMAGE_ACTIVE | Status.LOADED, Status.LOADED)
     s.send_input(s.inputs[0][0])
@@ -121,11 +123,11 @@ def test_errors(session: ShellSession, tmp_path: Path) -> None:
 def test_interval() -> None:
     """From input to input it takes what the slower engine takes, once the next input waits."""
     compiled, inputs = networks()[0]
-    x = np.repeat(inputs[:1], 5, axis=0)
+    x = np.repeat(inputs[:1], 4, axis=0)
     seen = measure_stream(compiled.host, x.reshape(len(x), -1), built(), shell=True)
     cycles, _, _ = compiled.counters(x)[0]
     interval = speed_of(compiled.host, cycles).interval
     assert np.array_equal(seen.outputs, compiled.run(x))
-    assert np.diff(seen.inputs_from)[2:].tolist() == [interval.cycles] * 2
-    assert np.diff(seen.outputs_from).tolist() == [interval.cycles] * 4
+    assert np.diff(seen.inputs_from)[2:].tolist() == [interval.cycles]
+    assert np.diff(seen.outputs_from).tolist() == [interval.cycles] * 3
     assert interval.overlap > 0

@@ -11,6 +11,7 @@ from eieio.sim.mixed.random_network import SMALL, random_inputs, random_network
 from eieio.sim.mixed.simulation import compare
 from eieio.sim.simulation import build_engine
 
+#: Icarus, if it is there: to compile two engines takes longer than to simulate a little.
 SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
 
 
@@ -18,9 +19,9 @@ def test_stream() -> None:
     """First no engine waits, then the systolic one; a pixel has three channels, and a beat two."""
     rng = np.random.default_rng(58)
     compiled = random_network(SMALL, rng, max_cycles=250, channels=40)
-    x = random_inputs(compiled, 4, rng)
+    x = random_inputs(compiled, 3, rng)
     assert compiled.between.shape == (1, 5, 3)
     found = compare(compiled, x, build_engine(SMALL, simulator=SIMULATOR, quick=True))
     assert found.layer_mismatches.tolist() == [0] * 4
     assert (found.mismatches, found.cycle_mismatches) == (0, 0)
-    assert found.intervals == [340, 373, 373]
+    assert found.intervals == [340, 373]
