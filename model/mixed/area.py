@@ -1,7 +1,8 @@
 """Area of the mixed engine: that of both engines.
 
-Each engine's model has the shell and the serial port in it, of which there is one here; the bridge
-and what keeps counters are in no model. So the estimate is some hundreds of lookup tables too high.
+Each engine's model has the shell and the serial port in it, of which there is one here, and neither
+has the bridge, the router and what keeps counters. In the one engine that was placed these are
+nearly as many lookup tables, and some flip-flops more: see ``docs/boards.md``.
 """
 
 import numpy as np
