@@ -7,6 +7,8 @@ import shutil
 
 import numpy as np
 
+from eieio.model.engine import Rows
+from eieio.model.mixed.prepared import MixedCompiled
 from eieio.sim.mixed.random_network import SMALL, random_inputs, random_network
 from eieio.sim.mixed.simulation import compare
 from eieio.sim.simulation import build_engine
@@ -25,3 +27,15 @@ def test_stream() -> None:
     assert found.layer_mismatches.tolist() == [0] * 4
     assert (found.mismatches, found.cycle_mismatches) == (0, 0)
     assert found.intervals == [340, 373]
+    # And a report of it.
+    made = MixedCompiled(compiled)
+    figures = made.figures(found, precise=True)
+    assert figures["cycles_rtl"] == figures["cycles_model"] == found.rtl.counters[:, 0].tolist()
+    assert figures["interval_cycles_rtl"] == found.intervals
+    names = [layer["name"] for layer in figures["layers"]]
+    assert names == [*compiled.layer_names[:3], "hand-over", *compiled.layer_names[3:]]
+    assert [row[-1] for table in made.tables(figures)
+            if isinstance(table, Rows) for row in table.rows] == ["equal"] * 4
+    described = made.describe(x.astype(np.float32), found)
+    assert [layer["name"] for layer in described["profile"]] == names
+    assert sum(layer["cycles"] for layer in described["profile"]) == np.mean(figures["cycles_rtl"])
