@@ -17,8 +17,8 @@ __all__ = ["SMALL", "random_inputs", "random_network"]
 SMALL = MixedConfig.from_dict({
     "rows": 2, "columns": 2, "accumulator_depth": 8, "activation_depth": 512, "weight_depth": 1024,
     "parameter_depth": 64, "program_depth": 8, "pes": 2, "io_lanes": 2, "queue_depth": 2,
-    "code_width": 8, "dense_activation_width": 9, "dense_weight_width": 8, "per_channel": True,
-    "entry_depth": 4096, "pointer_depth": 2048, "dense_accumulator_depth": 32,
+    "dense_code_width": 8, "dense_activation_width": 9, "dense_weight_width": 8,
+    "per_channel": True, "entry_depth": 4096, "pointer_depth": 2048, "dense_accumulator_depth": 32,
     "dense_activation_depth": 512, "output_depth": 64, "layer_depth": 3})
 
 
