@@ -371,7 +371,8 @@ class Segmenter(TensorEmitter):
             value = self.as_image(term.value, term.scale)
             images.append(self._own(value, term.scale))
         height, width, channels = images[0].shape
-        stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output)
+        stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output,
+                      axis=0)
         self.made[key] = self.emit(stack, tuple(images), label, f"{name}_stack",
                                     shape=(height * len(images), width, channels))
         return self.made[key], label
