@@ -8,7 +8,6 @@ is one depthwise convolution over a :class:`~eieio.model.graph.float_graph.Stack
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +67,6 @@ class _Term:
 
 class Segmenter(TensorEmitter):
     """Appends sums of products, means and additions, of integers or of real numbers in segments."""
-
-    def __init__(self, *facts: Any) -> None:
-        super().__init__(*facts)
-        self._stacked: set[str] = set()
 
     def _terms(self, value: Value, wanted: Range, need: float, other: Sequence[_Term] = ()
                ) -> list[_Term]:
@@ -366,30 +361,12 @@ class Segmenter(TensorEmitter):
         key = "stack", step, tuple(term.value.name for term in terms)
         if key in self.made:
             return self.made[key], label
-        images = []
-        for term in terms:
-            value = self.as_image(term.value, term.scale)
-            images.append(self._own(value, term.scale))
+        images = [self.as_image(term.value, term.scale) for term in terms]
         height, width, channels = images[0].shape
-        stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output,
-                      axis=0)
+        stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output, axis=0)
         self.made[key] = self.emit(stack, tuple(images), label, f"{name}_stack",
                                     shape=(height * len(images), width, channels))
         return self.made[key], label
-
-    def _own(self, value: Value, scale: Scale) -> Value:
-        """Return a tensor that may lie in a stack: one that lies in no other, nor the input."""
-        root = value
-        for operator in self.operators[::-1]:
-            if operator.output == root and isinstance(operator, Reshape):
-                root = operator.input
-        if root.name not in self._stacked and root.name != self.graph.input.name:
-            self._stacked.add(root.name)
-            return value
-        copy = MaxPool(name=f"{value.name}_copy", inputs=(), output=value, window=Window((1, 1)))
-        result = self.emit(copy, (value,), scale, f"{value.name}_copy")
-        self._stacked.add(result.name)
-        return result
 
 
 def _shifted(ends: Range, offset: float) -> Range:

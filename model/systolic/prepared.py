@@ -175,7 +175,8 @@ def prepare(file: NetworkFile, request: Request, messages: Messages) -> Systolic
 
 
 def _note_segments(graph: QuantizedGraph, messages: Messages) -> None:
-    stacks = sum(isinstance(operator, Stack) for operator in graph.operators)
+    stacks = sum(isinstance(operator, Stack) and not operator.joins_channels
+                 for operator in graph.operators)
     if stacks:
         messages.note(f"real numbers of the file lie in segments, for {stacks} sums or means: this "
                       "costs layers, which quantizers in front of them would save")
