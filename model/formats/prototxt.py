@@ -358,7 +358,7 @@ def pooling_window(param: Any, bottom: tuple[int, ...], where: str) -> Sliding:
             raise InputError(f"{where} must have windows with an element of its {size[0]} x "
                              f"{size[1]} input each, not kernel {kernel}, stride {stride} and "
                              f"padding {pad}")
-        more.append(start - rest)
+        more.append(max(start - rest, 0))
     return Sliding(kernel, stride, (1, 1), ((pad[0], pad[0]), (pad[1], pad[1])),
                    (more[0], more[1]))
 

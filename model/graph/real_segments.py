@@ -135,6 +135,8 @@ class Segmenter(TensorEmitter):
         match operator:
             case MaxPool() | Clamp() | Reshape() | Pad():
                 return self._products(operator.input)
+            case Stack():
+                return sum(map(self._products, operator.inputs))
             case DepthwiseConv2D():
                 taps = math.prod(operator.window.kernel)
             case WeightedOperator():
@@ -151,6 +153,8 @@ class Segmenter(TensorEmitter):
         match operator:
             case MaxPool() | Clamp() | Reshape() | Pad():
                 return self._divides(operator.input)
+            case Stack():
+                return all(map(self._divides, operator.inputs))
             case WeightedOperator() | Add():
                 return True
             case AveragePool(window=window):
@@ -189,6 +193,10 @@ class Segmenter(TensorEmitter):
                 moved = self.emit(replace(operator, minimum=-math.inf, maximum=math.inf),
                                    (source,), scale, name)
                 return self.clamped(moved, scale, _shifted(both, offset), f"{name}_clamped")
+            case Stack():
+                sources = (self._segment(source, step, place, need, ends).value
+                           for source in operator.inputs)
+                return self.emit(operator, tuple(sources), scale, name)
             case WeightedOperator():
                 return self.weighted(operator, scale, ends, name, offset, need)
             case AveragePool():

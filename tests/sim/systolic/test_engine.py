@@ -208,6 +208,62 @@ def test_stacks(name: str) -> None:
                                      (*images, twice, total)), config)
 
 
+def side_by_side(config: SystolicConfig, rng: np.random.Generator) -> QuantizedGraph:
+    """Make a fire module whose branches fill no words, and what reads all of it, or one of it."""
+    source = Tensor("input", (6, 7, 5), 1.0, -3)
+    squeeze = convolution("squeeze", source, 5, Window((1, 1)), rng)
+
+    def branch(name: str, operand: Tensor, channels: int, window: Window) -> Conv2D:
+        conv = convolution(name, operand, channels, window, rng)
+        return replace(conv, output=replace(conv.output, zero_point=-9))
+
+    whole = Window((3, 3), padding=((1, 1), (1, 1)))
+    one = branch("expand_1", squeeze.output, config.rows + 1, Window((1, 1)))
+    three = branch("expand_3", squeeze.output, 7, whole)
+    inner = Stack("inner", (one.output, three.output), Tensor(
+        "joined", (6, 7, config.rows + 8), 1.0, -9), 2)
+    maxima = MaxPool("around", (one.output,), replace(one.output, name="around_output"), whole,
+                     -120, 90)
+    outer = Stack("outer", (maxima.output, inner.output), Tensor(
+        "all", (6, 7, 2 * config.rows + 9), 1.0, -9), 2)
+    # Rounded up, as Caffe does: a last window reaches past the edge.
+    pool = MaxPool("pool", (outer.output,), Tensor(
+        "pooled", (3, 3, 2 * config.rows + 9), 1.0, -9), Window(
+            (3, 3), (2, 2), padding=((0, 1), (0, 0))), -128, 127)
+    depthwise = DepthwiseConv2D(
+        "depthwise", (pool.output,), Tensor("weighted", pool.output.shape, 1.0, 4),
+        rng.integers(-128, 128, (3, 3, pool.output.shape[2])).astype(np.int8),
+        *(rng.integers(low, high, pool.output.shape[2]).astype(np.int32)
+          for low, high in ((-900, 900), (1 << 30, 1 << 31), (7, 10))), -128, 127, whole)
+    last = convolution("last", depthwise.output, 6, Window((2, 2)), rng)
+    mean = AveragePool("mean", (inner.output,), Tensor(
+        "means", (1, 1, config.rows + 8), 1.0, -9), Window((6, 7)), -128, 127)
+    part = convolution("part", three.output, 3, Window((2, 3), (2, 2)), rng)
+    dense = _connect(mean.output, 4, rng)
+    return QuantizedGraph("fire", source, part.output, (
+        squeeze, one, three, maxima, inner, outer, pool, depthwise, last, mean, dense, part))
+
+
+@pytest.mark.parametrize("name", ["tall", "odd", "f2"])
+def test_channels_side_by_side(name: str) -> None:
+    config = POOL[name]
+    rng = np.random.default_rng(0)
+    compiled = compile_graph(side_by_side(config, rng), config, winograd=bool(config.winograd))
+    placements = {layer.name: layer.output for layer in compiled.layers}
+    pooled = placements["pool"]
+    assert len(pooled.parts) > 1
+    assert placements["expand_1"].step == placements["expand_3"].step > placements["expand_3"].words
+    check(compiled, random_inputs(compiled, 2, rng), built(config), traced=True)
+
+
+@needs_icarus
+def test_channels_side_by_side_in_icarus() -> None:
+    """What lies between them has been written: it is multiplied by 0, but must be a number."""
+    rng = np.random.default_rng(0)
+    compiled = compile_graph(side_by_side(ICARUS, rng), ICARUS)
+    check(compiled, random_inputs(compiled, 1, rng), built(ICARUS, "icarus"))
+
+
 @needs_icarus
 def test_operators_in_icarus() -> None:
     """Icarus has four-state logic, so that nothing may depend on what reset leaves undefined.
