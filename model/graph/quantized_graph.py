@@ -547,8 +547,8 @@ class Stack(Operator):
         if not 0 <= axis < len(first):
             raise InputError(f"axis must be from 0 to {len(first) - 1}, not {axis}")
         for operand in self.inputs:
-            _check_shape("inputs", operand.shape, (
-                *first[:axis], *operand.shape[axis:axis + 1], *first[axis + 1:]))
+            size = operand.shape[axis] if len(operand.shape) == len(first) else first[axis]
+            _check_shape("inputs", operand.shape, (*first[:axis], size, *first[axis + 1:]))
             if self.joins_channels:
                 _check_same_scale(operand, self.output)
         joined = sum(operand.shape[axis] for operand in self.inputs)
