@@ -72,6 +72,7 @@ docs/results
 docs/comparison
 docs/benchmarks
 docs/compression
+docs/squeezenet
 docs/boards
 docs/integration
 docs/registers

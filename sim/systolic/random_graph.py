@@ -45,7 +45,7 @@ _FREQUENCIES = {Conv2D: 10, DepthwiseConv2D: 6, FullyConnected: 1, MaxPool: 4, A
 
 def random_graph(config: SystolicConfig, rng: np.random.Generator, *, operators: int = 6,
                  batch: int = 1, max_cycles: int = 6000,
-                 winograd: bool | None = None) -> CompiledGraph:
+                 winograd: bool | None = None, joins: bool = False) -> CompiledGraph:
     """Make a graph that fits in an engine, and compile it.
 
     Parameters
@@ -62,6 +62,9 @@ def random_graph(config: SystolicConfig, rng: np.random.Generator, *, operators:
         Cycles that an inference may take.
     winograd : :class:`bool`, optional
         As :func:`eieio.model.systolic.mapping.compile_graph` takes it.
+    joins : :class:`bool`
+        Whether there may be branches whose channels lie side by side, in place of the last
+        operators.
     """
     draw = _Draw(config, rng)
     for _ in range(_INPUTS):
@@ -70,7 +73,7 @@ def random_graph(config: SystolicConfig, rng: np.random.Generator, *, operators:
             break
     else:
         raise InputError(f"No graph fits in {max_cycles} cycles of this engine")
-    if batch == 1 and draw.joins.random() < 0.4:
+    if joins and batch == 1 and draw.joins.random() < 0.5:
         compiled = _join(_Draw(config, draw.joins), compiled, max_cycles, winograd) or compiled
     if rng.random() < 0.2:
         chosen = compiled.graph.operators

@@ -98,7 +98,7 @@ def test_random_graphs(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     winograd = (None if seed % 2 else True) if config.winograd else None
     compiled = random_graph(config, rng, batch=3 if seed == 4 else 1, operators=8, max_cycles=4000,
-                            winograd=winograd)
+                            winograd=winograd, joins=True)
     check(compiled, random_inputs(compiled, 2, rng), built(config), stall=(0, 0.3)[seed % 2],
           traced=seed < 2)
 
