@@ -156,10 +156,7 @@ class _Allocator:
                 taken = sorted((other.base, other.base + other.size)
                                for key, other in placements.items() if last_use[key] >= born)
                 placements[name] = self._fit(name, taken)
-        found: dict[str, Placement] = {}
-        for name, root in self.roots.items():
-            found[name] = self._part(root, placements)
-        return found
+        return {name: self._part(root, placements) for name, root in self.roots.items()}
 
     def _fit(self, name: str, taken: list[tuple[int, int]]) -> Placement:
         """Place a tensor where it fits first."""
@@ -221,7 +218,8 @@ class _Allocator:
 
         What computes channel by channel leaves each in its lane.
         """
-        parts = {name: (channels,) for name, (_, _, channels) in self.shapes.items()}
+        parts: dict[str, tuple[int, ...]] = {
+            name: (channels,) for name, (_, _, channels) in self.shapes.items()}
         for operator in self.operators:
             source = parts[self.roots[operator.input.name]]
             match operator:

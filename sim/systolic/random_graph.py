@@ -116,8 +116,8 @@ def _join(draw: "_Draw", compiled: CompiledGraph, max_cycles: int, winograd: boo
     tensors = [graph.input, *(operator.output for operator in before)]
     for _ in range(_TRIES):
         joined = draw.branches(tensors)
-        candidate = joined and _compile(compiled.config, graph.input, [*before, *joined], 1,
-                                        winograd)
+        candidate = _compile(compiled.config, graph.input, [*before, *joined], 1,
+                             winograd) if joined else None
         if candidate and _cycles(candidate) <= max_cycles:
             return candidate
     return None
@@ -244,19 +244,20 @@ class _Draw:
         found: list[Operator] = []
         for number in range(int(rng.integers(2, 4))):
             side = int(rng.choice([1, 1, 3]))
-            window = Window((side, side), padding=((side // 2,) * 2,) * 2)
+            pads = side // 2, side // 2
+            window = Window((side, side), padding=(pads, pads))
             branch = (self._pool(MaxPool, f"join_{number}", source, window)
                       if rng.random() < 0.2 and not number
                       else self._conv(f"join_{number}", source, window))
-            if branch.output.shape[:2] != source.shape[:2]:
+            if branch.output.shape[:2] != source.shape[:2]:  # a pool of the whole image
                 return []
             zero_point = found[0].output.zero_point if found else branch.output.zero_point
             found.append(replace(branch, output=replace(branch.output, zero_point=zero_point)))
         channels = sum(branch.output.shape[2] for branch in found)
         whole = Tensor("joined", (*source.shape[:2], channels), 1.0, found[0].output.zero_point)
         stack = Stack("join", tuple(branch.output for branch in found), whole, 2)
-        first, second = (random_window(*source.shape[:2], rng) or Window((1, 1))
-                         for _ in range(2))
+        height, width, _ = source.shape
+        first, second = (random_window(height, width, rng) or Window((1, 1)) for _ in range(2))
         channelwise = self._depthwise("join_depthwise", whole, first)
         behind = channelwise.output if rng.random() < 0.5 else whole
         if behind.shape[:2] != source.shape[:2]:

@@ -161,7 +161,8 @@ def caffe(text: str, path: Path, x: Array) -> Array:
         match one.type:
             case "Convolution":
                 found = weights[one.name]
-                y = caffe_conv(y, found.weight.astype(float), found.bias, one.convolution_param)
+                y = caffe_conv(y, found.weight.astype(float),
+                               found.bias.astype(float), one.convolution_param)
             case "InnerProduct":
                 found = weights[one.name]
                 y = found.weight.astype(float) @ y.ravel() + found.bias

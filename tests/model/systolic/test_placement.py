@@ -84,9 +84,7 @@ def test_every_part_begins_with_a_word() -> None:
 def test_stack_of_rows_in_channels() -> None:
     one, two, three = (conv(f"c{number}", SOURCE, 8) for number in range(3))
     rows = stack("rows", one.output, two.output, axis=0)
-    wide = Conv2D("wide", (rows.output,), Tensor("wide_y", (8, 5, 4), 1.0, 7),
-                  *(getattr(conv("w", rows.output, 4), name) for name in (
-                      "stored_weight", "bias", "multiplier", "shift")), -128, 127, Window((1, 1)))
+    wide = conv("wide", rows.output, 4)
     both = stack("both", rows.output, wide.output)
     found = compiled(one, two, rows, three, wide, both, pool("last", both.output))
     places = {layer.name: layer.output for layer in found.layers}

@@ -230,11 +230,13 @@ def side_by_side(config: SystolicConfig, rng: np.random.Generator) -> QuantizedG
     pool = MaxPool("pool", (outer.output,), Tensor(
         "pooled", (3, 3, 2 * config.rows + 9), 1.0, -9), Window(
             (3, 3), (2, 2), padding=((0, 1), (0, 0))), -128, 127)
+    channels = pool.output.shape[2]
+    bias, multiplier, shift = (rng.integers(low, high, channels).astype(np.int32)
+                               for low, high in ((-900, 900), (1 << 30, 1 << 31), (7, 10)))
     depthwise = DepthwiseConv2D(
         "depthwise", (pool.output,), Tensor("weighted", pool.output.shape, 1.0, 4),
-        rng.integers(-128, 128, (3, 3, pool.output.shape[2])).astype(np.int8),
-        *(rng.integers(low, high, pool.output.shape[2]).astype(np.int32)
-          for low, high in ((-900, 900), (1 << 30, 1 << 31), (7, 10))), -128, 127, whole)
+        rng.integers(-128, 128, (3, 3, channels)).astype(np.int8), bias, multiplier, shift, -128,
+        127, whole)
     last = convolution("last", depthwise.output, 6, Window((2, 2)), rng)
     mean = AveragePool("mean", (inner.output,), Tensor(
         "means", (1, 1, config.rows + 8), 1.0, -9), Window((6, 7)), -128, 127)
