@@ -136,7 +136,8 @@ class Segmenter(TensorEmitter):
             case MaxPool() | Clamp() | Reshape() | Pad():
                 return self._products(operator.input)
             case Stack():
-                return sum(map(self._products, operator.inputs))
+                return sum(source.elements if self.grid(source) else self._products(source)
+                           for source in operator.inputs)
             case DepthwiseConv2D():
                 taps = math.prod(operator.window.kernel)
             case WeightedOperator():
@@ -154,7 +155,8 @@ class Segmenter(TensorEmitter):
             case MaxPool() | Clamp() | Reshape() | Pad():
                 return self._divides(operator.input)
             case Stack():
-                return all(map(self._divides, operator.inputs))
+                return all(self.grid(source) or self._divides(source)
+                           for source in operator.inputs)
             case WeightedOperator() | Add():
                 return True
             case AveragePool(window=window):
@@ -181,8 +183,19 @@ class Segmenter(TensorEmitter):
         sign, start, multiple = place
         scale = Scale(step * multiple, -128 if sign > 0 else 127)
         offset = sign * start * _STEPS * step
-        operator = self.producers[value.name]
         name = f"{value.name}_{'plus' if sign > 0 else 'minus'}_{start}"
+        own = self.grid(value)
+        if own is not None:  # beside real numbers in a stack
+            source = self.as_image(self.at(value, own, EVERYTHING, value.name), own)
+            part = DepthwiseConv2D(
+                name=name, inputs=(), output=source, weight=np.ones((1, 1, source.shape[2])),
+                bias=np.full(source.shape[2], -offset), window=Window((1, 1)))
+            result = self.emit(part, (source,), scale, name, _shifted(ends, offset))
+            if value.shape == source.shape:
+                return result
+            return self.emit(Reshape(name=f"{name}_reshape", inputs=(), output=value), (result,),
+                             scale, f"{name}_reshaped")
+        operator = self.producers[value.name]
         match operator:
             case Clamp():
                 return self._segment(operator.input, step, place, need, intersect(

@@ -185,13 +185,17 @@ KINDS: dict[str, tuple[Sequence[str], Sequence[int | str], float]] = {
     "concat-of-quantized": (
         [*X, *W, "c = Conv(d, w)", *pair("a", "c", "s32", "z5"),
          "m = MaxPool<kernel_shape=[3, 3]>(d)", "t = Concat<axis=1>(m, a, m)",
-         *pair("y", "t", "s_odd")], IMAGE, 0),
+         *pair("y", "t", "s_odd")], IMAGE, 1),
     "concat-of-integers": (
         ["q = QuantizeLinear(x, s16, z)", "p = MaxPool<kernel_shape=[3, 3], pads=[1, 1, 1, 1]>(q)",
          "t = Concat<axis=1>(p, q, p)", "y = DequantizeLinear(t, s16, z)"], IMAGE, 0),
     "concat-in-front-of-a-mean": (
         [*X, *W, "c = Conv(d, w)", "r = Relu(c)", "t = Concat<axis=1>(c, r)",
          "m = GlobalAveragePool(t)", *pair("y", "m", "s64")], IMAGE, 1),
+    "concat-of-real-and-quantized": (
+        [*X, *W, "c = Conv(d, w)", *pair("a", "c", "s32", "z5"), "r = Relu(c)",
+         "t = Concat<axis=1>(a, r)", "m = AveragePool<kernel_shape=[2, 2]>(t)",
+         *pair("y", "m", "s128")], IMAGE, 1),
     "qlinear-concat": (
         ["q = QuantizeLinear(x, s_odd, u81)",
          "w = QLinearConv<pads=[1, 1, 1, 1]>(q, s_odd, u81, same, s128, z, s16, u)",
