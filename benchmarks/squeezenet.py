@@ -149,17 +149,21 @@ def main() -> None:
     parser.add_argument("prototxt", type=Path)
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--columns", type=int, default=16)
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=NUMBER",
+                        help="another option of the engine, such as winograd=2")
     parser.add_argument("--simulate", type=int, default=0, metavar="N")
     parser.add_argument("--samples", type=Path, metavar="FILE.npz")
     arguments = parser.parse_args()
 
+    options: dict[str, Any] = {"rows": arguments.rows, "columns": arguments.columns}
+    options |= {name: int(value) for name, value in (
+        option.split("=") for option in arguments.option)}
     network = deep_compression.read_network(arguments.net, arguments.prototxt)
     parts, pictures = read_pictures()
     if arguments.samples:
         np.savez_compressed(arguments.samples, x=np.concatenate([[*pictures.values()], parts]))
     graph = quantize(network, choose_scales(network, calibrate(network, parts)))
-    compiled = compile_fitted(graph, {"rows": arguments.rows, "columns": arguments.columns},
-                              exact=True)
+    compiled = compile_fitted(graph, options, exact=True)
     timing = time_graph(compiled.config, [layer.work for layer in compiled.layers])
     console = Console(width=110)
     console.print(show_sizes(arguments.net, network, compiled))
