@@ -156,6 +156,7 @@ class _Allocator:
                 taken = sorted((other.base, other.base + other.size)
                                for key, other in placements.items() if last_use[key] >= born)
                 placements[name] = self._fit(name, taken)
+        self._check_depth(placements)
         return {name: self._part(root, placements) for name, root in self.roots.items()}
 
     def _fit(self, name: str, taken: list[tuple[int, int]]) -> Placement:
@@ -168,12 +169,18 @@ class _Allocator:
             if low - base >= placement.size:
                 break
             base = max(base, high)
-        if base + placement.size > self.config.activation_depth:
-            raise InputError(
-                f"Tensor {name!r} of shape {self.shapes[name]} does not fit beside what else is "
-                f"needed: option activation_depth must be at least {base + placement.size}, not "
-                f"{self.config.activation_depth}")
         return replace(placement, base=base)
+
+    def _check_depth(self, placements: Mapping[str, Placement]) -> None:
+        """Refuse what does not fit, with the depth that all of it takes."""
+        ends = {name: placement.base + placement.size for name, placement in placements.items()}
+        depth = self.config.activation_depth
+        for name, end in ends.items():
+            if end > depth:
+                raise InputError(
+                    f"Tensor {name!r} of shape {self.shapes[name]} does not fit beside what else "
+                    f"is needed: option activation_depth must be at least {max(ends.values())}, "
+                    f"not {depth}")
 
     def _whole(self, name: str) -> str:
         """Name of the outermost stack in which a tensor lies, or its own."""

@@ -145,3 +145,13 @@ def test_copies_make_it_fit(number: int) -> None:
     assert len(np.unique(before)) > 5
     np.testing.assert_array_equal(before, behind)
     assert copy_shared(whole) is whole
+
+
+def test_depth_that_is_told_is_enough() -> None:
+    whole = graph(ONE, TWO, BOTH, conv("last", BOTH.output, 8))
+    with pytest.raises(InputError, match=r"^Tensor 'x' of shape \(4, 5, 3\) does not fit beside "
+                       r"what else is needed: option activation_depth must be at least 100, not 8"):
+        compile_graph(whole, replace(CONFIG, activation_depth=8))
+    compile_graph(whole, replace(CONFIG, activation_depth=100))
+    with pytest.raises(InputError, match=r"^Tensor 'cat_y' .* must be at least 100, not 99$"):
+        compile_graph(whole, replace(CONFIG, activation_depth=99))
