@@ -7,10 +7,10 @@ symmetric; biases are int32 at the scale of the sums. The result is an ordinary
 
 Operators that only choose, average or move numbers (pools, reshaping, padding, clamping) give
 their input's scale to their output; but averages that fill less than half of their input's range
-have a finer one. Channels that a stack joins are computed at one scale, which
-covers the ranges of all of them. Where a network that comes with scales says otherwise, the
-numbers are rescaled by a depthwise convolution whose weights are ones; an average is then the sum
-of a window, with the division in the factor.
+have a finer one. Channels that a stack joins are computed at one scale, which covers the ranges of
+all of them. Where a network that comes with scales says otherwise, the numbers are rescaled by a
+depthwise convolution whose weights are ones; an average is then the sum of a window, with the
+division in the factor.
 
 Scales are kept from being so fine that an engine could not rescale to them: no accumulator needs a
 left shift of more than :data:`LEFT_SHIFT_LIMIT` bits, none overflows 32 bits with its shift, and no
@@ -84,6 +84,11 @@ def choose_scales(graph: real.FloatGraph,
     -------
     dict of Scale
         Scales by the name of the value.
+
+    Raises
+    ------
+    InputError
+        If images one below the other cannot be computed at one scale.
     """
     scales = {graph.input.name: scale_of(ranges[graph.input.name])}
     groups = _joined(graph, ranges)
@@ -96,8 +101,11 @@ def choose_scales(graph: real.FloatGraph,
                 scale = LOG_SOFTMAX_SCALE
             case _ if _keeps_scale(operator, ranges):
                 scale = operands[0]
-            case real.Stack():
+            case real.Stack(axis=axis):
                 scale = groups[operator.output.name].choose()
+                if axis < len(operator.output.shape) - 1 and set(operands) != {scale}:
+                    raise InputError(f"Stack {operator.name!r} must join channels, or what can "
+                                     f"have one scale, not along axis {axis}")
             case _:
                 ends, finest = ranges[operator.output.name], finest_scale(operator, operands)
                 group = groups.get(operator.output.name)

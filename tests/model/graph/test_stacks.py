@@ -117,6 +117,22 @@ def test_outputs_that_cannot_be_so_fine_are_rescaled() -> None:
     assert kinds(network) == ["Conv2D", "Conv2D", "DepthwiseConv2D", "Stack"]
 
 
+def test_rows_need_one_scale() -> None:
+    """Of rows it is the integers that are joined: none of them is rescaled."""
+    one = conv("one", X, 3)
+
+    def below(first: Value) -> real.Stack:
+        return real.Stack(name="rows", inputs=(first, one.output), axis=0,
+                          output=Value("rows_y", (10, 4, 3)))
+
+    two = conv("two", X, 3)
+    network, expected, actual = quantized(one, two, below(two.output))
+    np.testing.assert_allclose(actual, expected, atol=2 * network.output.scale)
+    with pytest.raises(InputError, match=r"^Stack 'rows' must join channels, or what can have one "
+                       r"scale, not along axis 0$"):
+        quantized(one, below(X))
+
+
 IMAGE = Tensor("a", (2, 3, 4), 0.5, 1)
 
 
