@@ -27,6 +27,7 @@ from eieio.model.interval import Interval
 from eieio.model.register import Register
 from eieio.model.sizing import Sizing
 from eieio.model.trace import LayerProfile
+from eieio.model.word_layout import WordLayout
 
 __all__ = ["CALIBRATION_SAMPLES", "TIMED_SAMPLES", "Choice", "Compiled", "Counters", "Engine",
            "Messages", "Option", "Prepared", "Request", "Rows"]
@@ -472,6 +473,11 @@ class Engine:
             If a file is missing or damaged, or does not belong to the others.
         """
         raise InputError(f"{folder}: the {self.name} engine takes {self.takes}")
+
+    def word_layouts(self, config: Any) -> Mapping[int, WordLayout]:
+        """Return how the words of a coded image are cut, by target; all others are bytes."""
+        del config
+        return {}
 
     def host_image(self, data: bytes) -> HostImage:
         """Read the file of an image."""

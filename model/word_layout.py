@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from eieio.model.errors import InputError
 
-__all__ = ["BYTES", "LayoutField", "SYMBOL_WIDTH", "TABLES_MAXIMUM", "WordLayout", "bytes_layout",
+__all__ = ["BYTES", "SYMBOL_WIDTH", "TABLES_MAXIMUM", "LayoutField", "WordLayout", "bytes_layout",
            "table_count"]
 
 #: Bits of a symbol.
@@ -60,8 +60,8 @@ class WordLayout:
         for each in self.fields:
             if not (1 <= each.width <= SYMBOL_WIDTH and 0 <= each.position <= 32 - each.width
                     and 0 <= each.table < TABLES_MAXIMUM):
-                raise InputError(f"Field must be up to {SYMBOL_WIDTH} bits of a word, and its table "
-                                 f"below {TABLES_MAXIMUM}, unlike {each}")
+                raise InputError(f"Field must be 1 to {SYMBOL_WIDTH} bits of a word, and its "
+                                 f"table below {TABLES_MAXIMUM}, unlike {each}")
 
 
 def bytes_layout(*tables: int, delta: bool = False) -> WordLayout:

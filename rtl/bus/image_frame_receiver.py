@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from eieio.model.image_frame import HEADER_WORDS, MAGIC
+from eieio.model.image_frame import CODED_MAGIC, HEADER_WORDS, MAGIC
 from eieio.model.registers import ShellError
 from eieio.rtl.bus.crc32 import Crc32
 from eieio.rtl.bus.serial_check import SerialCheck
@@ -30,6 +30,8 @@ class ImageFrameReceiver(wiring.Component):
     serial : :class:`bool`
         Whether a word may take 34 cycles, which saves the logic of a parallel CRC and of a buffer;
         then ``o`` is driven by registers through a lookup table.
+    decoder : :class:`bool`
+        Whether a decoder of coded images is between ``o`` and the engine.
 
     Members
     -------
@@ -59,6 +61,10 @@ class ImageFrameReceiver(wiring.Component):
         cycle after the image's first word on: an error of an input before it has shown by then.
     discard : ``Out(1)``
         Nor later: clear it.
+    coded : ``Out(1)``
+        The image is coded. Only with a decoder.
+    code_error : ``In(ShellError)``
+        What is wrong with a coded image, or 0. Only with a decoder.
     """
 
     i: stream.Interface
@@ -73,10 +79,13 @@ class ImageFrameReceiver(wiring.Component):
     error: Signal
     quiet: Signal
     discard: Signal
+    coded: Signal
+    code_error: Signal
 
-    def __init__(self, fingerprint: int, *, serial: bool = False) -> None:
+    def __init__(self, fingerprint: int, *, serial: bool = False, decoder: bool = False) -> None:
         self.fingerprint = fingerprint
         self.serial = serial
+        self.decoder = decoder
         super().__init__({
             "i": In(stream.Signature(beat_layout(32))),
             "o": Out(stream.Signature(beat_layout(32))),
@@ -90,6 +99,7 @@ class ImageFrameReceiver(wiring.Component):
             "error": Out(unsigned(8)),
             "quiet": Out(unsigned(1)),
             "discard": Out(unsigned(1)),
+            **({"coded": Out(unsigned(1)), "code_error": In(unsigned(8))} if decoder else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -145,6 +155,9 @@ class ImageFrameReceiver(wiring.Component):
         wrong = Signal(HEADER_WORDS)  # What the word would be at each position of the header.
         was_last = Signal()
         errors = (ShellError.FRAME_MAGIC, ShellError.FRAME_CONFIGURATION, ShellError.FRAME_EMPTY)
+        no_image = word != MAGIC
+        if self.decoder:
+            no_image &= word != CODED_MAGIC
         with m.FSM() as fsm:
             m.d.comb += settles.eq(fsm.ongoing("SETTLE") | fsm.ongoing("VERDICT")
                                    | fsm.ongoing("RELEASE"))
@@ -155,11 +168,14 @@ class ImageFrameReceiver(wiring.Component):
                     good.eq(1),
                     ended.eq(0),
                     settled.eq(0),
-                    wrong.eq(Cat(word != MAGIC, word != self.fingerprint, word == 0)),
+                    wrong.eq(Cat(no_image, word != self.fingerprint, word == 0)),
                     was_last.eq(last),
                     left.eq(word),
                     left_is_one.eq(word == 1),
                 ]
+                if self.decoder:
+                    with m.If(source.valid & (position == 0)):
+                        m.d.sync += self.coded.eq(word == CODED_MAGIC)
                 with m.If(source.valid):
                     m.next = "CHECK"
             with m.State("CHECK"):
@@ -223,6 +239,9 @@ class ImageFrameReceiver(wiring.Component):
                     m.d.sync += self.discard.eq(1)
                     with m.If(good):
                         m.d.sync += self.error.eq(ShellError.FRAME_CHECKSUM)
+                if self.decoder:
+                    with m.Elif(self.code_error != 0):
+                        m.d.sync += [self.discard.eq(1), self.error.eq(self.code_error)]
                 with m.Elif(self.engine_loaded):
                     m.d.sync += [self.loaded.eq(1), self.accepted.eq(1)]
                 with m.Elif(~self.engine_failed):
