@@ -1,6 +1,6 @@
 """Bit window: shows the next bits of a sequence of words, and takes up to 16 of them a cycle."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,27 +14,26 @@ _WIDTH = 16
 class BitWindow(wiring.Component):
     """Takes words of 32 bits, of which the highest bit is the first.
 
-    Half a word comes behind the bits that are left while they are shifted, so that there are 16
-    bits in every cycle as long as words come.
+    What comes behind the window's bits is aligned to them while it is being found how many to take,
+    and then both are shifted. There are 16 bits in every cycle as long as words come, and zeros
+    behind the last one.
 
     Members
     -------
     i : ``In(stream.Signature(beat_layout(32)))``
-        Words. ``ready`` follows from ``take``.
+        Words; ``ready`` follows from registers.
     bits : ``Out(16)``
-        The next bits, the first one highest; 0 beyond the end.
+        The next bits, the first one highest.
     enough : ``Out(1)``
-        They are all there, or the last word has come.
+        They are there.
     take : ``In(1)``
         Take some of them; only while there are ``enough``.
     less_one : ``In(4)``
         How many, less 1.
     short : ``Out(1)``
-        More were taken than there were; from the cycle after that on.
+        More were taken than had come with all words; from the cycle after that on.
     over : ``Out(1)``
         A word or more is left, or to come.
-    last : ``Out(1)``
-        The last word has been accepted.
     clear : ``In(1)``
         Forget everything; no word is accepted meanwhile.
     """
@@ -46,7 +45,6 @@ class BitWindow(wiring.Component):
     less_one: Signal
     short: Signal
     over: Signal
-    last: Signal
     clear: Signal
 
     def __init__(self) -> None:
@@ -58,53 +56,65 @@ class BitWindow(wiring.Component):
             "less_one": In(4),
             "short": Out(1),
             "over": Out(1),
-            "last": Out(1),
             "clear": In(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # Bits from the highest on, of which `count` are there: at most 31 before half a word comes.
-        held = Signal(2 * _WIDTH + _WIDTH - 1)
-        count = Signal(7)  # Its highest bit says that it is negative.
-        word = Signal(2 * _WIDTH)
-        halves = Signal(2)  # Of `word`, that are to come.
-        ended = Signal()
-        fits, append, few = Signal(), Signal(), Signal()
-        m.d.comb += [
-            few.eq(count[4:6] == 0),
-            fits.eq(~count[5]),
-            append.eq((halves != 0) & (self.take | few) & fits),
-            ended.eq(self.last & (halves == 0)),
-            self.enough.eq(~few | ended),
-            self.bits.eq(held[-_WIDTH:]),
-            self.short.eq(count[6]),
-            # Halves of a word that has been accepted only matter in twos, or with 16 bits held.
-            self.over.eq(~self.last | count[5] | halves[1] | (halves[0] & count[4])),
-            self.i.ready.eq(~self.last & ~self.clear
-                            & ((halves == 0) | ((halves == 1) & append))),
-        ]
+        # Words that wait, and the halves behind the window's bits, which begin within the one
+        # before them.
+        waiting, word = Signal(2 * _WIDTH, reset_less=True), Signal(2 * _WIDTH, reset_less=True)
+        waiting_valid, word_valid = Signal(), Signal()
+        low = Signal()  # Only the lower half of `word` is left.
+        last = Signal()  # The last word has come.
+        behind, next_behind = Signal(_WIDTH, reset_less=True), Signal(_WIDTH, reset_less=True)
+        bits_valid, behind_valid, next_valid = Signal(), Signal(), Signal()
+        position = Signal(range(_WIDTH))
+        zeros = Signal(range(5))  # Halves behind the last word, of those that have been filled in.
 
-        # What is held, and behind it half a word: where it goes depends on registers alone, while
-        # what is taken must be found first.
-        half = Signal(_WIDTH)
-        m.d.comb += half.eq(Mux(append, word[_WIDTH:], 0))
-        placed = Cat(Const(0, len(held) - _WIDTH), half) >> count[:4]
-        # If bits are taken while half a word comes, at least 16 are held; else there are fewer.
-        shifted = Mux(self.take, Cat(Const(0, 1), held | placed >> _WIDTH)[:len(held)],
-                      held | placed)
-        for stage in reversed(range(4)):
-            amount = 1 << stage
-            shifted = Mux(self.take & self.less_one[stage],
-                          Cat(Const(0, amount), shifted[:-amount]), shifted)
-        with m.If(self.take | append):
-            m.d.sync += held.eq(shifted)
-        m.d.sync += count.eq(count + Mux(append, _WIDTH, 0) - Mux(self.take, self.less_one + 1, 0))
-        with m.If(append):
-            m.d.sync += [word.eq(word << _WIDTH), halves.eq(halves - 1)]
+        ended = Signal()
+        crosses, shift, fill, empties = Signal(), Signal(), Signal(), Signal()
+        following = Signal(5)
+        m.d.comb += [
+            following.eq(position + self.less_one + 1),
+            crosses.eq(self.take & following[4]),
+            ended.eq(last & ~waiting_valid & ~word_valid),
+            # A half moves on when the bits have crossed it, or in the beginning.
+            shift.eq(next_valid & (crosses | ~behind_valid | ~bits_valid)),
+            fill.eq((word_valid | ended) & (shift | ~next_valid)),
+            empties.eq(fill & low),
+            self.enough.eq(bits_valid & behind_valid & next_valid),
+            self.short.eq(zeros[2] | ((zeros == 3) & (position != 0))),
+            self.over.eq(~ended | (zeros == 0) | ((zeros == 1) & (position == 0))),
+            self.i.ready.eq(~waiting_valid & ~last & ~self.clear),
+        ]
+        aligned = (Cat(next_behind, behind) << position)[_WIDTH:2 * _WIDTH]
+        together = Cat(aligned, self.bits)
+        with m.If(bits_valid):
+            with m.If(self.take):
+                m.d.sync += [
+                    self.bits.eq((together << self.less_one)[_WIDTH - 1:2 * _WIDTH - 1]),
+                    position.eq(following[:4]),
+                ]
+        with m.Else():
+            m.d.sync += [self.bits.eq(behind), bits_valid.eq(behind_valid)]
+        with m.If(shift):
+            m.d.sync += [behind.eq(next_behind), behind_valid.eq(1), next_valid.eq(0)]
+        with m.If(fill):
+            m.d.sync += [
+                next_behind.eq(Mux(ended, 0, Mux(low, word[:_WIDTH], word[_WIDTH:]))),
+                next_valid.eq(1),
+                low.eq(~low & ~ended),
+            ]
+            with m.If(ended & ~zeros[2]):
+                m.d.sync += zeros.eq(zeros + 1)
+        with m.If(~word_valid | empties):
+            m.d.sync += [word.eq(waiting), word_valid.eq(waiting_valid), waiting_valid.eq(0)]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [word.eq(self.i.payload.data), halves.eq(2),
-                         self.last.eq(self.i.payload.last)]
+            m.d.sync += [waiting.eq(self.i.payload.data), waiting_valid.eq(1),
+                         last.eq(self.i.payload.last)]
         with m.If(self.clear):
-            m.d.sync += [held.eq(0), count.eq(0), halves.eq(0), self.last.eq(0)]
+            m.d.sync += [each.eq(0) for each in (
+                waiting_valid, word_valid, low, last, bits_valid, behind_valid, next_valid,
+                position, zeros)]
         return m

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -107,7 +107,6 @@ class ImageDecoder(wiring.Component):
         left = Signal(SYMBOL_WIDTH, init=_COUNT_BYTES - 1)  # Bytes to take, less 1.
         last_byte = Signal()
         table = Signal(range(max(2, count)))
-        words = Signal(32)
         m.d.comb += [
             window.take.eq(take_byte | take_code),
             window.less_one.eq(tables.less_one),
@@ -118,7 +117,7 @@ class ImageDecoder(wiring.Component):
             tables.next_table.eq(assembler.next_table),
             tables.select.eq(assembler.start | take_code),
             tables.advance.eq(assembler.advance),
-            assembler.words.eq(words),
+            assembler.byte.eq(byte),
             assembler.take.eq(take_code),
             assembler.squash.eq(fault),
             assembler.symbol.eq(tables.symbol),
@@ -146,20 +145,17 @@ class ImageDecoder(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += assembler.start.eq(~fsm.ongoing("CODES") & ~fsm.ongoing("CLOSE"))
             with m.State("COUNT"):
-                m.d.comb += take_byte.eq(window.enough)
-                with m.If(byte_taken):
-                    m.d.sync += words.eq(Cat(byte, words)[:32])
+                m.d.comb += [take_byte.eq(window.enough), assembler.byte_valid.eq(byte_taken)]
                 with m.If(last_byte):
                     m.next = "CHECK_COUNT"
                 fail_if_short()
             with m.State("CHECK_COUNT"):
-                with m.If(byte_taken):
-                    m.d.sync += words.eq(Cat(byte, words)[:32])
-                with m.Else():
+                m.d.comb += assembler.byte_valid.eq(byte_taken)
+                with m.If(~byte_taken):
                     m.d.comb += tables.begin.eq(1)
                     m.d.sync += left.eq(CODE_MAXIMUM - 1)
                     m.next = "LENGTHS"
-                    with m.If(words == 0):
+                    with m.If(assembler.none):
                         fail(ShellError.CODE_LONG)
                 fail_if_short()
             with m.State("LENGTHS"):

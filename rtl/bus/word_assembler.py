@@ -33,9 +33,11 @@ class WordAssembler(wiring.Component):
     Members
     -------
     start : ``In(1)``
-        The next symbol to ask for is the first of an image of ``words``.
-    words : ``In(32)``
-        Words of the image, at least 1.
+        The next symbol to ask for is the first of an image.
+    byte, byte_valid : ``In(8)``, ``In(1)``
+        The number of its words, highest byte first, before that.
+    none : ``Out(1)``
+        This number is 0.
     take : ``In(1)``
         Ask for a symbol; only while ``advance`` is 1.
     squash : ``In(1)``
@@ -57,7 +59,9 @@ class WordAssembler(wiring.Component):
     """
 
     start: Signal
-    words: Signal
+    byte: Signal
+    byte_valid: Signal
+    none: Signal
     take: Signal
     squash: Signal
     next_table: Signal
@@ -73,7 +77,9 @@ class WordAssembler(wiring.Component):
         self.latency = latency
         super().__init__({
             "start": In(1),
-            "words": In(32),
+            "byte": In(SYMBOL_WIDTH),
+            "byte_valid": In(1),
+            "none": Out(1),
             "take": In(1),
             "squash": In(1),
             "next_table": Out(bits_for(table_count(layouts) - 1)),
@@ -93,8 +99,7 @@ class WordAssembler(wiring.Component):
         place = data.StructLayout({
             "position": bits_for(len(positions) - 1),
             "word": 3,   # Which one of the section, up to the first one with the target's layout.
-            "ends": 1,   # It is the last one of its word,
-            "final": 1,  # which is the image's last.
+            "ends": 1,   # It is the last one of its word.
             "delta": 1,  # The word is what it is more than the word before.
         })
         current, following = Signal(place), Signal(place)
@@ -103,20 +108,22 @@ class WordAssembler(wiring.Component):
         left = Signal(32)  # Words of the section behind its header.
         one_left = Signal()
         remaining = Signal(32)  # Words of the image.
-        m.d.comb += self.final.eq(current.final & current.ends)
+        few = Signal()
+        m.d.comb += [
+            few.eq(remaining[1:] == 0),
+            self.none.eq(few & ~remaining[0]),
+            self.final.eq(few & current.ends),
+        ]
 
         with m.If(self.start):
-            m.d.comb += [field_next.eq(0), following.word.eq(_TARGET),
-                         following.final.eq(self.words == 1)]
+            m.d.comb += [field_next.eq(0), following.word.eq(_TARGET)]
         with m.Elif(~current.ends):
-            m.d.comb += [field_next.eq(field + 1), following.word.eq(current.word),
-                         following.final.eq(current.final)]
+            m.d.comb += [field_next.eq(field + 1), following.word.eq(current.word)]
         with m.Else():
             m.d.comb += [
                 field_next.eq(0),
                 following.word.eq(Mux(current.word >= HEADER_WORDS,
                                       Mux(one_left, _TARGET, _DATA), current.word + 1)),
-                following.final.eq(remaining == 2),
             ]
         with m.Switch(Cat(field_next, target, following.word == _DATA)):
             for number, layout in self.layouts.items():
@@ -137,8 +144,8 @@ class WordAssembler(wiring.Component):
                 ]
         with m.If(self.start | self.take):
             m.d.sync += [current.eq(following), field.eq(field_next)]
-        with m.If(self.start):
-            m.d.sync += remaining.eq(self.words)
+        with m.If(self.byte_valid):
+            m.d.sync += remaining.eq(Cat(self.byte, remaining))
         with m.Elif(self.take & current.ends):
             m.d.sync += remaining.eq(remaining - 1)
             with m.If(current.word >= HEADER_WORDS):
@@ -147,6 +154,7 @@ class WordAssembler(wiring.Component):
         # Where the symbols are to go that are under way.
         places = [Signal(place, name=f"place_{stage}") for stage in range(self.latency)]
         valid = Signal(self.latency)
+        final = Signal(self.latency)
         m.d.comb += [
             self.advance.eq(~self.o.valid | self.o.ready),
             self.asked.eq(valid[0]),
@@ -155,6 +163,7 @@ class WordAssembler(wiring.Component):
         with m.If(self.advance):
             m.d.sync += [later.eq(earlier) for earlier, later in zip(
                 [current, *places], places, strict=False)]
+            m.d.sync += final.eq(Cat(self.final, final))
             m.d.sync += valid.eq(Cat(self.take, valid[0] & ~self.squash, valid[1:])[:self.latency])
         with m.If(self.squash):
             m.d.sync += valid[0].eq(0)
@@ -179,7 +188,7 @@ class WordAssembler(wiring.Component):
             m.d.sync += [
                 word.eq(Mux(begins, 0, word) | placed),
                 begins.eq(arriving.ends),
-                self.o.payload.last.eq(arriving.final),
+                self.o.payload.last.eq(final[-1]),
                 delta.eq(arriving.delta),
             ]
             with m.If(arriving.word == _TARGET):
