@@ -37,7 +37,7 @@ from eieio.model.errors import InputError
 from eieio.model.word_layout import BYTES, SYMBOL_WIDTH, WordLayout, table_count
 
 __all__ = ["ALL_SYMBOLS", "CODE_MAXIMUM", "HEADER_WORDS", "encode_image", "encode_symbols",
-           "table_bits"]
+           "image_symbols"]
 
 #: Bits of the longest code.
 CODE_MAXIMUM = 16
@@ -72,11 +72,20 @@ def encode_image(words: NDArray[np.uint32], layouts: Mapping[int, WordLayout]
     InputError
         If the image is not made of whole sections, or a word does not fit its layout.
     """
-    parts = list(_symbols(words.astype(np.int64), layouts))
-    tables, symbols = (np.concatenate([part[kind] for part in parts]) for kind in (0, 1))
+    tables, symbols = image_symbols(words, layouts)
     lengths = [code_lengths(np.bincount(symbols[tables == table], minlength=1 << SYMBOL_WIDTH))
                for table in range(table_count(layouts))]
     return encode_symbols(len(words), lengths, tables, symbols)
+
+
+def image_symbols(words: NDArray[np.uint32], layouts: Mapping[int, WordLayout]) -> _Symbols:
+    """Cut an image into symbols.
+
+    Takes what :func:`encode_image` takes, and returns table and value of each symbol, two int64
+    arrays of shape (symbols,).
+    """
+    parts = list(_symbols(words.astype(np.int64), layouts))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
 def encode_symbols(count: int, lengths: list[NDArray[np.uint8]], tables: NDArray[np.int64],
@@ -98,7 +107,7 @@ def encode_symbols(count: int, lengths: list[NDArray[np.uint8]], tables: NDArray
         Coded image.
     """
     codes = [canonical_codes(each) for each in lengths]
-    head = [(count, 32), *(part for each in lengths for part in table_bits(each))]
+    head = [(count, 32), *(part for each in lengths for part in _description(each))]
     values = np.concatenate([np.array([value for value, _ in head], np.int64),
                              np.stack(codes).astype(np.int64)[tables, symbols]])
     widths = np.concatenate([np.array([width for _, width in head], np.int64),
@@ -111,7 +120,7 @@ def encode_symbols(count: int, lengths: list[NDArray[np.uint8]], tables: NDArray
     return np.packbits(stream).view(">u4").astype(np.uint32)
 
 
-def table_bits(lengths: NDArray[np.uint8]) -> list[tuple[int, int]]:
+def _description(lengths: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Return values and widths of what describes a table: lengths of shape (256,)."""
     counts = np.bincount(lengths, minlength=CODE_MAXIMUM + 1)[1:]
     order = np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0):]
@@ -120,7 +129,7 @@ def table_bits(lengths: NDArray[np.uint8]) -> list[tuple[int, int]]:
 
 
 def _symbols(words: NDArray[np.int64], layouts: Mapping[int, WordLayout]) -> Iterator[_Symbols]:
-    """Cut an image into symbols: give tables and values, a part of a section at a time."""
+    """Give tables and values of the symbols, a part of a section at a time."""
     start = 0
     while start < len(words):
         header = words[start:start + HEADER_WORDS]

@@ -1,6 +1,6 @@
 """Code tables: canonical Huffman codes, of which one is found and looked up a cycle."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -30,7 +30,7 @@ class CodeTables(wiring.Component):
     Attributes
     ----------
     latency : :class:`int`
-        Cycles from ``take`` to ``symbol``, in which ``advance`` is 1.
+        Cycles of ``advance`` from a code to its ``symbol``.
 
     Members
     -------
@@ -40,16 +40,15 @@ class CodeTables(wiring.Component):
         Table of the code to find in the next cycle of ``advance``, or after one of ``select``.
     select : ``In(1)``
         Choose ``next_table``.
-    raw : ``In(1)``
-        What comes next is a byte, and no code.
-    less_one : ``Out(4)``
-        Bits of the code or byte, less 1.
-    take : ``In(1)``
-        The code has been taken: look up its symbol.
+    longer : ``Out(15)``
+        Bits of the code: the lowest bit says that they are more than 1, the next one more than 2,
+        and so on.
+    less_one : ``In(4)``
+        The same as a number, less 1.
     advance : ``In(1)``
-        Everything behind ``take`` moves on.
+        Look up the symbol of the code. All that is under way moves on.
     matched : ``Out(1)``
-        There was a code; one cycle after ``take``.
+        There was a code; a cycle later.
     symbol : ``Out(8)``
         Its symbol.
     begin : ``In(1)``
@@ -75,9 +74,8 @@ class CodeTables(wiring.Component):
     bits: Signal
     next_table: Signal
     select: Signal
-    raw: Signal
+    longer: Signal
     less_one: Signal
-    take: Signal
     advance: Signal
     matched: Signal
     symbol: Signal
@@ -97,9 +95,8 @@ class CodeTables(wiring.Component):
             "bits": In(CODE_MAXIMUM),
             "next_table": In(self.table_width),
             "select": In(1),
-            "raw": In(1),
-            "less_one": Out(4),
-            "take": In(1),
+            "longer": Out(CODE_MAXIMUM - 1),
+            "less_one": In(4),
             "advance": In(1),
             "matched": Out(1),
             "symbol": Out(SYMBOL_WIDTH),
@@ -158,15 +155,7 @@ class CodeTables(wiring.Component):
             fits.append(~self.bits[-bits:] >= limit)
 
         # All lengths from that of the code on fit.
-        longer = Signal(CODE_MAXIMUM)
-        m.d.comb += longer.eq(~Cat(*fits))
-        found = [longer[7]]
-        found.insert(0, Mux(found[-1], longer[11], longer[3]))
-        found.insert(0, Mux(longer[7], Mux(longer[11], longer[13], longer[9]),
-                            Mux(longer[3], longer[5], longer[1])))
-        found.insert(0, Array(longer[number] for number in range(0, CODE_MAXIMUM, 2))[
-            Cat(*found)])
-        m.d.comb += self.less_one.eq(Mux(self.raw, SYMBOL_WIDTH - 1, Cat(*found)))
+        m.d.comb += self.longer.eq(~Cat(*fits[:-1]))
 
         # A cycle later the code is where its symbol is, but for what the length adds to it.
         m.submodules.bases = bases = memory.Memory(

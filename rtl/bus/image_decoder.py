@@ -24,8 +24,8 @@ class ImageDecoder(wiring.Component):
 
     Coded images are those of :mod:`eieio.model.coded_image`, and what comes of one, and when, is
     what :mod:`eieio.model.coded_image_decoder` says. Of a damaged one these are the words before
-    the error, and then a word of zeros that ends the image, if any had been sent; the rest of it is
-    dropped.
+    the error, and then one of any content that ends the image, if any had been sent; what still
+    comes is dropped.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class ImageDecoder(wiring.Component):
         ended = Signal()     # Its last word has come.
         begun = Signal()     # A word of the image has been sent, and not its last.
         dropping = Signal()  # What still comes of it does not matter.
-        ending = Signal()    # A word of zeros is to be sent.
+        ending = Signal()    # A word that ends the image is to be sent.
         failed = Signal()
         m.d.comb += [
             self.busy.eq(active | buffer.o.valid),
@@ -109,9 +109,10 @@ class ImageDecoder(wiring.Component):
         table = Signal(range(max(2, count)))
         m.d.comb += [
             window.take.eq(take_byte | take_code),
-            window.less_one.eq(tables.less_one),
+            window.longer.eq(tables.longer),
+            window.byte.eq(assembler.start),
+            tables.less_one.eq(window.less_one),
             tables.bits.eq(window.bits),
-            tables.raw.eq(assembler.start),
             tables.byte.eq(byte),
             tables.table.eq(table),
             tables.next_table.eq(assembler.next_table),
