@@ -19,7 +19,7 @@ __all__ = ["Decoded", "decode_image"]
 # Cycles from the first word of a coded image to the first look at its bits; behind the count of
 # words; behind the lengths of a table, and behind its symbols; and from the look at the last code
 # to the transfer of the last word.
-_BEGIN, _COUNT, _LENGTHS, _SYMBOLS, _END = 5, 2, 3, 1, 4
+_BEGIN, _COUNT, _LENGTHS, _SYMBOLS, _END = 7, 2, 3, 1, 4
 
 _Table = dict[tuple[int, int], int]
 

@@ -1,8 +1,6 @@
 """Bit window: shows the next bits of a sequence of words, and takes up to 16 of them a cycle."""
 
-from collections.abc import Sequence
-
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,7 +16,7 @@ class BitWindow(wiring.Component):
 
     What comes behind the window's bits is aligned to them while it is being found how many to take,
     and then both are shifted. There are 16 bits in every cycle as long as words come, and zeros
-    behind the last one.
+    behind the last one. The first 16 bits are no word's, and of any value.
 
     Members
     -------
@@ -33,8 +31,6 @@ class BitWindow(wiring.Component):
     longer : ``In(15)``
         How many: the lowest bit says that they are more than 1, the next one more than 2, and so
         on.
-    byte : ``In(1)``
-        They are 8, whatever ``longer`` says.
     less_one : ``Out(4)``
         How many, less 1.
     short : ``Out(1)``
@@ -50,7 +46,6 @@ class BitWindow(wiring.Component):
     enough: Signal
     take: Signal
     longer: Signal
-    byte: Signal
     less_one: Signal
     short: Signal
     over: Signal
@@ -63,7 +58,6 @@ class BitWindow(wiring.Component):
             "enough": Out(1),
             "take": In(1),
             "longer": In(_WIDTH - 1),
-            "byte": In(1),
             "less_one": Out(4),
             "short": Out(1),
             "over": Out(1),
@@ -72,80 +66,67 @@ class BitWindow(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # Words that wait, and the halves behind the window's bits, which begin within the one
-        # before them.
+        # Words that wait, and three halves behind the one that the window's bits began in when the
+        # last half moved on: it does so in the cycle after they have crossed it.
         waiting, word = Signal(2 * _WIDTH, reset_less=True), Signal(2 * _WIDTH, reset_less=True)
         waiting_valid, word_valid = Signal(), Signal()
         low = Signal()  # Only the lower half of `word` is left.
         last = Signal()  # The last word has come.
-        behind, next_behind = Signal(_WIDTH, reset_less=True), Signal(_WIDTH, reset_less=True)
-        bits_valid, behind_valid, next_valid = Signal(), Signal(), Signal()
-        position = Signal(range(_WIDTH))
-        # Halves behind the last word that have been filled in: one in the cycle before, and others.
-        zero, zeros_before, zeros = Signal(), Signal(range(5)), Signal(range(5))
+        halves = [Signal(_WIDTH, name=f"half_{number}", reset_less=True) for number in range(3)]
+        valid = Signal(len(halves))
+        position = Signal(range(2 * _WIDTH))
+        zeros = Signal(range(6))  # Halves behind the last word that have been filled in.
 
-        ended = Signal()
-        crosses, shift, fill, empties = Signal(), Signal(), Signal(), Signal()
+        ended, leaves, fill = Signal(), Signal(len(halves) + 1), Signal()
         # Each bit of `less_one` is 1 from some numbers on, up to others; none waits for another.
         number = [Cat(*(self.longer[first] & ~self.longer[first + (1 << bit)]
                         if first + (1 << bit) < _WIDTH - 1 else self.longer[first]
                         for first in range((1 << bit) - 1, _WIDTH - 1, 2 << bit))).any()
                   for bit in range(4)]
         m.d.comb += [
-            self.less_one.eq(Mux(self.byte, 7, Cat(*number))),
-            crosses.eq(self.take & Mux(self.byte, position[-1],
-                                       _choose([1, *self.longer], ~position))),
+            self.less_one.eq(Cat(*number)),
             ended.eq(last & ~waiting_valid & ~word_valid),
-            # A half moves on when the bits have crossed it, or in the beginning.
-            shift.eq(next_valid & (crosses | ~behind_valid | ~bits_valid)),
-            fill.eq((word_valid | ended) & (shift | ~next_valid)),
-            empties.eq(fill & low),
-            zeros.eq(zeros_before + zero),
-            self.enough.eq(bits_valid & behind_valid & next_valid),
-            self.short.eq(zeros[2] | ((zeros == 3) & (position != 0))),
-            self.over.eq(~ended | (zeros == 0) | ((zeros == 1) & (position == 0))),
+            # A half moves on if the one before it has, or is missing.
+            leaves[0].eq(position[-1]),
+            *(leaves[number + 1].eq(leaves[number] | ~valid[number]) for number in range(3)),
+            fill.eq(leaves[-1] & (word_valid | ended)),
+            self.enough.eq(valid.all()),
+            self.short.eq((zeros > 4) | ((zeros == 4) & (position != 0))
+                          | ((zeros == 3) & (position > _WIDTH))),
+            self.over.eq(~ended | (zeros == 0) | ((zeros == 1) & (position <= _WIDTH))
+                         | ((zeros == 2) & (position == 0))),
             self.i.ready.eq(~waiting_valid & ~last & ~self.clear),
         ]
-        aligned = _shift(Cat(next_behind, behind)[1:], position)
-        # Of what is taken the higher bits are known first.
-        shifted = _shift(Cat(aligned, self.bits)[:-1], self.less_one)
-        with m.If(bits_valid):
-            with m.If(self.take):
-                m.d.sync += [
-                    self.bits.eq(shifted),
-                    position.eq(position + self.less_one + 1),
-                ]
-        with m.Else():
-            m.d.sync += [self.bits.eq(behind), bits_valid.eq(behind_valid)]
-        with m.If(shift):
-            m.d.sync += [behind.eq(next_behind), behind_valid.eq(1), next_valid.eq(0)]
-        with m.If(fill):
+        # What is behind the bits, and what is behind those that are taken: first by fours, as the
+        # number of fours follows from `longer` without a detour.
+        aligned = _shift(Cat(*reversed(halves))[1:], position)
+        fours = [Cat(aligned, self.bits)[:-1][12 - 4 * number:31 - 4 * number]
+                 for number in range(4)]
+        shifted = _shift(Mux(self.longer[7], Mux(self.longer[11], fours[3], fours[2]),
+                             Mux(self.longer[3], fours[1], fours[0])), self.less_one[:2])
+        m.d.sync += position.eq(position[:-1])
+        with m.If(self.take):
+            m.d.sync += [self.bits.eq(shifted), position.eq(position[:-1] + self.less_one + 1)]
+        for number, half in enumerate(halves[:-1]):
+            with m.If(leaves[number + 1]):
+                m.d.sync += [half.eq(halves[number + 1]), valid[number].eq(valid[number + 1])]
+        with m.If(leaves[-1]):
             m.d.sync += [
-                next_behind.eq(Mux(ended, 0, Mux(low, word[:_WIDTH], word[_WIDTH:]))),
-                next_valid.eq(1),
-                low.eq(~low & ~ended),
+                halves[-1].eq(Mux(ended, 0, Mux(low, word[:_WIDTH], word[_WIDTH:]))),
+                valid[-1].eq(fill),
+                low.eq(low ^ (word_valid & fill)),
             ]
-        m.d.sync += [zero.eq(fill & ended), zeros_before.eq(zeros)]
-        with m.If(zeros[2]):
-            m.d.sync += [zero.eq(0), zeros_before.eq(zeros_before)]
-        with m.If(~word_valid | empties):
+        with m.If(fill & ended & (zeros < 5)):
+            m.d.sync += zeros.eq(zeros + 1)
+        with m.If(~word_valid | (fill & low)):
             m.d.sync += [word.eq(waiting), word_valid.eq(waiting_valid), waiting_valid.eq(0)]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [waiting.eq(self.i.payload.data), waiting_valid.eq(1),
                          last.eq(self.i.payload.last)]
         with m.If(self.clear):
             m.d.sync += [each.eq(0) for each in (
-                waiting_valid, word_valid, low, last, bits_valid, behind_valid, next_valid,
-                position, zero, zeros_before)]
+                waiting_valid, word_valid, low, last, valid, position, zeros)]
         return m
-
-
-def _choose(values: Sequence[ValueLike], index: Value) -> ValueLike:
-    """Choose by a tree of multiplexers, of which the values that come late pass the fewest."""
-    if len(values) == 1:
-        return values[0]
-    half = len(values) // 2
-    return Mux(index[-1], _choose(values[half:], index[:-1]), _choose(values[:half], index[:-1]))
 
 
 def _shift(value: Value, amount: Value) -> Value:

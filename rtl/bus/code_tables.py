@@ -1,6 +1,6 @@
 """Code tables: canonical Huffman codes, of which one is found and looked up a cycle."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -18,9 +18,8 @@ class CodeTables(wiring.Component):
     """Finds codes in what comes next, and their symbols.
 
     The first bits of what comes next are compared with the codes of each length, side by side. Of a
-    table it keeps, for each length, how many codes of this length and longer there could be behind
-    the last one, and the place of a symbol less its code; and all symbols in the order of their
-    codes.
+    table it keeps, for each length, the number behind the last code, and the place of a symbol less
+    its code; and all symbols in the order of their codes.
 
     Parameters
     ----------
@@ -40,6 +39,9 @@ class CodeTables(wiring.Component):
         Table of the code to find in the next cycle of ``advance``, or after one of ``select``.
     select : ``In(1)``
         Choose ``next_table``.
+    byte_next : ``In(1)``
+        From the next cycle on, what comes next is a byte in place of a code; else it is what was
+        selected in the cycle before.
     longer : ``Out(15)``
         Bits of the code: the lowest bit says that they are more than 1, the next one more than 2,
         and so on.
@@ -74,6 +76,7 @@ class CodeTables(wiring.Component):
     bits: Signal
     next_table: Signal
     select: Signal
+    byte_next: Signal
     longer: Signal
     less_one: Signal
     advance: Signal
@@ -95,6 +98,7 @@ class CodeTables(wiring.Component):
             "bits": In(CODE_MAXIMUM),
             "next_table": In(self.table_width),
             "select": In(1),
+            "byte_next": In(1),
             "longer": Out(CODE_MAXIMUM - 1),
             "less_one": In(4),
             "advance": In(1),
@@ -113,6 +117,7 @@ class CodeTables(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         length = Signal(range(CODE_MAXIMUM))  # Of the next count, less 1.
+        bound, bound_next = Signal(CODE_MAXIMUM + 1), Signal(CODE_MAXIMUM + 1)
         free = Signal(CODE_MAXIMUM + 2)       # Codes of the length before that are still free.
         free_next = Signal(CODE_MAXIMUM + 2)  # Negative if there are too many.
         count = Signal(SYMBOL_WIDTH + 1)
@@ -120,6 +125,7 @@ class CodeTables(wiring.Component):
         size_next = Signal(SYMBOL_WIDTH + 2)
         m.d.comb += [
             count.eq(Mux(self.byte == ALL_SYMBOLS, _ALL, self.byte)),
+            bound_next.eq((bound << 1) + count),
             free_next.eq((free << 1) - count),
             size_next.eq(self.size + count),
             self.complete.eq((free == 0) | (self.size == 0) | (single & (self.size == 1))),
@@ -127,6 +133,7 @@ class CodeTables(wiring.Component):
         with m.If(self.count_valid):
             m.d.sync += [
                 length.eq(length + 1),
+                bound.eq(bound_next),
                 free.eq(free_next),
                 self.size.eq(size_next),
                 self.wrong.eq(self.wrong | free_next[-1] | (size_next > _ALL)),
@@ -134,28 +141,28 @@ class CodeTables(wiring.Component):
             with m.If(length == 0):
                 m.d.sync += single.eq(self.byte == 1)
         with m.If(self.begin):
-            m.d.sync += [length.eq(0), free.eq(1), self.size.eq(0), self.wrong.eq(0)]
+            m.d.sync += [length.eq(0), bound.eq(0), free.eq(1), self.size.eq(0), self.wrong.eq(0)]
 
-        # Behind the codes up to a length there are `limit` numbers of this length: so many ones
-        # are at least in what is no such code.
-        fits = []
+        # A code is longer than so many bits if these are not below a bound: one more than the last
+        # code of this length.
+        longer = Signal(CODE_MAXIMUM)
         for bits in range(1, CODE_MAXIMUM + 1):
-            m.submodules[f"limits_{bits}"] = limits = memory.Memory(
+            m.submodules[f"bounds_{bits}"] = bounds = memory.Memory(
                 shape=unsigned(bits + 1), depth=1 << self.table_width, init=[])
-            write, read = limits.write_port(), limits.read_port(domain="comb")
-            limit = Signal(bits + 1, name=f"limit_{bits}", reset_less=True)
+            write, read = bounds.write_port(), bounds.read_port(domain="comb")
+            chosen = Signal(bits + 1, name=f"bound_{bits}")
             m.d.comb += [
                 write.addr.eq(self.table),
-                write.data.eq(free_next),
+                write.data.eq(bound_next),
                 write.en.eq(self.count_valid & (length == bits - 1)),
                 read.addr.eq(self.next_table),
+                longer[bits - 1].eq(self.bits[-bits:] >= chosen),
             ]
             with m.If(self.select):
-                m.d.sync += limit.eq(read.data)
-            fits.append(~self.bits[-bits:] >= limit)
-
-        # All lengths from that of the code on fit.
-        m.d.comb += self.longer.eq(~Cat(*fits[:-1]))
+                m.d.sync += chosen.eq(read.data)
+            with m.If(self.byte_next):
+                m.d.sync += chosen.eq(1 << bits if bits >= SYMBOL_WIDTH else 0)
+        m.d.comb += self.longer.eq(longer)
 
         # A cycle later the code is where its symbol is, but for what the length adds to it.
         m.submodules.bases = bases = memory.Memory(
@@ -171,13 +178,11 @@ class CodeTables(wiring.Component):
                 taken_bits.eq(self.bits),
                 taken_length.eq(self.less_one),
                 taken_table.eq(table),
-                self.matched.eq(fits[-1]),
+                self.matched.eq(~longer[-1]),
             ]
-        power = Signal(SYMBOL_WIDTH)  # Numbers of the length, of which those free come last.
         m.d.comb += [
-            power.eq(Const(2, SYMBOL_WIDTH + 1) << length),
             write.addr.eq(Cat(length, self.table)),
-            write.data.eq(self.size + (free << 1) - power),
+            write.data.eq(self.size - (bound << 1)),
             write.en.eq(self.count_valid),
             read.addr.eq(Cat(taken_length, taken_table)),
         ]

@@ -16,7 +16,8 @@ from eieio.rtl.bus.word_assembler import WordAssembler
 
 __all__ = ["ImageDecoder"]
 
-_COUNT_BYTES = 32 // SYMBOL_WIDTH
+# The number of words, behind what the window has in front of them.
+_COUNT_BYTES = (16 + 32) // SYMBOL_WIDTH
 
 
 class ImageDecoder(wiring.Component):
@@ -110,7 +111,6 @@ class ImageDecoder(wiring.Component):
         m.d.comb += [
             window.take.eq(take_byte | take_code),
             window.longer.eq(tables.longer),
-            window.byte.eq(assembler.start),
             tables.less_one.eq(window.less_one),
             tables.bits.eq(window.bits),
             tables.byte.eq(byte),
@@ -143,7 +143,13 @@ class ImageDecoder(wiring.Component):
             with m.Elif(assembler.asked & window.short):
                 fail(ShellError.CODE_SHORT)
 
+        # What comes after the last table are codes. Before it nothing is taken, so that there is
+        # time to select the first one's.
+        last_table = Signal()
+        m.d.comb += last_table.eq(table == count - 1)
         with m.FSM() as fsm:
+            m.d.comb += tables.byte_next.eq(
+                assembler.start & ~(fsm.ongoing("NEXT_TABLE") & last_table))
             m.d.comb += assembler.start.eq(~fsm.ongoing("CODES") & ~fsm.ongoing("CLOSE"))
             with m.State("COUNT"):
                 m.d.comb += [take_byte.eq(window.enough), assembler.byte_valid.eq(byte_taken)]
@@ -187,7 +193,7 @@ class ImageDecoder(wiring.Component):
                     m.d.comb += tables.begin.eq(1)
                     m.d.sync += [left.eq(CODE_MAXIMUM - 1), table.eq(table + 1)]
                     m.next = "LENGTHS"
-                    with m.If(table == count - 1):
+                    with m.If(last_table):
                         m.next = "CODES"
                 fail_if_short()
             with m.State("CODES"):

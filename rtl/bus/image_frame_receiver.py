@@ -62,9 +62,12 @@ class ImageFrameReceiver(wiring.Component):
     discard : ``Out(1)``
         Nor later: clear it.
     coded : ``Out(1)``
-        The image is coded. Only with a decoder.
+        The image is coded. This port and the next two are only there with a decoder.
+    reaches : ``In(1)``
+        The engine takes a word.
     code_error : ``In(ShellError)``
-        What is wrong with a coded image, or 0. Only with a decoder.
+        What is wrong with a coded image, or 0, when there is no ``engine_loading`` any more. Else
+        it does not matter.
     """
 
     i: stream.Interface
@@ -80,6 +83,7 @@ class ImageFrameReceiver(wiring.Component):
     quiet: Signal
     discard: Signal
     coded: Signal
+    reaches: Signal
     code_error: Signal
 
     def __init__(self, fingerprint: int, *, serial: bool = False, decoder: bool = False) -> None:
@@ -99,7 +103,8 @@ class ImageFrameReceiver(wiring.Component):
             "error": Out(unsigned(8)),
             "quiet": Out(unsigned(1)),
             "discard": Out(unsigned(1)),
-            **({"coded": Out(unsigned(1)), "code_error": In(unsigned(8))} if decoder else {}),
+            **({"coded": Out(unsigned(1)), "reaches": In(unsigned(1)),
+                "code_error": In(unsigned(8))} if decoder else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -138,7 +143,7 @@ class ImageFrameReceiver(wiring.Component):
         moves = Signal()
         m.d.comb += moves.eq(self.o.valid & self.o.ready)
         m.d.sync += [self.error.eq(0), self.accepted.eq(0), self.discard.eq(0)]
-        with m.If(moves):
+        with m.If(self.reaches if self.decoder else moves):
             m.d.sync += [self.loaded.eq(0), self.quiet.eq(1)]
         with m.If(moves & self.o.payload.last):
             m.d.sync += ended.eq(1)
@@ -235,12 +240,14 @@ class ImageFrameReceiver(wiring.Component):
                 with m.Elif(ended & ~self.engine_loading):
                     m.next = "VERDICT"
             with m.State("VERDICT"):
+                if self.decoder:  # Of an image that is no code nothing may have reached the engine.
+                    m.d.sync += self.loaded.eq(0)
                 with m.If(~(good & checksum.intact)):
                     m.d.sync += self.discard.eq(1)
                     with m.If(good):
                         m.d.sync += self.error.eq(ShellError.FRAME_CHECKSUM)
                 if self.decoder:
-                    with m.Elif(self.code_error != 0):
+                    with m.Elif(self.coded & (self.code_error != 0)):
                         m.d.sync += [self.discard.eq(1), self.error.eq(self.code_error)]
                 with m.Elif(self.engine_loaded):
                     m.d.sync += [self.loaded.eq(1), self.accepted.eq(1)]

@@ -164,7 +164,11 @@ class Shell(wiring.Component):
             m.submodules.decoder = inner(decoder)
             wiring.connect(m, receiver.o, decoder.i)
             images, loading = decoder.o, engine.loading | decoder.busy
-            m.d.comb += [decoder.coded.eq(receiver.coded), receiver.code_error.eq(decoder.error)]
+            m.d.comb += [
+                decoder.coded.eq(receiver.coded),
+                receiver.reaches.eq(decoder.o.valid & decoder.o.ready),
+                receiver.code_error.eq(decoder.error),
+            ]
         for source, sink in ((images, engine.image), (gate.o, engine.i),
                              (engine.o, output_port.i)):
             m.d.comb += [
