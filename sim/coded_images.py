@@ -180,8 +180,8 @@ def damage(case: CodedCase, how: str, rng: np.random.Generator) -> CodedCase:
     return CodedCase(f"{case.name}, {how}", coded, decode_image(coded, LAYOUTS))
 
 
-def check_decoder(cases: Sequence[CodedCase], folder: Path, *, stall: float = 0.0, seed: int = 0
-                  ) -> None:
+def check_decoder(cases: Sequence[CodedCase], folder: Path, *, stall: float = 0.0, seed: int = 0,
+                  simulator: str = "verilator") -> None:
     """Run the hardware on coded images, one after the other.
 
     Words, error and, without stalls, cycles of each must be those that the reference says.
@@ -196,6 +196,8 @@ def check_decoder(cases: Sequence[CodedCase], folder: Path, *, stall: float = 0.
         Probability that a side of the decoder waits for a cycle.
     seed : :class:`int`
         Seed of that.
+    simulator : :class:`str`
+        "verilator", or "icarus", which is faster for a few images.
 
     Raises
     ------
@@ -208,7 +210,7 @@ def check_decoder(cases: Sequence[CodedCase], folder: Path, *, stall: float = 0.
     save_case(folder, {"coded": np.concatenate([case.coded for case in cases]),
                        "sizes": np.array([len(case.coded) for case in cases])},
               stall=stall, seed=seed, limit=round((longest + 1000) / (1 - stall) ** 2))
-    run(_built(), "eieio.sim.bench_image_decoder", environment=case_environment(folder),
+    run(_built(simulator), "eieio.sim.bench_image_decoder", environment=case_environment(folder),
         folder=folder)
     outputs = load_outputs(folder)
     words = np.split(outputs["words"], np.cumsum(outputs["results"][:, 0])[:-1])
@@ -222,7 +224,9 @@ def check_decoder(cases: Sequence[CodedCase], folder: Path, *, stall: float = 0.
         assert stall or expected.error or cycles == expected.cycles, f"{case.name}: other cycles"
 
 
-def _built() -> Build:
+def _built(simulator: str) -> Build:
+    arguments = ["-CFLAGS", "-O0"] if simulator == "verilator" else []
     with temporary_folder() as folder:
         files = emit(ImageDecoder(LAYOUTS), "image_decoder", header="Decoder of coded images")
-        return build(write(files, folder), "image_decoder", arguments=["-CFLAGS", "-O0"])
+        return build(write(files, folder), "image_decoder", simulator=simulator,
+                     arguments=arguments)

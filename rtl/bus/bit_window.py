@@ -77,14 +77,20 @@ class BitWindow(wiring.Component):
         position = Signal(range(2 * _WIDTH))
         zeros = Signal(range(6))  # Halves behind the last word that have been filled in.
 
+        # What is behind the bits, and what is behind those that are taken: first by fours, then by
+        # ones, which each bit of `longer` chooses as it is.
+        aligned = _shift(Cat(*reversed(halves))[1:], position)
+        ahead = Cat(aligned, self.bits)[:-1]
+        fours = [Cat(ahead[12 - first:31 - first], self.longer[first:first + 3])
+                 for first in range(0, _WIDTH, 4)]
+        by_fours = _choose(fours, self.longer[3:12:4])
+        ones = by_fours[-3:]
+        by_ones = [by_fours[3 - number:19 - number] for number in range(4)]
         ended, leaves, fill = Signal(), Signal(len(halves) + 1), Signal()
-        # Each bit of `less_one` is 1 from some numbers on, up to others; none waits for another.
-        number = [Cat(*(self.longer[first] & ~self.longer[first + (1 << bit)]
-                        if first + (1 << bit) < _WIDTH - 1 else self.longer[first]
-                        for first in range((1 << bit) - 1, _WIDTH - 1, 2 << bit))).any()
-                  for bit in range(4)]
         m.d.comb += [
-            self.less_one.eq(Cat(*number)),
+            self.less_one.eq(Cat(Mux(ones[1], ones[2], ones[0]), ones[1],
+                                 Mux(self.longer[7], self.longer[11], self.longer[3]),
+                                 self.longer[7])),
             ended.eq(last & ~waiting_valid & ~word_valid),
             # A half moves on if the one before it has, or is missing.
             leaves[0].eq(position[-1]),
@@ -97,16 +103,10 @@ class BitWindow(wiring.Component):
                          | ((zeros == 2) & (position == 0))),
             self.i.ready.eq(~waiting_valid & ~last & ~self.clear),
         ]
-        # What is behind the bits, and what is behind those that are taken: first by fours, as the
-        # number of fours follows from `longer` without a detour.
-        aligned = _shift(Cat(*reversed(halves))[1:], position)
-        fours = [Cat(aligned, self.bits)[:-1][12 - 4 * number:31 - 4 * number]
-                 for number in range(4)]
-        shifted = _shift(Mux(self.longer[7], Mux(self.longer[11], fours[3], fours[2]),
-                             Mux(self.longer[3], fours[1], fours[0])), self.less_one[:2])
         m.d.sync += position.eq(position[:-1])
         with m.If(self.take):
-            m.d.sync += [self.bits.eq(shifted), position.eq(position[:-1] + self.less_one + 1)]
+            m.d.sync += [self.bits.eq(_choose(by_ones, ones)),
+                         position.eq(position[:-1] + self.less_one + 1)]
         for number, half in enumerate(halves[:-1]):
             with m.If(leaves[number + 1]):
                 m.d.sync += [half.eq(halves[number + 1]), valid[number].eq(valid[number + 1])]
@@ -127,6 +127,11 @@ class BitWindow(wiring.Component):
             m.d.sync += [each.eq(0) for each in (
                 waiting_valid, word_valid, low, last, valid, position, zeros)]
         return m
+
+
+def _choose(values: list[Value], more: Value) -> Value:
+    """Choose one of four: the second one if there is more than the first, and so on."""
+    return Mux(more[1], Mux(more[2], values[3], values[2]), Mux(more[0], values[1], values[0]))
 
 
 def _shift(value: Value, amount: Value) -> Value:
