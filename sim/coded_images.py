@@ -130,9 +130,11 @@ def draw_case(kind: str, rng: np.random.Generator) -> CodedCase:
 
 
 def _flip(coded: NDArray[np.uint32], rng: np.random.Generator) -> NDArray[np.uint32]:
+    """Invert bits, perhaps only behind what describes the tables."""
     damaged = coded.copy()
+    start = int(rng.choice([0, 3 * len(coded) // 4]))
     for _ in range(rng.integers(1, 4)):
-        damaged[rng.integers(len(coded))] ^= np.uint32(1 << rng.integers(32))
+        damaged[rng.integers(start, len(coded))] ^= np.uint32(1 << rng.integers(32))
     return damaged
 
 
@@ -155,14 +157,15 @@ def _resize(coded: NDArray[np.uint32], rng: np.random.Generator) -> NDArray[np.u
     """Change how many codes of a length the first table has."""
     damaged = coded.copy().astype(">u4").view(np.uint8)
     place = 4 + rng.integers(CODE_MAXIMUM)
-    damaged[place] = rng.choice([damaged[place] + 1 & 255, max(damaged[place], 1) - 1, 255])
+    count = int(damaged[place])
+    damaged[place] = rng.choice([count + 1 & 255, max(count, 1) - 1, 255])
     return damaged.view(">u4").astype(np.uint32)
 
 
 def _replace(coded: NDArray[np.uint32], rng: np.random.Generator) -> NDArray[np.uint32]:
     """Keep the number of words, or that and the codes, and draw the rest."""
     damaged = coded.copy()
-    start = int(rng.choice([1, len(coded) // 2]))
+    start = int(rng.choice([1, 7 * len(coded) // 8]))
     damaged[start:] = rng.integers(0, 1 << 32, len(coded) - start)
     return damaged
 
