@@ -43,7 +43,7 @@ class WordAssembler(wiring.Component):
     squash : ``In(1)``
         What was asked for in the cycle before, and in this one, does not come.
     next_table : ``Out``
-        Table of the first symbol, or of that after the one that is asked for.
+        Table of the symbol after the one to ask for; with ``start``, also that of the first one.
     final : ``Out(1)``
         The symbol to ask for is the image's last.
     advance : ``Out(1)``
@@ -115,9 +115,7 @@ class WordAssembler(wiring.Component):
             self.final.eq(few & current.ends),
         ]
 
-        with m.If(self.start):
-            m.d.comb += [field_next.eq(0), following.word.eq(_TARGET)]
-        with m.Elif(~current.ends):
+        with m.If(~current.ends):
             m.d.comb += [field_next.eq(field + 1), following.word.eq(current.word)]
         with m.Else():
             m.d.comb += [
@@ -142,7 +140,9 @@ class WordAssembler(wiring.Component):
                                                 for each in BYTES.fields)[field_next]),
                     following.ends.eq(field_next == len(BYTES.fields) - 1),
                 ]
-        with m.If(self.start | self.take):
+        with m.If(self.start):  # `following` is the second symbol, of the same table as the first.
+            m.d.sync += [current.eq(0), field.eq(0)]
+        with m.Elif(self.take):
             m.d.sync += [current.eq(following), field.eq(field_next)]
         with m.If(self.byte_valid):
             m.d.sync += remaining.eq(Cat(self.byte, remaining))
