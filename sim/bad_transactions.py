@@ -195,10 +195,11 @@ class BadTransactions:
         """Damage a coded image in a way that its decoder sees."""
         good = np.array(self._rng.choice(self.session.coded_frames)[HEADER_WORDS:-1], np.uint32)
         rng = np.random.default_rng(self._rng.getrandbits(32))
-        error = None
-        while error is None:
+        while True:
             coded = DAMAGES[self._rng.choice(list(DAMAGES))](good, rng)
             error = decode_image(coded, self.session.layouts).error
+            if error is not None:
+                break
         self._refused(self._reframed(coded.tolist(), coded=True), error, unloads=True)
 
     def nothing_to_run(self) -> None:

@@ -98,7 +98,7 @@ def _draw_image(kind: str, rng: np.random.Generator) -> NDArray[np.uint32]:
     parts = []
     for _ in range(rng.integers(1, 5)):
         target = int(rng.choice([*LAYOUTS, 5]))
-        count = int(rng.choice([1, 2, rng.integers(3, 30)]))
+        count = int(rng.choice([1, 2, int(rng.integers(3, 30))]))
         few = kind == "single"
         words = np.zeros(count, np.int64)
         layout = LAYOUTS.get(target, bytes_layout(0, 0, 0, 0))
