@@ -90,10 +90,11 @@ def codes(count: int, damaged: int, seed: int) -> bool:
                 except AssertionError as error:
                     print(f"images from {start} on: {error}", file=sys.stderr)
                     good = False
+        print(f"{f'stalls in {stall:.0%} of cycles':26}"
+              f"{'all are as the reference says' if good else 'SOMETHING DIFFERS'}", flush=True)
     symbols = sum(case.expected.symbols for case in cases)
-    print(f"{'as the reference says' if good else 'SOMETHING DIFFERS':26}{len(mixed)} images, "
-          f"{symbols:,} symbols, with and without stalls, in {time.monotonic() - started:.0f} s",
-          flush=True)
+    print(f"images                    {len(mixed)}, {symbols:,} symbols in the good ones, in "
+          f"{time.monotonic() - started:.0f} s", flush=True)
     return good
 
 

@@ -1,10 +1,10 @@
 """Coded images: an image in fewer bits, by canonical Huffman codes.
 
 An image is a sequence of sections: a header of three words, target, address and number, and so many
-words for a memory, which resemble each other. So a word is cut into symbols of up to 8 bits by the layout of its
-section's target (:class:`~eieio.model.word_layout.WordLayout`), which the engine's configuration
-knows, and each field has a code of its own. The header of a section and the first word behind it
-are bytes of table 0, and so are all words of a target without a layout.
+words for a memory, which resemble each other. So a word is cut into symbols of up to 8 bits by the
+layout of its section's target (:class:`~eieio.model.word_layout.WordLayout`), which the engine's
+configuration knows, and each field has a code of its own. The header of a section and the first
+word behind it are bytes of table 0, and so are all words of a target without a layout.
 
 A coded image is a sequence of bits, the first in the highest bit of the first word:
 

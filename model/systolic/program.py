@@ -140,11 +140,11 @@ class Field(IntEnum):
 def word_layouts(config: SystolicConfig) -> dict[int, WordLayout]:
     """Return how words are cut for a coded image: see :mod:`eieio.model.coded_image`.
 
-    Weights are bytes or, of more than 8 bits, pairs of them, and all numbers of the lanes are much
+    Weights are bytes, also two codes of 4 bits, or pairs of them, and all numbers of lanes are much
     alike.
     """
     weights, numbers, high = 1, 2, 3
-    pair = (weights,) if config.weights_per_word == 4 else (weights, high)
+    pair = (weights,) if config.weights_per_word >= 4 else (weights, high)
     return {
         Target.WEIGHTS: bytes_layout(*(4 // len(pair) * pair)),
         Target.BIASES: bytes_layout(numbers, numbers, numbers, 0),
