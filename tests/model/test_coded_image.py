@@ -112,7 +112,7 @@ def test_streams_that_end_elsewhere(coded: NDArray[np.uint32], error: ShellError
     assert (decoded.error, decoded.words.tolist()) == (error, [0x07070707] * left)
 
 
-@pytest.mark.parametrize("image", ["sparse", "wide", "systolic", "winograd"])
+@pytest.mark.parametrize("image", ["sparse", "wide", "systolic", "codes", "winograd"])
 def test_engines(image: str) -> None:
     """Images of all shapes come back, with what their engines say of their words."""
     found = engine_image(image)
@@ -129,8 +129,9 @@ def test_engines(image: str) -> None:
 
 def engine_image(kind: str) -> HostImage:
     rng = np.random.default_rng(0)
-    if kind in {"systolic", "winograd"}:
-        config = SystolicConfig(rows=4, columns=6, coded_images=True)
+    if kind in {"systolic", "codes", "winograd"}:
+        config = SystolicConfig(rows=4, columns=6, code_width=4 * (kind == "codes"),
+                                coded_images=True)
         if kind == "winograd":
             config = SystolicConfig.for_winograd(2, rows=4, columns=6, coded_images=True)
         return systolic_host_image(describe(random_graph(config, rng, operators=3,
