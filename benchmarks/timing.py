@@ -123,7 +123,7 @@ TARGETS = {
     "sparse_output_lane": Target(lambda: OutputLane(SparseConfig()), 150),
     "requantize": Target(Requantize, 150),
     "shell": Target(lambda: Shell(EngineStub(SparseConfig()), version="0.0.0"), 150),
-    "image_decoder": Target(lambda: ImageDecoder(word_layouts(SparseConfig())), 100),
+    "image_decoder": Target(lambda: ImageDecoder(word_layouts(SparseConfig())), 80),
     "dot_product": Target(lambda: DotProduct(TensorCoreConfig()), 150),
     "uart_bridge": Target(
         lambda: UartBridge(baud_divisor(125_000_000, 3_000_000), input_width=16, output_width=16),
