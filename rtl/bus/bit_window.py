@@ -1,5 +1,7 @@
 """Bit window: shows the next bits of a sequence of words, and takes up to 16 of them a cycle."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -129,7 +131,7 @@ class BitWindow(wiring.Component):
         return m
 
 
-def _choose(values: list[Value], more: Value) -> Value:
+def _choose(values: Sequence[Value], more: Value) -> Value:
     """Choose one of four: the second one if there is more than the first, and so on."""
     return Mux(more[1], Mux(more[2], values[3], values[2]), Mux(more[0], values[1], values[0]))
 
