@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 
-__all__ = ["CHIP", "WORD_BYTES", "EyerissConfig"]
+__all__ = ["CHIP", "PARAMETER_DEPTH", "WORD_BYTES", "EyerissConfig"]
 
 #: Bytes of a word of filters and feature maps: a word holds an int8 less its zero point, too.
 WORD_BYTES = 2
+
+#: Filters whose biases and factors are in the hardware together: most of a pass.
+PARAMETER_DEPTH = 512
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from eieio.model.errors import InputError
-from eieio.model.eyeriss.config import WORD_BYTES, EyerissConfig
+from eieio.model.eyeriss.config import PARAMETER_DEPTH, WORD_BYTES, EyerissConfig
 from eieio.model.eyeriss.layer import Layer
 
 __all__ = ["ID_LIMIT", "Mapping", "Pass", "Strip"]
@@ -136,7 +136,8 @@ class Mapping:
         yield "n", self.n, layer.batch
         yield "m", self.m, layer.channels // layer.groups
         yield "e", self.e, layer.output_height
-        yield "p t, filters of a pass,", self.p * self.t, self.m
+        yield "p t, filters of a pass,", self.p * self.t, min(self.m, PARAMETER_DEPTH)
+        yield "e t, IDs of chains,", self.e * self.t, ID_LIMIT + 1
         yield "stride of the filter", layer.stride, width
         yield "rows of the input in a strip", self.input_rows(layer, self.e), ID_LIMIT
         glb_bytes = self.glb_ifmap_bytes(layer) + self.glb_psum_bytes(layer, config)
