@@ -27,6 +27,7 @@ class Eyeriss(Engine):
         "psum_width": "Bits of a partial sum.",
         "clock_mhz": "Clock, for times in seconds.",
     }
+    hardware = "eieio.rtl.eyeriss.hardware"
     benchmarks = "eieio.scripts.eyeriss.bench"
 
 

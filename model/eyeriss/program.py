@@ -12,11 +12,10 @@ from eieio.model.eyeriss.commands import Opcode, pack
 from eieio.model.eyeriss.config import EyerissConfig
 from eieio.model.eyeriss.layer import Layer
 from eieio.model.eyeriss.mapping import Mapping, Pass
+from eieio.model.eyeriss.placement import place
 from eieio.model.eyeriss.run_length import decode, encode
 
 __all__ = ["Command", "Drained", "LayerData", "Program", "make_program"]
-
-_NOBODY = 255  # an ID that no word carries
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,28 +208,14 @@ class _Maker:
 
     def scan(self, one: Pass) -> Command:
         """Make the command that gives rows and PEs their IDs."""
-        config, layer = self.config, self.layer
-        height = layer.kernel_height
-        chain = height * one.r
-        chains = one.strip.rows * one.t
-        slots = -(-chains // config.columns)
-        rows, pes = [], []
-        for row in range(config.rows):
-            slot, place = divmod(row, chain)
-            used = slot < slots
-            rows.append(pack(
-                commands.SCAN_ROW, ifmap=place // height if used else _NOBODY,
-                filter=place if used else _NOBODY,
-                psum_in=slot if used and place == chain - 1 else _NOBODY,
-                psum_out=slot if used and place == 0 else _NOBODY))
-            for column in range(config.columns):
-                of_set, line = divmod(slot * config.columns + column, one.strip.rows)
-                active = used and of_set < one.t
-                pes.append(pack(
-                    commands.SCAN_PE,
-                    ifmap=line * layer.stride + place % height if active else _NOBODY,
-                    filter=of_set if active else _NOBODY,
-                    from_glb=int(place == chain - 1), to_glb=int(place == 0)))
+        placed = place(self.layer, self.config, one)
+        rows = [pack(commands.SCAN_ROW, ifmap=ifmap, filter=row, psum_in=begins, psum_out=ends)
+                for ifmap, row, begins, ends in zip(*(
+                    ids.tolist() for ids in placed[:4]), strict=True)]
+        pes = [pack(commands.SCAN_PE, ifmap=int(placed.ifmap[row, column]),
+                    filter=int(placed.filter[row, column]), from_glb=int(placed.from_glb[row]),
+                    to_glb=int(placed.to_glb[row]))
+               for row in range(self.config.rows) for column in range(self.config.columns)]
         elements = [*rows, *pes][::-1]
         header = pack(commands.HEADER | commands.IFMAP, opcode=Opcode.SCAN, count=len(elements))
         return Command(Opcode.SCAN, _words([header], elements), one=one)
