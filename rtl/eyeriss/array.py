@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from eieio.model.eyeriss.commands import SCAN_PE, SCAN_ROW, Field
 from eieio.model.eyeriss.config import EyerissConfig
+from eieio.rtl.emit import shared
 from eieio.rtl.eyeriss.multicast import Multicast
 from eieio.rtl.eyeriss.pe import SIZES, WORD, Pe, line_layout
 
@@ -66,7 +67,7 @@ class PeArray(wiring.Component):
         for row in range(rows):
             for column in range(columns):
                 pe = Pe(self.config)
-                m.submodules[f"pe_{row}_{column}"] = pe
+                m.submodules[f"pe_{row}_{column}"] = shared(pe, platform)
                 pes.append(pe)
                 m.d.comb += [pe.sizes.eq(self.sizes), pe.clear.eq(self.clear)]
 
