@@ -73,7 +73,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Drained:
-    """Activations that a command sends: where they belong, and how many words there may be."""
+    """Activations that a command sends: where they belong, how many, and if they are coded."""
 
     one: Pass
     numbers: int
@@ -92,6 +92,8 @@ class Program:
         They.
     drained : list of Drained
         What comes back.
+    filler : :class:`int`
+        What comes back of filters that only fill a pass.
     """
 
     layer: Layer
@@ -99,6 +101,7 @@ class Program:
     config: EyerissConfig
     commands: list[Command] = field(default_factory=list)
     drained: list[Drained] = field(default_factory=list)
+    filler: int = 0
 
     @property
     def words(self) -> NDArray[np.uint64]:
@@ -156,7 +159,8 @@ def make_program(layer: Layer, mapping: Mapping, config: EyerissConfig, numbers:
         If the mapping breaks a rule.
     """
     mapping.check(layer, config)
-    made = Program(layer, mapping, config)
+    made = Program(layer, mapping, config,
+                   filler=min(max(0, numbers.minimum), numbers.maximum))
     maker = _Maker(made, numbers, coded_input, coded_output)
     passes = list(mapping.passes(layer))
     geometry = inputs = None

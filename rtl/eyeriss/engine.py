@@ -16,11 +16,11 @@ from eieio.rtl.eyeriss.run_length import Decoder, Encoder
 
 __all__ = ["COUNTERS", "EyerissEngine"]
 
-#: Counters, cumulative since reset: ports of 48 bits each. They are words of
-#: :class:`eieio.model.eyeriss.accesses.Accesses`, but for those of the streams and the cycles, in
-#: which a command was under way or accepted.
+#: Counters, cumulative since reset: ports of 48 bits each. They are those of
+#: :class:`eieio.model.eyeriss.accesses.Accesses`, lines of weights on the bus, words of both
+#: streams, and cycles in which a command was accepted or under way.
 COUNTERS = ("cycles", "macs", "gated_macs", "pe_to_pe", "glb_ifmap_reads", "glb_ifmap_writes",
-            "glb_psum_reads", "glb_psum_writes", "filter_words", "input_words", "output_words")
+            "glb_psum_reads", "glb_psum_writes", "filter_lines", "input_words", "output_words")
 
 
 class EyerissEngine(wiring.Component):
@@ -228,14 +228,13 @@ class EyerissEngine(wiring.Component):
             encoder.ends_output.eq(field(header, commands.DRAIN["last"])),
         ]
 
-        lanes = config.bus_words
         for name, amount in {
                 "cycles": self.busy | accept, "macs": array.macs, "gated_macs": array.gated,
                 "pe_to_pe": array.hops, "glb_ifmap_reads": control.ifmap_read,
                 "glb_ifmap_writes": buffer.ifmap_write,
                 "glb_psum_reads": Mux(control.psum_read, control.read_words, drain.read),
                 "glb_psum_writes": Mux(control.taken, control.taken_words, 0),
-                "filter_words": Mux(array.filter_valid & array.filter_ready, lanes, 0),
+                "filter_lines": array.filter_valid & array.filter_ready,
                 "input_words": accept, "output_words": self.o.valid & self.o.ready}.items():
             counter = getattr(self, name)
             m.d.sync += counter.eq(counter + amount)
