@@ -70,8 +70,8 @@ def expected_output(program: Program, y: NDArray[np.integer]) -> NDArray[np.uint
                   one.strip.start:one.strip.start + one.strip.rows, :, first:first + count]
         block = np.pad(block, ((0, 0), (0, 0), (0, 0), (0, one.filters - count)),
                        constant_values=program.filler)
-        flat = block.reshape(one.images, one.strip.rows, layer.output_width, one.t, one.p).transpose(
-            0, 2, 3, 1, 4).ravel().astype("<i2")
+        block = block.reshape(one.images, one.strip.rows, layer.output_width, one.t, one.p)
+        flat = block.transpose(0, 2, 3, 1, 4).ravel().astype("<i2")
         words.append(encode(flat) if drained.coded
                      else np.pad(flat, (0, -flat.size % 4)).view("<u8"))
     return np.concatenate(words)

@@ -1,5 +1,6 @@
-"""Networks of integers as layers for the array: weighted operators on it, all others on the host."""
+"""Networks of integers, layer by layer: weighted operators on the array, others on the host."""
 
+from collections.abc import Mapping as Options
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,20 +64,40 @@ class MappedLayer:
             len(output), *tensor.shape)
 
 
-def map_network(graph: QuantizedGraph, config: EyerissConfig, *, batch: int = 1
+def map_network(graph: QuantizedGraph, config: EyerissConfig,
+                mappings: Options[str, Mapping] | None = None, *, batch: int = 1
                 ) -> Sequence[MappedLayer]:
     """Map every weighted operator of a network.
+
+    Parameters
+    ----------
+    graph, config :
+        The network, and the array.
+    mappings : mapping of :class:`str` to Mapping, optional
+        Mappings that are given, by the name of the operator; the others are chosen.
+    batch : :class:`int`
+        Images that are computed together.
 
     Raises
     ------
     InputError
-        If an operator cannot be computed: the message names it and says why.
+        If an operator cannot be computed, or a mapping is of none or breaks a rule: the message
+        names it and says why.
     """
-    return [_mapped(operator, config, batch) for operator in graph.operators
-            if isinstance(operator, WeightedOperator)]
+    given = mappings or {}
+    weighted = [operator for operator in graph.operators if isinstance(operator, WeightedOperator)]
+    if not weighted:
+        raise InputError(f"Network {graph.name!r} must have a convolution or a fully connected "
+                         "operator")
+    for name in given:
+        if name not in [operator.name for operator in weighted]:
+            raise InputError(f"Mapping of {name!r} must be of one of "
+                             f"{', '.join(operator.name for operator in weighted)}")
+    return [_mapped(operator, config, batch, given.get(operator.name)) for operator in weighted]
 
 
-def _mapped(operator: WeightedOperator, config: EyerissConfig, batch: int) -> MappedLayer:
+def _mapped(operator: WeightedOperator, config: EyerissConfig, batch: int,
+            mapping: Mapping | None) -> MappedLayer:
     name = operator.name
     if not isinstance(operator, _WEIGHTED):
         raise InputError(f"Operator {name!r} must be a convolution or fully connected, not "
@@ -91,7 +112,9 @@ def _mapped(operator: WeightedOperator, config: EyerissConfig, batch: int) -> Ma
         raise InputError(f"Operator {name!r} must have outputs, less their zero point, of at most "
                          "16 bits")
     layer = _layer(operator, batch)
-    return MappedLayer(operator, layer, choose_mapping(layer, config))
+    if mapping is not None:
+        mapping.check(layer, config)
+    return MappedLayer(operator, layer, mapping or choose_mapping(layer, config))
 
 
 def _layer(operator: WeightedOperator, batch: int) -> Layer:

@@ -9,7 +9,6 @@ are in :mod:`eieio.model.eyeriss.chip`.
 """
 
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,6 +1,6 @@
 """The array: processing elements, their local links, buses, and the chain that configures them."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +11,9 @@ from eieio.rtl.eyeriss.multicast import Multicast
 from eieio.rtl.eyeriss.pe import SIZES, WORD, Pe, line_layout
 
 __all__ = ["PeArray"]
+
+# Configuration of an element that takes part in nothing.
+_NO_IDS = 0xFFFFFFFF
 
 
 class PeArray(wiring.Component):
@@ -75,14 +78,14 @@ class PeArray(wiring.Component):
         before = self.scan_data
         scanned = []
         for number in range(rows + len(pes)):
-            element = Signal(32, name=f"scan_{number}", init=0xFFFFFFFF if number < rows else 0xFFFF)
+            element = Signal(32, name=f"scan_{number}", init=_NO_IDS)
             with m.If(self.scan):
                 m.d.sync += element.eq(before)
             before = element
             scanned.append(element)
         row_elements, pe_elements = scanned[:rows], scanned[rows:]
 
-        def ids(elements, field: Field):  # noqa: ANN
+        def ids(elements: list[Signal], field: Field) -> Value:
             return Cat(element[field.low:field.low + field.width] for element in elements)
 
         for pe, element in zip(pes, pe_elements, strict=True):
@@ -128,8 +131,8 @@ class PeArray(wiring.Component):
             m.d.sync += getattr(self, name).eq(sum(sums))
         return m
 
-    def _gather(self, m: Module, pes: list[Pe], row_ids) -> None:  # noqa: ANN
-        """Take a line from the PE that is wanted, through a register in each row and one for all."""
+    def _gather(self, m: Module, pes: list[Pe], row_ids: list[Value]) -> None:
+        """Take a line from the wanted PE, through a register in each row and one for all."""
         rows, columns = self.config.rows, self.config.columns
         takes, lines = [], []
         for row in range(rows):

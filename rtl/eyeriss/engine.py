@@ -8,10 +8,9 @@ from eieio.model.eyeriss import commands
 from eieio.model.eyeriss.commands import Field, Opcode
 from eieio.model.eyeriss.config import PARAMETER_DEPTH, EyerissConfig
 from eieio.rtl.eyeriss.array import PeArray
-from eieio.rtl.eyeriss.drain import PARAMETER_LAYOUT, Drain
+from eieio.rtl.eyeriss.drain import Drain
 from eieio.rtl.eyeriss.global_buffer import GlobalBuffer
 from eieio.rtl.eyeriss.pass_control import PASS_SIZES, PassControl
-from eieio.rtl.eyeriss.pe import line_layout
 from eieio.rtl.eyeriss.run_length import Decoder, Encoder
 
 __all__ = ["COUNTERS", "EyerissEngine"]
@@ -87,7 +86,7 @@ class EyerissEngine(wiring.Component):
         def field(value: Value, place: Field) -> Value:
             return value[place.low:place.low + place.width]
 
-        scan, params, filters = commands.IFMAP["count"], commands.PARAMETERS, commands.FILTER
+        scan, filters = commands.IFMAP["count"], commands.FILTER
         with m.FSM(name="command") as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("COMMAND"))
             with m.State("COMMAND"):

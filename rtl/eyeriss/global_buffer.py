@@ -1,6 +1,6 @@
 """The global buffer: banks of activations and of partial sums."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -60,7 +60,7 @@ class GlobalBuffer(wiring.Component):
         config, lanes = self.config, self._lanes
         lane_width, row_width = ceil_log2(lanes), ceil_log2(config.bank_lines)
 
-        def split(line):  # noqa: ANN
+        def split(line: Value) -> tuple[Value, Value]:
             """Return row and bank of a line."""
             return line[:row_width], line[row_width:]
 

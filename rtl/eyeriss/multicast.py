@@ -1,6 +1,8 @@
 """Multicast: a bus that brings a word to all processing elements whose IDs it carries."""
 
-from amaranth.hdl import Cat, Module, Signal, ValueCastable
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal, Value, ValueCastable
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -88,5 +90,5 @@ class Multicast(wiring.Component):
         return m
 
 
-def _plain(value):  # noqa: ANN
+def _plain(value: Any) -> Value:
     return value.as_value() if isinstance(value, ValueCastable) else value

@@ -1,0 +1,153 @@
+"""The array in RTL beside golden, cycle and access model: layers that use every rule."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+from numpy.typing import NDArray
+
+from eieio.model.eyeriss.config import EyerissConfig
+from eieio.model.eyeriss.counters import expected_counters, expected_output
+from eieio.model.eyeriss.layer import Layer
+from eieio.model.eyeriss.mapping import Mapping
+from eieio.model.eyeriss.program import LayerData, Program, make_program
+from eieio.model.eyeriss.timing import program_cycles
+from eieio.model.graph.golden import run_operator
+from eieio.model.graph.quantized_graph import Conv2D, Tensor, Window
+from eieio.model.graph.rescale import quantize_factor
+from eieio.rtl.eyeriss.engine import COUNTERS, EyerissEngine
+
+CONFIG = EyerissConfig(rows=4, columns=2, filter_words=16, ifmap_words=6, psum_words=4,
+                       glb_bytes=2048, glb_banks=4, bus_words=2)
+
+
+def operator(layer: Layer, seed: int) -> Conv2D:
+    """Make a convolution of one group with zero points, whose sums fill the range."""
+    rng = np.random.default_rng(seed)
+    window = Window((layer.kernel_height, layer.kernel_width), (layer.stride, layer.stride))
+    x = Tensor("x", (layer.height, layer.width, layer.depth), 1.0, int(rng.integers(-9, 10)))
+    y = Tensor("y", (layer.output_height, layer.output_width, layer.channels), 1.0,
+               int(rng.integers(-40, 41)))
+    terms = layer.depth * layer.kernel_height * layer.kernel_width
+    factors = [quantize_factor(float(factor)) for factor in
+               1 / (100 * np.sqrt(terms)) * rng.uniform(0.5, 2, layer.channels)]
+    multiplier, shift = np.array(factors, np.int32).T
+    weight = rng.integers(-127, 128, (layer.channels, layer.kernel_height, layer.kernel_width,
+                                      layer.depth))
+    return Conv2D("conv", (x,), y, weight.astype(np.int8),
+                  rng.integers(-9000, 9000, layer.channels).astype(np.int32),
+                  np.ascontiguousarray(multiplier), np.ascontiguousarray(shift), y.zero_point, 127,
+                  window)
+
+
+def numbers(conv: Conv2D, x: NDArray[Any]) -> LayerData:
+    zero_point = conv.output.zero_point
+    return LayerData((x.astype(np.int16) - conv.input.zero_point).astype(np.int16),
+                     conv.weight.transpose(0, 3, 1, 2).astype(np.int16), conv.bias,
+                     conv.multiplier, conv.shift, conv.minimum - zero_point,
+                     conv.maximum - zero_point)
+
+
+class Run:
+    """The engine under Amaranth's simulator, for one program after the other."""
+
+    def __init__(self, programs: list[Program], stall: float = 0.0) -> None:
+        self.programs = programs
+        self.dut = EyerissEngine(CONFIG)
+        self.outputs: list[list[int]] = []
+        self.counters: list[dict[str, int]] = []
+        self.starts: list[list[int]] = []
+        self._random = np.random.default_rng(3)
+        self._stall = stall
+        simulator = Simulator(self.dut)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(self._drive)
+        simulator.run()
+
+    async def _drive(self, ctx: Any) -> None:
+        dut, cycle = self.dut, 0
+        before = dict.fromkeys(COUNTERS, 0)
+        for program in self.programs:
+            words, taken, outputs, ended = program.words.tolist(), [], [], False
+            limit = 500 + int(sum(program_cycles(program)) * (1 + 5 * self._stall))
+            offered = False
+            while not ended:
+                limit -= 1
+                assert limit, f"{len(taken)} of {len(words)} words taken"
+                offered |= len(taken) < len(words) and self._random.random() >= self._stall
+                if offered:
+                    ctx.set(dut.i.payload, words[len(taken)])
+                ctx.set(dut.i.valid, int(offered))
+                ctx.set(dut.o.ready, int(self._random.random() >= self._stall))
+                _, _, ready, valid, accepted, payload = await ctx.tick().sample(
+                    dut.i.ready, dut.o.valid, dut.o.ready, dut.o.payload)
+                if offered and ready:
+                    taken.append(cycle)
+                    offered = False
+                if valid and accepted:
+                    outputs.append(payload.data)
+                    ended = bool(payload.last)
+                cycle += 1
+            starts = np.cumsum([0, *(len(command.words) for command in program.commands[:-1])])
+            self.starts.append(np.diff([*np.array(taken)[starts], cycle]).tolist())
+            ctx.set(dut.i.valid, 0)
+            await ctx.tick().repeat(3)
+            cycle += 3
+            now = {name: ctx.get(getattr(dut, name)) for name in COUNTERS}
+            self.counters.append({name: now[name] - before[name] for name in COUNTERS})
+            before = now
+            self.outputs.append(outputs)
+            assert not ctx.get(dut.error)
+            assert not ctx.get(dut.busy)
+
+
+#: Layers and mappings: first of one strip with r = t = 1, then what each name tells.
+CASES = {
+    "thin": (Layer("thin", 4, 4, 1, 2, 3, 3), Mapping(1, 2, 2, 2, 1, 1, 1)),
+    # A set of 3 chains on 2 columns, two slots of 2 rows; two channels in a PE.
+    "folded into segments, one pass of several channels": (
+        Layer("folded", 4, 4, 2, 3, 2, 2), Mapping(1, 3, 3, 3, 2, 1, 1)),
+    # 5 channels in groups of 2 x 2 and one; 5 filters in chunks of 4 and 1; 3 rows in strips.
+    "r = 2, t = 2, strips, ragged edges": (
+        Layer("ragged", 4, 4, 5, 5, 2, 2), Mapping(1, 4, 1, 2, 2, 2, 2)),
+    "stride 4, two images, t = 2": (
+        Layer("stride", 9, 9, 1, 3, 5 - 1, 4, 4, 2), Mapping(2, 3, 1, 2, 1, 1, 1)),
+    "fully connected, r = 4": (Layer("dense", 1, 1, 11, 3, 1, 1), Mapping(1, 3, 1, 2, 3, 4, 1)),
+}
+
+
+@pytest.fixture(scope="module", params=[0.0, 0.3], ids=["without pauses", "with pauses"])
+def ran(request: pytest.FixtureRequest) -> Iterator[tuple[float, Run, list[Any]]]:
+    """All cases in one simulation, with what they must give."""
+    expected, programs = [], []
+    for seed, (layer, mapping) in enumerate(CASES.values()):
+        conv = operator(layer, seed)
+        rng = np.random.default_rng(seed)
+        x = rng.integers(-128, 128, (layer.batch, *conv.input.shape))
+        x = np.where(rng.random(x.shape) < 0.4, conv.input.zero_point, x).astype(np.int8)
+        data = numbers(conv, x)
+        program = make_program(layer, mapping, CONFIG, data, coded_input=seed != 1,
+                               coded_output=seed != 2)
+        y = run_operator(conv, x).astype(np.int16) - conv.output.zero_point
+        expected.append((program, data.x, y))
+        programs.append(program)
+    yield request.param, Run(programs, request.param), expected
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[*CASES])
+def test_equals_the_models(ran: tuple[float, Run, list[Any]], number: int) -> None:
+    stall, run, expected = ran
+    program, x, y = expected[number]
+    words = np.array(run.outputs[number], np.uint64)
+    assert np.array_equal(program.output(words), y)
+    assert np.array_equal(words, expected_output(program, y))
+    counters = expected_counters(program, x)
+    assert run.counters[number]["output_words"] == len(words)
+    if stall:  # Pauses of the streams cost cycles, and nothing else.
+        del counters["cycles"]
+    else:
+        assert run.starts[number] == program_cycles(program)
+    assert {name: run.counters[number][name] for name in counters} == counters
+    assert counters["gated_macs"] > 0
