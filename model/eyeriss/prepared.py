@@ -32,7 +32,7 @@ from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.samples import Samples
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.load_graph import NetworkFile, read_inputs
-from eieio.model.graph.quantized_graph import QuantizedGraph
+from eieio.model.graph.quantized_graph import QuantizedGraph, Tensor
 from eieio.model.host_image import HostImage, Packing, Quantization
 
 __all__ = ["EyerissCompiled", "EyerissPrepared", "open_design", "prepare", "read_mappings"]
@@ -137,11 +137,19 @@ class EyerissCompiled(Compiled):
         The array.
     mappings : mapping of :class:`str` to Mapping, optional
         Mappings that are given; the others are chosen.
+
+    Attributes
+    ----------
+    array : EyerissConfig
+        The array: its configuration as such.
+    layers : sequence of MappedLayer
+        What it computes.
     """
 
     def __init__(self, graph: QuantizedGraph, config: EyerissConfig,
                  mappings: Options[str, Mapping] | None = None) -> None:
         self.name, self.config, self.graph, self.inner = graph.name, config, graph, self
+        self.array = config
         self.layers = map_network(graph, config, mappings or {})
 
     def write(self, folder: Path) -> None:
@@ -153,12 +161,17 @@ class EyerissCompiled(Compiled):
     def host(self) -> HostImage:
         """Numbers of inputs and outputs; there is no image, as the outer memory has the weights."""
         graph = self.graph
-        packings = [Packing(np.arange(tensor.elements), tensor.elements, tensor.width, 1)
-                    for tensor in (graph.input, graph.output)]
-        numbers = [Quantization(tensor.scale, tensor.zero_point, tensor.minimum, tensor.maximum,
-                                "away") for tensor in (graph.input, graph.output)]
+
+        def packing(tensor: Tensor) -> Packing:
+            return Packing(np.arange(tensor.elements), tensor.elements, tensor.width, 1)
+
+        def numbers(tensor: Tensor) -> Quantization:
+            return Quantization(tensor.scale, tensor.zero_point, tensor.minimum, tensor.maximum,
+                                "away")
+
         return HostImage(self.name, "eyeriss", self.config, 0,
-                         np.zeros(0, np.uint32), *packings, *numbers, graph.input.shape,
+                         np.zeros(0, np.uint32), packing(graph.input), packing(graph.output),
+                         numbers(graph.input), numbers(graph.output), graph.input.shape,
                          graph.output.shape)
 
     def read_samples(self, path: Path, scale: float | None) -> Samples:
@@ -178,7 +191,7 @@ class EyerissCompiled(Compiled):
 
     def program(self, layer: MappedLayer, x: NDArray[np.integer]) -> Program:
         """Make the commands of a layer for inputs of shape (1, and the shape of its input)."""
-        return make_program(layer.layer, layer.mapping, self.config, layer.numbers(x))
+        return make_program(layer.layer, layer.mapping, self.array, layer.numbers(x))
 
     def layer_counters(self, x: NDArray[np.integer]) -> list[dict[str, int]]:
         """Tell what the hardware counts of each layer of an inference."""
@@ -215,19 +228,19 @@ class EyerissCompiled(Compiled):
         macs = sum(layer.layer.macs for layer in self.layers)
         return {
             **super().figures(), "macs": macs, "cycles_per_inference": model,
-            "utilisation": macs / (self.config.pes * model),
+            "utilisation": macs / (self.array.pes * model),
             "layers": [{
                 "name": layer.layer.name, "mapping": layer.mapping.to_dict(),
                 "macs": layer.layer.macs, "active_pes": layer.mapping.active_pes(layer.layer),
                 "model_cycles": counted["cycles"],
                 "cycles": None if cycles is None else int(cycles[0, number]),
-                "utilisation": layer.layer.macs / (self.config.pes * counted["cycles"]),
+                "utilisation": layer.layer.macs / (self.array.pes * counted["cycles"]),
                 "mismatches": wrong[number],
             } for number, (layer, counted) in enumerate(
                 zip(self.layers, self._counted, strict=True))],
             "inferences": [] if cycles is None else [
                 {"cycles_rtl": int(each.sum()), "cycles_model": model,
-                 "cycles_ideal": macs / self.config.pes} for each in cycles],
+                 "cycles_ideal": macs / self.array.pes} for each in cycles],
         }
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:

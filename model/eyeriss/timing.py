@@ -82,12 +82,10 @@ class _Bus:
 
     def step(self, ready: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Go one cycle; return which PEs take a word."""
-        taken = (ready | ~self.match).all(axis=1)
+        taken = np.asarray((ready | ~self.match).all(axis=1))
         given = self.match & taken[:, np.newaxis]
-        moves = self.full & taken
-        if moves.any():
-            self.match[moves] = False
-            self.full[moves] = False
+        self.match &= ~taken[:, np.newaxis]
+        self.full &= ~taken
         if self.y is not None:
             row, column = self.tags[self.y].tolist()
             wanted = self.wanted[row]

@@ -44,6 +44,35 @@ class PeArray(wiring.Component):
         ago.
     """
 
+    sizes: data.View
+    clear: Signal
+    scan: Signal
+    scan_data: Signal
+    ifmap_valid: Signal
+    ifmap_ready: Signal
+    ifmap_row: Signal
+    ifmap_column: Signal
+    ifmap_data: Signal
+    filter_valid: Signal
+    filter_ready: Signal
+    filter_row: Signal
+    filter_column: Signal
+    filter_data: data.View
+    psum_valid: Signal
+    psum_ready: Signal
+    psum_row: Signal
+    psum_column: Signal
+    psum_data: data.View
+    want: Signal
+    want_row: Signal
+    want_column: Signal
+    taken: Signal
+    line_valid: Signal
+    line: data.View
+    macs: Signal
+    gated: Signal
+    hops: Signal
+
     module_name = "pe_array"
 
     def __init__(self, config: EyerissConfig) -> None:

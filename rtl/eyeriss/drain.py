@@ -42,6 +42,23 @@ class Drain(wiring.Component):
         Activations, of all places of the output the chains, of each the filters.
     """
 
+    start: Signal
+    base: Signal
+    lines: Signal
+    p: Signal
+    e: Signal
+    t: Signal
+    single_rounding: Signal
+    minimum: Signal
+    maximum: Signal
+    parameter_write: Signal
+    parameter_addr: Signal
+    parameter_data: data.View
+    read: Signal
+    read_addr: Signal
+    line: data.View
+    o: stream.Interface
+
     module_name = "drain"
 
     def __init__(self, config: EyerissConfig) -> None:

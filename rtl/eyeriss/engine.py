@@ -52,6 +52,18 @@ class EyerissEngine(wiring.Component):
     busy: Signal
     error: Signal
 
+    cycles: Signal
+    macs: Signal
+    gated_macs: Signal
+    pe_to_pe: Signal
+    glb_ifmap_reads: Signal
+    glb_ifmap_writes: Signal
+    glb_psum_reads: Signal
+    glb_psum_writes: Signal
+    filter_lines: Signal
+    input_words: Signal
+    output_words: Signal
+
     module_name = "eyeriss"
 
     def __init__(self, config: EyerissConfig) -> None:

@@ -35,6 +35,19 @@ class GlobalBuffer(wiring.Component):
         Read a line.
     """
 
+    ifmap_write: Signal
+    ifmap_write_addr: Signal
+    ifmap_write_data: Signal
+    psum_write: Signal
+    psum_write_addr: Signal
+    psum_write_data: data.View
+    ifmap_read: Signal
+    ifmap_read_addr: Signal
+    ifmap_read_data: Signal
+    psum_read: Signal
+    psum_read_addr: Signal
+    psum_read_data: data.View
+
     module_name = "global_buffer"
 
     def __init__(self, config: EyerissConfig) -> None:

@@ -1,8 +1,6 @@
 """Multicast: a bus that brings a word to all processing elements whose IDs it carries."""
 
-from typing import Any
-
-from amaranth.hdl import Cat, Module, Signal, Value, ValueCastable
+from amaranth.hdl import Cat, Module, ShapeLike, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -51,7 +49,7 @@ class Multicast(wiring.Component):
 
     module_name = "multicast"
 
-    def __init__(self, rows: int, columns: int, shape: object) -> None:
+    def __init__(self, rows: int, columns: int, shape: ShapeLike) -> None:
         self.rows = rows
         self.columns = columns
         self.parameters = (rows, columns, shape)
@@ -80,15 +78,11 @@ class Multicast(wiring.Component):
                 wanted[row].eq(self.row == self.row_ids[row]),
                 free[row].eq(~full | taken),
                 self.o_valid[places].eq(match & taken.replicate(self.columns)),
-                _plain(self.o_data[row]).eq(_plain(word)),
+                Value.cast(self.o_data[row]).eq(Value.cast(word)),
             ]
             with m.If(self.valid & self.ready & wanted[row]):
                 m.d.sync += [full.eq(1), column.eq(self.column),
-                             _plain(word).eq(_plain(self.payload))]
+                             Value.cast(word).eq(Value.cast(self.payload))]
             with m.Elif(taken):
                 m.d.sync += full.eq(0)
         return m
-
-
-def _plain(value: Any) -> Value:
-    return value.as_value() if isinstance(value, ValueCastable) else value

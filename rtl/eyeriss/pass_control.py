@@ -47,6 +47,35 @@ psum_column : bus
         Partial sums in a line that is read, and in one that is taken.
     """
 
+    start: Signal
+    first: Signal
+    words: Signal
+    base: Signal
+    lines: Signal
+    sizes: data.View
+    done: Signal
+    ifmap_read: Signal
+    ifmap_addr: Signal
+    psum_read: Signal
+    psum_addr: Signal
+    ifmap_valid: Signal
+    ifmap_ready: Signal
+    ifmap_row: Signal
+    ifmap_column: Signal
+    psum_valid: Signal
+    psum_ready: Signal
+    psum_row: Signal
+    psum_column: Signal
+    want: Signal
+    want_row: Signal
+    want_column: Signal
+    taken: Signal
+    line_valid: Signal
+    write: Signal
+    write_addr: Signal
+    read_words: Signal
+    taken_words: Signal
+
     module_name = "pass_control"
 
     def __init__(self, config: EyerissConfig) -> None:

@@ -1,5 +1,6 @@
 """``eieio bench eyeriss``: what a model of the chip says beside what was measured on it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from eieio.model.eyeriss.chip import (
     glb_traffic,
     processing_ms,
 )
-from eieio.model.eyeriss.config import CHIP
+from eieio.model.eyeriss.config import CHIP, EyerissConfig
 from eieio.model.eyeriss.mapper import choose_mapping
 from eieio.scripts.console import check_writable, progress, show, table, write_json
 from eieio.scripts.options import json_option
 from eieio.scripts.results import ResultFiles, report_option
+from eieio.sim.eyeriss.benchmark import run_layer
+from eieio.sim.simulation import build_engine
 
 __all__ = ["COMMANDS", "eyeriss"]
 
@@ -25,9 +28,17 @@ __all__ = ["COMMANDS", "eyeriss"]
 @click.command("eyeriss", short_help="The Eyeriss chip's layers beside what was published.")
 @click.option("--mapper", is_flag=True,
               help="Also let the mapper choose AlexNet's mappings; takes some seconds.")
+@click.option("--rtl", "rtl_layer", metavar="LAYER", type=click.Choice(
+    [each.layer.name for each in PUBLISHED if each.network == "AlexNet"]),
+              help="Also run a layer of AlexNet, CONV1 to CONV5, with random numbers on 12 x 14 PEs "
+              "in RTL; takes half an hour and more.")
+@click.option("--batch", type=click.IntRange(1, 4), default=1, show_default=True,
+              help="Images of --rtl.")
 @json_option
 @report_option
-def eyeriss(mapper: bool, json_file: Path | None, result_files: ResultFiles) -> None:
+@click.pass_context
+def eyeriss(ctx: click.Context, mapper: bool, rtl_layer: str | None, batch: int,
+            json_file: Path | None, result_files: ResultFiles) -> None:
     """Show the convolutions of AlexNet and VGG-16 on the chip of 2016, beside its measurements.
 
     MACs, PEs in use and sizes in the global buffer follow from the mapping rules, the traffic of
@@ -35,9 +46,14 @@ def eyeriss(mapper: bool, json_file: Path | None, result_files: ResultFiles) -> 
     formulas. Of VGG-16 no mapping is published: filters, channels and rows of a pass are those
     that fit the measured times.
 
+    With --rtl the hardware of eieio computes a layer, all groups of one after the other's
+    numbers, and its integers, cycles and counters must be the models'. Its partial sums have 32
+    bits, so its mapping is chosen anew. The exit status is 1 if anything differs.
+
     \b
-    Example:
+    Examples:
       eieio bench eyeriss --json eyeriss.json
+      eieio bench eyeriss --rtl CONV3
     """  # noqa: D301
     check_writable(json_file)
     layers = []
@@ -50,9 +66,47 @@ def eyeriss(mapper: bool, json_file: Path | None, result_files: ResultFiles) -> 
             layers[-1]["chosen_mapping"] = chosen.to_dict()
             layers[-1]["chosen_energy"] = count_accesses(published.layer, chosen).energy
     figures = {"config": CHIP.to_dict(), "layers": layers, "totals": _totals(layers)}
+    if rtl_layer is not None:
+        figures["rtl"] = _run(rtl_layer, batch)
     write_json(json_file, figures)
     result_files.write(figures, "Layers on the Eyeriss chip")
     show(*_tables(figures))
+    if rtl_layer is not None:
+        rtl = figures["rtl"]
+        wrong = sum(rtl[name] for name in ("mismatches", "cycle_mismatches",
+                                           "output_word_mismatches", "counter_mismatches"))
+        show(_rtl_line(rtl))
+        if wrong:
+            click.echo("eieio: The RTL differs from the models", err=True)
+            ctx.exit(1)
+
+
+def _run(name: str, batch: int) -> dict[str, Any]:
+    """Run a layer of AlexNet in RTL."""
+    config = EyerissConfig()
+    published = next(each for each in PUBLISHED if each.layer.name == name)
+    layer = replace(published.layer, batch=batch)
+    with progress("Mapping"):
+        mapping = choose_mapping(layer, config)
+    with progress("Building the simulation"):
+        built = build_engine(config)
+    with progress(f"Running {name}"):
+        zeros = 0.4 if published.zeros is None else published.zeros
+        found = dict(run_layer(built, layer, mapping, config, zeros=zeros))
+    counters, expected = found["counters"], found["expected_counters"]
+    return {"name": name, "batch": batch, "config": config.to_dict(),
+            "mapping": mapping.to_dict(), "macs": layer.macs, **found,
+            "counter_mismatches": sum(counters[name] != expected[name] for name in expected),
+            "utilisation": layer.macs / (config.pes * found["cycles"])}
+
+
+def _rtl_line(rtl: dict[str, Any]) -> str:
+    return (f"{rtl['name']} in RTL, {rtl['batch']} images, mapping "
+            f"{' '.join(map(str, rtl['mapping'].values()))}: {rtl['mismatches']:,} of "
+            f"{rtl['integers']:,} integers differ, {rtl['cycle_mismatches']:,} of "
+            f"{rtl['commands']:,} commands take other cycles than in the model, "
+            f"{rtl['counter_mismatches']} counters differ; {rtl['cycles']:,} cycles, array used to "
+            f"{rtl['utilisation']:.1%}")
 
 
 def _layer(published: Published, following: Published) -> dict[str, Any]:

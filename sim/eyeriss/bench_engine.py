@@ -24,6 +24,7 @@ async def test_commands(dut: Any) -> None:
     accepted: list[int] = []
     outputs: list[int] = []
     offered = ended = False
+    cycle = 0
     for cycle in range(limit):
         if not offered and len(accepted) < len(words) and random.random() >= stall:
             dut.i__payload.value = words[len(accepted)]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ def run_program(built: Build, program: Program, *, stall: float = 0.0,
         run(built, "eieio.sim.eyeriss.bench_engine", environment=case_environment(place),
             folder=place, timeout=_TIMEOUT)
         seen = load_outputs(place)
-        counters = dict(zip(COUNTERS, seen["counters"].tolist(), strict=True))
+        counters: dict[str, int] = dict(zip(COUNTERS, seen["counters"].tolist(), strict=True))
         if seen["ended"] < 0 or seen["busy"] or seen["error"]:
             raise SimulationError(
                 f"The RTL took {len(seen['accepted'])} of {len(program.words)} words and gave "
@@ -136,7 +137,7 @@ def compare(compiled: EyerissCompiled, x: NDArray[np.integer], built: Build, *,
     outputs = []
     with simulation_folder(folder) as place:
         for inference in range(len(x)):
-            values = {graph.input.name: x[inference:inference + 1]}
+            values: dict[str, NDArray[Any]] = {graph.input.name: x[inference:inference + 1]}
             taken = []
             for operator in graph.operators:
                 operands = [values[tensor.name] for tensor in operator.inputs]
