@@ -30,8 +30,8 @@ __all__ = ["COMMANDS", "eyeriss"]
               help="Also let the mapper choose AlexNet's mappings; takes some seconds.")
 @click.option("--rtl", "rtl_layer", metavar="LAYER", type=click.Choice(
     [each.layer.name for each in PUBLISHED if each.network == "AlexNet"]),
-              help="Also run a layer of AlexNet, CONV1 to CONV5, with random numbers on 12 x 14 PEs "
-              "in RTL; takes half an hour and more.")
+              help="Also run a layer of AlexNet with random numbers on 12 x 14 PEs in RTL; takes "
+              "some minutes.")
 @click.option("--batch", type=click.IntRange(1, 4), default=1, show_default=True,
               help="Images of --rtl.")
 @json_option
@@ -46,9 +46,9 @@ def eyeriss(ctx: click.Context, mapper: bool, rtl_layer: str | None, batch: int,
     formulas. Of VGG-16 no mapping is published: filters, channels and rows of a pass are those
     that fit the measured times.
 
-    With --rtl the hardware of eieio computes a layer, all groups of one after the other's
-    numbers, and its integers, cycles and counters must be the models'. Its partial sums have 32
-    bits, so its mapping is chosen anew. The exit status is 1 if anything differs.
+    With --rtl the hardware of eieio computes a layer; its integers, cycles and counters must be
+    the models'. Its partial sums have 32 bits, so the mapping is chosen anew. The exit status is 1
+    if anything differs.
 
     \b
     Examples:

@@ -1,6 +1,7 @@
 """Runs whole layers with random numbers on the RTL of a row-stationary array."""
 
 from collections.abc import Mapping as Figures
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def run_layer(built: Build, layer: Layer, mapping: Mapping, config: EyerissConfi
     built : Build
         Simulation of the configuration.
     layer, mapping, config :
-        What is computed, how, and by what; the layer has one group.
+        What is computed, how, and by what.
     zeros : :class:`float`
         Share of zeros in the input.
     seed : :class:`int`
@@ -44,14 +45,22 @@ def run_layer(built: Build, layer: Layer, mapping: Mapping, config: EyerissConfi
         ``counters`` of the RTL and the models' ``expected_counters``; ``output_words`` that differ.
     """
     rng = np.random.default_rng(seed)
-    conv = _operator(layer, rng)
-    x = rng.integers(-128, 128, (layer.batch, *conv.input.shape))
-    x = np.where(rng.random(x.shape) < zeros, conv.input.zero_point, x).astype(np.int8)
-    mapped = MappedLayer(conv, layer, mapping)
-    numbers = mapped.numbers(x)
+    one = replace(layer, channels=layer.channels // layer.groups, groups=1)
+    groups = []
+    for _ in range(layer.groups):
+        conv = _operator(one, rng)
+        x = rng.integers(-128, 128, (layer.batch, *conv.input.shape))
+        x = np.where(rng.random(x.shape) < zeros, conv.input.zero_point, x).astype(np.int8)
+        groups.append((MappedLayer(conv, one, mapping).numbers(x),
+                       run_operator(conv, x).astype(np.int16) - conv.output.zero_point))
+    parts = [numbers for numbers, _ in groups]
+    numbers = replace(
+        parts[0], x=np.concatenate([part.x for part in parts], axis=3),
+        **{name: np.concatenate([getattr(part, name) for part in parts])
+           for name in ("weight", "bias", "multiplier", "shift")})
+    y = np.concatenate([output for _, output in groups], axis=3)
     program = make_program(layer, mapping, config, numbers)
     seen = run_program(built, program)
-    y = run_operator(conv, x).astype(np.int16) - conv.output.zero_point
     cycles = program_cycles(program)
     words = expected_output(program, y)
     counters = expected_counters(program, numbers.x)
