@@ -143,7 +143,7 @@ class _Machine:
         taken = cycle = 0
         while taken < len(self.wanted):
             # Who goes on.
-            first_tap, last_tap = tap == 0, tap == self.taps - 1
+            last_tap = tap == self.taps - 1
             begins_line = number % lanes == 0
             ends_line = (number % lanes == lanes - 1) | (number == one.p - 1)
             below = np.zeros(shape, bool)
@@ -151,10 +151,10 @@ class _Machine:
             psum_there = np.where(self.from_glb, self.first | (waiting != 0), below)
             opens = ~self.to_glb | begins_line
             room = ~opens | (used + self.unit <= self.slots)
-            go = (ahead != 0) & (~first_tap | psum_there) & (~last_tap | room)
+            go = (ahead != 0) & (~last_tap | (psum_there & room))
 
             # What moves between PEs, buses and the buffer.
-            takes_sum = go & first_tap
+            takes_sum = go & last_tap
             given = self.ifmaps.step(held != depth)
             lines = nothing if self.first else self.psums.step(waiting != 2)
             out = np.zeros(shape, bool)

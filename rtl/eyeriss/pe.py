@@ -32,9 +32,8 @@ class Pe(wiring.Component):
 
     The window slides over a row of activations: a ring of ``ifmap_words`` words, of which the
     oldest is given up with its last use, so that the next may come. For each word in the window,
-    and for each of ``p`` filters, there is a product. The first word's are added to the partial
-    sums that come in, the last word's go out. So a PE above begins with its first word while this
-    one is at its last.
+    and for each of ``p`` filters, there is a product. With the last word's, partial sums that come
+    in are added and the sums go out; so a PE is only some cycles behind the one below.
 
     Three stages: both scratch pads are read, where a zero activation keeps the weight from being
     read; the product; the sum. A sum is in its scratch pad one cycle later, so that one filter
@@ -137,11 +136,11 @@ class Pe(wiring.Component):
         x, here = self._window(m, word_done, place_done,
                                (tap < sizes.step) | last_place)
         m.d.comb += [
-            go.eq(here & (~first_tap | psum_ok) & (~last_tap | room)),
+            go.eq(here & (~last_tap | (psum_ok & room))),
             self.mac.eq(go), self.gated.eq(go & (x == 0)),
         ]
         weight = self._weight(m, go, place_done, x)
-        incoming = self._incoming(m, go, first_tap, filter_number, last_filter, psum_ok)
+        incoming = self._incoming(m, go & last_tap, filter_number, last_filter, psum_ok)
 
         # What goes along with the product.
         lane = ceil_log2(config.bus_words)
@@ -153,7 +152,7 @@ class Pe(wiring.Component):
                 m.d.sync += following.eq(value)
                 value = following
             begun.append(value)
-        valid, counts, first, last, ends, number, start = begun
+        valid, counts, first, last, ends, number, more = begun
         factor = Signal(WORD, reset_less=True)
         product = Signal(signed(32), reset_less=True)
         m.d.sync += product.eq(weight * factor)
@@ -167,7 +166,7 @@ class Pe(wiring.Component):
         m.d.comb += [
             read.addr.eq(number), write.addr.eq(number), write.data.eq(total),
             write.en.eq(valid & ~last),
-            total.eq(Mux(first, start, read.data) + Mux(counts, product, 0)),
+            total.eq(Mux(first, 0, read.data) + Mux(counts, product, 0) + Mux(last, more, 0)),
         ]
         self._outgoing(m, go & last_tap, filter_number[:lane] if lane else 0, room,
                        valid & last, ends, total)
@@ -234,16 +233,15 @@ class Pe(wiring.Component):
         m.d.sync += lane.eq(addr[:lane_width])
         return read.data[lane]
 
-    def _incoming(self, m: Module, go: Value, first_tap: Value, filter_number: Value,
-                  last_filter: Value, psum_ok: Signal) -> Value:
-        """Choose the partial sum that a filter begins with; tell if it is there."""
+    def _incoming(self, m: Module, taken: Value, filter_number: Value, last_filter: Value,
+                  psum_ok: Signal) -> Value:
+        """Choose the partial sum that is added; tell if it is there."""
         lanes = self.config.bus_words
         lane_width = ceil_log2(lanes)
         lines = [Signal(line_layout(self.config), name=f"line_{i}", reset_less=True)
                  for i in range(2)]
         waiting, written, read = Signal(range(3)), Signal(), Signal()
         accept, line_done = Signal(), Signal()
-        taken = go & first_tap
         m.d.comb += [
             self.line_ready.eq(waiting != 2),
             accept.eq(self.line_valid & self.line_ready),
