@@ -2,17 +2,25 @@
 
 from dataclasses import asdict, dataclass
 
+from eieio.model.accesses import Accesses
+from eieio.model.energy import EYERISS
+from eieio.model.eyeriss.config import WORD_BYTES, EyerissConfig
 from eieio.model.eyeriss.layer import Layer
 from eieio.model.eyeriss.mapping import Mapping
 
-__all__ = ["ENERGY", "Accesses", "count_accesses"]
+__all__ = ["ENERGY", "WordAccesses", "bit_accesses", "count_accesses"]
 
-#: Energy of an access by its level, a MAC's is 1: Chen, Emer, Sze, ISCA 2016, table IV.
-ENERGY = {"mac": 1, "scratch_pad": 1, "pe_to_pe": 2, "glb": 6, "dram": 200}
+_BITS = 8 * WORD_BYTES
+
+#: Energy of a MAC, and of an access of a word at each level: 1, 1, 2, 6 and 200.
+ENERGY = {"mac": EYERISS.multiply * _BITS**2 / 32**2, **{
+    level: each * _BITS / 32 for level, each in (
+        ("scratch_pad", EYERISS.register), ("pe_to_pe", EYERISS.array), ("glb", EYERISS.buffer),
+        ("dram", EYERISS.outer))}}
 
 
 @dataclass(frozen=True)
-class Accesses:
+class WordAccesses:
     """Words that a layer moves, and its MACs.
 
     Attributes
@@ -68,12 +76,12 @@ psum_spad_writes : :class:`int`
         }
 
     @property
-    def energy(self) -> int:
+    def energy(self) -> float:
         """Energy, in that of a MAC."""
         return sum(ENERGY[level] * count for level, count in self.levels.items())
 
 
-def count_accesses(layer: Layer, mapping: Mapping, gated_macs: int = 0) -> Accesses:
+def count_accesses(layer: Layer, mapping: Mapping, gated_macs: int = 0) -> WordAccesses:
     """Count the accesses of a layer.
 
     Parameters
@@ -101,7 +109,7 @@ def count_accesses(layer: Layer, mapping: Mapping, gated_macs: int = 0) -> Acces
     ifmaps = layer.batch * rows * columns * all_channels * layer.groups
     weights = all_filters * all_channels * taps * -(-layer.batch // mapping.n)
     psums = places * all_filters * len(channels)
-    return Accesses(
+    return WordAccesses(
         macs=macs, gated_macs=gated_macs,
         ifmap_spad_reads=macs,
         ifmap_spad_writes=(layer.batch * columns * height * layer.output_height * all_channels
@@ -117,3 +125,33 @@ def count_accesses(layer: Layer, mapping: Mapping, gated_macs: int = 0) -> Acces
         glb_psum_writes=psums,
         filter_words=weights * len(strips),
         output_words=places * all_filters)
+
+
+def bit_accesses(layer: Layer, mapping: Mapping, config: EyerissConfig, counters: dict[str, int],
+                 dense_macs: int) -> Accesses:
+    """Return what a layer moves in bits, as machines are compared by.
+
+    Weights do not lie on the chip: they come from the outer memory for each pass.
+
+    Parameters
+    ----------
+    layer, mapping, config :
+        What is computed, how, and by what.
+    counters : dict of :class:`int`
+        The hardware's counters: see :mod:`eieio.model.eyeriss.counters`.
+    dense_macs : :class:`int`
+        Multiplications that the layer has.
+    """
+    words = count_accesses(layer, mapping, counters["gated_macs"])
+    done, psum = words.macs - words.gated_macs, config.psum_width
+    arriving = words.ifmap_spad_writes + words.filter_spad_writes
+    return Accesses(
+        layer.name, counters["cycles"], dense_macs, done,
+        product_bits=done * _BITS**2, sum_bits=done * psum,
+        register=(_BITS * (words.ifmap_spad_reads + words.filter_spad_reads + arriving)
+                  + psum * (words.psum_spad_reads + words.psum_spad_writes)),
+        array=_BITS * arriving + psum * words.pe_to_pe,
+        buffer=(_BITS * (words.glb_ifmap_reads + words.glb_ifmap_writes)
+                + psum * (words.glb_psum_reads + words.glb_psum_writes)),
+        outer=64 * (counters["input_words"] + counters["output_words"]),
+        weights=_BITS * words.filter_words)

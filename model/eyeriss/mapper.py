@@ -19,7 +19,7 @@ _P_TRIED = 6
 def choose_mapping(layer: Layer, config: EyerissConfig) -> Mapping:
     """Choose the mapping of a layer.
 
-    Its cost is the energy of all accesses, :attr:`eieio.model.eyeriss.accesses.Accesses.energy`, as
+    Its cost is the energy of all accesses, :attr:`eieio.model.eyeriss.accesses.WordAccesses.energy`, as
     if no activation were 0 and the outer memory had no code. Among equals it is the one whose PEs
     compute for the shortest time.
 
@@ -36,7 +36,7 @@ def choose_mapping(layer: Layer, config: EyerissConfig) -> Mapping:
     return best
 
 
-def _cost(layer: Layer, mapping: Mapping) -> tuple[int, int]:
+def _cost(layer: Layer, mapping: Mapping) -> tuple[float, int]:
     passes = (len(mapping.strips(layer)) * len(mapping.channel_groups(layer))
               * -(-layer.channels // layer.groups // (mapping.p * mapping.t)))
     time = passes * mapping.p * mapping.q * layer.kernel_width

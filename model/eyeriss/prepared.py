@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.accesses import Accesses, Roof, mean
 from eieio.model.accuracy import accuracy
 from eieio.model.engine import (
     CALIBRATION_SAMPLES,
@@ -20,8 +21,9 @@ from eieio.model.engine import (
     Rows,
 )
 from eieio.model.errors import InputError
-from eieio.model.eyeriss.config import EyerissConfig
-from eieio.model.eyeriss.counters import expected_counters
+from eieio.model.eyeriss.accesses import bit_accesses
+from eieio.model.eyeriss.config import WORD_BYTES, EyerissConfig
+from eieio.model.eyeriss.counters import expected_counters, expected_output
 from eieio.model.eyeriss.mapping import Mapping
 from eieio.model.eyeriss.network import MappedLayer, map_network
 from eieio.model.eyeriss.program import Program, make_program
@@ -198,10 +200,27 @@ class EyerissCompiled(Compiled):
         values = run_graph(self.graph, x[np.newaxis].astype(self.graph.input.dtype))
         found = []
         for layer in self.layers:
-            inputs = values[layer.operator.input.name]
+            operator = layer.operator
+            inputs = values[operator.input.name]
             program = self.program(layer, inputs)
-            found.append(expected_counters(program, layer.numbers(inputs).x))
+            counters = expected_counters(program, layer.numbers(inputs).x)
+            y = values[operator.output.name].astype(np.int32) - operator.output.zero_point
+            words = expected_output(program, y.reshape(
+                len(y), layer.layer.output_height, layer.layer.output_width, layer.layer.channels))
+            found.append({**counters, "output_words": len(words)})
         return found
+
+    def accesses(self, x: NDArray[np.floating]) -> list[Accesses]:
+        inferences = [self._accesses(each) for each in self.quantize(x)]
+        return [mean(layers) for layers in zip(*inferences, strict=True)]
+
+    def _accesses(self, x: NDArray[np.integer]) -> list[Accesses]:
+        return [bit_accesses(layer.layer, layer.mapping, self.array, counters, layer.operator.macs)
+                for layer, counters in zip(self.layers, self.layer_counters(x), strict=True)]
+
+    @property
+    def roof(self) -> Roof:
+        return Roof(self.array.pes, self.array.bus_words * 8 * WORD_BYTES)
 
     @cached_property
     def _counted(self) -> list[dict[str, int]]:

@@ -5,8 +5,6 @@ last word. A pair is a run of up to 31 zeros, in 5 bits, and the number of 16 bi
 them; a 0 follows where there are more zeros.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,25 +45,20 @@ def encode(numbers: NDArray[np.integer]) -> NDArray[np.uint64]:
     """
     if numbers.size == 0 or numbers.min() < -1 << 15 or numbers.max() >= 1 << 15:
         raise InputError("Numbers of a run-length code must be at least one, each of 16 bits")
-    pairs = [run | (level & 0xFFFF) << RUN_WIDTH for run, level in _pairs(numbers)]
-    pairs += [0] * (-len(pairs) % WORD_PAIRS)
-    words = [sum(pair << _PAIR_WIDTH * place for place, pair in enumerate(
-        pairs[start:start + WORD_PAIRS])) for start in range(0, len(pairs), WORD_PAIRS)]
-    words[-1] |= _LAST
-    return np.array(words, np.uint64)
-
-
-def _pairs(numbers: NDArray[np.integer]) -> Iterator[tuple[int, int]]:
     places = np.flatnonzero(numbers)
     if not len(places) or places[-1] != len(numbers) - 1:
         places = np.append(places, len(numbers) - 1)  # A 0 at the end ends a run as well.
-    before = -1
-    for place in places.tolist():
-        run = place - before - 1
-        for _ in range(run // (RUN_MAXIMUM + 1)):
-            yield RUN_MAXIMUM, 0
-        yield run % (RUN_MAXIMUM + 1), int(numbers[place])
-        before = place
+    runs = np.diff(places, prepend=-1) - 1
+    full = runs // (RUN_MAXIMUM + 1)  # pairs of zeros alone, in front of the number's
+    ends = np.cumsum(full + 1) - 1
+    pairs = np.full(-(-(ends[-1] + 1) // WORD_PAIRS) * WORD_PAIRS, RUN_MAXIMUM, np.uint64)
+    pairs[ends[-1] + 1:] = 0
+    levels = numbers[places].astype(np.int64) & 0xFFFF
+    pairs[ends] = (runs % (RUN_MAXIMUM + 1) | levels << RUN_WIDTH).astype(np.uint64)
+    shifts = np.arange(0, WORD_PAIRS * _PAIR_WIDTH, _PAIR_WIDTH, dtype=np.uint64)
+    words = np.bitwise_or.reduce(pairs.reshape(-1, WORD_PAIRS) << shifts, axis=1)
+    words[-1] |= np.uint64(_LAST)
+    return words
 
 
 def decode(words: NDArray[np.uint64], count: int) -> NDArray[np.int16]:

@@ -16,7 +16,7 @@ from eieio.rtl.eyeriss.run_length import Decoder, Encoder
 __all__ = ["COUNTERS", "EyerissEngine"]
 
 #: Counters, cumulative since reset: ports of 48 bits each. They are those of
-#: :class:`eieio.model.eyeriss.accesses.Accesses`, lines of weights on the bus, words of both
+#: :class:`eieio.model.eyeriss.accesses.WordAccesses`, lines of weights on the bus, words of both
 #: streams, and cycles in which a command was accepted or under way.
 COUNTERS = ("cycles", "macs", "gated_macs", "pe_to_pe", "glb_ifmap_reads", "glb_ifmap_writes",
             "glb_psum_reads", "glb_psum_writes", "filter_lines", "input_words", "output_words")
