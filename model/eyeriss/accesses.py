@@ -6,7 +6,7 @@ from eieio.model.accesses import Accesses
 from eieio.model.energy import EYERISS
 from eieio.model.eyeriss.config import WORD_BYTES, EyerissConfig
 from eieio.model.eyeriss.layer import Layer
-from eieio.model.eyeriss.mapping import Mapping
+from eieio.model.eyeriss.mapping import Mapping, group_sizes
 
 __all__ = ["ENERGY", "WordAccesses", "bit_accesses", "count_accesses"]
 
@@ -91,36 +91,38 @@ def count_accesses(layer: Layer, mapping: Mapping, gated_macs: int = 0) -> WordA
     gated_macs : :class:`int`
         MACs with a zero activation, which depend on the input.
     """
-    groups = [mapping.filter_groups(layer, chunk)
-              for chunk in range(0, layer.channels // layer.groups, mapping.m)]
-    filters = [(p, t) for chunk in groups for _, p, t in chunk]
-    channels = mapping.channel_groups(layer)
+    chunks, rest = divmod(layer.channels // layer.groups, mapping.m)
+    filters = [(chunks * count, p, t) for count, p, t
+               in group_sizes(mapping.m, mapping.p, mapping.t)]
+    filters += group_sizes(rest, mapping.p, mapping.t)
+    channels = group_sizes(layer.depth, mapping.q, mapping.r)
+    channel_passes = sum(count for count, *_ in channels)
     strips = mapping.strips(layer)
     rows = sum(mapping.input_rows(layer, strip.rows) for strip in strips)
     columns = mapping.input_columns(layer)
     height, taps = layer.kernel_height, layer.kernel_height * layer.kernel_width
-    all_filters = layer.groups * sum(p * t for p, t in filters)
-    all_channels = sum(q * r for _, q, r in channels)
-    sets = sum(r for *_, r in channels)
+    all_filters = layer.groups * sum(count * p * t for count, p, t in filters)
+    all_channels = sum(count * q * r for count, q, r in channels)
+    sets = sum(count * r for count, _, r in channels)
     places = layer.batch * layer.output_height * layer.output_width
 
     macs = places * all_filters * all_channels * taps
     begun = places * all_filters * height * sets  # partial sums of all PEs
     ifmaps = layer.batch * rows * columns * all_channels * layer.groups
     weights = all_filters * all_channels * taps * -(-layer.batch // mapping.n)
-    psums = places * all_filters * len(channels)
+    psums = places * all_filters * channel_passes
     return WordAccesses(
         macs=macs, gated_macs=gated_macs,
         ifmap_spad_reads=macs,
         ifmap_spad_writes=(layer.batch * columns * height * layer.output_height * all_channels
-                           * sum(t for _, t in filters) * layer.groups),
+                           * sum(count * t for count, _, t in filters) * layer.groups),
         filter_spad_reads=macs - gated_macs,
         filter_spad_writes=weights * layer.output_height,
         psum_spad_reads=macs - begun,
         psum_spad_writes=macs - begun,
         pe_to_pe=begun - psums,
-        glb_ifmap_reads=ifmaps * len(filters),
-        glb_ifmap_writes=ifmaps * len(groups),
+        glb_ifmap_reads=ifmaps * sum(count for count, *_ in filters),
+        glb_ifmap_writes=ifmaps * (chunks + (rest > 0)),
         glb_psum_reads=psums,  # None of the first channels, but all once more at the end.
         glb_psum_writes=psums,
         filter_words=weights * len(strips),

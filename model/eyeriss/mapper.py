@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 from eieio.model.errors import InputError
 from eieio.model.eyeriss.accesses import count_accesses
@@ -16,6 +17,7 @@ __all__ = ["choose_mapping"]
 _P_TRIED = 6
 
 
+@cache
 def choose_mapping(layer: Layer, config: EyerissConfig) -> Mapping:
     """Choose the mapping of a layer.
 
@@ -37,7 +39,7 @@ def choose_mapping(layer: Layer, config: EyerissConfig) -> Mapping:
 
 
 def _cost(layer: Layer, mapping: Mapping) -> tuple[float, int]:
-    passes = (len(mapping.strips(layer)) * len(mapping.channel_groups(layer))
+    passes = (-(-layer.output_height // mapping.e) * -(-layer.depth // (mapping.q * mapping.r))
               * -(-layer.channels // layer.groups // (mapping.p * mapping.t)))
     time = passes * mapping.p * mapping.q * layer.kernel_width
     return count_accesses(layer, mapping).energy, time

@@ -13,7 +13,7 @@ from eieio.model.errors import InputError
 from eieio.model.eyeriss.config import PARAMETER_DEPTH, WORD_BYTES, EyerissConfig
 from eieio.model.eyeriss.layer import Layer
 
-__all__ = ["ID_LIMIT", "Mapping", "Pass", "Strip"]
+__all__ = ["ID_LIMIT", "Mapping", "Pass", "Strip", "group_sizes"]
 
 #: IDs of the buses are below this.
 ID_LIMIT = 255
@@ -116,7 +116,8 @@ class Mapping:
         words = config.line_bytes // WORD_BYTES
         ifmaps = (self.n * self.q * self.r * self.input_rows(layer, self.e)
                   * self.input_columns(layer))
-        lines = sum(t * -(-p // config.bus_words) for _, p, t in self.filter_groups(layer, 0))
+        lines = sum(count * t * -(-p // config.bus_words) for count, p, t
+                    in group_sizes(self.m, self.p, self.t))
         return -(-ifmaps // words), self.n * lines * self.e * layer.output_width
 
     def glb_banks(self, layer: Layer, config: EyerissConfig) -> tuple[int, int]:
@@ -192,6 +193,13 @@ class Mapping:
         end = min(chunk + self.m, layer.channels // layer.groups)
         return [(first, *_split(end - first, self.p, self.t))
                 for first in range(chunk, end, self.p * self.t)]
+
+
+def group_sizes(whole: int, inside: int, sets: int) -> list[tuple[int, int, int]]:
+    """List how many groups of a whole there are, and how each is split: all full ones, the last."""
+    full, rest = divmod(whole, inside * sets)
+    return [*([(full, inside, sets)] if full else []),
+            *([(1, *_split(rest, inside, sets))] if rest else [])]
 
 
 def _split(remaining: int, inside: int, sets: int) -> tuple[int, int]:
