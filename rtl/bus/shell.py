@@ -18,6 +18,7 @@ from amaranth.hdl import (
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from eieio.model.errors import InputError
 from eieio.model.image_frame import fingerprint
 from eieio.model.registers import (
     ID_VALUE,
@@ -71,6 +72,11 @@ class Shell(wiring.Component):
         last inference only until the next one begins. Saves some 500 lookup tables and more than
         100 flip-flops.
 
+    Raises
+    ------
+    InputError
+        If the engine has no registers.
+
     Members
     -------
     s_axil_* : AXI4-Lite, receives
@@ -105,6 +111,9 @@ class Shell(wiring.Component):
         self.serial = serial
         self.config = cast(Any, engine).config
         self.kind = engine_of(self.config).name
+        if engine_of(self.config).number is None:
+            raise InputError(f"Engine must be one that has registers, not {self.kind}: there is no "
+                             "shell for it")
         self.input_width = _beat_width(engine, "i")
         self.output_width = _beat_width(engine, "o")
         self.parameters = (type(engine), cast(Any, engine).parameters, version_word(self.version),

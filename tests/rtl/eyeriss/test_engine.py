@@ -7,6 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
+from eieio.model.errors import InputError
 from eieio.model.eyeriss.config import EyerissConfig
 from eieio.model.eyeriss.counters import expected_counters, expected_output
 from eieio.model.eyeriss.layer import Layer
@@ -16,6 +17,7 @@ from eieio.model.eyeriss.timing import program_cycles
 from eieio.model.graph.golden import run_operator
 from eieio.model.graph.quantized_graph import Conv2D, Tensor, Window
 from eieio.model.graph.rescale import quantize_factor
+from eieio.rtl.bus.shell import Shell
 from eieio.rtl.eyeriss.engine import COUNTERS, EyerissEngine
 
 CONFIG = EyerissConfig(rows=4, columns=2, filter_words=16, ifmap_words=6, psum_words=4,
@@ -117,6 +119,13 @@ CASES = {
         Layer("stride", 9, 9, 1, 3, 5 - 1, 4, 4, 2), Mapping(2, 3, 1, 2, 1, 1, 1)),
     "fully connected, r = 4": (Layer("dense", 1, 1, 11, 3, 1, 1), Mapping(1, 3, 1, 2, 3, 4, 1)),
 }
+
+
+def test_has_no_shell() -> None:
+    with pytest.raises(InputError) as error:
+        Shell(EyerissEngine(CONFIG))
+    assert str(error.value) == (
+        "Engine must be one that has registers, not eyeriss: there is no shell for it")
 
 
 #: Cases by their numbers, with the probability of pauses.
