@@ -21,9 +21,9 @@ _P_TRIED = 6
 def choose_mapping(layer: Layer, config: EyerissConfig) -> Mapping:
     """Choose the mapping of a layer.
 
-    Its cost is the energy of all accesses, :attr:`eieio.model.eyeriss.accesses.WordAccesses.energy`, as
-    if no activation were 0 and the outer memory had no code. Among equals it is the one whose PEs
-    compute for the shortest time.
+    Its cost is the energy of all accesses, ``energy`` of
+    :class:`~eieio.model.eyeriss.accesses.WordAccesses`, as if no activation were 0 and the outer
+    memory had no code. Among equals it is the one whose PEs compute for the shortest time.
 
     Raises
     ------

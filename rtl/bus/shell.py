@@ -72,11 +72,6 @@ class Shell(wiring.Component):
         last inference only until the next one begins. Saves some 500 lookup tables and more than
         100 flip-flops.
 
-    Raises
-    ------
-    InputError
-        If the engine has no registers.
-
     Members
     -------
     s_axil_* : AXI4-Lite, receives
@@ -92,7 +87,7 @@ class Shell(wiring.Component):
     Raises
     ------
     InputError
-        If the version is not three numbers.
+        If the engine has no registers, or the version is not three numbers.
     ValueError
         If the clock frequency does not fit in 32 bits.
     """
