@@ -25,12 +25,15 @@ CONFIG = EyerissConfig(rows=4, columns=2, filter_words=16, ifmap_words=6, psum_w
 
 
 def operator(layer: Layer, seed: int) -> Conv2D:
-    """Make a convolution of one group with zero points, whose sums fill the range."""
+    """Make a convolution whose sums fill the range: of int8 with zero points, or of int16."""
+    wide = layer.name == "int16"
     rng = np.random.default_rng(seed)
     window = Window((layer.kernel_height, layer.kernel_width), (layer.stride, layer.stride))
-    x = Tensor("x", (layer.height, layer.width, layer.depth), 1.0, int(rng.integers(-9, 10)))
+    bits = 16 if wide else 8
+    x = Tensor("x", (layer.height, layer.width, layer.depth), 1.0,
+               0 if wide else int(rng.integers(-9, 10)), bits)
     y = Tensor("y", (layer.output_height, layer.output_width, layer.channels), 1.0,
-               int(rng.integers(-40, 41)))
+               0 if wide else int(rng.integers(-40, 41)), bits)
     terms = layer.depth * layer.kernel_height * layer.kernel_width
     factors = [quantize_factor(float(factor)) for factor in
                1 / (100 * np.sqrt(terms)) * rng.uniform(0.5, 2, layer.channels)]
@@ -38,8 +41,9 @@ def operator(layer: Layer, seed: int) -> Conv2D:
     weight = rng.integers(-127, 128, (layer.channels, layer.kernel_height, layer.kernel_width,
                                       layer.depth))
     return Conv2D("conv", (x,), y, weight.astype(np.int8),
-                  rng.integers(-9000, 9000, layer.channels).astype(np.int32),
-                  np.ascontiguousarray(multiplier), np.ascontiguousarray(shift), y.zero_point, 127,
+                  rng.integers(-9000, 9000, layer.channels).astype(np.int64 if wide else np.int32),
+                  np.ascontiguousarray(multiplier), np.ascontiguousarray(shift), y.zero_point,
+                  y.maximum,
                   window)
 
 
@@ -108,6 +112,7 @@ class Run:
 
 #: Layers and mappings: first of one strip with r = t = 1, then what each name tells.
 CASES = {
+    "16 bits": (Layer("int16", 3, 3, 1, 1, 2, 2), Mapping(1, 1, 2, 1, 1, 1, 1)),
     "thin": (Layer("thin", 4, 4, 1, 2, 3, 3), Mapping(1, 2, 2, 2, 1, 1, 1)),
     # A set of 3 chains on 2 columns, two slots of 2 rows; two channels in a PE.
     "folded into segments, one pass of several channels": (
@@ -129,7 +134,7 @@ def test_has_no_shell() -> None:
 
 
 #: Cases by their numbers, with the probability of pauses.
-RUNS = [*((number, 0.0) for number in range(len(CASES))), (0, 0.3), (1, 0.3), (4, 0.3)]
+RUNS = [*((number, 0.0) for number in range(len(CASES))), (1, 0.3), (2, 0.3), (5, 0.3)]
 
 
 @pytest.fixture(scope="module")
@@ -139,12 +144,13 @@ def ran() -> tuple[Run, list[Any]]:
     for seed, (layer, mapping) in enumerate(CASES.values()):
         conv = operator(layer, seed)
         rng = np.random.default_rng(seed)
-        x = rng.integers(-128, 128, (layer.batch, *conv.input.shape))
-        x = np.where(rng.random(x.shape) < 0.4, conv.input.zero_point, x).astype(np.int8)
+        tensor = conv.input
+        x = rng.integers(tensor.minimum, tensor.maximum + 1, (layer.batch, *tensor.shape))
+        x = np.where(rng.random(x.shape) < 0.4, tensor.zero_point, x).astype(tensor.dtype)
         data = numbers(conv, x)
-        program = make_program(layer, mapping, CONFIG, data, coded_input=seed != 1,
-                               coded_output=seed != 2)
-        y = run_operator(conv, x).astype(np.int16) - conv.output.zero_point
+        program = make_program(layer, mapping, CONFIG, data, coded_input=seed != 2,
+                               coded_output=seed != 3)
+        y = run_operator(conv, x).astype(np.int32) - conv.output.zero_point
         expected.append((program, data.x, y))
     return Run([(expected[number][0], stall) for number, stall in RUNS]), expected
 
