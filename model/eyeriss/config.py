@@ -14,6 +14,10 @@ WORD_BYTES = 2
 PARAMETER_DEPTH = 512
 
 
+# Most lines of the global buffer, which commands address by 16 bits.
+_LINES = 1 << 16
+
+
 @dataclass(frozen=True)
 class EyerissConfig(EngineConfig):
     """What a row-stationary array is. :data:`CHIP` is the one that was made.
@@ -67,6 +71,9 @@ class EyerissConfig(EngineConfig):
                              f"{self.bus_words}, not {self.filter_words}")
         line = self.glb_banks * self.line_bytes
         lines = self.glb_bytes // line
+        if lines * self.glb_banks > _LINES:
+            raise InputError(f"Option glb_bytes must be at most {_LINES * self.line_bytes}, "
+                             f"{_LINES} lines of {self.line_bytes} bytes, not {self.glb_bytes}")
         if self.glb_bytes % line or lines & (lines - 1):
             raise InputError(f"Option glb_bytes must be a power of two of lines of "
                              f"{self.line_bytes} bytes in each of {self.glb_banks} banks, not "

@@ -13,10 +13,13 @@ from eieio.model.errors import InputError
 from eieio.model.eyeriss.config import PARAMETER_DEPTH, WORD_BYTES, EyerissConfig
 from eieio.model.eyeriss.layer import Layer
 
-__all__ = ["ID_LIMIT", "Mapping", "Pass", "Strip", "group_sizes"]
+__all__ = ["ID_LIMIT", "PLACES_LIMIT", "Mapping", "Pass", "Strip", "group_sizes"]
 
 #: IDs of the buses are below this.
 ID_LIMIT = 255
+
+#: Most places of an output row.
+PLACES_LIMIT = 4096
 
 
 class Strip(NamedTuple):
@@ -140,6 +143,7 @@ class Mapping:
         yield "p t, filters of a pass,", self.p * self.t, min(self.m, PARAMETER_DEPTH)
         yield "e t, IDs of chains,", self.e * self.t, ID_LIMIT + 1
         yield "stride of the filter", layer.stride, width
+        yield "places of an output row", layer.output_width, PLACES_LIMIT
         yield "rows of the input in a strip", self.input_rows(layer, self.e), ID_LIMIT
         glb_bytes = self.glb_ifmap_bytes(layer) + self.glb_psum_bytes(layer, config)
         yield "bytes in the global buffer", glb_bytes, config.glb_bytes

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping as Options
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from eieio.model.eyeriss.counters import expected_counters, expected_output
 from eieio.model.eyeriss.mapping import Mapping
 from eieio.model.eyeriss.network import MappedLayer, map_network
 from eieio.model.eyeriss.program import Program, make_program
+from eieio.model.eyeriss.timing import CAUSES, cycles_by_command, program_cycles
 from eieio.model.formats import graph_file
 from eieio.model.formats.atomic import write_text
 from eieio.model.formats.design_folder import GRAPH, read_manifest
@@ -36,6 +39,7 @@ from eieio.model.graph.golden import run_graph
 from eieio.model.graph.load_graph import NetworkFile, read_inputs
 from eieio.model.graph.quantized_graph import QuantizedGraph, Tensor
 from eieio.model.host_image import HostImage, Packing, Quantization
+from eieio.model.trace import LayerProfile
 
 __all__ = ["EyerissCompiled", "EyerissPrepared", "open_design", "prepare", "read_mappings"]
 
@@ -221,6 +225,26 @@ class EyerissCompiled(Compiled):
     @property
     def roof(self) -> Roof:
         return Roof(self.array.pes, self.array.bus_words * 8 * WORD_BYTES)
+
+    def profile(self, layer: MappedLayer, program: Program, cycles: Sequence[int]) -> LayerProfile:
+        """Tell what cycles of a layer's commands went to."""
+        return LayerProfile(layer.layer.name, sum(cycles), cycles_by_command(program, cycles))
+
+    @cached_property
+    def _profiles(self) -> list[LayerProfile]:
+        tensors = [layer.operator.input for layer in self.layers]
+        programs = [self.program(layer, np.full((1, *tensor.shape), tensor.zero_point,
+                                                tensor.dtype))
+                    for layer, tensor in zip(self.layers, tensors, strict=True)]
+        return [self.profile(layer, program, program_cycles(program))
+                for layer, program in zip(self.layers, programs, strict=True)]
+
+    def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
+        return [self._profiles] * len(x)
+
+    def describe(self, x: NDArray[np.floating], rtl: Any = None) -> dict[str, Any]:
+        del x, rtl
+        return {"causes": CAUSES, "profile": [asdict(layer) for layer in self._profiles]}
 
     @cached_property
     def _counted(self) -> list[dict[str, int]]:

@@ -8,6 +8,7 @@ This is the hardware of :mod:`eieio.rtl.eyeriss`; the formulas that fit the chip
 are in :mod:`eieio.model.eyeriss.chip`.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -20,7 +21,17 @@ from eieio.model.eyeriss.mapping import Mapping, Pass, Strip
 from eieio.model.eyeriss.placement import place
 from eieio.model.eyeriss.program import Command, Program
 
-__all__ = ["command_cycles", "pass_cycles", "program_cycles"]
+__all__ = ["CAUSES", "command_cycles", "cycles_by_command", "pass_cycles", "program_cycles"]
+
+#: What the cycles of each command are for, by its name.
+CAUSES = {
+    "scan": "IDs of rows and PEs",
+    "ifmap": "activations into the global buffer",
+    "filter": "weights into the PEs",
+    "pass": "passes: multiplications, and waiting for buses and for each other",
+    "parameters": "biases and factors",
+    "drain": "results to the outer memory",
+}
 
 # Cycles of a command beside what it counts: of a pass its two words, its start, and its end; of
 # results their way through the pipeline, too.
@@ -32,6 +43,14 @@ def program_cycles(program: Program) -> list[int]:
     """Return the cycles of each command, if words come and go without waiting."""
     return [command_cycles(command, program.layer, program.mapping, program.config)
             for command in program.commands]
+
+
+def cycles_by_command(program: Program, cycles: Sequence[int]) -> dict[str, float]:
+    """Add up the cycles of commands by their names, as in :data:`CAUSES`."""
+    found: dict[str, float] = dict.fromkeys(CAUSES, 0)
+    for command, count in zip(program.commands, cycles, strict=True):
+        found[command.opcode.name.lower()] += count
+    return found
 
 
 def command_cycles(command: Command, layer: Layer, mapping: Mapping, config: EyerissConfig) -> int:

@@ -13,6 +13,7 @@ from eieio.model.eyeriss.program import Program
 from eieio.model.eyeriss.timing import program_cycles
 from eieio.model.graph.golden import run_graph, run_operator
 from eieio.model.graph.quantized_graph import WeightedOperator
+from eieio.model.trace import LayerProfile
 from eieio.rtl.eyeriss.engine import COUNTERS
 from eieio.sim import simulation
 from eieio.sim.case import case_environment, load_outputs, save_case
@@ -114,6 +115,8 @@ class Comparison(simulation.Comparison):
         command differ counts as one of the latter.
     layer_mismatches : list of :class:`int`
         Integers of each layer that differ.
+    profiles : dict
+        What the cycles went to: see :meth:`eieio.sim.simulation.Simulation.compare`.
     """
 
     rtl: RtlRun
@@ -121,24 +124,26 @@ class Comparison(simulation.Comparison):
     mismatches: int
     cycle_mismatches: int
     layer_mismatches: list[int]
+    profiles: dict[str, list[list[LayerProfile]]]
 
 
 def compare(compiled: EyerissCompiled, x: NDArray[np.integer], built: Build, *,
-            folder: Path | None = None) -> Comparison:
+            folder: Path | None = None, traced: bool = False) -> Comparison:
     """Run inferences layer by layer: each takes what the RTL computed before, by way of the host.
 
     See :meth:`eieio.sim.simulation.Simulation.compare`.
     """
+    del traced  # It costs nothing.
     graph, names = compiled.graph, [layer.layer.name for layer in compiled.layers]
     x = x.astype(graph.input.dtype)
     golden = run_graph(graph, x)
     layers = {layer.operator: layer for layer in compiled.layers}
     wrong, cycles, cycle_mismatches = dict.fromkeys(names, 0), [], 0
-    outputs = []
+    outputs, profiles = [], []
     with simulation_folder(folder) as place:
         for inference in range(len(x)):
             values: dict[str, NDArray[Any]] = {graph.input.name: x[inference:inference + 1]}
-            taken = []
+            taken, profile = [], []
             for operator in graph.operators:
                 operands = [values[tensor.name] for tensor in operator.inputs]
                 if not isinstance(operator, WeightedOperator):
@@ -161,10 +166,13 @@ def compare(compiled: EyerissCompiled, x: NDArray[np.integer], built: Build, *,
                     or any(seen.counters[name] != count for name, count in counters.items())
                     or not np.array_equal(seen.words, words))
                 taken.append(seen.counters["cycles"])
+                profile.append(compiled.profile(layer, program, seen.cycles))
             cycles.append(taken)
+            profiles.append(profile)
             outputs.append(values[graph.output.name])
     result = np.concatenate(outputs)
     end = int(np.count_nonzero(result != golden[graph.output.name]))
     return Comparison(RtlRun(result, np.array(cycles, np.int64)),
                       [golden[layer.operator.output.name] for layer in compiled.layers],
-                      sum(wrong.values()) + end, cycle_mismatches, list(wrong.values()))
+                      sum(wrong.values()) + end, cycle_mismatches, list(wrong.values()),
+                      {"cycle model": compiled.profiles(x), "RTL": profiles})

@@ -130,3 +130,11 @@ def test_refuses_narrow_sums_and_files_that_hold_no_mappings(tmp_path: Path) -> 
             read_mappings(tmp_path / "m.json")
     (tmp_path / "m.json").write_text(json.dumps({"a": Mapping(1, 2, 3, 4, 5, 6, 7).to_dict()}))
     assert read_mappings(tmp_path / "m.json") == {"a": Mapping(1, 2, 3, 4, 5, 6, 7)}
+
+
+def test_tells_where_cycles_go() -> None:
+    compiled = EyerissCompiled(network(), CONFIG)
+    profile, = compiled.profiles(compiled.random_inputs(1))
+    assert sum(layer.cycles for layer in profile) == compiled.cycles()
+    assert all(layer.causes["pass"] > layer.causes["scan"] > 0 for layer in profile[:1])
+    assert compiled.describe(compiled.random_inputs(1))["causes"].keys() == profile[0].causes.keys()
