@@ -120,7 +120,7 @@ def test_refuses_what_no_mapping_can_do() -> None:
         choose_mapping(Layer("tall", 9, 9, 1, 1, 5, 5), config)
     with pytest.raises(InputError, match="Option glb_bytes must be a power of two of lines of 16"):
         EyerissConfig(glb_bytes=100000)
-    with pytest.raises(InputError, match="Option glb_bytes must be at most 1048576, 65536 lines of"):
+    with pytest.raises(InputError, match="Option glb_bytes must be at most 1048576, 65536 lines"):
         EyerissConfig(glb_bytes=1 << 21, glb_banks=16)
     with pytest.raises(InputError, match="Option bus_words must be one of 1, 2, 4, not 3"):
         EyerissConfig(bus_words=3)

@@ -51,10 +51,12 @@ def network(stride: int = 2, dilation: int = 1) -> QuantizedGraph:
     d, e, f = Tensor("d", (2, 2, 8), 0.5, 9), Tensor("e", (32,), 0.5, 9), Tensor("f", (6,), 0.5, 1)
     same = Window((3, 3), dilation=(dilation, dilation), padding=((1, 1), (1, 1)))
     return QuantizedGraph("net", x, f, (
-        Conv2D("padded", (x,), a, weights(5, 3, 3, 3), *parameters(5), same),
-        Conv2D("far", (a,), b, weights(4, 1, 1, 5), *parameters(4), Window((1, 1), (2, stride))),
+        Conv2D("padded", (x,), a, weights(5, 3, 3, 3), *parameters(5),
+               window=same),
+        Conv2D("far", (a,), b, weights(4, 1, 1, 5), *parameters(4),
+               window=Window((1, 1), (2, stride))),
         DepthwiseConv2D("depthwise", (b,), c, weights(3, 3, 8), *parameters(8),
-                        Window((3, 3), padding=((1, 1), (1, 1))), single_rounding=True),
+                        window=Window((3, 3), padding=((1, 1), (1, 1))), single_rounding=True),
         MaxPool("pool", (c,), d, Window((2, 2), (2, 2)), -128, 127),
         Reshape("flat", (d,), e),
         FullyConnected("dense", (e,), f, weights(6, 32), *parameters(6))))

@@ -40,8 +40,9 @@ def operator(layer: Layer, seed: int) -> Conv2D:
     multiplier, shift = np.array(factors, np.int32).T
     weight = rng.integers(-127, 128, (layer.channels, layer.kernel_height, layer.kernel_width,
                                       layer.depth))
+    bias = rng.integers(-9000, 9000, layer.channels)
     return Conv2D("conv", (x,), y, weight.astype(np.int8),
-                  rng.integers(-9000, 9000, layer.channels).astype(np.int64 if wide else np.int32),
+                  bias.astype(np.int64) if wide else bias.astype(np.int32),
                   np.ascontiguousarray(multiplier), np.ascontiguousarray(shift), y.zero_point,
                   y.maximum,
                   window)
