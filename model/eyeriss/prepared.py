@@ -231,7 +231,8 @@ class EyerissCompiled(Compiled):
         return LayerProfile(layer.layer.name, sum(cycles), cycles_by_command(program, cycles))
 
     @cached_property
-    def _profiles(self) -> list[LayerProfile]:
+    def layer_profiles(self) -> list[LayerProfile]:
+        """What the cycles of each layer go to by the cycle model, whatever its inputs."""
         tensors = [layer.operator.input for layer in self.layers]
         programs = [self.program(layer, np.full((1, *tensor.shape), tensor.zero_point,
                                                 tensor.dtype))
@@ -240,11 +241,11 @@ class EyerissCompiled(Compiled):
                 for layer, program in zip(self.layers, programs, strict=True)]
 
     def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
-        return [self._profiles] * len(x)
+        return [self.layer_profiles] * len(x)
 
     def describe(self, x: NDArray[np.floating], rtl: Any = None) -> dict[str, Any]:
         del x, rtl
-        return {"causes": CAUSES, "profile": [asdict(layer) for layer in self._profiles]}
+        return {"causes": CAUSES, "profile": [asdict(layer) for layer in self.layer_profiles]}
 
     @cached_property
     def _counted(self) -> list[dict[str, int]]:
