@@ -53,7 +53,8 @@ def _mappings(layer: Layer, config: EyerissConfig) -> Iterator[Mapping]:
             chains = config.rows // (layer.kernel_height * r) * config.columns
             for q in _shares(-(-layer.depth // r), config.ifmap_words // layer.kernel_width):
                 most = min(config.psum_words, config.filter_words // (q * layer.kernel_width))
-                for t in range(1, min(chains // e, filters) + 1):
+                most_sets = min(chains // e, filters)
+                for t in _shares(most_sets, most_sets):
                     for p in _shares(-(-filters // t), most)[:_P_TRIED]:
                         yield from _buffered(layer, config, e, p, q, r, t)
 

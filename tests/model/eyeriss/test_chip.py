@@ -87,8 +87,8 @@ def test_outer_memory_is_near_the_measured() -> None:
 
 
 def test_mapper_finds_the_published_mappings() -> None:
-    """By the least energy alone; of the others as well, which takes seconds."""
-    for published in ALEXNET[:2]:
+    """By the least energy alone. Of CONV3 it is table V's."""
+    for published in ALEXNET[:3]:
         assert choose_mapping(published.layer, CHIP) == published.traffic_mapping
 
 
