@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 
 from eieio.model.accesses import Accesses
-from eieio.model.energy import EYERISS
 from eieio.model.eyeriss.config import WORD_BYTES, EyerissConfig
+from eieio.model.eyeriss.energy import EYERISS
 from eieio.model.eyeriss.layer import Layer
 from eieio.model.eyeriss.mapping import Mapping, group_sizes
 

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from eieio.model.engine import Compiled, Engine, Messages, Option, Prepared, Request
 from eieio.model.eyeriss.config import EyerissConfig
+from eieio.model.eyeriss.energy import EYERISS
 from eieio.model.eyeriss.sizing import EyerissSizing
 from eieio.model.graph.calibration import METHODS
 from eieio.model.interval import Interval
@@ -47,6 +48,7 @@ class Eyeriss(Engine):
     hardware = "eieio.rtl.eyeriss.hardware"
     benchmarks = "eieio.scripts.eyeriss.bench"
     sizing = EyerissSizing()
+    energy = EYERISS
 
     def interval(self, config: Any, cycles: float, input_beats: int, output_beats: int) -> Interval:
         """Return an interval of the cycles alone: data go by among the commands."""
