@@ -69,8 +69,9 @@ def energy_tables() -> dict[str, EnergyTable]:
     """Return the published tables by the name that a user gives: Horowitz's, and the engines'."""
     from eieio.model.registry import engines  # It knows engines, which know tables.
 
-    return {"horowitz": HOROWITZ, **{engine.name: engine.energy for engine in engines()
-                                     if engine.energy is not None}}
+    brought: dict[str, Any] = {engine.name: engine.energy for engine in engines()
+                               if engine.energy is not None}
+    return {"horowitz": HOROWITZ, **brought}
 
 
 def read_table(name: str | Path) -> EnergyTable:
