@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.accesses import Accesses, Roof
+from eieio.model.energy import EnergyTable
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats.samples import Samples
@@ -381,6 +382,8 @@ class Engine:
         (:mod:`eieio.sim.simulation`), and its commands below ``eieio bench``.
     sizing : Sizing
         Which sizes ``eieio fit`` tries.
+    energy : EnergyTable or None
+        Energies that its authors have published to compare machines by.
     """
 
     name: ClassVar[str]
@@ -399,6 +402,7 @@ class Engine:
     simulation: ClassVar[str | None] = None
     benchmarks: ClassVar[str | None] = None
     sizing: ClassVar[Sizing] = Sizing()
+    energy: ClassVar[EnergyTable | None] = None
 
     @property
     def options(self) -> tuple[Option, ...]:

@@ -66,6 +66,7 @@ _CONTENTS = """
 
 docs/python
 docs/architecture
+docs/eyeriss
 docs/new_engine
 docs/verification
 docs/results

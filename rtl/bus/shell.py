@@ -18,6 +18,7 @@ from amaranth.hdl import (
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from eieio.model.errors import InputError
 from eieio.model.image_frame import fingerprint
 from eieio.model.registers import (
     ID_VALUE,
@@ -87,7 +88,7 @@ class Shell(wiring.Component):
     Raises
     ------
     InputError
-        If the version is not three numbers.
+        If the engine has no registers, or the version is not three numbers.
     ValueError
         If the clock frequency does not fit in 32 bits.
     """
@@ -106,6 +107,9 @@ class Shell(wiring.Component):
         self.serial = serial
         self.config = cast(Any, engine).config
         self.kind = engine_of(self.config).name
+        if engine_of(self.config).number is None:
+            raise InputError(f"Engine must be one that has registers, not {self.kind}: there is no "
+                             "shell for it")
         self.decodes = getattr(self.config, "coded_images", False)
         self.input_width = _beat_width(engine, "i")
         self.output_width = _beat_width(engine, "o")
