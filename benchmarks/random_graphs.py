@@ -1,9 +1,10 @@
 """Runs random graphs through golden model, cycle model and RTL of systolic engines.
 
-    python benchmarks/random_graphs.py --graphs 500 --seed 0
+    python benchmarks/random_graphs.py --graphs 500 --seed 0 --joins
 
 Every graph is run on several inputs; every integer of every layer, the cycles of every layer and
-input, and the counters of stalls must be equal. Exits with status 1 if anything differs. Engines
+input, and the counters of stalls must be equal. With ``--joins`` half of the graphs have branches
+whose channels lie side by side, if these fit. Exits with status 1 if anything differs. Engines
 are built into the cache (``EIEIO_CACHE``, or else ``build/cache``): the first run takes longer.
 """
 
@@ -69,7 +70,8 @@ def random_config(rng: np.random.Generator, rows: int, columns: int, winograd: i
         program_depth=int(rng.integers(11, 20)), code_width=code_width)
 
 
-def run_config(config: SystolicConfig, graphs: int, rng: np.random.Generator) -> Tally:
+def run_config(config: SystolicConfig, graphs: int, rng: np.random.Generator, *, joins: bool
+               ) -> Tally:
     """Run graphs on one engine."""
     tally = Tally()
     if not graphs:
@@ -80,7 +82,7 @@ def run_config(config: SystolicConfig, graphs: int, rng: np.random.Generator) ->
         winograd = bool(rng.random() < 0.8) or None if config.winograd else None
         compiled = random_graph(config, rng, batch=batch, winograd=winograd,
                                 operators=int(rng.integers(4, 9)),
-                                max_cycles=int(rng.choice([1000, 3000, 6000])))
+                                max_cycles=int(rng.choice([1000, 3000, 6000])), joins=joins)
         x = random_inputs(compiled, INPUTS, rng)
         tally.graphs += 1
         tally.layers.update(layer.mode for layer in compiled.layers)
@@ -107,6 +109,8 @@ def main() -> int:
     parser.add_argument("--graphs", type=int, default=500, help="graphs in all (default: 500)")
     parser.add_argument("--configs", type=int, default=12,
                         help="engine configurations to spread them over (default: 12)")
+    parser.add_argument("--joins", action="store_true",
+                        help="branches whose channels lie side by side, too")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything (default: 0)")
     parser.add_argument("--code-width", type=int, default=0, choices=(0, 4, 8),
                         help="bits of the codes that weights are kept as (default: 0, none)")
@@ -125,7 +129,7 @@ def main() -> int:
         config = random_config(rng, *engine, options.code_width)
         share = (options.graphs * (number + 1) // options.configs
                  - options.graphs * number // options.configs)
-        tally = run_config(config, share, rng)
+        tally = run_config(config, share, rng, joins=options.joins)
         total.add(tally)
         row = (config.rows, config.columns, config.lanes, config.product_stages,
                config.accumulator_width, config.accumulator_depth, config.winograd,

@@ -67,8 +67,10 @@ _WEIGHTED = ["Conv", "Gemm", "MatMul"]
 class _Draw:
     """A random network of images, or of vectors, in floating point."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, *, joins: bool = False) -> None:
         self.rng = rng
+        self.kinds = ["conv", "conv", "depthwise", "residual", "residual", "max", "average", "pad",
+                      "norm", "relu", *["concat"] * (3 if joins else 0)]
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: list[onnx.TensorProto] = []
         channels, height, width = (int(rng.choice(sizes)) for sizes in (
@@ -84,8 +86,7 @@ class _Draw:
         for _ in range(int(rng.integers(1, 7))):
             # Mostly on from the last image; else from an earlier one, which then has two readers.
             source = self.images[-1 if rng.random() < 0.75 else int(rng.integers(len(self.images)))]
-            kind = rng.choice(["conv", "conv", "depthwise", "residual", "residual", "max",
-                               "average", "pad", "norm", "relu"])
+            kind = rng.choice(self.kinds)
             self.images.append(getattr(self, str(kind))(*source))
         unread = [image for image in self.images
                   if not any(image[0] in node.input for node in self.nodes)]
@@ -170,6 +171,16 @@ class _Draw:
         else:
             branch, _ = self.conv(name, shape, shape[0], same=True)
         return self.clamp(self.node("Add", branch, name)), shape
+
+    def concat(self, name: str, shape: tuple[int, int, int]) -> tuple[str, tuple[int, int, int]]:
+        """Join channels: of another image, of one behind this one, or of this one again."""
+        others = [(other, size) for other, size in self.images if size[1:] == shape[1:]]
+        if self.rng.random() < 0.5:
+            branch, (more, *_) = others[int(self.rng.integers(len(others)))]
+        else:
+            branch, (more, *_) = self.conv(name, shape, int(self.rng.integers(4, 9)), same=True)
+        order = [branch, name] if self.rng.random() < 0.5 else [name, branch]
+        return self.clamp(self.node("Concat", *order, axis=1)), (shape[0] + more, *shape[1:])
 
     def relu(self, name: str, shape: tuple[int, int, int]) -> tuple[str, tuple[int, int, int]]:
         return self.node("Relu", name), shape
@@ -264,8 +275,8 @@ class Case:
     inputs: NDArray[np.float32]
 
 
-def draw_case(folder: Path, placement: str, seed: int, *, every: bool = False
-              ) -> tuple[Case, list[str]]:
+def draw_case(folder: Path, placement: str, seed: int, *, every: bool = False,
+              joins: bool = False) -> tuple[Case, list[str]]:
     """Draw a network, and let ONNX Runtime quantize it.
 
     Networks are drawn until one takes part: see :func:`indefinite`. Returns also why the others do
@@ -274,7 +285,7 @@ def draw_case(folder: Path, placement: str, seed: int, *, every: bool = False
     rng = np.random.default_rng([seed, PLACEMENTS.index(placement)])
     reasons: list[str] = []
     while True:
-        case = draw_any_case(folder, placement, rng)
+        case = draw_any_case(folder, placement, rng, joins=joins)
         reason = indefinite(case)
         if reason is not None:
             reasons.append(reason)
@@ -282,9 +293,10 @@ def draw_case(folder: Path, placement: str, seed: int, *, every: bool = False
             return case, reasons
 
 
-def draw_any_case(folder: Path, placement: str, rng: np.random.Generator) -> Case:
+def draw_any_case(folder: Path, placement: str, rng: np.random.Generator, *, joins: bool = False
+                  ) -> Case:
     """Draw a network, and let ONNX Runtime quantize it, whether or not it takes part."""
-    draw = _Draw(rng)
+    draw = _Draw(rng, joins=joins)
     source, path = folder / "float.onnx", folder / "quantized.onnx"
     onnx.save(draw.model(), source)
     x = rng.normal(size=(2 * SAMPLES, *draw.input)).astype(np.float32)
@@ -417,6 +429,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the first (default: 0)")
     parser.add_argument("--refusals", type=int, default=0,
                         help="networks that may be refused (default: 0)")
+    parser.add_argument("--joins", action="store_true", help="concatenations of channels, too")
     parser.add_argument("--every", action="store_true",
                         help="leave out none, and print how far each is off")
     parser.add_argument("--keep", type=Path, help="folder for the files of those that fail")
@@ -431,7 +444,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         for seed in range(options.seed, options.seed + options.graphs):
             case, reasons = draw_case(Path(name), options.placement, seed,
-                                      every=options.every)
+                                      every=options.every, joins=options.joins)
             left_out.update(reasons)
             result = compare(case)
             if result.refusal is not None:

@@ -1,7 +1,7 @@
 """What a machine moves to compute: accesses by level of its memories, layer by layer.
 
-The levels are those by which Eyeriss's authors compare machines (Chen, Emer, Sze, ISCA 2016): what
-is far away costs more. A bit that a level gives or takes counts once, a read like a write.
+The levels are those by which Chen, Emer, Sze compare machines (ISCA 2016): what is far away costs
+more. A bit that a level gives or takes counts once, a read like a write.
 """
 
 from collections.abc import Sequence

@@ -24,6 +24,11 @@ FILL = 0.85
 #: Estimate over what there is, from which on a design certainly does not fit.
 FAR = 1.25
 
+#: The decoder of coded images: lookup tables and flip-flops on ECP5, where small memories are in
+#: lookup tables; and its symbols.
+_DECODER = (1900, 660)
+_DECODER_SYMBOLS = Memory(1, 8, 2048, "block")
+
 #: The serial port's queues.
 _SERIAL_PORT = Memory(3, 9, 512, "block")
 
@@ -152,6 +157,9 @@ def estimate(config: EngineConfig, family: Family) -> Resources:
     model = _model(config)
     values, weights = model.terms(config, family), model.WEIGHTS[family]
     lut, ff = (max(0, round(float(np.dot(values, weights[kind])))) for kind in ("lut", "ff"))
+    memories = [*model.memories(config), _SERIAL_PORT]
+    if getattr(config, "coded_images", False):
+        lut, ff = lut + _DECODER[0], ff + _DECODER[1]
+        memories.append(_DECODER_SYMBOLS)
     return Resources(lut, ff, multipliers(model.products(config, family)),
-                     sum(block_rams(memory, family)
-                         for memory in [*model.memories(config), _SERIAL_PORT]))
+                     sum(block_rams(memory, family) for memory in memories))

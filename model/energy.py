@@ -7,14 +7,13 @@ memory's size, and neither clock nor leakage.
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from eieio.model.accesses import LEVELS, Accesses
 from eieio.model.errors import InputError
 from eieio.model.formats.input_file import read_bytes
 
-__all__ = ["EYERISS", "HOROWITZ", "TABLES", "EnergyTable", "read_table"]
+__all__ = ["HOROWITZ", "EnergyTable", "energy_tables", "read_table"]
 
 #: Bits that the figures of a table are for.
 _BITS = 32
@@ -61,32 +60,34 @@ class EnergyTable:
 
 
 #: 45 nm: Horowitz, ISSCC 2014, as EIE's table I prints it (Han et al., ISCA 2016). It has no figure
-#: for the way from one processing element to another: twice a register, as in Eyeriss's table.
+#: for the way from one processing element to another: twice a register, as Chen, Emer,
+#: Sze have it (ISCA 2016).
 HOROWITZ = EnergyTable("Horowitz, 45 nm", "pJ", multiply=3.1, add=0.1, register=1.0, array=2.0,
                        buffer=5.0, outer=640.0)
 
-#: Chen, Emer, Sze, ISCA 2016, table IV: 1, 1, 2, 6 and 200 for words of 16 bits, in units of a
-#: multiply-accumulate of 16 bits, which is all multiplication here.
-EYERISS = EnergyTable("Eyeriss, 65 nm", "MAC", multiply=4.0, add=0.0, register=2.0, array=4.0,
-                      buffer=12.0, outer=400.0)
+def energy_tables() -> dict[str, EnergyTable]:
+    """Return the published tables by the name that a user gives: Horowitz's, and the engines'."""
+    from eieio.model.registry import engines  # It knows engines, which know tables.
 
-#: The published tables by the name that a user gives.
-TABLES = MappingProxyType({"horowitz": HOROWITZ, "eyeriss": EYERISS})
+    brought: dict[str, Any] = {engine.name: engine.energy for engine in engines()
+                               if engine.energy is not None}
+    return {"horowitz": HOROWITZ, **brought}
 
 
 def read_table(name: str | Path) -> EnergyTable:
-    """Return a published table, ``"horowitz"`` or ``"eyeriss"``, or read one from a JSON file.
+    """Return a published table of :func:`energy_tables`, or read one from a JSON file.
 
     Raises
     ------
     InputError
         If there is no such file, or it is not one.
     """
-    if name in TABLES:
-        return TABLES[str(name)]
+    tables = energy_tables()
+    if name in tables:
+        return tables[str(name)]
     path = Path(name)
     if not path.is_file():
-        raise InputError(f"Energy table must be one of {', '.join(TABLES)}, or a JSON file, not "
+        raise InputError(f"Energy table must be one of {', '.join(tables)}, or a JSON file, not "
                          f"{str(name)!r}")
     wanted = [each.name for each in fields(EnergyTable)]
     try:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.accesses import Accesses, Roof
+from eieio.model.energy import EnergyTable
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats.samples import Samples
@@ -27,6 +28,7 @@ from eieio.model.interval import Interval
 from eieio.model.register import Register
 from eieio.model.sizing import Sizing
 from eieio.model.trace import LayerProfile
+from eieio.model.word_layout import WordLayout
 
 __all__ = ["CALIBRATION_SAMPLES", "TIMED_SAMPLES", "Choice", "Compiled", "Counters", "Engine",
            "Messages", "Option", "Prepared", "Request", "Rows"]
@@ -380,6 +382,8 @@ class Engine:
         (:mod:`eieio.sim.simulation`), and its commands below ``eieio bench``.
     sizing : Sizing
         Which sizes ``eieio fit`` tries.
+    energy : EnergyTable or None
+        Energies that its authors have published to compare machines by.
     """
 
     name: ClassVar[str]
@@ -398,6 +402,7 @@ class Engine:
     simulation: ClassVar[str | None] = None
     benchmarks: ClassVar[str | None] = None
     sizing: ClassVar[Sizing] = Sizing()
+    energy: ClassVar[EnergyTable | None] = None
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -472,6 +477,11 @@ class Engine:
             If a file is missing or damaged, or does not belong to the others.
         """
         raise InputError(f"{folder}: the {self.name} engine takes {self.takes}")
+
+    def word_layouts(self, config: Any) -> Mapping[int, WordLayout]:
+        """Return how the words of a coded image are cut, by target; all others are bytes."""
+        del config
+        return {}
 
     def host_image(self, data: bytes) -> HostImage:
         """Read the file of an image."""

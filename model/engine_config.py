@@ -42,3 +42,10 @@ class EngineConfig:
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise InputError(f"Option {name} must be an integer from {low} to {high}, "
                                  f"not {value!r}")
+
+    def _check_flags(self, *names: str) -> None:
+        """Raise :exc:`InputError` unless each option is true or false."""
+        for name in names:
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise InputError(f"Option {name} must be true or false, not {value!r}")

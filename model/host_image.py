@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model import fixed_point
+from eieio.model.coded_image import encode_image
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.graph.load_graph import arrange
@@ -186,9 +187,25 @@ class HostImage:
         """
         del cycles
 
-    def frame(self) -> bytes:
-        """Return the bytes of the image's frame, see :mod:`eieio.model.image_frame`."""
-        return frame_image(self.words, self.fingerprint).astype("<u4").tobytes()
+    @property
+    def may_be_coded(self) -> bool:
+        """Whether the shell around the engine takes coded images."""
+        return getattr(self.config, "coded_images", False)
+
+    def frame(self, *, coded: bool = False) -> bytes:
+        """Return the bytes of the image's frame, see :mod:`eieio.model.image_frame`.
+
+        Parameters
+        ----------
+        coded : :class:`bool`
+            Code the image, see :mod:`eieio.model.coded_image`.
+        """
+        from eieio.model.registry import engine_of  # It knows engines, which know images.
+
+        words = self.words
+        if coded:
+            words = encode_image(words, engine_of(self.config).word_layouts(self.config))
+        return frame_image(words, self.fingerprint, coded=coded).astype("<u4").tobytes()
 
     def quantize(self, x: NDArray[np.floating]) -> NDArray[np.int32]:
         """Return the integers of samples.

@@ -3,7 +3,7 @@
 ========= ======================================================================================
 word      content
 ========= ======================================================================================
-0         magic word, :data:`MAGIC`
+0         magic word, :data:`MAGIC`; of a coded image :data:`CODED_MAGIC`
 1         fingerprint of the engine's configuration, :func:`fingerprint`
 2         words of the image, N; at least 1
 3         first word of the image
@@ -11,7 +11,8 @@ word      content
 3 + N     CRC-32 (that of zlib) of all words before it, each as four bytes, the lowest first
 ========= ======================================================================================
 
-TLAST is set on the last word, and on no other.
+TLAST is set on the last word, and on no other. A coded image is one of
+:mod:`eieio.model.coded_image`; words and CRC are those of what travels.
 """
 
 import json
@@ -24,10 +25,13 @@ from numpy.typing import NDArray
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 
-__all__ = ["HEADER_WORDS", "MAGIC", "fingerprint", "frame_image"]
+__all__ = ["CODED_MAGIC", "HEADER_WORDS", "MAGIC", "fingerprint", "frame_image"]
 
 #: First word of a frame.
 MAGIC = 0x49454945
+
+#: First word of the frame of a coded image.
+CODED_MAGIC = 0x43454945
 
 #: Words before the image.
 HEADER_WORDS = 3
@@ -61,7 +65,8 @@ def fingerprint(engine: str, config: EngineConfig) -> int:
     return zlib.crc32(text.encode())
 
 
-def frame_image(image: NDArray[Any], config_fingerprint: int) -> NDArray[np.uint32]:
+def frame_image(image: NDArray[Any], config_fingerprint: int, *, coded: bool = False
+                ) -> NDArray[np.uint32]:
     """Return the frame of an image.
 
     Parameters
@@ -70,6 +75,8 @@ def frame_image(image: NDArray[Any], config_fingerprint: int) -> NDArray[np.uint
         Words of the image.
     config_fingerprint : :class:`int`
         :func:`fingerprint` of the engine.
+    coded : :class:`bool`
+        Whether these words are a coded image.
 
     Returns
     -------
@@ -83,7 +90,8 @@ def frame_image(image: NDArray[Any], config_fingerprint: int) -> NDArray[np.uint
     """
     if image.ndim != 1 or not 0 < len(image) < 1 << 32:
         raise InputError(f"Image must be a row of 1 to 2^32 - 1 words, not of shape {image.shape}")
-    body = np.concatenate([np.array([MAGIC, config_fingerprint, len(image)], np.uint32),
+    magic = CODED_MAGIC if coded else MAGIC
+    body = np.concatenate([np.array([magic, config_fingerprint, len(image)], np.uint32),
                            image.astype(np.uint32)])
     checksum = zlib.crc32(body.astype("<u4").tobytes())
     return np.append(body, np.uint32(checksum))

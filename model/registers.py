@@ -102,6 +102,10 @@ class ShellError(IntEnum):
     IMAGE_INCOMPLETE = 22
     INPUT_WITHOUT_IMAGE = 23
     START_WITHOUT_IMAGE = 24
+    CODE_LENGTHS = 25
+    CODE_PREFIX = 26
+    CODE_SHORT = 27
+    CODE_LONG = 28
 
 
 #: What each value of the register ERROR means.
@@ -136,6 +140,14 @@ ERRORS: dict[ErrorCode | ShellError, str] = {
         "now.",
     ShellError.INPUT_WITHOUT_IMAGE: "An input came while no image was loaded; it was dropped.",
     ShellError.START_WITHOUT_IMAGE: "START was written while no image was loaded.",
+    ShellError.CODE_LENGTHS:
+        "A table of a coded image has lengths that no complete code has. Nothing is loaded now.",
+    ShellError.CODE_PREFIX:
+        "A coded image has bits that begin no code. Nothing is loaded now.",
+    ShellError.CODE_SHORT:
+        "A coded image ended before it gave as many words as it announced. Nothing is loaded now.",
+    ShellError.CODE_LONG:
+        "A coded image goes on after it gave as many words as it announced. Nothing is loaded now.",
 }
 
 

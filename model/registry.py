@@ -1,10 +1,11 @@
 """Finds engines: those of eieio, and those that other packages bring.
 
 A package brings an engine by an entry point of the group ``eieio.engines``, whose name is the
-engine's and whose object an :class:`~eieio.model.engine.Engine`. Nothing of an engine is imported
-before somebody asks for it.
+engine's and whose object an :class:`~eieio.model.engine.Engine`. Nothing of another package's
+engine is imported before somebody asks for it.
 """
 
+import math
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -26,15 +27,21 @@ def _found() -> dict[str, EntryPoint]:
 
 @cache
 def _found_on(path: tuple[str, ...]) -> dict[str, EntryPoint]:
-    """Find the entry points by name: eieio's own first, and the others by their names."""
+    """Find the entry points: eieio's own, by their numbers, before others, by their names."""
     del path  # Where they are looked for; which takes some milliseconds.
-    own = __name__.partition(".")[0]
-    found = sorted(entry_points(group=GROUP),
-                   key=lambda point: (point.module.partition(".")[0] != own, point.name))
+    found = sorted(entry_points(group=GROUP), key=_place)
     unique: dict[str, EntryPoint] = {}
     for point in found:
         unique.setdefault(point.name, point)
     return unique
+
+
+def _place(point: EntryPoint) -> tuple[bool, float, str]:
+    """Place of an engine among all; those that have no registers are behind those that have."""
+    if point.module.partition(".")[0] != __name__.partition(".")[0]:
+        return True, 0, point.name
+    number = _load(point).number
+    return False, math.inf if number is None else number, point.name
 
 
 def names() -> list[str]:
@@ -70,23 +77,18 @@ def _load(point: EntryPoint) -> Engine:
 
 
 def engines() -> Iterator[Engine]:
-    """Load all engines, but for those of other packages that cannot be loaded.
-
-    They come in the order of their numbers, those without one at the end: of several engines that
-    take a network, the first is chosen.
-    """
-    found = []
+    """Load all engines, but for those of other packages that cannot be loaded."""
     for name in names():
         try:
-            found.append(find_engine(name))
+            yield find_engine(name)
         except InputError:
             continue
-    yield from sorted(found, key=lambda engine: (engine.number is None, engine.number or 0))
 
 
 def numbered() -> dict[str, Engine]:
     """Return the engines that have registers by their names, in the order of their numbers."""
-    return {engine.name: engine for engine in engines() if engine.number is not None}
+    found = [engine for engine in engines() if engine.number is not None]
+    return {engine.name: engine for engine in sorted(found, key=lambda engine: engine.number or 0)}
 
 
 def engine_of(config: EngineConfig) -> Engine:

@@ -44,8 +44,8 @@ class Machine:
 
 #: 65,536 multipliers of 8 bits at 700 MHz (Jouppi et al., table 2).
 TPU = Machine("TPU", 65_536 * 2 * 700e6, 34e9)
-#: The GPUs of the lecture: 640 tensor cores of 64 multiply-adds at 1.53 GHz, and FP32.
-MACHINES = (TPU, Machine("V100, tensor cores", 640 * 64 * 2 * 1.53e9, 900e9),
+#: The GPUs of the lecture: 640 units of 64 multiply-adds of FP16 at 1.53 GHz, and FP32.
+MACHINES = (TPU, Machine("V100, FP16", 640 * 64 * 2 * 1.53e9, 900e9),
             Machine("P100, FP32", 10.6e12, 732e9))
 
 

@@ -8,7 +8,7 @@ import click
 
 from eieio.model.accesses import LEVELS, total
 from eieio.model.area import AreaUnknownError, estimate, memory_bits
-from eieio.model.energy import EYERISS, HOROWITZ, EnergyTable, read_table
+from eieio.model.energy import EnergyTable, energy_tables, read_table
 from eieio.model.engine import TIMED_SAMPLES, Compiled, Engine, Prepared, Rows
 from eieio.model.errors import InputError
 from eieio.model.registry import engines, names
@@ -35,8 +35,8 @@ _FAMILY = "ecp5"
               help="Machines to compare. Default: all that take the network.")
 @click.option("--simulate", "count", type=click.IntRange(min=0), default=1, show_default=True,
               help="Run this many of the samples on the RTL of each.")
-@click.option("--energy", metavar="NAME|FILE.json", help="Table of energies: horowitz, eyeriss, or "
-              "a file. Default: both of them.")
+@click.option("--energy", metavar="NAME|FILE.json", help="Table of energies: horowitz, one that "
+              "the authors of an engine published, by its name, or a file. Default: all of them.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.svg",
               help="Draw cycles, accesses and energy; needs matplotlib.")
 @click.option("--docs", type=click.Path(path_type=Path), metavar="FOLDER",
@@ -69,7 +69,7 @@ def compare(ctx: click.Context, network: Path, multipliers: int, chosen: str | N
     check_writable(document)
     if plot is not None or docs is not None:
         require_matplotlib()
-    tables = (HOROWITZ, EYERISS) if energy is None else (read_table(energy),)
+    tables = [*energy_tables().values()] if energy is None else [read_table(energy)]
     machines, refused = [], {}
     for engine in _asked(chosen):
         try:

@@ -180,8 +180,7 @@ def engine_options(command: _Command) -> _Command:
     def wrapper(*args: Any, config: Path | None, **kwargs: Any) -> Any:
         options: dict[str, Any] = {}
         if config is not None:
-            kwargs["engine"] = (_engine_of(config, kwargs["engine"])
-                                or next(engines()).name)
+            kwargs["engine"] = _engine_of(config, kwargs["engine"]) or names()[0]
             options = _read_config(config, find_engine(kwargs["engine"]))
         options |= click.get_current_context().meta.get(_GIVEN, {})
         return command(*args, options=options, **kwargs)
@@ -226,7 +225,7 @@ def choose_engine(engine: str | None, options: dict[str, Any], path: Path | None
     elif path is not None and is_network:
         chosen, network = propose_engine(path, chosen_output(), CONSOLE)
     else:
-        chosen = next(engines())
+        chosen = find_engine(names()[0])
     try:
         own, settings = split_options(chosen, options)
         if path is not None and is_network:

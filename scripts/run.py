@@ -37,10 +37,13 @@ _SHOWN = 10
               help="Bits a second, as the board was built for.")
 @click.option("--count", type=click.IntRange(min=1),
               help="Run this many of the inputs, from the first on. Default: all.")
+@click.option("--image", "form", type=click.Choice(["plain", "coded"]),
+              help="How to send the image. Default: coded, if the board can decode it.")
 @input_scale_option
 @json_option
 def run(design: Path, input_file: Path, port: str | None, simulated: bool, baud: int,
-        count: int | None, input_scale: float | None, json_file: Path | None) -> None:
+        count: int | None, form: str | None, input_scale: float | None, json_file: Path | None
+        ) -> None:
     """Load the image of DESIGN into a board, and run the inputs of the file INPUT there.
 
     DESIGN is a folder that 'eieio generate' or 'eieio build' made, or its file network.image; the
@@ -80,7 +83,7 @@ def run(design: Path, input_file: Path, port: str | None, simulated: bool, baud:
         info = device.info()
         began = time.monotonic()
         with progress(f"Loading the image into the {info.engine} engine"):
-            device.load(image)
+            device.load(image, coded=None if form is None else form == "coded")
         loaded = time.monotonic()
         with progress(f"Running {len(inferences)} inference{'s' if len(inferences) != 1 else ''}"):
             for inputs, result in zip(inferences, results, strict=True):

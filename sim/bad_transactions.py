@@ -7,8 +7,10 @@ from random import Random
 import numpy as np
 
 from eieio.model import registers
+from eieio.model.coded_image_decoder import decode_image
 from eieio.model.image_frame import HEADER_WORDS, MAGIC, frame_image
 from eieio.model.registers import Access, Control, ErrorCode, ShellError
+from eieio.sim.coded_images import DAMAGES
 from eieio.sim.shell_session import DECERR, OKAY, SLVERR, ShellSession
 
 __all__ = ["MAX_BEATS", "MIN_WORDS", "SAMPLES", "BadTransactions"]
@@ -52,6 +54,8 @@ class BadTransactions:
             self.soft_reset_and_rest_of_input, self.soft_reset_in_inference, self.hard_reset,
             self.image_begun_twice, self.damaged_image_beside_input,
         ]
+        if session.coded_frames:
+            self._kinds.append(self.damaged_code)
 
     def add(self, count: int) -> None:
         """Add bad transactions, each followed by a good inference; every kind equally often."""
@@ -69,7 +73,8 @@ class BadTransactions:
 
     def _load(self) -> None:
         self._loaded = self._rng.randrange(len(self.session.frames))
-        self.session.load(self._loaded)
+        self.session.load(self._loaded,
+                          coded=bool(self.session.coded_frames) and self._rng.random() < 0.5)
 
     def _infer(self) -> None:
         if self._loaded is None or self._rng.random() < 0.1:
@@ -82,7 +87,7 @@ class BadTransactions:
         self.session.expect(0, "received")
 
     def _frame(self) -> list[int]:
-        return list(self._rng.choice(self.session.frames))
+        return list(self._rng.choice(self.session.frames + self.session.coded_frames))
 
     def _beats(self) -> list[int]:
         return list(self.session.inputs[self._loaded or 0][self._rng.randrange(SAMPLES)])
@@ -97,8 +102,9 @@ class BadTransactions:
             self._loaded = None
         self.session.error(error, loaded=self._loaded is not None)
 
-    def _reframed(self, image: list[int]) -> list[int]:
-        return frame_image(np.array(image, np.uint32), self.session.fingerprint).tolist()
+    def _reframed(self, image: list[int], *, coded: bool = False) -> list[int]:
+        return frame_image(np.array(image, np.uint32), self.session.fingerprint,
+                           coded=coded).tolist()
 
     def _target(self, name: str) -> int:
         """First word of a section for a memory of the first unit."""
@@ -171,7 +177,7 @@ class BadTransactions:
     # Undamaged frames around images that the engine refuses.
 
     def refused_by_engine(self) -> None:
-        good = self._frame()[HEADER_WORDS:-1]
+        good = list(self._rng.choice(self.session.frames))[HEADER_WORDS:-1]
         layers, biases = self._target("LAYERS"), self._target("BIASES")
         tail, error = self._rng.choice([
             ([6 << 28, 0, 1, 1], ErrorCode.IMAGE_TARGET),
@@ -184,6 +190,17 @@ class BadTransactions:
         ])
         self._refused(self._reframed(good + tail if self._rng.random() < 0.7 else tail), error,
                       unloads=True)
+
+    def damaged_code(self) -> None:
+        """Damage a coded image in a way that its decoder sees."""
+        good = np.array(self._rng.choice(self.session.coded_frames)[HEADER_WORDS:-1], np.uint32)
+        rng = np.random.default_rng(self._rng.getrandbits(32))
+        while True:
+            coded = DAMAGES[self._rng.choice(list(DAMAGES))](good, rng)
+            error = decode_image(coded, self.session.layouts).error
+            if error is not None:
+                break
+        self._refused(self._reframed(coded.tolist(), coded=True), error, unloads=True)
 
     def nothing_to_run(self) -> None:
         words = [self._rng.getrandbits(8) for _ in range(self._rng.randint(1, 8))]

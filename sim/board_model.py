@@ -142,7 +142,8 @@ class BoardModel:
         data, self._partial[kind] = self._partial[kind], b""
         self.packets.append((kind, data))
         if kind == Kind.IMAGE:
-            if data == self._image.frame():
+            coded = self._image.may_be_coded and data == self._image.frame(coded=True)
+            if coded or data == self._image.frame():
                 self.registers[registers.STATUS.address] = EngineStatus.LOADED
             else:
                 self.registers[registers.ERROR.address] = ShellError.FRAME_CHECKSUM

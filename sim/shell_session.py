@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model import registers
+from eieio.model.coded_image import encode_image
 from eieio.model.engine import Compiled, Counters
 from eieio.model.engine_config import EngineConfig
 from eieio.model.image_frame import fingerprint, frame_image
@@ -122,8 +123,10 @@ class ShellSession:
     ----------
     kind : :class:`str`
         Kind of the engine.
-    frames : list of lists of :class:`int`
-        Frame of each network's image, in words.
+    frames, coded_frames : list of lists of :class:`int`
+        Frame of each network's image, in words, and of the coded ones, if the shell takes them.
+    layouts : mapping of :class:`int` to WordLayout
+        How the words of a coded image are cut.
     inputs : list of lists of lists of :class:`int`
         Beats of each input of each network.
     outputs : list of lists of :class:`str`
@@ -137,6 +140,11 @@ class ShellSession:
         self.fingerprint = fingerprint(self.kind, config)
         self.frames = [frame_image(network.image, self.fingerprint).tolist()
                        for network in networks]
+        self.layouts = engine_of(config).word_layouts(config)
+        self.coded_frames = [
+            frame_image(encode_image(network.image, self.layouts), self.fingerprint,
+                        coded=True).tolist()
+            for network in networks if getattr(config, "coded_images", False)]
         self.inputs = [network.inputs for network in networks]
         self.outputs = [network.outputs for network in networks]
         self._counters = [network.counters for network in networks]
@@ -190,9 +198,9 @@ class ShellSession:
         """Send beats as an input."""
         self.do("send", "input", self.stream(beats))
 
-    def load(self, network: int) -> None:
+    def load(self, network: int, *, coded: bool = False) -> None:
         """Load a network's image, until it is loaded."""
-        self.send_image(self.frames[network])
+        self.send_image((self.coded_frames if coded else self.frames)[network])
         self.poll(registers.STATUS, Status.IMAGE_ACTIVE | Status.LOADED, Status.LOADED)
 
     def receive(self, network: int, sample: int) -> None:

@@ -66,12 +66,14 @@ _CONTENTS = """
 
 docs/python
 docs/architecture
+docs/eyeriss
 docs/new_engine
 docs/verification
 docs/results
 docs/comparison
 docs/benchmarks
 docs/compression
+docs/squeezenet
 docs/boards
 docs/integration
 docs/registers

@@ -39,6 +39,7 @@ from eieio.model.graph.float_graph import (
     Pad,
     Reshape,
     Softmax,
+    Stack,
     Value,
     WeightedOperator,
 )
@@ -52,7 +53,7 @@ Weights = NDArray[np.float32] | WeightCodes
 
 _KINDS: dict[str, type[Operator]] = {kind.__name__: kind for kind in (
     Add, AveragePool, Clamp, Conv2D, DepthwiseConv2D, FullyConnected, LogSoftmax, MaxPool, Pad,
-    Reshape, Softmax)}
+    Reshape, Softmax, Stack)}
 _ELSEWHERE = frozenset({"name", "inputs", "output", "weight", "bias", "weight_scale", "shared",
                         "one_scale"})
 # What a description may grow to.

@@ -25,7 +25,7 @@ choose such names for networks that it shall read.
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,11 @@ from numpy.typing import NDArray
 
 from eieio.model.codebook import decode_weights
 from eieio.model.errors import InputError
+from eieio.model.formats.caffe_graph import build_graph
 from eieio.model.formats.input_file import read_bytes
-from eieio.model.formats.prototxt import (
-    Weights,
-    parse_net,
-    weight_shapes,
-)
-from eieio.model.graph.chain import chain, fully_connected
-from eieio.model.graph.float_graph import FloatGraph
+from eieio.model.formats.prototxt import Weights, input_shapes, parse_net, weight_shapes
+from eieio.model.graph.chain import as_chain
+from eieio.model.graph.float_graph import FloatGraph, Softmax
 from eieio.model.graph.weight_codes import WeightCodes
 
 __all__ = ["CompressedLayer", "read", "read_network"]
@@ -173,27 +170,27 @@ def read(path: str | os.PathLike[str],
 
 def read_network(path: str | os.PathLike[str],
                  prototxt_path: str | os.PathLike[str] | None = None) -> FloatGraph:
-    """Read a network of fully connected layers.
+    """Read a network.
 
     Parameters
     ----------
     path : path-like
         The ``.net`` file.
     prototxt_path : path-like, optional
-        The prototxt as deployed, found as by :func:`read`. It must be a chain of InnerProduct and
-        ReLU layers. Input, Flatten and Dropout layers are skipped, and a Softmax at the end is
-        dropped: the outputs are logits, which have the same largest element.
+        The prototxt as deployed, found as by :func:`read`: a graph of the layers in
+        :data:`~eieio.model.formats.caffe_graph.LAYER_TYPES`, with one input and one output.
 
     Returns
     -------
     FloatGraph
-        The network, named after the ``.net`` file: a chain of fully connected layers whose weights
-        are shared.
+        The network, named after the ``.net`` file, whose weights are shared. A chain of fully
+        connected layers is one as :func:`eieio.model.graph.chain.chain` makes it, and without a
+        softmax at the end: the outputs are logits, which have the same largest element.
 
     Raises
     ------
     InputError
-        As for :func:`read`, or if the prototxt is not such a chain.
+        As for :func:`read`, or if the prototxt is not such a network: the message names the layer.
     """
     path = Path(path)
     data = read_bytes(path)
@@ -201,12 +198,15 @@ def read_network(path: str | os.PathLike[str],
     source = str(prototxt_path)
     net = parse_net(read_bytes(prototxt_path), source)
     shapes = weight_shapes(net, source)
-    rectified = _rectified_layers(net, source)
     layers = _decode(data, shapes, path)
-    return chain(path.stem, [
-        fully_connected(layer.name, WeightCodes(layer.codes_dense, layer.codebook), layer.bias,
-                        layer.name in rectified)
-        for layer in layers])
+    weights = {layer.name: (WeightCodes(layer.codes_dense, layer.codebook), layer.bias)
+               for layer in layers}
+    graph = build_graph(path.stem, net, source, input_shapes(net, source), weights)
+    if any(len(weights.shape) == 4 for weights in shapes):
+        return graph
+    if isinstance(graph.operators[-1], Softmax):
+        graph = replace(graph, operators=graph.operators[:-1], output=graph.operators[-1].input)
+    return as_chain(graph)
 
 
 def _codebook_size(shape: tuple[int, ...]) -> int:
@@ -308,39 +308,3 @@ def _find_prototxt(path: Path, prototxt_path: str | os.PathLike[str] | None) -> 
     if len(others) != 1:
         raise InputError(f"{path} must have its prototxt {beside.name} beside it")
     return others[0]
-
-
-def _rectified_layers(net: Any, source: str) -> set[str]:
-    """Names of the inner products that a ReLU follows, if the network is a chain of them."""
-    types = ("InnerProduct", "ReLU", "Input", "Flatten", "Dropout", "Softmax")
-    names: list[str] = []
-    rectified: set[str] = set()
-    inputs = list(net.input)
-    for layer in net.layer:
-        if layer.type == "Input":
-            inputs += layer.top
-    if len(inputs) != 1:
-        raise InputError(f"{source}: must have one input, not {len(inputs)}")
-    blob = inputs[0]
-    for index, layer in enumerate(net.layer):
-        where = f"{source}: layer {layer.name!r}"
-        if layer.type not in types:
-            raise InputError(f"{where} must be of type {', '.join(types)}, not {layer.type!r}: "
-                             "eieio runs fully connected layers from a .net file")
-        if layer.type == "Input":
-            continue
-        if list(layer.bottom) != [blob] or len(layer.top) != 1:
-            raise InputError(f"{where} must take {blob!r}, the top before it, and have one top: "
-                             "eieio takes a chain without branches")
-        blob = layer.top[0]
-        if layer.type == "InnerProduct":
-            if layer.name in names:
-                raise InputError(f"{where} must have a name of its own")
-            names.append(layer.name)
-        elif layer.type == "ReLU":
-            if not names or layer.relu_param.negative_slope:
-                raise InputError(f"{where} must follow an InnerProduct and have negative_slope 0")
-            rectified.add(names[-1])
-        elif layer.type == "Softmax" and index != len(net.layer) - 1:
-            raise InputError(f"{where} must be the last layer")
-    return rectified

@@ -65,6 +65,7 @@ _KINDS: dict[str, type[Operator]] = {kind.__name__: kind for kind in (
     Add, AveragePool, Conv2D, DepthwiseConv2D, FullyConnected, LogSoftmax, MaxPool, Pad, Reshape,
     Softmax, Stack)}
 _REFERENCES = ("name", "inputs", "output")
+_DEFAULTS: dict[str, Any] = {"axis": 0, "single_rounding": False}
 
 
 def describe(graph: QuantizedGraph) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -82,7 +83,7 @@ def describe(graph: QuantizedGraph) -> tuple[dict[str, Any], dict[str, NDArray[A
                 entry["weight_scale"] = value.scale
             elif isinstance(value, np.ndarray):
                 arrays[f"{name.removeprefix('stored_')}.{number}"] = value
-            else:
+            elif name != "axis" or value != _DEFAULTS[name]:
                 entry[name] = astuple(value) if isinstance(value, Window) else value
         operators.append(entry)
     description = {
@@ -162,8 +163,8 @@ def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Quan
                     if f"codes.{number}" in arrays else arrays[f"weight.{number}"])
             elif f"{name}.{number}" in arrays:
                 attributes[name] = arrays[f"{name}.{number}"]
-            elif name == "single_rounding":  # which older files do not have
-                attributes[name] = bool(entry.get(name, False))
+            elif name in _DEFAULTS:  # which older files do not have
+                attributes[name] = type(_DEFAULTS[name])(entry.get(name, _DEFAULTS[name]))
             elif name == "window":
                 attributes[name] = Window(*_tuples(entry[name]))
             else:

@@ -13,6 +13,8 @@ Relu, Clip
     Clamp the results of the operator before, where nothing else takes them.
 MaxPool, AveragePool, GlobalAveragePool, ReduceMean over height and width
     In two dimensions, not dilated.
+Concat
+    Of the channels of images, or of vectors.
 Flatten, Reshape, Squeeze, Unsqueeze, Transpose
     Where an image, in any order of its axes, or a vector comes of it.
 Pad
@@ -24,7 +26,8 @@ Identity, Dropout, Cast to a floating-point type
 
 The numbers may be real, or quantized to 8 bits in either of ONNX's ways: by QuantizeLinear and
 DequantizeLinear anywhere between the operators above, or in the QOperator format, by QLinearConv,
-QLinearMatMul, QGemm, QLinearAdd, QLinearAveragePool, QLinearGlobalAveragePool and QLinearSoftmax.
+QLinearMatMul, QGemm, QLinearAdd, QLinearAveragePool, QLinearConcat, QLinearGlobalAveragePool and
+QLinearSoftmax.
 Everything else is refused by name, if the output needs it.
 
 ONNX has images in the order channels, height, width. Here they are in the order height, width,

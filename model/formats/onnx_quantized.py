@@ -16,6 +16,7 @@ from eieio.model.formats.onnx_layers import convolution, product, total
 from eieio.model.formats.onnx_model import attributes_of
 from eieio.model.formats.onnx_pools import mean, pool, softmax
 from eieio.model.formats.onnx_scales import weight_steps
+from eieio.model.formats.onnx_shapes import concatenate
 from eieio.model.graph.quantization import Scale
 
 __all__ = ["QUANTIZED"]
@@ -113,6 +114,13 @@ def _qlinear_add(builder: Builder, node: onnx.NodeProto) -> None:
     builder.quantize(node, result, builder.scale(node, 6))
 
 
+def _qlinear_concat(builder: Builder, node: onnx.NodeProto) -> None:
+    operands = [builder.quantized(node, index, builder.scale(node, index + 1))
+                for index in range(2, len(node.input), 3)]
+    result = concatenate(builder, node, operands, output=_real_name(builder, node))
+    builder.quantize(node, result, builder.scale(node, 0))
+
+
 def _unary(compute: Callable[..., Activations]) -> Callable[[Builder, onnx.NodeProto], None]:
     """Take an operator of one operand at one scale, and of one result at another."""
     def follow(builder: Builder, node: onnx.NodeProto) -> None:
@@ -128,6 +136,7 @@ def _unary(compute: Callable[..., Activations]) -> Callable[[Builder, onnx.NodeP
 #: What follows a node, by its type.
 QUANTIZED: dict[str, Callable[[Builder, onnx.NodeProto], None]] = {
     "DequantizeLinear": _dequantize_linear, "QGemm": _qgemm, "QLinearAdd": _qlinear_add,
-    "QLinearAveragePool": _unary(pool), "QLinearConv": _qlinear_conv,
+    "QLinearAveragePool": _unary(pool), "QLinearConcat": _qlinear_concat,
+    "QLinearConv": _qlinear_conv,
     "QLinearGlobalAveragePool": _unary(mean), "QLinearMatMul": _qlinear_matmul,
     "QLinearSoftmax": _unary(softmax), "QuantizeLinear": _quantize_linear}

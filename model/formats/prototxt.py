@@ -12,9 +12,12 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from eieio.model.errors import InputError
+from eieio.model.formats.onnx_window import Sliding
 
-__all__ = ["NetParameter", "Weights", "parse_net", "weight_shapes"]
+__all__ = ["MAXIMA", "MEANS", "NetParameter", "Weights", "convolution_window", "input_shapes",
+           "parse_net", "pooling_window", "weight_shapes"]
 
+_ENUMERATIONS = {"PoolMethod": ("MAX", "AVE", "STOCHASTIC"), "RoundMode": ("CEIL", "FLOOR")}
 _SCHEMA = {
     "BlobShape": ("repeated int64 dim 1",),
     "ConcatParameter": ("optional int32 axis 2 1", "optional uint32 concat_dim 1 1"),
@@ -30,6 +33,7 @@ _SCHEMA = {
         "optional int32 axis 5 1", "optional bool transpose 6 false"),
     "InputParameter": ("repeated BlobShape shape 1",),
     "PoolingParameter": (
+        "optional PoolMethod pool 1 MAX", "optional RoundMode round_mode 13 CEIL",
         "optional uint32 kernel_size 2", "optional uint32 stride 3 1", "optional uint32 pad 4 0",
         "optional uint32 kernel_h 5", "optional uint32 kernel_w 6",
         "optional uint32 stride_h 7", "optional uint32 stride_w 8",
@@ -65,6 +69,10 @@ def _net_parameter_class() -> Any:
     """Build the message class in a pool of its own, so that a real Caffe can be loaded too."""
     file = descriptor_pb2.FileDescriptorProto(name="caffe_subset.proto", package="caffe")
     field_class = descriptor_pb2.FieldDescriptorProto
+    for name, values in _ENUMERATIONS.items():
+        enumeration = file.enum_type.add(name=name)
+        for number, value in enumerate(values):
+            enumeration.value.add(name=value, number=number)
     for message, fields in _SCHEMA.items():
         descriptor = file.message_type.add(name=message)
         for line in fields:
@@ -74,6 +82,9 @@ def _net_parameter_class() -> Any:
                 label=field_class.Label.Value(f"LABEL_{label.upper()}"))
             if kind in _SCHEMA:
                 field.type = field_class.TYPE_MESSAGE
+                field.type_name = f".caffe.{kind}"
+            elif kind in _ENUMERATIONS:
+                field.type = field_class.TYPE_ENUM
                 field.type_name = f".caffe.{kind}"
             else:
                 field.type = field_class.Type.Value(f"TYPE_{kind.upper()}")
@@ -86,6 +97,9 @@ def _net_parameter_class() -> Any:
 
 NetParameter: Any = _net_parameter_class()
 """Message class of a network: Caffe's message of that name, with the fields that eieio uses."""
+
+#: What the field ``pool`` of a pooling layer may be: the maxima or the means of windows.
+MAXIMA, MEANS = 0, 1
 
 
 @dataclass(frozen=True)
@@ -170,14 +184,7 @@ def weight_shapes(net: Any, source: str) -> tuple[Weights, ...]:
         if layer.type not in _TYPES:
             raise InputError(f"{where} must be of type {', '.join(_TYPES)}, not {layer.type!r}")
         if layer.type == "Input":
-            shapes = [tuple(shape.dim) for shape in layer.input_param.shape]
-            if len(shapes) == 1:
-                shapes *= len(layer.top)
-            if len(shapes) != len(layer.top):
-                raise InputError(f"{where} must have one shape, or one for each of its "
-                                 f"{len(layer.top)} tops, not {len(shapes)}")
-            blobs |= {top: _without_batch(shape, where)
-                      for top, shape in zip(layer.top, shapes, strict=True)}
+            blobs |= _input_layer(layer, where)
             continue
         for bottom in layer.bottom:
             if bottom not in blobs:
@@ -194,6 +201,26 @@ def weight_shapes(net: Any, source: str) -> tuple[Weights, ...]:
     if not found:
         raise InputError(f"{source}: must have a Convolution or an InnerProduct")
     return tuple(found)
+
+
+def input_shapes(net: Any, source: str) -> dict[str, tuple[int, ...]]:
+    """Return the shapes, without the batch, of all inputs: those of layers, and others."""
+    found = _declared_inputs(net, source)
+    for layer in net.layer:
+        if layer.type == "Input":
+            found |= _input_layer(layer, f"{source}: layer {layer.name!r}")
+    return found
+
+
+def _input_layer(layer: Any, where: str) -> dict[str, tuple[int, ...]]:
+    shapes = [tuple(shape.dim) for shape in layer.input_param.shape]
+    if len(shapes) == 1:
+        shapes *= len(layer.top)
+    if len(shapes) != len(layer.top):
+        raise InputError(f"{where} must have one shape, or one for each of its "
+                         f"{len(layer.top)} tops, not {len(shapes)}")
+    return {top: _without_batch(shape, where)
+            for top, shape in zip(layer.top, shapes, strict=True)}
 
 
 def _one_line(error: Exception) -> str:
@@ -275,37 +302,70 @@ def _window(param: Any, bottom: tuple[int, ...],
     return kernel, stride, _pair(param, "pad", "pad", 0, where)
 
 
+def convolution_window(param: Any, bottom: tuple[int, ...], where: str) -> Sliding:
+    """Return how the kernel of a convolution slides over an image (channels, height, width)."""
+    kernel, stride, pad = _window(param, bottom, where)
+    dilation = list(param.dilation) or [1]
+    down, across = pad
+    return Sliding(kernel, stride, (dilation[0], dilation[-1]), ((down, down), (across, across)),
+                   (0, 0))
+
+
 def _convolution(param: Any, bottom: tuple[int, ...],
                  where: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    kernel, stride, pad = _window(param, bottom, where)
+    sliding = convolution_window(param, bottom, where)
     channels, *size = bottom
     outputs, group = param.num_output, param.group
     if not group or not outputs or channels % group or outputs % group or not param.bias_term:
         raise InputError(f"{where} must have a bias, and a group that divides its {channels} "
                          f"inputs and {outputs} outputs, not {group}")
-    dilation = list(param.dilation) or [1]
-    reach = [step * (extent - 1) + 1
-             for extent, step in zip(kernel, (dilation[0], dilation[-1]), strict=True)]
-    top = [(size[i] + 2 * pad[i] - reach[i]) // stride[i] + 1 for i in range(2)]
+    reach = sliding.unpadded().extent
+    top = [(size[i] + sum(sliding.padding[i]) - reach[i]) // sliding.stride[i] + 1
+           for i in range(2)]
     if min(top) < 1:
         raise InputError(f"{where} must have a kernel within its {size[0]} x {size[1]} input, not "
                          f"{reach[0]} x {reach[1]}")
-    return (outputs, *top), (outputs, channels // group, *kernel)
+    return (outputs, *top), (outputs, channels // group, *sliding.kernel)
+
+
+def pooling_window(param: Any, bottom: tuple[int, ...], where: str) -> Sliding:
+    """Return how the window of a pooling layer slides over an image (channels, height, width).
+
+    Caffe rounds the number of windows up, so that a last one may reach beyond what is padded; but
+    it drops a window that would begin in the padding.
+
+    Raises
+    ------
+    InputError
+        If a window does not fit the image or has no element of it, or it is neither for maxima nor
+        for means.
+    """
+    if param.pool not in (MAXIMA, MEANS):
+        raise InputError(f"{where} must pool by MAX or AVE, not STOCHASTIC")
+    if param.global_pooling:
+        return Sliding((bottom[1], bottom[2]), (1, 1), (1, 1), ((0, 0), (0, 0)), (0, 0))
+    kernel, stride, pad = _window(param, bottom, where)
+    size, more = bottom[1:], []
+    for i in range(2):
+        rest = size[i] + 2 * pad[i] - kernel[i]
+        start = (rest // stride[i] if param.round_mode else -(-rest // stride[i])) * stride[i]
+        if pad[i] and start >= size[i] + pad[i]:
+            start -= stride[i]
+        if start < 0:
+            raise InputError(f"{where} must have a kernel within its {size[0]} x {size[1]} input, "
+                             f"not {kernel[0]} x {kernel[1]}")
+        if pad[i] >= kernel[i] or start >= size[i] + pad[i]:
+            raise InputError(f"{where} must have windows with an element of its {size[0]} x "
+                             f"{size[1]} input each, not kernel {kernel}, stride {stride} and "
+                             f"padding {pad}")
+        more.append(max(start - rest, 0))
+    return Sliding(kernel, stride, (1, 1), ((pad[0], pad[0]), (pad[1], pad[1])),
+                   (more[0], more[1]))
 
 
 def _pooling(param: Any, bottom: tuple[int, ...], where: str) -> tuple[int, ...]:
-    channels, *size = bottom
-    if param.global_pooling:
-        return channels, 1, 1
-    kernel, stride, pad = _window(param, bottom, where)
-    top = []
-    for i in range(2):
-        # Caffe rounds up, then drops a window that would begin in the padding.
-        count = -(-(size[i] + 2 * pad[i] - kernel[i]) // stride[i]) + 1
-        if pad[i] and (count - 1) * stride[i] >= size[i] + pad[i]:
-            count -= 1
-        top.append(count)
-    if min(top) < 1:
-        raise InputError(f"{where} must have a kernel within its {size[0]} x {size[1]} input, not "
-                         f"{kernel[0]} x {kernel[1]}")
-    return (channels, *top)
+    sliding = pooling_window(param, bottom, where)
+    return bottom[0], *((size + sum(pads) + more - extent) // step + 1
+                        for size, pads, more, extent, step in zip(
+                            bottom[1:], sliding.padding, sliding.more, sliding.kernel,
+                            sliding.stride, strict=True))

@@ -6,6 +6,8 @@ CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED
     Weights int8 with zero point 0, of one scale or one for each output channel; biases int32.
 ADD
     Of two activations of one shape.
+CONCATENATION
+    Of channels, or of images one below the other, all at one scale.
 MEAN
     Over the height, the width or both.
 AVERAGE_POOL_2D, MAX_POOL_2D, PAD, RESHAPE, SQUEEZE, EXPAND_DIMS
@@ -55,6 +57,7 @@ from eieio.model.graph.quantized_graph import (
     QuantizedGraph,
     Reshape,
     Softmax,
+    Stack,
     Tensor,
     Window,
 )
@@ -65,6 +68,7 @@ from eieio.model.graph.rescale import (
     quantize_factors,
 )
 from eieio.model.graph.softmax import softmax_factor
+from eieio.model.graph.stacks import copy_shared
 
 __all__ = ["read"]
 
@@ -112,7 +116,8 @@ class _Importer:
         self.raw = raw
         self.tensors = TensorReader(raw)
         self.operators: dict[str, Callable[[str, RawOperator], list[Operator]]] = {
-            "ADD": self._add, "AVERAGE_POOL_2D": self._pool, "CONV_2D": self._conv,
+            "ADD": self._add, "AVERAGE_POOL_2D": self._pool,
+            "CONCATENATION": self._concatenation, "CONV_2D": self._conv,
             "DEPTHWISE_CONV_2D": self._depthwise, "EXPAND_DIMS": self._reshape,
             "FULLY_CONNECTED": self._fully_connected, "MAX_POOL_2D": self._pool,
             "MEAN": self._mean, "PAD": self._pad, "RESHAPE": self._reshape,
@@ -159,8 +164,9 @@ class _Importer:
             more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
             raise InputError(f"{self.path}: {'; '.join(reasons[:_REASONS])}{more}")
         try:
-            return QuantizedGraph(self.path.stem, self.tensors.known[ends.source], output,
-                                  tuple(operators), integer_input=ends.integer_input)
+            return copy_shared(QuantizedGraph(
+                self.path.stem, self.tensors.known[ends.source], output, tuple(operators),
+                integer_input=ends.integer_input))
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
 
@@ -331,6 +337,25 @@ class _Importer:
         multipliers, shifts = Add.factors(first.scale, second.scale, output.scale)
         return [Add(name, (first, second), output, multipliers, shifts,
                     *self._range(operator, output))]
+
+    def _concatenation(self, name: str, operator: RawOperator) -> list[Operator]:
+        """Join tensors of one scale; like the kernel for int8, rescale none."""
+        operands = tuple(self.tensors.activations(operator, index)
+                         for index in range(len(operator.inputs)))
+        fused = operator.options["FusedActivationFunction"]
+        if fused != "NONE":
+            raise ValueError(f"fused activation must be NONE, as the kernel demands, not {fused}")
+        rank, axis = 1 + len(operands[0].shape), operator.options["Axis"]
+        if not -rank <= axis < rank or axis % rank == 0:
+            raise ValueError(f"axis must be one of the {rank}, behind the batch, not {axis}")
+        output = self.tensors.define(operator.outputs[0])
+        for tensor in operands:
+            if (tensor.scale, tensor.zero_point) != (output.scale, output.zero_point):
+                raise ValueError(
+                    f"tensor {tensor.name!r} must have the scale and the zero point of the output, "
+                    f"as the kernel for int8 demands, {output.scale} and {output.zero_point}, not "
+                    f"{tensor.scale} and {tensor.zero_point}")
+        return [Stack(name, operands, output, axis % rank - 1)]
 
     def _mean(self, name: str, operator: RawOperator) -> list[Operator]:
         """Make sums of windows; like the kernel, divide the multiplier by their elements."""

@@ -118,7 +118,7 @@ _OPTIONS: dict[str, tuple[int, Callable[[], Any], tuple[str, ...]]] = {
                         ("FusedActivationFunction", "WeightsFormat")),
     "SOFTMAX": (tflite.BuiltinOptions.SoftmaxOptions, tflite.SoftmaxOptions, ("Beta",)),
     "CONCATENATION": (tflite.BuiltinOptions.ConcatenationOptions, tflite.ConcatenationOptions,
-                      ("Axis",)),
+                      ("Axis", "FusedActivationFunction")),
     "GATHER": (tflite.BuiltinOptions.GatherOptions, tflite.GatherOptions, ("Axis",)),
     "PACK": (tflite.BuiltinOptions.PackOptions, tflite.PackOptions, ("Axis",)),
     "STRIDED_SLICE": (

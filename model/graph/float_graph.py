@@ -238,11 +238,15 @@ class Softmax(Operator):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Stack(Operator):
-    """Images, one below the other.
+    """Values beside one another along an axis: images one below the other, or channels.
 
-    Its scale need not be that of its inputs, whose integers it takes as they are: only
-    :mod:`eieio.model.graph.quantizers` makes it, and knows what they are worth.
+    Attributes
+    ----------
+    axis : :class:`int`
+        Axis of a sample, from 0 on. Channels are the last one.
     """
+
+    axis: int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -388,7 +392,7 @@ def compute(operator: Operator, *operands: NDArray[Any]) -> NDArray[Any]:
     Parameters
     ----------
     operator : Operator
-        Operator to compute; not a :class:`Stack`.
+        Operator to compute.
     *operands : float arrays of shape (samples, and the shape of the value)
         Its inputs.
 
@@ -448,6 +452,10 @@ def _add(operator: Add, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     return x + y
 
 
+def _stack(operator: Stack, *operands: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate(operands, axis=1 + operator.axis)
+
+
 def _clamp(operator: Clamp, x: NDArray[Any]) -> NDArray[Any]:
     return x
 
@@ -479,4 +487,5 @@ def _quantize(operator: Quantize, x: NDArray[Any]) -> NDArray[Any]:
 _OPERATORS: dict[type[Operator], Callable[..., NDArray[Any]]] = {
     Add: _add, AveragePool: _average_pool, Clamp: _clamp, Conv2D: _conv2d,
     DepthwiseConv2D: _depthwise, FullyConnected: _fully_connected, LogSoftmax: _log_softmax,
-    MaxPool: _max_pool, Pad: _pad, Quantize: _quantize, Reshape: _reshape, Softmax: _softmax}
+    MaxPool: _max_pool, Pad: _pad, Quantize: _quantize, Reshape: _reshape, Softmax: _softmax,
+    Stack: _stack}

@@ -15,6 +15,7 @@ from eieio.model.graph.float_graph import (
     Pad,
     Pool,
     Reshape,
+    Stack,
     WeightedOperator,
 )
 
@@ -61,7 +62,9 @@ def check_shapes(graph: FloatGraph) -> None:
 def _shape(operator: Operator) -> tuple[int, ...]:
     """Shape of the output that the operands and the weights give."""
     source = operator.input.shape
-    if len(operator.inputs) != (2 if isinstance(operator, Add) else 1):
+    count = len(operator.inputs)
+    if count != (2 if isinstance(operator, Add) else max(count, 1) if isinstance(operator, Stack)
+                 else 1):
         raise ValueError("another number of operands")
     match operator:
         case Conv2D(weight=weight, window=window) | DepthwiseConv2D(weight=weight, window=window):
@@ -86,6 +89,13 @@ def _shape(operator: Operator) -> tuple[int, ...]:
             if min(map(min, padding)) < 0:
                 raise ValueError("negative padding")
             return tuple(size + sum(pads) for size, pads in zip(source, padding, strict=True))
+        case Stack(axis=axis):
+            sizes = [(*value.shape[:axis], 0, *value.shape[axis + 1:])
+                     for value in operator.inputs]
+            if not 0 <= axis < len(source) or len(set(sizes)) > 1:
+                raise ValueError("operands of several shapes")
+            joined = sum(value.shape[axis] for value in operator.inputs)
+            return *source[:axis], joined, *source[axis + 1:]
         case Add() if operator.inputs[1].shape != source:
             raise ValueError("operands of two shapes")
         case _:

@@ -237,7 +237,7 @@ def _log_softmax(operator: LogSoftmax, x: Activations) -> Activations:
 
 
 def _stack(operator: Stack, *operands: Activations) -> Activations:
-    return np.concatenate(operands, axis=1)
+    return np.concatenate(operands, axis=1 + operator.axis)
 
 
 _OPERATORS: dict[type[Operator], Callable[..., Activations]] = {

@@ -6,9 +6,11 @@ symmetric; biases are int32 at the scale of the sums. The result is an ordinary
 :class:`~eieio.model.graph.quantized_graph.QuantizedGraph` and has its arithmetic.
 
 Operators that only choose, average or move numbers (pools, reshaping, padding, clamping) give
-their input's scale to their output. Where a network that comes with scales says otherwise, the
-numbers are rescaled by a depthwise convolution whose weights are ones; an average is then the sum
-of a window, with the division in the factor.
+their input's scale to their output; but averages that fill less than half of their input's range
+have a finer one. Channels that a stack joins are computed at one scale, which covers the ranges of
+all of them. Where a network that comes with scales says otherwise, the numbers are rescaled by a
+depthwise convolution whose weights are ones; an average is then the sum of a window, with the
+division in the factor.
 
 Scales are kept from being so fine that an engine could not rescale to them: no accumulator needs a
 left shift of more than :data:`LEFT_SHIFT_LIMIT` bits, none overflows 32 bits with its shift, and no
@@ -33,6 +35,7 @@ from eieio.model.graph.rescale import (
     quantize_factors,
 )
 from eieio.model.graph.softmax import softmax_factor
+from eieio.model.graph.stacks import copy_shared
 
 __all__ = ["BIAS_LIMIT", "LEFT_SHIFT_LIMIT", "LOG_SOFTMAX_SCALE", "SOFTMAX_SCALE", "Scale",
            "choose_scales", "finest_scale", "quantize", "scale_of"]
@@ -81,8 +84,14 @@ def choose_scales(graph: real.FloatGraph,
     -------
     dict of Scale
         Scales by the name of the value.
+
+    Raises
+    ------
+    InputError
+        If images one below the other cannot be computed at one scale.
     """
     scales = {graph.input.name: scale_of(ranges[graph.input.name])}
+    groups = _joined(graph, ranges)
     for operator in graph.operators:
         operands = [scales[value.name] for value in operator.inputs]
         match operator:
@@ -90,12 +99,79 @@ def choose_scales(graph: real.FloatGraph,
                 scale = SOFTMAX_SCALE
             case real.LogSoftmax():
                 scale = LOG_SOFTMAX_SCALE
-            case real.Pool() | real.Clamp() | real.Reshape() | real.Pad():
+            case _ if _keeps_scale(operator, ranges):
                 scale = operands[0]
+            case real.Stack(axis=axis):
+                scale = groups[operator.output.name].choose()
+                if axis < len(operator.output.shape) - 1 and set(operands) != {scale}:
+                    raise InputError(f"Stack {operator.name!r} must join channels, or what can "
+                                     f"have one scale, not along axis {axis}")
             case _:
-                scale = scale_of(ranges[operator.output.name], finest_scale(operator, operands))
+                ends, finest = ranges[operator.output.name], finest_scale(operator, operands)
+                group = groups.get(operator.output.name)
+                scale = scale_of(ends, finest) if group is None else group.choose(finest)
         scales[operator.output.name] = scale
     return scales
+
+
+def _keeps_scale(operator: real.Operator, ranges: Mapping[str, tuple[float, float]]) -> bool:
+    """Whether an operator's output has the scale of its input."""
+    if isinstance(operator, real.AveragePool) and operator.window.padding == ((0, 0), (0, 0)):
+        width, source = (max(high, 0.0) - min(low, 0.0) for low, high in (
+            ranges[operator.output.name], ranges[operator.input.name]))
+        return width >= source / 2
+    return isinstance(operator, real.Pool | real.Clamp | real.Reshape | real.Pad)
+
+
+class _Group:
+    """Values that stacks join, directly or through operators that keep a scale."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[float, float]] = []
+        self.scale: Scale | None = None
+
+    def choose(self, finest: float = 0.0) -> Scale:
+        """Return the scale of one of them: that of all, unless its sums cannot be rescaled to it.
+
+        What then has another scale is rescaled in front of the stack.
+        """
+        if self.scale is None or self.scale.scale < finest:
+            lows, highs = zip(*self.ends, strict=True)
+            self.scale = scale_of((min(lows), max(highs)), finest)
+        return self.scale
+
+
+def _joined(graph: real.FloatGraph, ranges: Mapping[str, tuple[float, float]]
+            ) -> dict[str, _Group]:
+    """Group of every value whose scale is to be that of others, because a stack joins them."""
+    producers = {operator.output.name: operator for operator in graph.operators}
+    groups: dict[str, _Group] = {}
+
+    def source(value: real.Value) -> real.Operator | None:
+        """Find what decides about the scale of a value, if it can be changed."""
+        operator = producers.get(value.name)
+        while operator is not None and _keeps_scale(operator, ranges):
+            operator = producers.get(operator.input.name)
+        return None if isinstance(operator, real.Softmax | real.LogSoftmax) else operator
+
+    for operator in graph.operators:
+        if not isinstance(operator, real.Stack):
+            continue
+        group = groups[operator.output.name] = _Group()
+        for value in operator.inputs:
+            found = source(value)
+            if found is None:
+                group.ends.append(ranges[value.name])
+                continue
+            other = groups.get(found.output.name)
+            if other is None:
+                group.ends.append(ranges[found.output.name])
+                groups[found.output.name] = group
+            elif other is not group:
+                # One of both from now on.
+                group.ends += other.ends
+                groups |= {name: group for name, each in groups.items() if each is other}
+    return groups
 
 
 def scale_of(ends: tuple[float, float], finest: float = 0.0) -> Scale:
@@ -117,6 +193,8 @@ def finest_scale(operator: real.Operator, operands: list[Scale]) -> float:
         shifts = np.array([min(LEFT_SHIFT_LIMIT, max(31 - int(bound).bit_length(), 0))
                            for bound in bounds.tolist()])
         return float((source.scale * scale / 2.0**shifts).max()) / _BELOW_ONE
+    if isinstance(operator, real.Pool):
+        return operands[0].scale / math.prod(operator.window.kernel) / _BELOW_ONE
     return max(scale.scale for scale in operands) / _ADD_RATIO
 
 
@@ -180,7 +258,8 @@ def quantize(graph: real.FloatGraph, scales: Mapping[str, Scale]) -> integer.Qua
         If an accumulator could overflow, or a factor is out of range: the message names the
         operator.
     """
-    return replace(_Quantizer(graph, scales).graph(), channels_first=graph.channels_first)
+    return replace(copy_shared(_Quantizer(graph, scales).graph()),
+                   channels_first=graph.channels_first)
 
 
 class _Quantizer:
@@ -231,8 +310,10 @@ class _Quantizer:
                 self.operators.append(integer.Softmax(name, inputs, output, *factor))
             case real.LogSoftmax():
                 self.operators.append(integer.LogSoftmax(name, inputs, output))
-            case real.Stack():
-                self.operators.append(integer.Stack(name, inputs, output))
+            case real.Stack(axis=axis):
+                if axis == len(output.shape) - 1:
+                    inputs = tuple(self._at_scale(tensor, output) for tensor in inputs)
+                self.operators.append(integer.Stack(name, inputs, output, axis))
             case _ if _same_scale(inputs[0], output):
                 self._move(operator, name, inputs[0], output, low, high)
             case real.AveragePool(window=window) if window.padding == ((0, 0), (0, 0)):
@@ -284,6 +365,15 @@ class _Quantizer:
                     integer.MaxPool(name, (source,), output, Window((1, 1)), low, high)))
                 return
         self.operators.append(moved)
+
+    def _at_scale(self, tensor: Tensor, other: Tensor) -> Tensor:
+        """Return a tensor at the scale of another one: rescaled, if it has its own."""
+        if _same_scale(tensor, other):
+            return tensor
+        result = replace(tensor, name=self._unique(f"{tensor.name}_rescaled"), scale=other.scale,
+                         zero_point=other.zero_point)
+        self._rescale(self._unique(f"{tensor.name}_rescale"), tensor, result, _MINIMUM, _MAXIMUM)
+        return result
 
     def _rescale(self, name: str, source: Tensor, output: Tensor, low: int, high: int) -> None:
         """Append a change of scale."""

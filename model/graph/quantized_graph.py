@@ -520,19 +520,39 @@ class LogSoftmax(Operator):
 
 @dataclass(frozen=True, eq=False)
 class Stack(Operator):
-    """Images, one below the other: their integers, whatever the scales.
+    """Tensors beside one another along an axis: images one below the other, or channels.
 
-    An image is in one stack only, so that it costs nothing: it is computed in its place there.
+    A tensor is in one stack only, so that it costs nothing: it is computed in its place there.
+    Channels have one scale and zero point. Of images one below the other the integers are taken,
+    whatever their scales: what adds them knows what they are worth.
+
+    Attributes
+    ----------
+    axis : :class:`int`
+        Axis of a sample, from 0 on. Channels are the last one.
     """
+
+    axis: int = 0
 
     def _operands(self) -> int:
         return max(len(self.inputs), 1)
 
+    @property
+    def joins_channels(self) -> bool:
+        """Whether it is channels that lie side by side."""
+        return self.axis == len(self.output.shape) - 1
+
     def _check(self) -> None:
-        heights = [_image(operand)[0] for operand in self.inputs]
+        first, axis = self.input.shape, self.axis
+        if not 0 <= axis < len(first):
+            raise InputError(f"axis must be from 0 to {len(first) - 1}, not {axis}")
         for operand in self.inputs:
-            _check_shape("inputs", operand.shape[1:], self.output.shape[1:])
-        _check_shape("output", self.output.shape, (sum(heights), *self.input.shape[1:]))
+            size = operand.shape[axis] if len(operand.shape) == len(first) else first[axis]
+            _check_shape("inputs", operand.shape, (*first[:axis], size, *first[axis + 1:]))
+            if self.joins_channels:
+                _check_same_scale(operand, self.output)
+        joined = sum(operand.shape[axis] for operand in self.inputs)
+        _check_shape("output", self.output.shape, (*first[:axis], joined, *first[axis + 1:]))
 
 
 @dataclass(frozen=True, eq=False)

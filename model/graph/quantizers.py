@@ -5,8 +5,9 @@ in front of those with weights, with any operators on real numbers between; and 
 may read one real tensor. An engine holds nothing but 8-bit integers. :func:`settle` gives every
 tensor a scale so that the integers behind each quantizer are what the file says:
 
-- Rounding and saturation go in front of what commutes with them: maxima of windows, clamps, padding
-  and changes of shape. A sum of products is rounded once, to the scale of the quantizer behind it.
+- Rounding and saturation go in front of what commutes with them: maxima of windows, clamps,
+  padding, changes of shape, and channels that are joined. A sum of products is rounded once, to the
+  scale of the quantizer behind it.
 - Where several quantizers of different scales read one result, it is computed for each.
 - What is left are real numbers that an average, or a sum of two tensors, takes. They are held as
   *segments*: tensors whose sum is the number, each of which covers 255 steps of the range and
@@ -34,6 +35,7 @@ from eieio.model.graph.float_graph import (
     Quantize,
     Reshape,
     Softmax,
+    Stack,
     Value,
     WeightedOperator,
 )
@@ -112,11 +114,15 @@ class _Settler(Segmenter):
             case Clamp():
                 return self.at(operator.input, scale,
                                 intersect(ends, (operator.minimum, operator.maximum)), name)
-            case MaxPool() | Reshape() | Pad():
+            case MaxPool() | Reshape() | Pad() | Stack():
                 own = self.grid(value)
                 if own is not None and own != scale:
                     return self.clamped(self.at(value, own, EVERYTHING, value.name), scale,
                                          ends, name)
+                if isinstance(operator, Stack):
+                    return self.emit(operator, tuple(
+                        self.at(source, scale, ends, source.name) for source in operator.inputs),
+                        scale, name)
                 return self._moved(operator, self.at(
                     operator.input, scale, EVERYTHING, operator.input.name), scale, ends, name)
             case WeightedOperator():

@@ -8,7 +8,6 @@ is one depthwise convolution over a :class:`~eieio.model.graph.float_graph.Stack
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +67,6 @@ class _Term:
 
 class Segmenter(TensorEmitter):
     """Appends sums of products, means and additions, of integers or of real numbers in segments."""
-
-    def __init__(self, *facts: Any) -> None:
-        super().__init__(*facts)
-        self._stacked: set[str] = set()
 
     def _terms(self, value: Value, wanted: Range, need: float, other: Sequence[_Term] = ()
                ) -> list[_Term]:
@@ -140,6 +135,9 @@ class Segmenter(TensorEmitter):
         match operator:
             case MaxPool() | Clamp() | Reshape() | Pad():
                 return self._products(operator.input)
+            case Stack():
+                return sum(source.elements if self.grid(source) else self._products(source)
+                           for source in operator.inputs)
             case DepthwiseConv2D():
                 taps = math.prod(operator.window.kernel)
             case WeightedOperator():
@@ -156,6 +154,9 @@ class Segmenter(TensorEmitter):
         match operator:
             case MaxPool() | Clamp() | Reshape() | Pad():
                 return self._divides(operator.input)
+            case Stack():
+                return all(self.grid(source) or self._divides(source)
+                           for source in operator.inputs)
             case WeightedOperator() | Add():
                 return True
             case AveragePool(window=window):
@@ -182,8 +183,19 @@ class Segmenter(TensorEmitter):
         sign, start, multiple = place
         scale = Scale(step * multiple, -128 if sign > 0 else 127)
         offset = sign * start * _STEPS * step
-        operator = self.producers[value.name]
         name = f"{value.name}_{'plus' if sign > 0 else 'minus'}_{start}"
+        own = self.grid(value)
+        if own is not None:  # beside real numbers in a stack
+            source = self.as_image(self.at(value, own, EVERYTHING, value.name), own)
+            part = DepthwiseConv2D(
+                name=name, inputs=(), output=source, weight=np.ones((1, 1, source.shape[2])),
+                bias=np.full(source.shape[2], -offset), window=Window((1, 1)))
+            result = self.emit(part, (source,), scale, name, _shifted(ends, offset))
+            if value.shape == source.shape:
+                return result
+            return self.emit(Reshape(name=f"{name}_reshape", inputs=(), output=value), (result,),
+                             scale, f"{name}_reshaped")
+        operator = self.producers[value.name]
         match operator:
             case Clamp():
                 return self._segment(operator.input, step, place, need, intersect(
@@ -194,6 +206,10 @@ class Segmenter(TensorEmitter):
                 moved = self.emit(replace(operator, minimum=-math.inf, maximum=math.inf),
                                    (source,), scale, name)
                 return self.clamped(moved, scale, _shifted(both, offset), f"{name}_clamped")
+            case Stack():
+                sources = (self._segment(source, step, place, need, ends).value
+                           for source in operator.inputs)
+                return self.emit(operator, tuple(sources), scale, name)
             case WeightedOperator():
                 return self.weighted(operator, scale, ends, name, offset, need)
             case AveragePool():
@@ -366,29 +382,12 @@ class Segmenter(TensorEmitter):
         key = "stack", step, tuple(term.value.name for term in terms)
         if key in self.made:
             return self.made[key], label
-        images = []
-        for term in terms:
-            value = self.as_image(term.value, term.scale)
-            images.append(self._own(value, term.scale))
+        images = [self.as_image(term.value, term.scale) for term in terms]
         height, width, channels = images[0].shape
-        stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output)
+        stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output, axis=0)
         self.made[key] = self.emit(stack, tuple(images), label, f"{name}_stack",
                                     shape=(height * len(images), width, channels))
         return self.made[key], label
-
-    def _own(self, value: Value, scale: Scale) -> Value:
-        """Return a tensor that may lie in a stack: one that lies in no other, nor the input."""
-        root = value
-        for operator in self.operators[::-1]:
-            if operator.output == root and isinstance(operator, Reshape):
-                root = operator.input
-        if root.name not in self._stacked and root.name != self.graph.input.name:
-            self._stacked.add(root.name)
-            return value
-        copy = MaxPool(name=f"{value.name}_copy", inputs=(), output=value, window=Window((1, 1)))
-        result = self.emit(copy, (value,), scale, f"{value.name}_copy")
-        self._stacked.add(result.name)
-        return result
 
 
 def _shifted(ends: Range, offset: float) -> Range:

@@ -22,6 +22,7 @@ from eieio.model.graph.float_graph import (
     Quantize,
     Reshape,
     Softmax,
+    Stack,
     Value,
     WeightedOperator,
 )
@@ -110,7 +111,7 @@ class ValueFacts:
         for reader in self.readers.get(value.name, []):
             if isinstance(reader, Quantize):
                 found.append(Scale(reader.scale, reader.zero_point))
-            elif isinstance(reader, MaxPool | Clamp | Reshape | Pad):
+            elif isinstance(reader, MaxPool | Clamp | Reshape | Pad | Stack):
                 behind, more = self._first_quantizers(reader.output)
                 found, others = found + behind, others or more
             else:
@@ -129,9 +130,9 @@ class ValueFacts:
                 return SOFTMAX_SCALE
             case LogSoftmax():
                 return LOG_SOFTMAX_SCALE
-            case MaxPool() | Reshape() | Pad() | Clamp():
+            case MaxPool() | Reshape() | Pad() | Clamp() | Stack():
                 scale = self.grid(operator.input)
-                if scale is None:
+                if scale is None or any(self.grid(other) != scale for other in operator.inputs):
                     return None
                 low, high = self.of_scale(scale)
                 for end, beyond in ((operator.minimum, low), (operator.maximum, high)):
@@ -157,8 +158,8 @@ class ValueFacts:
             for reader in self.readers.get(value.name, []):
                 if isinstance(reader, Quantize):
                     found.append(reader.scale)
-                elif isinstance(reader, MaxPool | Clamp | Reshape | Pad | Add | AveragePool) \
-                        or is_affine(reader):
+                elif isinstance(reader, MaxPool | Clamp | Reshape | Pad | Stack | Add | AveragePool
+                                ) or is_affine(reader):
                     need = self.need(reader.output)
                     largest = np.abs(reader.weight).max() if is_affine(reader) else 1.0
                     found += [] if need is None or not largest else [need / float(largest)]
@@ -200,6 +201,9 @@ class ValueFacts:
                 return low + other[0], high + other[1]
             case Pad():
                 return min(low, 0.0), max(high, 0.0)
+            case Stack():
+                lows, highs = zip(*map(self._bound, operator.inputs), strict=True)
+                return min(lows), max(highs)
             case _:
                 return low, high
 
@@ -225,6 +229,8 @@ class ValueFacts:
         operator = self.producers.get(value.name)
         while isinstance(operator, MaxPool | Clamp | Reshape | Pad):
             operator = self.producers.get(operator.input.name)
+        if isinstance(operator, Stack):
+            return max(map(self.finest, operator.inputs))
         if isinstance(operator, WeightedOperator):
             return finest_scale(operator, [self.grid(operator.input) or scale_of(
                 self.range(operator.input, EVERYTHING))])

@@ -82,6 +82,9 @@ class MixedConfig(EngineConfig):
     dense: SparseConfig = field(default_factory=SparseConfig)
 
     def __post_init__(self) -> None:
+        if self.convolutions.coded_images or self.dense.coded_images:
+            raise InputError("Option coded_images must be false: images for the mixed engine are "
+                             "not coded")
         lanes, io_lanes = self.convolutions.lanes, self.dense.io_lanes
         if lanes % io_lanes and io_lanes % lanes:
             raise InputError(f"Option io_lanes must divide lanes ({lanes}) or be a multiple of it, "

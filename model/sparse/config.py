@@ -66,6 +66,8 @@ class SparseConfig(EngineConfig):
         Activations in one beat of the input and output streams; divides ``pes``.
     per_channel : :class:`bool`
         Whether each output of a layer has a factor of its own, in place of one for the layer.
+    coded_images : :class:`bool`
+        Whether the shell around the engine also takes coded images.
 
     Raises
     ------
@@ -92,6 +94,7 @@ class SparseConfig(EngineConfig):
     absorb_fillers: bool = True
     io_lanes: int = 1
     per_channel: bool = field(default=False, metadata=NEW)
+    coded_images: bool = field(default=False, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -102,10 +105,7 @@ class SparseConfig(EngineConfig):
             ("pointer_depth", 4, 1 << 20), ("accumulator_depth", 2, 1 << 14),
             ("activation_depth", 2, 1 << 15), ("output_depth", 2, 1 << 16),
             ("layer_depth", 1, 256), ("column_groups", 1, 16), ("io_lanes", 1, 256))
-        for name in ("skip_empty_columns", "absorb_fillers", "per_channel"):
-            value = getattr(self, name)
-            if not isinstance(value, bool):
-                raise InputError(f"Option {name} must be true or false, not {value!r}")
+        self._check_flags("skip_empty_columns", "absorb_fillers", "per_channel", "coded_images")
         for name in ("entry_depth", "pointer_depth"):
             if getattr(self, name) % 2:
                 raise InputError(f"Option {name} must be even, not {getattr(self, name)}")

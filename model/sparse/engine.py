@@ -1,5 +1,6 @@
 """What the sparse engine is to the rest of eieio: see :mod:`eieio.model.engine`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from eieio.model.register import Access, Register
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import MEMORY_DEPTHS
 from eieio.model.sparse.sizing import SparseSizing
+from eieio.model.word_layout import WordLayout
 
 __all__ = ["ENGINE", "FASTEST", "NETWORK", "Sparse"]
 
@@ -50,6 +52,7 @@ class Sparse(Engine):
         "absorb_fillers": "Decode a filler in one cycle with the entry behind it.",
         "io_lanes": "Activations in a beat of the input and output streams.",
         "per_channel": "Hold a factor for each output of a layer, in place of one for the layer.",
+        "coded_images": "Let the shell take Huffman-coded images, too.",
     }
     defaults: ClassVar = {
         **dict.fromkeys(MEMORY_DEPTHS, "what the network needs"),
@@ -117,6 +120,11 @@ class Sparse(Engine):
         from eieio.model.sparse.prepared import open_design
 
         return open_design(folder)
+
+    def word_layouts(self, config: Any) -> Mapping[int, WordLayout]:
+        from eieio.model.sparse.image_layout import word_layouts
+
+        return word_layouts(config)
 
     def host_image(self, data: bytes) -> HostImage:
         from eieio.model.sparse import image

@@ -13,7 +13,10 @@ word  meaning
 
 from enum import IntEnum
 
-__all__ = ["DESCRIPTOR_FIELDS", "DescriptorField", "Target"]
+from eieio.model.sparse.config import SparseConfig
+from eieio.model.word_layout import LayoutField, WordLayout, bytes_layout
+
+__all__ = ["DESCRIPTOR_FIELDS", "DescriptorField", "Target", "word_layouts"]
 
 
 class Target(IntEnum):
@@ -64,3 +67,24 @@ class DescriptorField(IntEnum):
 
 #: Words of a layer descriptor.
 DESCRIPTOR_FIELDS = len(DescriptorField)
+
+
+def word_layouts(config: SparseConfig) -> dict[int, WordLayout]:
+    """Return how words are cut for a coded image: see :mod:`eieio.model.coded_image`.
+
+    Entries are codes and runs, pointers differ by the entries of a column, and of other numbers
+    only the high bytes are alike.
+    """
+    codes, runs, entries, numbers = 1, 2, 3, 4
+    halves = tuple(field for half in (0, 16) for field in (
+        LayoutField(half, config.code_width, codes),
+        LayoutField(half + config.code_width, config.run_width, runs)))
+    # A column has at most an entry for each accumulator.
+    differences = (entries,) if config.accumulator_depth < 256 else (entries, 0)
+    return {
+        Target.ENTRIES: WordLayout(halves),
+        Target.POINTERS: bytes_layout(*differences, delta=True),
+        Target.CODEBOOK: bytes_layout(numbers, 0, 0, 0),
+        Target.BIASES: bytes_layout(numbers, numbers, numbers, 0),
+        **({Target.FACTORS: bytes_layout(*4 * [numbers])} if config.per_channel else {}),
+    }

@@ -55,6 +55,8 @@ class SystolicConfig(EngineConfig):
         Bits of a weight in memory, if codes are kept there, which a codebook decodes: 4, with a
         codebook for each layer, or 8, with one for all; 0 keeps the weights themselves. Not with
         ``winograd``, whose transformed weights have too many values.
+    coded_images : :class:`bool`
+        Whether the shell around the engine also takes coded images.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class SystolicConfig(EngineConfig):
     parameter_depth: int = 256
     program_depth: int = 64
     code_width: int = field(default=0, metadata=NEW)
+    coded_images: bool = field(default=False, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -85,8 +88,7 @@ class SystolicConfig(EngineConfig):
             ("winograd", 0, 4), ("lanes", 0, 256), ("accumulator_depth", 0, 1 << 16),
             ("activation_depth", 2, 1 << 24), ("weight_depth", 2, 1 << 24),
             ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12), ("code_width", 0, 8))
-        if not isinstance(self.residual, bool):
-            raise InputError(f"Option residual must be true or false, not {self.residual!r}")
+        self._check_flags("residual", "coded_images")
         side = gcd(self.rows, self.columns)
         if self.lanes == 0:
             object.__setattr__(self, "lanes", max(lanes for lanes in range(1, min(8, side) + 1)

@@ -13,6 +13,7 @@ from eieio.model.register import Access, Register
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import MEMORY_DEPTHS, make_config
 from eieio.model.systolic.sizing import SystolicSizing
+from eieio.model.word_layout import WordLayout
 
 __all__ = ["ENGINE", "Systolic"]
 
@@ -46,6 +47,7 @@ class Systolic(Engine):
         "program_depth": "Layers of a program, input and output included.",
         "code_width": "Bits of a weight in memory, where a codebook decodes it on its way into the "
                       "array: 4 or 8; 0 keeps the weights themselves.",
+        "coded_images": "Let the shell take Huffman-coded images, too.",
     }
     defaults: ClassVar = {
         **dict.fromkeys(("residual", *MEMORY_DEPTHS), "what the network needs"),
@@ -104,6 +106,11 @@ class Systolic(Engine):
         from eieio.model.systolic.prepared import open_design
 
         return open_design(folder)
+
+    def word_layouts(self, config: Any) -> Mapping[int, WordLayout]:
+        from eieio.model.systolic.program import word_layouts
+
+        return word_layouts(config)
 
     def host_image(self, data: bytes) -> HostImage:
         from eieio.model.systolic import image

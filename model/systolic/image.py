@@ -43,7 +43,8 @@ from eieio.model.formats.input_file import read_parsed
 from eieio.model.graph.quantized_graph import LogSoftmax, Softmax, Tensor
 from eieio.model.image_frame import fingerprint
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph, Placement
+from eieio.model.systolic.mapping import CompiledGraph
+from eieio.model.systolic.placement import Placement
 
 __all__ = ["Port", "SystolicImage", "describe", "description", "dump", "load", "parse", "read",
            "write"]

@@ -4,12 +4,11 @@ Every operator becomes one descriptor. Convolutions, fully connected layers and 
 operation of the engine: windows that slide over a tensor, whose elements are multiplied by tiles of
 weights. A fully connected layer has one window, as large as its input; pooling has weights of 1 on
 the diagonal, and takes maxima, or sums that requantization divides by their number. What only
-changes a shape costs nothing, nor do stacks, whose images are computed next to one another. Softmax
+changes a shape costs nothing, nor do stacks, whose tensors are computed side by side. Softmax
 and its logarithm stay with the host.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +36,7 @@ from eieio.model.graph.quantized_graph import (
 )
 from eieio.model.systolic.coded_weights import CodedWeights, check_values, code_weights
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.placement import Placement, place_tensors
 from eieio.model.systolic.program import (
     DESCRIPTOR_WORDS,
     LEFT_SHIFT_MAXIMUM,
@@ -48,43 +48,12 @@ from eieio.model.systolic.program import (
 from eieio.model.systolic.timing import compute_cycles
 from eieio.model.systolic.work import AddWork, ComputeWork, Work
 
-__all__ = ["CompiledGraph", "CompiledLayer", "Placement", "compile_graph"]
+__all__ = ["CompiledGraph", "CompiledLayer", "compile_graph"]
 
 # An average's reciprocal is exact as long as a window has no more elements than this, see _average.
 _MAX_AVERAGED = 2048
 _FIELD = 1 << 16
 _MAX_WINDOWS = 1 << 24
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where a tensor lies in the activation buffer.
-
-    Attributes
-    ----------
-    base : :class:`int`
-        Address of its first word.
-    height, width, channels : :class:`int`
-        Its shape; a vector is one pixel, or one for each sample of a batch.
-    words : :class:`int`
-        Words of a pixel.
-    """
-
-    base: int
-    height: int
-    width: int
-    channels: int
-    words: int
-
-    @property
-    def pixels(self) -> int:
-        """Number of pixels."""
-        return self.height * self.width
-
-    @property
-    def size(self) -> int:
-        """Words of the tensor."""
-        return self.pixels * self.words
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +142,7 @@ class CompiledGraph:
         reads = _reads(self.output, self.config)
         ends = [{Field.OPERATION: operation, address: placement.base,
                  Field.WINDOWS: placement.pixels,
-                 Field.DESTINATION_STEP: self._transfer_groups(placement) << 16 | placement.words}
+                 Field.DESTINATION_STEP: self._transfer_groups(placement) << 16 | placement.step}
                 for operation, address, placement in (
                     (int(Operation.INPUT), Field.DESTINATION, self.input),
                     (Operation.OUTPUT | reads, Field.SOURCE, self.output))]
@@ -301,13 +270,15 @@ class _Compiler:
                 if not isinstance(operator, FullyConnected | Reshape):
                     raise InputError(f"{_label(operator)}: a batch must be of fully connected "
                                      "layers only; batch 1 would fit")
-        aliases = self._storage(engine)
-        placements = self._allocate(engine, aliases, result)
+        placements = place_tensors(graph, engine, result, config, self.batch)
+        if len(placements[result.name].parts) > 1:
+            raise InputError(f"Tensor {result.name!r}: channels that the engine sends must lie "
+                             f"without a gap, joined of multiples of {config.rows}, not of "
+                             f"{placements[result.name].parts}; a convolution of them would fit")
         for operator in engine:
             if not isinstance(operator, _FREE):
-                self._compile(operator, [placements[aliases[tensor.name]]
-                                         for tensor in operator.inputs],
-                              placements[aliases[operator.output.name]])
+                self._compile(operator, [placements[tensor.name] for tensor in operator.inputs],
+                              placements[operator.output.name])
         if len(self.layers) + 2 > config.program_depth:
             raise InputError(f"Network {graph.name!r} needs {len(self.layers) + 2} descriptors; "
                              f"option program_depth must be at least that, not "
@@ -323,8 +294,8 @@ class _Compiler:
                                       *(entry[part] for entry in self.parameters)])
                       for part in range(3)]
         return CompiledGraph(
-            graph, config, self.batch, placements[aliases[graph.input.name]],
-            placements[aliases[result.name]], result, host, tuple(self.layers),
+            graph, config, self.batch, placements[graph.input.name],
+            placements[result.name], result, host, tuple(self.layers),
             np.concatenate([empty, *self.weights.values()]), *parameters,
             coded=code_weights(config, self.weights, len(self.layers) + 2)
             if config.code_width else None)
@@ -358,100 +329,6 @@ class _Compiler:
             raise InputError(f"Network {self.graph.name!r} must have an operator that the engine "
                              "computes")
         return operators, tuple(host), result
-
-    def _storage(self, operators: Sequence[Operator]) -> dict[str, str]:
-        """Name of the tensor whose placement a tensor has: a reshaped tensor has its input's."""
-        aliases = {self.graph.input.name: self.graph.input.name}
-        for operator in operators:
-            aliases[operator.output.name] = (aliases[operator.input.name]
-                                             if isinstance(operator, Reshape)
-                                             else operator.output.name)
-        return aliases
-
-    def _allocate(self, operators: Sequence[Operator], aliases: dict[str, str],
-                  result: Tensor) -> dict[str, Placement]:
-        """Place tensors so that no two that are needed at a time overlap."""
-        shapes = self._shapes(operators, aliases)
-        last_use = {name: -1 for name in shapes}
-        for number, operator in enumerate(operators):
-            for tensor in (*operator.inputs, operator.output):
-                last_use[aliases[tensor.name]] = number
-        last_use[aliases[result.name]] = len(operators)
-        placements: dict[str, Placement] = {}
-        births = [(-1, self.graph.input.name)]
-        births += [(number, operator.output.name) for number, operator in enumerate(operators)
-                   if not isinstance(operator, Reshape)]
-        stacks = self._stacks(operators, aliases)
-        for name, (stack, _) in stacks.items():
-            last_use[stack] = max(last_use[stack], last_use[name])
-        for born, tensor in births:
-            if tensor in placements:
-                continue
-            # A stack takes its place with the first of its images.
-            name, _ = stacks.get(tensor, (tensor, 0))
-            height, width, channels = shapes[name]
-            words = -(-channels // self.config.rows)
-            size = height * width * words
-            # The input is kept: it is born before all, and others may be written over it.
-            taken = sorted((other.base, other.base + other.size)
-                           for key, other in placements.items() if last_use[key] >= born)
-            base = 0
-            for low, high in taken:
-                if low - base >= size:
-                    break
-                base = max(base, high)
-            if base + size > self.config.activation_depth:
-                raise InputError(
-                    f"Tensor {name!r} of shape {shapes[name]} does not fit beside what else is "
-                    f"needed: option activation_depth must be at least {base + size}, not "
-                    f"{self.config.activation_depth}")
-            placements[name] = Placement(base, height, width, channels, words)
-            for part, (stack, row) in stacks.items():
-                if stack == name:
-                    size = shapes[part]
-                    placements[part] = Placement(base + row * width * words, *size, words)
-        return placements
-
-    def _stacks(self, operators: Sequence[Operator], aliases: dict[str, str]
-                ) -> dict[str, tuple[str, int]]:
-        """Stack and first row there, of each tensor that lies in one."""
-        found: dict[str, tuple[str, int]] = {}
-        for operator in operators:
-            if not isinstance(operator, Stack):
-                continue
-            row = 0
-            for tensor in operator.inputs:
-                root = aliases[tensor.name]
-                if root in found or root == self.graph.input.name:
-                    raise InputError(f"{_label(operator)}: must not take {tensor.name!r}, which "
-                                     "is the input or in another stack")
-                found[root] = operator.output.name, row
-                row += tensor.shape[0]
-        return found
-
-    def _shapes(self, operators: Sequence[Operator],
-                aliases: dict[str, str]) -> dict[str, tuple[int, int, int]]:
-        """Shape in the buffer of each tensor that is not an alias."""
-        shapes: dict[str, tuple[int, int, int]] = {}
-        tensors = {tensor.name: tensor for tensor in self.graph.tensors}
-        vectors = {operator.output.name for operator in operators
-                   if isinstance(operator, FullyConnected)}
-        for name in dict.fromkeys(aliases.values()):
-            shape = tensors[name].shape
-            if name == self.graph.input.name:
-                # An input may have to be reshaped into an image first.
-                images = [tensors[other].shape for other, root in aliases.items()
-                          if root == name and len(tensors[other].shape) == 3]
-                shape = images[0] if images else shape
-            elif name in vectors:
-                shape = (math.prod(shape),)
-            if len(shape) > 3:
-                raise InputError(f"Tensor {name!r} must have at most 3 axes, not shape {shape}")
-            height, width, channels = (1,) * (3 - len(shape)) + shape
-            if self.batch > 1:
-                height, width, channels = 1, self.batch, math.prod(shape)
-            shapes[name] = height, width, channels
-        return shapes
 
     # Operators.
 
@@ -502,12 +379,13 @@ class _Compiler:
     def _convolution(self, operator: WeightedOperator, weight: NDArray[np.integer], window: Window,
                      source: Placement, destination: Placement) -> None:
         config = self.config
-        blocks, outputs = source.words, -(-operator.channels // config.columns)
+        channels = self._written(destination)
+        blocks, outputs = source.words, -(-channels // config.columns)
         wide = np.zeros((outputs * config.columns, *weight.shape[1:3], blocks * config.rows),
                         np.int64)
-        wide[:len(weight), :, :, :weight.shape[3]] = weight
+        wide[:len(weight), :, :, source.lanes(config.rows)] = weight
         taps = weight.shape[1] * weight.shape[2]
-        work = self._compute_work(destination.pixels, outputs, blocks * taps, operator.channels,
+        work = self._compute_work(destination.pixels, outputs, blocks * taps, channels,
                                   config.columns)
         parameters = self._weighted_parameters(operator)
         if self._choose_winograd(operator, weight, window, work, source, destination):
@@ -586,10 +464,13 @@ class _Compiler:
         """Each channel by itself: tiles of weights are diagonal."""
         config = self.config
         columns = config.channelwise_columns
-        outputs = -(-source.channels // columns)
+        channels, lanes = self._written(destination), source.lanes(config.rows)
+        outputs = -(-channels // columns)
         taps = math.prod(window.kernel)
         values = np.zeros((taps, outputs * columns), np.int64)
-        values[:, :source.channels] = weight.reshape(taps, -1)
+        values[:, lanes] = weight.reshape(taps, -1)
+        spread = np.zeros((len(parameters), outputs * columns), np.int64)
+        spread[:, lanes] = parameters
         same = bool((weight == weight[:1, :1]).all())
         used = values[:1] if same else values
         tiles = np.zeros((outputs, 1, len(used), config.rows, config.columns), np.int64)
@@ -597,10 +478,10 @@ class _Compiler:
             for column in range(columns):
                 channel = output * columns + column
                 tiles[output, 0, :, channel % config.rows, column] = used[:, channel]
-        work = self._compute_work(destination.pixels, outputs, taps, source.channels, columns)
+        work = self._compute_work(destination.pixels, outputs, taps, channels, columns)
         work = replace(work, reuse=taps if same else 1)
         self._emit(operator, flags | Flag.CHANNELWISE, window, source, destination, work, 1, tiles,
-                   parameters, padding=padding, columns=columns,
+                   tuple(spread), padding=padding, columns=columns,
                    zero_point=zero_point, start=start)
 
     def _choose_winograd(self, operator: WeightedOperator, weight: NDArray[np.integer],
@@ -618,17 +499,16 @@ class _Compiler:
             return False
         if self.winograd:
             return True
-        work = self._winograd_work(operator, source, destination)
+        work = self._winograd_work(source, destination)
         return compute_cycles(config, work) < compute_cycles(config, direct)
 
-    def _winograd_work(self, operator: WeightedOperator, source: Placement,
-                       destination: Placement) -> ComputeWork:
+    def _winograd_work(self, source: Placement, destination: Placement) -> ComputeWork:
         config = self.config
         m, n = config.winograd, config.transform.n
         tiles = -(-destination.height // m) * -(-destination.width // m)
-        work = self._compute_work(tiles, -(-operator.channels // config.columns),
-                                  source.words * n * n, operator.channels, config.columns,
-                                  config.winograd_tiles)
+        channels = self._written(destination)
+        work = self._compute_work(tiles, -(-channels // config.columns), source.words * n * n,
+                                  channels, config.columns, config.winograd_tiles)
         return replace(work, winograd=True)
 
     def _winograd(self, operator: WeightedOperator, wide: NDArray[np.int64], window: Window,
@@ -638,7 +518,7 @@ class _Compiler:
         m, n = config.winograd, config.transform.n
         g = np.array(config.transform.g, np.int64)
         transformed = np.einsum("iy,oyxc,jx->oijc", g, wide, g)
-        work = self._winograd_work(operator, source, destination)
+        work = self._winograd_work(source, destination)
         tiles = transformed.reshape(work.outputs, config.columns, n * n, source.words,
                                     config.rows).transpose(0, 3, 2, 4, 1)
         self._emit(operator, Flag.WINOGRAD, Window((n, n), (m, m), (1, 1), window.padding), source,
@@ -654,6 +534,12 @@ class _Compiler:
                 raise InputError(f"{_label(operator)}: operand {tensor.name!r} must have been "
                                  f"computed in the shape {shape}, not "
                                  f"{(source.height, source.width, source.channels)}")
+            if not source.packed or source.parts != destination.parts:
+                raise InputError(f"{_label(operator)}: operand {tensor.name!r} must not have "
+                                 "channels beside others': a copy of it would fit")
+        if not destination.packed:
+            raise InputError(f"{_label(operator)}: the sum must not have channels beside others': "
+                             "a copy of it would fit")
         (first, second, multiplier), (first_shift, second_shift, shift) = (
             operator.multipliers, operator.shifts)
         parameters = self._store_parameters(
@@ -676,6 +562,16 @@ class _Compiler:
         }, AddWork(destination.size)))
 
     # Descriptors.
+
+    def _written(self, destination: Placement) -> int:
+        """Lanes of a pixel that a layer writes: beside others' channels, no lane is left out.
+
+        A layer that reads all of these channels multiplies those lanes by 0, and what is multiplied
+        must be a number.
+        """
+        rows = self.config.rows
+        return (destination.used_lanes(rows) if destination.step == destination.words
+                else destination.words * rows)
 
     def _compute_work(self, windows: int, outputs: int, slots: int, channels: int, columns: int,
                       limit: int | None = None) -> ComputeWork:
@@ -703,7 +599,7 @@ class _Compiler:
         if min(start) < -_FIELD // 2:
             raise InputError(f"{_label(operator)}: padding must be at most {_FIELD // 2}, not "
                              f"{-min(start)}")
-        row = source.width * source.words
+        row = source.width * source.step
         wide = [np.pad(values, (0, work.outputs * columns - len(values)))
                 for values in parameters]
         # A block of outputs has its own groups of parameters.
@@ -715,7 +611,7 @@ class _Compiler:
         self.weights[len(self.layers) + 1] = rows
         self.weight_rows += len(rows)
         m = self.config.winograd
-        output_row = destination.width * destination.words
+        output_row = destination.width * destination.step
         output_zero_point = operator.output.zero_point if zero_point is None else zero_point
         assert isinstance(operator, WeightedOperator | Pool | Pad)
         minimum, maximum = ((-128, 127) if isinstance(operator, Pad)
@@ -728,7 +624,7 @@ class _Compiler:
             Field.BLOCKS: (blocks, work.outputs),
             Field.ROW_WINDOWS: (row_windows or destination.width, work.chunk),
             Field.SLOTS: (work.slots, work.reuse),
-            Field.DESTINATION_STEP: (destination.words, work.last_groups),
+            Field.DESTINATION_STEP: (destination.step, work.last_groups),
             Field.DESTINATION_SIZE: (destination.height, destination.width),
             Field.DESTINATION_ROW_STEP: (output_row, m * output_row) if work.winograd else (0, 0),
         }
@@ -742,12 +638,12 @@ class _Compiler:
         descriptor = {
             Field.OPERATION: (int(Operation.COMPUTE) | int(flags | _rounding(operator))
                               | _reads(source, self.config)),
-            Field.SOURCE: source.base + start[0] * row + start[1] * source.words,
+            Field.SOURCE: source.base + start[0] * row + start[1] * source.step,
             Field.DESTINATION: destination.base,
             Field.SOURCE_START: (start[0] & 0xffff) | (start[1] & 0xffff) << 16,
-            Field.PIXEL_STEP: across * source.words,
+            Field.PIXEL_STEP: across * source.step,
             Field.ROW_STEP: down * row,
-            Field.TAP_COLUMN_STEP: column_step * source.words,
+            Field.TAP_COLUMN_STEP: column_step * source.step,
             Field.TAP_ROW_STEP: row_step * row,
             Field.WINDOWS: work.windows,
             Field.WEIGHTS: weights,
@@ -806,7 +702,8 @@ def _label(operator: Operator) -> str:
 
 def _reads(tensor: Placement, config: SystolicConfig) -> int:
     """Say in a descriptor's first field what the words of a tensor hold."""
-    return (tensor.words - 1) << 8 | -tensor.channels % config.rows << 24
+    unused = tensor.words * config.rows - tensor.used_lanes(config.rows)
+    return (tensor.words - 1) << 8 | unused << 24
 
 
 def _bytes(*values: int) -> int:

@@ -156,7 +156,7 @@ def prepare(file: NetworkFile, request: Request, messages: Messages) -> Systolic
     if path is None:
         with messages.progress(f"Quantizing {file.path.name}"):
             graph = file.quantize()
-        _note_segments(graph, messages)
+        _note_segments(file, graph, messages)
         messages.note("no samples are given: inputs are random integers")
         x = graph.input.draw(request.random, request.seed)
         return SystolicPrepared(graph, None, Samples(x, None), request, messages)
@@ -170,13 +170,14 @@ def prepare(file: NetworkFile, request: Request, messages: Messages) -> Systolic
     if file.reference is None and file.needs_samples:
         messages.note("the file leaves activations in real numbers: their ranges are measured on "
                       "the samples")
-    _note_segments(graph, messages)
+    _note_segments(file, graph, messages)
     return SystolicPrepared(graph, file.reference, taken, request, messages)
 
 
-def _note_segments(graph: QuantizedGraph, messages: Messages) -> None:
-    stacks = sum(isinstance(operator, Stack) for operator in graph.operators)
-    if stacks:
+def _note_segments(file: NetworkFile, graph: QuantizedGraph, messages: Messages) -> None:
+    stacks = sum(isinstance(operator, Stack) and not operator.joins_channels
+                 for operator in graph.operators)
+    if stacks and file.graph is not graph:
         messages.note(f"real numbers of the file lie in segments, for {stacks} sums or means: this "
                       "costs layers, which quantizers in front of them would save")
 

@@ -13,7 +13,11 @@ modulo the size of an address, so that a window may begin outside of the image.
 
 from enum import IntEnum, IntFlag
 
-__all__ = ["DESCRIPTOR_WORDS", "LEFT_SHIFT_MAXIMUM", "Field", "Flag", "Operation", "Target"]
+from eieio.model.systolic.config import SystolicConfig
+from eieio.model.word_layout import WordLayout, bytes_layout
+
+__all__ = ["DESCRIPTOR_WORDS", "LEFT_SHIFT_MAXIMUM", "Field", "Flag", "Operation", "Target",
+           "word_layouts"]
 
 #: Words from one descriptor to the next.
 DESCRIPTOR_WORDS = 32
@@ -131,3 +135,18 @@ class Field(IntEnum):
     ADD_OPERANDS = 25
     """Four bytes, lowest first: right shifts of both tensors to add, and their zero points,
     signed."""
+
+
+def word_layouts(config: SystolicConfig) -> dict[int, WordLayout]:
+    """Return how words are cut for a coded image: see :mod:`eieio.model.coded_image`.
+
+    Weights are bytes, also two codes of 4 bits, or pairs of them, and all numbers of lanes are much
+    alike.
+    """
+    weights, numbers, high = 1, 2, 3
+    pair = (weights,) if config.weights_per_word >= 4 else (weights, high)
+    return {
+        Target.WEIGHTS: bytes_layout(*(4 // len(pair) * pair)),
+        Target.BIASES: bytes_layout(numbers, numbers, numbers, 0),
+        Target.MULTIPLIERS: bytes_layout(numbers, numbers, numbers, numbers),
+    }

@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from eieio.model.image_frame import HEADER_WORDS, MAGIC
+from eieio.model.image_frame import CODED_MAGIC, HEADER_WORDS, MAGIC
 from eieio.model.registers import ShellError
 from eieio.rtl.bus.crc32 import Crc32
 from eieio.rtl.bus.serial_check import SerialCheck
@@ -30,6 +30,8 @@ class ImageFrameReceiver(wiring.Component):
     serial : :class:`bool`
         Whether a word may take 34 cycles, which saves the logic of a parallel CRC and of a buffer;
         then ``o`` is driven by registers through a lookup table.
+    decoder : :class:`bool`
+        Whether a decoder of coded images is between ``o`` and the engine.
 
     Members
     -------
@@ -59,6 +61,13 @@ class ImageFrameReceiver(wiring.Component):
         cycle after the image's first word on: an error of an input before it has shown by then.
     discard : ``Out(1)``
         Nor later: clear it.
+    coded : ``Out(1)``
+        The image is coded. This port and the next two are only there with a decoder.
+    reaches : ``In(1)``
+        The engine takes a word.
+    code_error : ``In(ShellError)``
+        What is wrong with a coded image, or 0, when there is no ``engine_loading`` any more. Else
+        it does not matter.
     """
 
     i: stream.Interface
@@ -73,10 +82,14 @@ class ImageFrameReceiver(wiring.Component):
     error: Signal
     quiet: Signal
     discard: Signal
+    coded: Signal
+    reaches: Signal
+    code_error: Signal
 
-    def __init__(self, fingerprint: int, *, serial: bool = False) -> None:
+    def __init__(self, fingerprint: int, *, serial: bool = False, decoder: bool = False) -> None:
         self.fingerprint = fingerprint
         self.serial = serial
+        self.decoder = decoder
         super().__init__({
             "i": In(stream.Signature(beat_layout(32))),
             "o": Out(stream.Signature(beat_layout(32))),
@@ -90,6 +103,8 @@ class ImageFrameReceiver(wiring.Component):
             "error": Out(unsigned(8)),
             "quiet": Out(unsigned(1)),
             "discard": Out(unsigned(1)),
+            **({"coded": Out(unsigned(1)), "reaches": In(unsigned(1)),
+                "code_error": In(unsigned(8))} if decoder else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -128,7 +143,7 @@ class ImageFrameReceiver(wiring.Component):
         moves = Signal()
         m.d.comb += moves.eq(self.o.valid & self.o.ready)
         m.d.sync += [self.error.eq(0), self.accepted.eq(0), self.discard.eq(0)]
-        with m.If(moves):
+        with m.If(self.reaches if self.decoder else moves):
             m.d.sync += [self.loaded.eq(0), self.quiet.eq(1)]
         with m.If(moves & self.o.payload.last):
             m.d.sync += ended.eq(1)
@@ -145,6 +160,9 @@ class ImageFrameReceiver(wiring.Component):
         wrong = Signal(HEADER_WORDS)  # What the word would be at each position of the header.
         was_last = Signal()
         errors = (ShellError.FRAME_MAGIC, ShellError.FRAME_CONFIGURATION, ShellError.FRAME_EMPTY)
+        no_image = word != MAGIC
+        if self.decoder:
+            no_image &= word != CODED_MAGIC
         with m.FSM() as fsm:
             m.d.comb += settles.eq(fsm.ongoing("SETTLE") | fsm.ongoing("VERDICT")
                                    | fsm.ongoing("RELEASE"))
@@ -155,11 +173,14 @@ class ImageFrameReceiver(wiring.Component):
                     good.eq(1),
                     ended.eq(0),
                     settled.eq(0),
-                    wrong.eq(Cat(word != MAGIC, word != self.fingerprint, word == 0)),
+                    wrong.eq(Cat(no_image, word != self.fingerprint, word == 0)),
                     was_last.eq(last),
                     left.eq(word),
                     left_is_one.eq(word == 1),
                 ]
+                if self.decoder:
+                    with m.If(source.valid & (position == 0)):
+                        m.d.sync += self.coded.eq(word == CODED_MAGIC)
                 with m.If(source.valid):
                     m.next = "CHECK"
             with m.State("CHECK"):
@@ -219,10 +240,15 @@ class ImageFrameReceiver(wiring.Component):
                 with m.Elif(ended & ~self.engine_loading):
                     m.next = "VERDICT"
             with m.State("VERDICT"):
+                if self.decoder:  # Of an image that is no code nothing may have reached the engine.
+                    m.d.sync += self.loaded.eq(0)
                 with m.If(~(good & checksum.intact)):
                     m.d.sync += self.discard.eq(1)
                     with m.If(good):
                         m.d.sync += self.error.eq(ShellError.FRAME_CHECKSUM)
+                if self.decoder:
+                    with m.Elif(self.coded & (self.code_error != 0)):
+                        m.d.sync += [self.discard.eq(1), self.error.eq(self.code_error)]
                 with m.Elif(self.engine_loaded):
                     m.d.sync += [self.loaded.eq(1), self.accepted.eq(1)]
                 with m.Elif(~self.engine_failed):

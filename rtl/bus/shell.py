@@ -18,6 +18,7 @@ from amaranth.hdl import (
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from eieio.model.errors import InputError
 from eieio.model.image_frame import fingerprint
 from eieio.model.registers import (
     ID_VALUE,
@@ -29,6 +30,7 @@ from eieio.model.registers import (
 from eieio.model.registry import engine_of
 from eieio.rtl.bus.axi_lite_registers import AxiLiteRegisters, axi_lite_members
 from eieio.rtl.bus.axi_stream import axi_stream_members, connect_sink, connect_source
+from eieio.rtl.bus.image_decoder import ImageDecoder
 from eieio.rtl.bus.image_frame_receiver import ImageFrameReceiver
 from eieio.rtl.bus.input_gate import InputGate
 from eieio.rtl.bus.output_port import OutputPort
@@ -86,7 +88,7 @@ class Shell(wiring.Component):
     Raises
     ------
     InputError
-        If the version is not three numbers.
+        If the engine has no registers, or the version is not three numbers.
     ValueError
         If the clock frequency does not fit in 32 bits.
     """
@@ -105,6 +107,10 @@ class Shell(wiring.Component):
         self.serial = serial
         self.config = cast(Any, engine).config
         self.kind = engine_of(self.config).name
+        if engine_of(self.config).number is None:
+            raise InputError(f"Engine must be one that has registers, not {self.kind}: there is no "
+                             "shell for it")
+        self.decodes = getattr(self.config, "coded_images", False)
         self.input_width = _beat_width(engine, "i")
         self.output_width = _beat_width(engine, "o")
         self.parameters = (type(engine), cast(Any, engine).parameters, version_word(self.version),
@@ -129,7 +135,7 @@ class Shell(wiring.Component):
             register_map(self.kind), self._constants(name))
         m.submodules.output_port = output_port = OutputPort(self.output_width)
         inner = DomainRenamer("inner")
-        receiver = ImageFrameReceiver(name, serial=self.serial)
+        receiver = ImageFrameReceiver(name, serial=self.serial, decoder=self.decodes)
         gate = InputGate(self.input_width)
         supervisor = Supervisor()
         m.submodules.receiver = inner(receiver)
@@ -156,7 +162,18 @@ class Shell(wiring.Component):
                 to = buffer.i
             connect_sink(m, self, f"s_axis_{stream_name}", to)
         connect_source(m, self, "m_axis_output", output_port.o)
-        for source, sink in ((receiver.o, engine.image), (gate.o, engine.i),
+        images, loading = receiver.o, engine.loading
+        if self.decodes:
+            decoder = ImageDecoder(engine_of(self.config).word_layouts(self.config))
+            m.submodules.decoder = inner(decoder)
+            wiring.connect(m, receiver.o, decoder.i)
+            images, loading = decoder.o, engine.loading | decoder.busy
+            m.d.comb += [
+                decoder.coded.eq(receiver.coded),
+                receiver.reaches.eq(decoder.o.valid & decoder.o.ready),
+                receiver.code_error.eq(decoder.error),
+            ]
+        for source, sink in ((images, engine.image), (gate.o, engine.i),
                              (engine.o, output_port.i)):
             m.d.comb += [
                 sink.valid.eq(source.valid),
@@ -173,7 +190,7 @@ class Shell(wiring.Component):
             output_port.abort.eq(reset),
             registers.clear.eq(reset),
             receiver.hold.eq(gate.active | engine.receiving),
-            receiver.engine_loading.eq(engine.loading),
+            receiver.engine_loading.eq(loading),
             receiver.engine_loaded.eq(engine.loaded),
             receiver.engine_failed.eq(engine.error != 0),
             gate.wait.eq(receiver.busy),

@@ -177,20 +177,24 @@ class Device:
             if inferences == counters.inferences:
                 return counters
 
-    def load(self, image: HostImage | str | os.PathLike[str]) -> None:
+    def load(self, image: HostImage | str | os.PathLike[str], *, coded: bool | None = None
+             ) -> None:
         """Give up whatever the engine is doing, and load an image.
 
         Parameters
         ----------
         image : HostImage or path-like
             Image, or a folder or file that :func:`~eieio.host.images.read_host_image` takes.
+        coded : :class:`bool`, optional
+            Whether to code it, so that fewer bytes are sent. It is by default if the board can
+            decode it, which is a part of its configuration.
 
         Raises
         ------
         InputError
             If the image cannot be read.
         ConfigurationError
-            If the board holds another engine than the image is for.
+            If the board holds another engine than the image is for, or is to decode it and cannot.
         EngineError
             If the engine refuses the image.
         NoAnswerError
@@ -205,8 +209,12 @@ class Device:
                 f"{self._line.name}: the board holds another engine ({info.engine}, configuration "
                 f"{info.fingerprint:08x}) than the image of {image.name!r} is for ({image.engine}, "
                 f"{image.fingerprint:08x})")
+        if coded and not image.may_be_coded:
+            raise ConfigurationError(f"{self._line.name}: the board cannot decode a coded image; "
+                                     "generate it with the option --coded-images")
+        frame = image.frame(coded=image.may_be_coded if coded is None else coded)
         self._reset()
-        self._link.send(Kind.IMAGE, image.frame(), patience=self._patience, check=self._check)
+        self._link.send(Kind.IMAGE, frame, patience=self._patience, check=self._check)
         deadline = time.monotonic() + self._patience
         while not self.status() & Status.LOADED:
             self._check()

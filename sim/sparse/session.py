@@ -11,10 +11,11 @@ from eieio.sim.sparse.random_network import compile_random, random_inputs, rando
 
 __all__ = ["CONFIG", "small_session"]
 
-#: A small engine. Its beats are no whole bytes.
+#: A small engine. Its beats are no whole bytes, and its images may be coded.
 CONFIG = SparseConfig(
     pes=4, queue_depth=2, run_width=3, activation_width=12, weight_width=8, entry_depth=256,
-    pointer_depth=64, accumulator_depth=16, activation_depth=16, output_depth=32, layer_depth=3)
+    pointer_depth=64, accumulator_depth=16, activation_depth=16, output_depth=32, layer_depth=3,
+    coded_images=True)
 
 
 def small_session(seed: int = 0, config: SparseConfig = CONFIG) -> ShellSession:

@@ -5,6 +5,8 @@ biases, factors, zero points and range, so that all of an engine's numbers are u
 likely ones.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ from eieio.model.graph.quantized_graph import (
     QuantizedGraph,
     Reshape,
     Softmax,
+    Stack,
     Tensor,
     Window,
 )
@@ -33,6 +36,8 @@ __all__ = ["random_graph", "random_inputs", "random_window"]
 _ACCUMULATOR_MAXIMUM = (1 << 31) - 1
 #: Inputs to draw until a graph fits, kinds of operators behind one, and operators of a kind.
 _INPUTS, _ATTEMPTS, _TRIES = 10, 40, 8
+#: Descriptors that branches side by side and what reads them take, at most.
+_JOINED = 5
 #: Kinds of operators, and how often they are drawn.
 _FREQUENCIES = {Conv2D: 10, DepthwiseConv2D: 6, FullyConnected: 1, MaxPool: 4, AveragePool: 4,
                 Add: 6, Pad: 3, Reshape: 1}
@@ -40,7 +45,7 @@ _FREQUENCIES = {Conv2D: 10, DepthwiseConv2D: 6, FullyConnected: 1, MaxPool: 4, A
 
 def random_graph(config: SystolicConfig, rng: np.random.Generator, *, operators: int = 6,
                  batch: int = 1, max_cycles: int = 6000,
-                 winograd: bool | None = None) -> CompiledGraph:
+                 winograd: bool | None = None, joins: bool = False) -> CompiledGraph:
     """Make a graph that fits in an engine, and compile it.
 
     Parameters
@@ -57,6 +62,9 @@ def random_graph(config: SystolicConfig, rng: np.random.Generator, *, operators:
         Cycles that an inference may take.
     winograd : :class:`bool`, optional
         As :func:`eieio.model.systolic.mapping.compile_graph` takes it.
+    joins : :class:`bool`
+        Whether there may be branches whose channels lie side by side, in place of the last
+        operators.
     """
     draw = _Draw(config, rng)
     for _ in range(_INPUTS):
@@ -65,6 +73,8 @@ def random_graph(config: SystolicConfig, rng: np.random.Generator, *, operators:
             break
     else:
         raise InputError(f"No graph fits in {max_cycles} cycles of this engine")
+    if joins and batch == 1 and draw.joins.random() < 0.5:
+        compiled = _join(_Draw(config, draw.joins), compiled, max_cycles, winograd) or compiled
     if rng.random() < 0.2:
         chosen = compiled.graph.operators
         with_host = _compile(config, compiled.graph.input,
@@ -93,6 +103,24 @@ def _draw_graph(draw: "_Draw", config: SystolicConfig, operators: int, batch: in
         if len(chosen) >= operators:
             break
     return compiled
+
+
+def _join(draw: "_Draw", compiled: CompiledGraph, max_cycles: int, winograd: bool | None
+          ) -> CompiledGraph | None:
+    """Draw branches of one tensor, side by side, and what reads them; ``None`` if none fit.
+
+    They are behind the first operators of a graph, as many as leave room for their descriptors.
+    """
+    graph = compiled.graph
+    before = list(graph.operators[:max(compiled.config.program_depth - 2 - _JOINED, 0)])
+    tensors = [graph.input, *(operator.output for operator in before)]
+    for _ in range(_TRIES):
+        joined = draw.branches(tensors)
+        candidate = _compile(compiled.config, graph.input, [*before, *joined], 1,
+                             winograd) if joined else None
+        if candidate and _cycles(candidate) <= max_cycles:
+            return candidate
+    return None
 
 
 def random_inputs(compiled: CompiledGraph, inferences: int, rng: np.random.Generator
@@ -164,6 +192,7 @@ class _Draw:
         self.rng = rng
         # By itself, so that all else is drawn as it was before there were two modes.
         self.modes = rng.spawn(1)[0]
+        self.joins = rng.spawn(1)[0]
 
     def input(self, batch: int) -> Tensor:
         if batch > 1 or self.rng.random() < 0.1:
@@ -204,6 +233,36 @@ class _Draw:
         if kind is DepthwiseConv2D:
             return self._depthwise(name, source, window)
         return self._pool(MaxPool if kind is MaxPool else AveragePool, name, source, window)
+
+    def branches(self, tensors: list[Tensor]) -> list[Operator]:
+        """Draw branches, whose channels lie side by side, and two operators that read them."""
+        rng = self.rng
+        images = [tensor for tensor in tensors if len(tensor.shape) == 3]
+        if not images:
+            return []
+        source = images[rng.integers(len(images))]
+        found: list[Operator] = []
+        for number in range(int(rng.integers(2, 4))):
+            side = int(rng.choice([1, 1, 3]))
+            pads = side // 2, side // 2
+            window = Window((side, side), padding=(pads, pads))
+            branch = (self._pool(MaxPool, f"join_{number}", source, window)
+                      if rng.random() < 0.2 and not number
+                      else self._conv(f"join_{number}", source, window))
+            if branch.output.shape[:2] != source.shape[:2]:  # a pool of the whole image
+                return []
+            zero_point = found[0].output.zero_point if found else branch.output.zero_point
+            found.append(replace(branch, output=replace(branch.output, zero_point=zero_point)))
+        channels = sum(branch.output.shape[2] for branch in found)
+        whole = Tensor("joined", (*source.shape[:2], channels), 1.0, found[0].output.zero_point)
+        stack = Stack("join", tuple(branch.output for branch in found), whole, 2)
+        height, width, _ = source.shape
+        first, second = (random_window(height, width, rng) or Window((1, 1)) for _ in range(2))
+        channelwise = self._depthwise("join_depthwise", whole, first)
+        behind = channelwise.output if rng.random() < 0.5 else whole
+        if behind.shape[:2] != source.shape[:2]:
+            behind = whole
+        return [*found, stack, channelwise, self._conv("join_behind", behind, second)]
 
     def softmax(self, source: Tensor) -> Softmax:
         output = Tensor("softmax_output", source.shape, Softmax.OUTPUT_SCALE,

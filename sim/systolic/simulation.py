@@ -182,21 +182,24 @@ def _tensors(compiled: CompiledGraph, layer: CompiledLayer, inferences: int,
              places: NDArray[np.int64], data: NDArray[np.int8], folder: Path) -> NDArray[np.int8]:
     """Put the groups that a layer wrote together: each of them once for each inference."""
     config, output = compiled.config, layer.output
-    positions = (places[:, 0] - output.base) * config.word_groups + places[:, 1]
+    size = output.pixels * output.words * config.word_groups
+    pixels, words = np.divmod(places[:, 0] - output.base, output.step)
+    positions = (pixels * output.words + words) * config.word_groups + places[:, 1]
     positions = positions.reshape(inferences, -1)
     groups = np.unique(positions[0])
-    # Of the last word of a pixel, groups without a channel may be written or not.
-    needed = np.arange(output.size * config.word_groups).reshape(output.pixels, -1)
-    needed = needed[:, :-(-output.channels // config.lanes)].ravel()
+    # Groups without a channel may be written or not.
+    lanes = output.lanes(config.rows)
+    needed = np.arange(size).reshape(output.pixels, -1)
+    needed = needed[:, np.unique(lanes // config.lanes)].ravel()
     if (any(not np.array_equal(np.sort(row), groups) for row in positions)
-            or np.setdiff1d(needed, groups).size or groups.max() >= output.size * config.word_groups
-            or groups.min() < 0):
+            or np.setdiff1d(needed, groups).size or groups.max() >= size or groups.min() < 0
+            or words.max() >= output.words):
         raise SimulationError(f"Layer {layer.name!r} must write each of its groups once for each "
                               "input", folder / "simulation.log")
-    words = np.zeros((inferences, output.size * config.word_groups, config.lanes), np.int8)
-    words[np.arange(inferences)[:, None], positions] = data.reshape(*positions.shape, -1)
-    pixels = words.reshape(inferences, output.pixels, -1)[:, :, :output.channels]
-    return pixels.reshape(inferences, compiled.batch, *layer.operator.output.shape)
+    written = np.zeros((inferences, size, config.lanes), np.int8)
+    written[np.arange(inferences)[:, None], positions] = data.reshape(*positions.shape, -1)
+    channels = written.reshape(inferences, output.pixels, -1)[:, :, lanes]
+    return channels.reshape(inferences, compiled.batch, *layer.operator.output.shape)
 
 
 def compare(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, stall: float = 0.0,

@@ -21,7 +21,8 @@ from eieio.sim.sparse.random_network import compile_random, random_inputs, rando
 from eieio.sim.systolic import random_graph
 
 CONFIG = SparseConfig(pes=2, queue_depth=2, entry_depth=256, pointer_depth=128,
-                      accumulator_depth=16, activation_depth=16, output_depth=32, layer_depth=2)
+                      accumulator_depth=16, activation_depth=16, output_depth=32, layer_depth=2,
+                      coded_images=True)
 
 SYSTOLIC_CONFIG = SystolicConfig(rows=4, columns=2, lanes=2, accumulator_depth=8,
                                  activation_depth=256, weight_depth=256, parameter_depth=16,

@@ -11,6 +11,7 @@ from eieio.host.line_time import inference_seconds
 from eieio.host.protocol import Link
 from eieio.host.serial_link import SerialLine
 from eieio.model import registers
+from eieio.model.image_frame import HEADER_WORDS, frame_image
 from eieio.model.registers import ErrorCode, ShellError, Status
 from eieio.model.systolic.timing import time_graph
 from eieio.model.uart_frame import Kind
@@ -26,7 +27,9 @@ def test_every_answer_is_the_golden_model_s(built: BoardBuild, example: Any) -> 
     board = SimulatedBoard(built)
     with board, Device.open(board.port) as device:
         assert device.info().fingerprint == example.image.fingerprint
-        device.load(example.image)
+        device.load(example.image, coded=False)
+        assert np.array_equal(device.infer_integers(example.x[0]), example.golden[0])
+        device.load(example.image)  # Coded, since the board takes it.
         outputs = [device.infer_integers(sample) for sample in example.x]
         counters = device.counters()
         retries = device.retries
@@ -101,12 +104,18 @@ def test_a_refused_image_leaves_the_board_usable(built: BoardBuild, example: Any
     with SimulatedBoard(built) as board:
         with Device.open(board.port) as device:
             link = device._link
-            link.send(Kind.IMAGE, example.image.frame()[:-4] + bytes(4))
-            with pytest.raises(EngineError) as caught:  # noqa: PT012
-                # The board may still be taking the last bytes of the image.
-                for _ in range(100):
-                    device._check()
-            assert caught.value.code == ShellError.FRAME_CHECKSUM
+            words = np.frombuffer(example.image.frame(coded=True), "<u4")[HEADER_WORDS:-1]
+            for frame, error in (
+                    (example.image.frame()[:-4] + bytes(4), ShellError.FRAME_CHECKSUM),
+                    (frame_image(words[:-9], example.image.fingerprint, coded=True).tobytes(),
+                     ShellError.CODE_SHORT)):
+                link.send(Kind.IMAGE, frame)
+                with pytest.raises(EngineError) as caught:  # noqa: PT012
+                    # The board may still be taking the last bytes of the image.
+                    for _ in range(100):
+                        device._check()
+                assert caught.value.code == error
+                device._reset()
         with Device.open(board.port) as device:
             device.load(example.image)
             assert np.array_equal(device.infer_integers(example.x[0]), example.golden[0])

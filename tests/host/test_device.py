@@ -11,6 +11,7 @@ from eieio.host.errors import ConfigurationError, EngineError, LinkError, NoAnsw
 from eieio.model import registers
 from eieio.model.errors import InputError
 from eieio.model.registers import ShellError, Status
+from eieio.model.uart_frame import Kind
 from eieio.sim.board_model import BoardModel, MemoryLine, on_terminal
 
 
@@ -113,10 +114,27 @@ def test_a_refused_image_is_named(board: BoardModel, example: Any) -> None:
     damaged = replace(example.image, words=example.image.words[:-1])
     with pytest.raises(EngineError, match=r"^memory: the engine reports FRAME_CHECKSUM \(21\): "
                        ) as caught:
-        device.load(damaged)
+        device.load(damaged, coded=False)
     assert caught.value.code == ShellError.FRAME_CHECKSUM
     device.load(example.image)
     assert np.array_equal(device.infer_integers(example.x[1]), example.golden[1])
+
+
+@pytest.mark.parametrize(("coded", "sent"), [(None, True), (True, True), (False, False)])
+def test_images_are_coded_if_the_board_can_decode(
+        board: BoardModel, example: Any, coded: bool | None, sent: bool) -> None:
+    device_on(board).load(example.image, coded=coded)
+    assert board.packets[-1] == (Kind.IMAGE, example.image.frame(coded=sent))
+
+
+def test_a_board_that_cannot_decode(systolic_example: Any) -> None:
+    image = systolic_example.image
+    board = BoardModel(image, systolic_example.compute)
+    device = device_on(board)
+    device.load(image)
+    assert board.packets[-1] == (Kind.IMAGE, image.frame())
+    with pytest.raises(ConfigurationError, match="cannot decode a coded image; generate it with"):
+        device.load(image, coded=True)
 
 
 def test_an_engine_that_never_ends(board: BoardModel, example: Any) -> None:

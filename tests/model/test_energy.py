@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from eieio.model.accesses import LEVELS, Accesses, mean, total
-from eieio.model.energy import EYERISS, HOROWITZ, read_table
+from eieio.model.energy import HOROWITZ, energy_tables, read_table
 from eieio.model.errors import InputError
+from eieio.model.eyeriss.energy import EYERISS
 
 #: A multiply-accumulate of 16 bits, and a word of 16 bits at each level.
 WORD = Accesses("word", 2, 1, 1, 256, 32, 16, 16, 16, 16, 0)
@@ -43,6 +44,7 @@ def test_own_table(tmp_path: Path) -> None:
     table = read_table(path)
     assert (table.name, table.outer, table.buffer) == ("mine", 7, HOROWITZ.buffer)
     assert read_table("eyeriss") is EYERISS
+    assert [*energy_tables()] == ["horowitz", "eyeriss"]
 
 
 @pytest.mark.parametrize(("text", "message"), [

@@ -60,7 +60,7 @@ def test_addresses_are_stable() -> None:
     assert [int(bit) for bit in Control] == [1, 2, 4, 8]
     assert [int(bit) for bit in Status] == [1, 2, 4, 8, 16, 32, 64, 128]
     assert [int(bit) for bit in Interrupt] == [1, 2, 4]
-    assert [int(code) for code in ShellError] == list(range(16, 25))
+    assert [int(code) for code in ShellError] == list(range(16, 29))
 
 
 def test_fields() -> None:

@@ -307,15 +307,15 @@ def test_read_network(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(("text", "message"), [
     (INPUT + IP0 + layer("Sigmoid", "s", "ip0", "ip0") + IP1,
-     ("layer 's' must be of type InnerProduct, ReLU, Input, Flatten, Dropout, Softmax, not "
-      "'Sigmoid': eieio runs fully connected layers from a .net file")),
-    (INPUT + IP0 + layer("ReLU", "r", "ip0", "r") + IP1,
-     ("layer 'ip1' must take 'r', the top before it, and have one top: eieio takes a chain "
-      "without branches")),
+     ("layer 's' must be of type Concat, Convolution, Dropout, Flatten, InnerProduct, Input, "
+      "Pooling, ReLU, Softmax, to be run, not 'Sigmoid'")),
+    (INPUT + IP0 + layer("ReLU", "r", "ip0", "r") + IP1, "must have one output, not 2: r, ip1"),
     (INPUT + layer("ReLU", "r", "data", "data") + IP0 + IP1,
-     "layer 'r' must follow an InnerProduct and have negative_slope 0"),
+     "layer 'r' must follow a layer that computes, and have negative_slope 0"),
     (INPUT + IP0 + layer("ReLU", "r", "ip0", "ip0", "relu_param { negative_slope: 0.1 }") + IP1,
-     "layer 'r' must follow an InnerProduct and have negative_slope 0"),
+     "layer 'r' must follow a layer that computes, and have negative_slope 0"),
+    (INPUT + IP0 + IP1.replace('top: "ip1"', 'top: "ip1" top: "b"'),
+     "layer 'ip1' must have one bottom and one top, not 1 and 2"),
     (INPUT + IP0 + layer("Softmax", "s", "ip0", "ip0") + IP1, "layer 's' must be the last layer"),
     (INPUT + IP0 + IP1.replace('name: "ip1"', 'name: "ip0"'),
      "layer 'ip0' must have a name of its own"),

@@ -208,10 +208,10 @@ def test_external_data(tmp_path: Path) -> None:
      "node 'c1' (Conv) must have weights of 4 axes, not of shape (6, 4)"),
     (["a = Sigmoid(x)", "[t] t = Tanh(a)", "y = Gemm(t, w)"],
      ("node 0 (Sigmoid), node 't' (Tanh) must be one of Add, AveragePool, BatchNormalization, "
-      "Cast, Clip, Conv, DequantizeLinear, Div, Dropout, Flatten, Gemm, GlobalAveragePool, "
+      "Cast, Clip, Concat, Conv, DequantizeLinear, Div, Dropout, Flatten, Gemm, GlobalAveragePool, "
       "Identity, LogSoftmax, MatMul, MaxPool, Mul, Pad, QGemm, QLinearAdd, QLinearAveragePool, "
-      "QLinearConv, QLinearGlobalAveragePool, QLinearMatMul, QLinearSoftmax, QuantizeLinear, "
-      "ReduceMean, Relu, Reshape, Softmax, Squeeze, Sub, Transpose, Unsqueeze")),
+      "QLinearConcat, QLinearConv, QLinearGlobalAveragePool, QLinearMatMul, QLinearSoftmax, "
+      "QuantizeLinear, ReduceMean, Relu, Reshape, Softmax, Squeeze, Sub, Transpose, Unsqueeze")),
     (["g = Gemm(x, w)", "y = Clip(g, i_six)"],
      ("FullyConnected 'gemm_0' must clamp its results as a rectifier does, if at all, not to 6 and "
       "inf" + OTHER)),

@@ -45,6 +45,7 @@ CONSTANTS: dict[str, NDArray[Any]] = {
     "m2": rand(2), "v2": rand(2) ** 2 + 0.5,
     "one": rand(1), "column2": rand(1, 2, 1, 1), "column4": rand(4, 1, 1), "pixels": rand(4, 5, 6),
     "d120": rand(120, 3), "d120t": rand(3, 120), "d3": rand(3, 2), "d4": rand(4, 3),
+    "d123": rand(123, 2),
     "d24": rand(24, 3), "d8": rand(8, 3),
     "six": np.array(6, np.float32), "zero": np.array(0, np.float32),
     "low": np.array(-0.5, np.float32), "high": np.array([0.75], np.float32),
@@ -107,6 +108,15 @@ ACCEPTED: dict[str, tuple[Sequence[str], Sequence[int | str], int]] = {
                         ("n", 1, 5, 6), 15),
     "conv-same-lower": (['y = Conv<auto_pad="SAME_LOWER", strides=[2, 1]>(x, w3)'], IMAGE, 15),
     "conv-valid": (['y = Conv<auto_pad="VALID">(x, w3)'], IMAGE, 15),
+    "concat": (["a = Conv<pads=[1, 1, 1, 1]>(x, w3, b2)", "r = Relu(a)", "b = Conv(x, w1)",
+                "y = Concat<axis=1>(r, x, b, r)"], IMAGE, 15),
+    "concat-rectified": (["a = Conv(x, w1)", "c = Concat<axis=-3>(a, x)", "d = Relu(c)",
+                          "p = MaxPool<kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1>(d)",
+                          "y = GlobalAveragePool(p)"], IMAGE, 15),
+    "concat-of-vectors": (["m = GlobalAveragePool(x)", "f = Flatten(m)", "g = Gemm(f, d4, b3)",
+                           "y = Concat<axis=-1>(g, f)"], IMAGE, 15),
+    "concat-of-flattened": (["f = Flatten(x)", "p = Gemm(f, d120, b3)",
+                             "c = Concat<axis=1>(p, f)", "y = Gemm(c, d123)"], IMAGE, 15),
     "conv-dilated": (["y = Conv<dilations=[2, 1], pads=[2, 0, 1, 0]>(x, w3)"], IMAGE, 15),
     "conv-grouped": (["y = Conv<group=2>(x, group2, b6)"], IMAGE, 15),
     "conv-depthwise": (["y = Conv<group=4, pads=[1, 1, 1, 1]>(x, depth, b4)"], IMAGE, 15),
@@ -338,19 +348,27 @@ def refuse(path: Path, message: str) -> None:
         read(path)
 
 
-SUPPORTED = ("Add, AveragePool, BatchNormalization, Cast, Clip, Conv, DequantizeLinear, Div, "
-             "Dropout, Flatten, Gemm, GlobalAveragePool, Identity, LogSoftmax, MatMul, MaxPool, "
-             "Mul, Pad, QGemm, QLinearAdd, QLinearAveragePool, QLinearConv, "
-             "QLinearGlobalAveragePool, QLinearMatMul, QLinearSoftmax, QuantizeLinear, ReduceMean, "
-             "Relu, Reshape, Softmax, Squeeze, Sub, Transpose, Unsqueeze")
+SUPPORTED = ("Add, AveragePool, BatchNormalization, Cast, Clip, Concat, Conv, DequantizeLinear, "
+             "Div, Dropout, Flatten, Gemm, GlobalAveragePool, Identity, LogSoftmax, MatMul, "
+             "MaxPool, Mul, Pad, QGemm, QLinearAdd, QLinearAveragePool, QLinearConcat, "
+             "QLinearConv, QLinearGlobalAveragePool, QLinearMatMul, QLinearSoftmax, "
+             "QuantizeLinear, ReduceMean, Relu, Reshape, Softmax, Squeeze, Sub, Transpose, "
+             "Unsqueeze")
 
 REFUSED = [
     pytest.param(
         ["y = Sigmoid(x)"],
         f"node 0 (Sigmoid) must be one of {SUPPORTED}", id="sigmoid"),
     pytest.param(
-        ["[cat] y = Concat<axis=1>(x, x)"],
-        f"node 'cat' (Concat) must be one of {SUPPORTED}", id="concat"),
+        ["[cat] y = Concat<axis=2>(x, x)"],
+        "node 'cat' (Concat) must join channels, along axis 1, not 2", id="concat-below"),
+    pytest.param(
+        ["[cat] y = Concat<axis=1>(x, w1)"],
+        "node 'cat' (Concat) must take activations as operand 1, not 'w1'", id="concat-constant"),
+    pytest.param(
+        ["p = MaxPool<kernel_shape=[2, 2]>(x)", "[cat] y = Concat<axis=1>(x, p)"],
+        "node 'cat' (Concat) must join activations of one size, not (?, 4, 5, 6) and (?, 4, 4, 5)",
+        id="concat-sizes"),
     pytest.param(
         ["y = ConvInteger(x, int_w)"],
         f"node 0 (ConvInteger) must be one of {SUPPORTED}: quantize the network statically "

@@ -177,6 +177,30 @@ KINDS: dict[str, tuple[Sequence[str], Sequence[int | str], float]] = {
     "qgemm-alpha-real": (
         ["q = QuantizeLinear(x, s_odd, z5)",
          "y = com.microsoft.QGemm<alpha=0.5>(q, s_odd, z5, mat, s64, z, bias)"], ("n", 6), 1),
+    # Rounded once, each branch at the scale behind; and by scales of its own first.
+    "concat": (
+        [*X, *W, "c = Conv(d, w, real_b)", "r = Relu(c)",
+         "m = MaxPool<kernel_shape=[3, 3]>(d)", "t = Concat<axis=1>(r, m)",
+         *pair("y", "t", "s_odd", "z5")], IMAGE, 1),
+    "concat-of-quantized": (
+        [*X, *W, "c = Conv(d, w)", *pair("a", "c", "s32", "z5"),
+         "m = MaxPool<kernel_shape=[3, 3]>(d)", "t = Concat<axis=1>(m, a, m)",
+         *pair("y", "t", "s_odd")], IMAGE, 1),
+    "concat-of-integers": (
+        ["q = QuantizeLinear(x, s16, z)", "p = MaxPool<kernel_shape=[3, 3], pads=[1, 1, 1, 1]>(q)",
+         "t = Concat<axis=1>(p, q, p)", "y = DequantizeLinear(t, s16, z)"], IMAGE, 0),
+    "concat-in-front-of-a-mean": (
+        [*X, *W, "c = Conv(d, w)", "r = Relu(c)", "t = Concat<axis=1>(c, r)",
+         "m = GlobalAveragePool(t)", *pair("y", "m", "s64")], IMAGE, 1),
+    "concat-of-real-and-quantized": (
+        [*X, *W, "c = Conv(d, w)", *pair("a", "c", "s32", "z5"), "r = Relu(c)",
+         "t = Concat<axis=1>(a, r)", "m = AveragePool<kernel_shape=[2, 2]>(t)",
+         *pair("y", "m", "s128")], IMAGE, 1),
+    "qlinear-concat": (
+        ["q = QuantizeLinear(x, s_odd, u81)",
+         "w = QLinearConv<pads=[1, 1, 1, 1]>(q, s_odd, u81, same, s128, z, s16, u)",
+         "t = com.microsoft.QLinearConcat<axis=1>(s32, u, w, s16, u, q, s_odd, u81)",
+         "y = DequantizeLinear(t, s32, u)"], IMAGE, 0),
     "qlinear-average-pool": (
         ["q = QuantizeLinear(x, s_odd, u81)",
          "a = com.microsoft.QLinearAveragePool<kernel_shape=[2, 3]>(q, s_odd, u81, s64, u)",

@@ -26,6 +26,7 @@ from tflite_file import (
     build,
     compare,
     options,
+    reference,
     schema,
     window,
 )
@@ -33,7 +34,7 @@ from tflite_file import (
 from eieio.model.errors import InputError
 from eieio.model.formats.tflite import read
 from eieio.model.graph.golden import run_graph
-from eieio.model.graph.quantized_graph import Conv2D, FullyConnected, QuantizedGraph
+from eieio.model.graph.quantized_graph import Conv2D, FullyConnected, QuantizedGraph, Stack
 
 # One file is written anew for every example.
 many = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60,
@@ -220,6 +221,46 @@ def test_add(tmp_path: Path, scale: tuple[float, float, float], zero: tuple[int,
     compare(tmp_path / "net.tflite", data, seed)
 
 
+def concatenation(axis: int, inputs: Sequence[int], shape: Sequence[int], channels: int = 4,
+                  scale: float = 0.5, **more: Any) -> bytes:
+    """Join the input (0), a convolution of it (3) and maxima of it (4)."""
+    weight = np.resize(np.arange(-12, 12, dtype=np.int8), (channels, 1, 1, 6))
+    return build(
+        [T([1, 3, 5, 6], 0.5, -7), T(weight.shape, 0.25, data=weight),
+         T([channels], 0.125, dtype=TYPES.INT32, data=np.zeros(channels, np.int32)),
+         T([1, 3, 5, channels], scale, -7), T([1, 3, 5, 6], 0.5, -7), T(shape, 0.5, -7)],
+        [Op(OPERATORS.CONV_2D, [0, 1, 2], [3], *window("Conv2D")),
+         Op(OPERATORS.MAX_POOL_2D, [0], [4],
+            *window("Pool2D", SAME, filterHeight=3, filterWidth=3)),
+         Op(OPERATORS.CONCATENATION, inputs, [5], *options("Concatenation", axis=axis, **more))])
+
+
+@pytest.mark.parametrize(("axis", "inputs", "shape", "channels", "operators"), [
+    (3, [3, 4], [1, 3, 5, 10], 4, 3),
+    # Copies of what lies elsewhere: the input, and what comes twice.
+    (-1, [3, 4, 3, 0], [1, 3, 5, 20], 4, 5),
+    (1, [4, 0, 3], [1, 9, 5, 6], 6, 4),
+    (2, [4, 3], [1, 3, 10, 6], 6, 3),
+])
+def test_concatenation(tmp_path: Path, axis: int, inputs: list[int], shape: list[int],
+                       channels: int, operators: int) -> None:
+    graph = compare(tmp_path / "net.tflite", concatenation(axis, inputs, shape, channels))
+    assert isinstance(graph.operators[-1], Stack)
+    assert len(graph.operators) == operators
+
+
+def test_concatenation_keeps_scales(tmp_path: Path) -> None:
+    """The kernel for int8 rescales nothing: LiteRT refuses other scales, and so does eieio."""
+    data = concatenation(3, [3, 4], [1, 3, 5, 10], scale=0.25)
+    with pytest.raises(RuntimeError, match="scale"):
+        reference(data, np.zeros((1, 3, 5, 6), np.int8))
+    (tmp_path / "net.tflite").write_bytes(data)
+    with pytest.raises(InputError, match=re.escape(
+            "operator 2 (CONCATENATION): tensor 't3' must have the scale and the zero point of the "
+            "output, as the kernel for int8 demands, 0.5 and -7, not 0.25 and -7")):
+        read(tmp_path / "net.tflite")
+
+
 @many
 @given(scale=st.floats(2.0**-10, 24, width=32), beta=st.floats(0.25, 4, width=32),
        shape=st.lists(st.integers(1, 12), min_size=1, max_size=3), zero=zero_points, seed=seeds)
@@ -304,8 +345,8 @@ def move_data(model: Any) -> None:
 
 SPARSE = schema.SparsityParametersT()
 OPERATOR = "operator 0 (CONV_2D): "
-KINDS = ("ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, EXPAND_DIMS, FULLY_CONNECTED, "
-         "MAX_POOL_2D, MEAN, PAD, RESHAPE, SOFTMAX, SQUEEZE")
+KINDS = ("ADD, AVERAGE_POOL_2D, CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, EXPAND_DIMS, "
+         "FULLY_CONNECTED, MAX_POOL_2D, MEAN, PAD, RESHAPE, SOFTMAX, SQUEEZE")
 ADVICE = ("convert with a representative dataset, TFLITE_BUILTINS_INT8, and int8 or uint8 as "
           "inference_input_type and inference_output_type")
 
@@ -322,6 +363,11 @@ ADVICE = ("convert with a representative dataset, TFLITE_BUILTINS_INT8, and int8
     (conv(option=window("Pool2D")),
      OPERATOR + "must have Conv2DOptions, not options of type 5"),
     (conv(option=(0, None)), OPERATOR + "must have Conv2DOptions, not no options"),
+    (concatenation(0, [3, 4], [2, 3, 5, 6], 6),
+     "operator 2 (CONCATENATION): axis must be one of the 4, behind the batch, not 0"),
+    (concatenation(3, [3, 4], [1, 3, 5, 10], fusedActivationFunction=RELU),
+     ("operator 2 (CONCATENATION): fused activation must be NONE, as the kernel demands, not "
+      "RELU")),
     # Inputs and outputs of the network.
     (build([T([1, 4])] * 3, [Op(OPERATORS.RESHAPE, [0], [1])], inputs=(0, 2)),
      "must have one input, not 2 ('t0', 't2')"),

@@ -291,7 +291,8 @@ def test_random_graphs(name: str, seed: int) -> None:
     config = CONFIGS[name]
     rng = np.random.default_rng(seed)
     compiled = random_graph(config, rng, batch=4 if seed == 3 else 1, operators=7, max_cycles=2000,
-                            winograd=[None, True, False][seed % 3] if config.winograd else None)
+                            winograd=[None, True, False][seed % 3] if config.winograd else None,
+                            joins=True)
     interpret(compiled, random_inputs(compiled, 1, rng)[0])
 
 

@@ -378,7 +378,7 @@ def test_bad_transactions(session: ShellSession, tmp_path: Path, stall: float, s
                           serial: bool) -> None:
     """Each gives its error, and the next inference is right."""
     transactions = BadTransactions(session, seed)
-    transactions.add(26)
+    transactions.add(27)
     assert set(transactions.counts.values()) == {1}
     session.run(built(serial=serial), tmp_path, stall=stall)
 

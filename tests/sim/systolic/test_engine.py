@@ -64,7 +64,8 @@ POOL = {
 }
 CODES = SystolicConfig(rows=2, columns=4, lanes=2, residual=False, accumulator_depth=20,
                        code_width=4, **DEPTHS)
-ICARUS = SystolicConfig.for_winograd(2, rows=4, columns=3, lanes=1, accumulator_depth=40, **DEPTHS)
+ICARUS = SystolicConfig.for_winograd(2, rows=4, columns=3, lanes=1, accumulator_depth=40,
+                                     **{**DEPTHS, "program_depth": 15})
 WINOGRAD = [name for name, config in POOL.items() if config.winograd]
 SIMPLE = "tall"
 
@@ -98,7 +99,7 @@ def test_random_graphs(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     winograd = (None if seed % 2 else True) if config.winograd else None
     compiled = random_graph(config, rng, batch=3 if seed == 4 else 1, operators=8, max_cycles=4000,
-                            winograd=winograd)
+                            winograd=winograd, joins=True)
     check(compiled, random_inputs(compiled, 2, rng), built(config), stall=(0, 0.3)[seed % 2],
           traced=seed < 2)
 
@@ -208,13 +209,65 @@ def test_stacks(name: str) -> None:
                                      (*images, twice, total)), config)
 
 
+def side_by_side(config: SystolicConfig, rng: np.random.Generator) -> QuantizedGraph:
+    """Make a fire module whose branches fill no words, and what reads all of it, or one of it."""
+    size = 4, 5
+    source = Tensor("input", (*size, 5), 1.0, -3)
+    squeeze = convolution("squeeze", source, 5, Window((1, 1)), rng)
+
+    def branch(name: str, operand: Tensor, channels: int, window: Window) -> Conv2D:
+        conv = convolution(name, operand, channels, window, rng)
+        return replace(conv, output=replace(conv.output, zero_point=-9))
+
+    whole = Window((3, 3), padding=((1, 1), (1, 1)))
+    one = branch("expand_1", squeeze.output, config.rows + 1, Window((1, 1)))
+    three = branch("expand_3", squeeze.output, 7, whole)
+    inner = Stack("inner", (one.output, three.output), Tensor(
+        "joined", (*size, config.rows + 8), 1.0, -9), 2)
+    maxima = MaxPool("around", (one.output,), replace(one.output, name="around_output"), whole,
+                     -120, 90)
+    outer = Stack("outer", (maxima.output, inner.output), Tensor(
+        "all", (*size, 2 * config.rows + 9), 1.0, -9), 2)
+    # Rounded up, as Caffe does: a last window reaches past the edge.
+    pool = MaxPool("pool", (outer.output,), Tensor(
+        "pooled", (2, 2, 2 * config.rows + 9), 1.0, -9), Window(
+            (3, 3), (2, 2), padding=((0, 1), (0, 0))), -128, 127)
+    channels = pool.output.shape[2]
+    bias, multiplier, shift = (rng.integers(low, high, channels).astype(np.int32)
+                               for low, high in ((-900, 900), (1 << 30, 1 << 31), (7, 10)))
+    depthwise = DepthwiseConv2D(
+        "depthwise", (pool.output,), Tensor("weighted", pool.output.shape, 1.0, 4),
+        rng.integers(-128, 128, (3, 3, channels)).astype(np.int8), bias, multiplier, shift, -128,
+        127, whole)
+    last = convolution("last", depthwise.output, 6, Window((2, 2)), rng)
+    mean = AveragePool("mean", (inner.output,), Tensor(
+        "means", (1, 1, config.rows + 8), 1.0, -9), Window(size), -128, 127)
+    part = convolution("part", three.output, 3, Window((2, 3), (2, 2)), rng)
+    dense = _connect(mean.output, 4, rng)
+    return QuantizedGraph("fire", source, part.output, (
+        squeeze, one, three, maxima, inner, outer, pool, depthwise, last, mean, dense, part))
+
+
+@pytest.mark.parametrize("name", ["odd", "f2"])
+def test_channels_side_by_side(name: str) -> None:
+    config = POOL[name]
+    rng = np.random.default_rng(0)
+    compiled = compile_graph(side_by_side(config, rng), config, winograd=bool(config.winograd))
+    placements = {layer.name: layer.output for layer in compiled.layers}
+    pooled = placements["pool"]
+    assert len(pooled.parts) > 1
+    assert placements["expand_1"].step == placements["expand_3"].step > placements["expand_3"].words
+    check(compiled, random_inputs(compiled, 1, rng), built(config))
+
+
 @needs_icarus
 def test_operators_in_icarus() -> None:
     """Icarus has four-state logic, so that nothing may depend on what reset leaves undefined.
 
     Channels do not fill words: what is undefined also is after it has been multiplied by 0. The
-    graph has all operators, chunks that are partial, last blocks of outputs that are, windows that
-    are padded differently on every side, and left shifts.
+    graph has all operators, channels side by side with lanes between them, chunks that are partial,
+    last blocks of outputs that are, windows that are padded differently on every side, and left
+    shifts.
     """
     compiled = compile_graph(_all_operators(), ICARUS, winograd=True)
     assert any(layer.output.channels % ICARUS.rows for layer in compiled.layers)
@@ -252,9 +305,15 @@ def _all_operators() -> QuantizedGraph:
     mean = AveragePool("mean", (depthwise.output,), means, Window((2, 2), (2, 2)), -128, 127)
     total = Add("add", (source, left.output), Tensor("sum", (5, 5, 3), 1.0, -9),
                 (1 << 30, (1 << 31) - 1, 3 << 29), (0, 2, 19), -120, 127)
+    five, two = (convolution(f"beside_{channels}", source, channels, Window((1, 1)), rng)
+                 for channels in (5, 2))
+    two = replace(two, output=replace(two.output, zero_point=five.output.zero_point))
+    stack = Stack("stack", (five.output, two.output),
+                  replace(five.output, name="joined", shape=(5, 5, 7)), 2)
+    behind = convolution("behind", stack.output, 2, Window((1, 1)), rng)
     dense = _connect(maxima, 7, rng)
     return QuantizedGraph("all", source, dense.output, (
-        first, second, left, pad, depthwise, maximum, mean, total, dense))
+        first, second, left, pad, depthwise, maximum, mean, total, five, two, stack, behind, dense))
 
 
 # Below: sessions of several images and inputs, with what goes wrong between them.

@@ -1,0 +1,1 @@
+"""Eyeriss, a row-stationary array: configuration, mappings, and models of what it does."""

@@ -1,0 +1,1 @@
+"""Commands below ``eieio bench`` of the row-stationary array."""

@@ -1,0 +1,1 @@
+"""Simulation of the row-stationary array."""

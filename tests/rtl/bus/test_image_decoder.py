@@ -1,0 +1,37 @@
+"""The decoder of coded images against its reference: words, errors and cycles."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eieio.model.registers import ShellError
+from eieio.sim.coded_images import DAMAGES, KINDS, CodedCase, check_decoder, damage, draw_case
+
+SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[CodedCase]:
+    """Of every kind of codes, a good image; before each, damaged ones of any."""
+    rng = np.random.default_rng(6)
+    good = [draw_case(kind, rng) for kind in KINDS]
+    bad = [damage(each, how, rng) for how in DAMAGES for each in (good[3], good[rng.integers(3)])]
+    return [case for number, case in enumerate(good) for case in (*bad[3 * number:3 * number + 3],
+                                                                  case)]
+
+
+def test_cases_have_everything(cases: list[CodedCase]) -> None:
+    assert frozenset().union(*(case.lengths for case in cases)) == set(range(1, 17))
+    assert {case.expected.error for case in cases} == {
+        None, ShellError.CODE_LENGTHS, ShellError.CODE_PREFIX, ShellError.CODE_SHORT,
+        ShellError.CODE_LONG}
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_decoder(cases: list[CodedCase], tmp_path: Path, stall: float) -> None:
+    """Whatever came before, each image gives what the reference says."""
+    half = len(cases) // 2
+    check_decoder(cases[half:] if stall else cases[:half], tmp_path, stall=stall,
+                  simulator=SIMULATOR)
