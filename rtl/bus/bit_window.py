@@ -106,16 +106,9 @@ class BitWindow(wiring.Component):
             self.i.ready.eq(~waiting_valid & ~last & ~self.clear),
         ]
         m.d.sync += position.eq(position[:-1])
-        # All that the position may become, chosen like the bits.
-        sums = [(position[:-1] + number + 1)[:len(position)] for number in range(_WIDTH)]
-        sums_by_fours = _choose([Cat(sums[first:first + 4]) for first in range(0, _WIDTH, 4)],
-                                self.longer[3:12:4])
         with m.If(self.take):
-            m.d.sync += [
-                self.bits.eq(_choose(by_ones, ones)),
-                position.eq(_choose([sums_by_fours.word_select(number, len(position))
-                                     for number in range(4)], ones)),
-            ]
+            m.d.sync += [self.bits.eq(_choose(by_ones, ones)),
+                         position.eq(position[:-1] + self.less_one + 1)]
         for number, half in enumerate(halves[:-1]):
             with m.If(leaves[number + 1]):
                 m.d.sync += [half.eq(halves[number + 1]), valid[number].eq(valid[number + 1])]
