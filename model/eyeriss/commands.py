@@ -3,8 +3,8 @@
 The outer memory sends them in the order in which a mapping computes. What a field means:
 
 ``SCAN``
-    ``count`` configurations follow, see :class:`Scan`, which go through the chain of all rows and
-    PEs: the first word ends in the last element.
+    ``count`` configurations follow, see :data:`SCAN_ROW` and :data:`SCAN_PE`, which go through the
+    chain of all rows and PEs: the first word ends in the last element.
 ``IFMAP``
     ``count`` activations follow, run-length coded if ``coded`` (:mod:`eieio.model.eyeriss\
 .run_length`) and else four a word, for the beginning of the global buffer.
@@ -13,9 +13,9 @@ The outer memory sends them in the order in which a mapping computes. What a fie
     their use, as many in a word as the bus carries.
 ``PASS``
     The array computes. Partial sums are in ``lines`` lines from ``base`` on; they begin at 0 if
-    ``first``. It reads ``words`` activations. A second word has the sizes, see :class:`Sizes`.
+    ``first``. It reads ``words`` activations. A second word has the sizes, see :data:`SIZES`.
 ``PARAMETERS``
-    Biases and factors of ``count`` channels follow, two words a channel, see :class:`Parameters`.
+    Biases and factors of ``count`` channels follow, two words a channel, see :data:`PARAMETERS`.
 ``DRAIN``
     The partial sums of ``lines`` lines from ``base`` on are requantized and sent: of ``t`` times
     ``e`` chains, ``p`` of each. A second word has the range of the results.
