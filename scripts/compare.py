@@ -16,7 +16,7 @@ from eieio.scripts import steps
 from eieio.scripts.benchmark_page import markdown_table, write_part
 from eieio.scripts.comparison_plots import plot_comparison
 from eieio.scripts.console import check_writable, note, progress, show, write_json
-from eieio.scripts.engine import Choice, chosen_output, output_name_option
+from eieio.scripts.engine import output_name_option, sized_choice
 from eieio.scripts.figures import show_parts
 from eieio.scripts.options import json_option, sample_options, simulator_options
 from eieio.scripts.plots import require_matplotlib
@@ -126,12 +126,7 @@ def _measure(engine: Engine, path: Path, samples: Path | None, scale: float | No
              multipliers: int, count: int, simulator: str, tables: Sequence[EnergyTable]
              ) -> dict[str, Any]:
     """Compile a network for a machine, and measure it there."""
-    size = engine.sizing.with_multipliers(multipliers)
-    if not size:
-        raise InputError(f"the {engine.name} engine has no size for {multipliers} multipliers")
-    with progress(f"Loading {path.name} for the {engine.name} engine"):
-        network = engine.read(path, chosen_output())
-    choice = Choice(engine, path, size, engine.all_settings(), network=network)
+    choice = sized_choice(engine, path, multipliers)
     prepared = steps.prepare(choice, samples, scale, random=max(count, TIMED_SAMPLES))
     compiled = prepared.compile(choice.options, exact=True)
     x = prepared.samples.x

@@ -28,7 +28,7 @@ from eieio.scripts.selection import (
 )
 
 __all__ = ["Choice", "EngineCommand", "choose_engine", "chosen_output", "engine_options",
-           "output_name_option"]
+           "output_name_option", "sized_choice"]
 
 _Command = Callable[..., Any]
 
@@ -237,6 +237,22 @@ def choose_engine(engine: str | None, options: dict[str, Any], path: Path | None
     except MisuseError as error:
         raise click.UsageError(str(error)) from error
     return Choice(chosen, path, own, settings, network=network)
+
+
+def sized_choice(engine: Engine, path: Path, multipliers: int) -> Choice:
+    """Choose an engine with so many multipliers for a network, and read the network.
+
+    Raises
+    ------
+    InputError
+        If it has no such size, or does not take the network.
+    """
+    size = engine.sizing.with_multipliers(multipliers)
+    if not size:
+        raise InputError(f"the {engine.name} engine has no size for {multipliers} multipliers")
+    with progress(f"Loading {path.name} for the {engine.name} engine"):
+        network = engine.read(path, chosen_output())
+    return Choice(engine, path, size, engine.all_settings(), network=network)
 
 
 def _choose_design(engine: str | None, options: dict[str, Any], path: Path) -> Choice:

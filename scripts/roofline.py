@@ -13,8 +13,8 @@ from eieio.model.graph.load_graph import NetworkFile
 from eieio.model.registry import engines
 from eieio.model.roofline import MACHINES, TPU, TPU_APPLICATIONS, LayerIntensity, intensities
 from eieio.scripts import steps
-from eieio.scripts.console import check_writable, note, progress, write_json
-from eieio.scripts.engine import Choice, chosen_output, output_name_option
+from eieio.scripts.console import check_writable, note, write_json
+from eieio.scripts.engine import chosen_output, output_name_option, sized_choice
 from eieio.scripts.figures import show_parts
 from eieio.scripts.options import json_option, sample_options
 from eieio.scripts.roofline_plot import plot_rooflines
@@ -79,12 +79,7 @@ def roofline(network: Path | None, batch: int, multipliers: int, plot: Path | No
 def _measure(engine: Engine, path: Path, samples: Path | None, scale: float | None,
              multipliers: int) -> dict[str, Any]:
     """Place the layers under the roof of an engine, by its cycle model."""
-    size = engine.sizing.with_multipliers(multipliers)
-    if not size:
-        raise InputError(f"the {engine.name} engine has no size for {multipliers} multipliers")
-    with progress(f"Loading {path.name} for the {engine.name} engine"):
-        network = engine.read(path, chosen_output())
-    choice = Choice(engine, path, size, engine.all_settings(), network=network)
+    choice = sized_choice(engine, path, multipliers)
     prepared = steps.prepare(choice, samples, scale, random=TIMED_SAMPLES)
     compiled = prepared.compile(choice.options)
     roof = compiled.roof
