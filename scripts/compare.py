@@ -103,7 +103,8 @@ def _write(document: Path, figures: dict[str, Any], tables: Sequence[Rows], imag
     """Write a network's part of the page."""
     name = Path(figures["network"])
     lines = [f"- {line}." for line in _lines(figures["machines"])]
-    lines += [f"- Left out: {reason}." for reason in figures["refused"].values()]
+    lines += [f"- Left out: {reason.replace(str(name), name.name)}."
+              for reason in figures["refused"].values()]
     text = "\n\n".join([
         f"![Cycles, bits moved and energy of {name.stem}]({image.as_posix()})",
         *(markdown_table(*part).rstrip() for part in tables), "\n".join(lines)])

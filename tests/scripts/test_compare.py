@@ -80,3 +80,21 @@ def test_roofline(eieio: Run, network: Path, samples: Path, tmp_path: Path) -> N
         assert engine["layers"]
         for layer in engine["layers"]:
             assert layer["macs_per_cycle"] <= layer["roof"] <= engine["macs_per_cycle"]
+
+
+def test_page(eieio: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page has a part for the network, and no folder of the machine it was written on."""
+    drawn: list[Path] = []
+    monkeypatch.setattr("eieio.scripts.compare.require_matplotlib", lambda: None)
+    monkeypatch.setattr("eieio.scripts.compare.plot_comparison",
+                        lambda path, figures: drawn.append(path))
+    lenet = Path(__file__).parents[2] / "examples" / "lenet_5" / "lenet_5.onnx"
+    result = eieio("compare", lenet, "--samples", lenet.parent / "mnist_train_256.npz",
+                   "--simulate", 0, "--docs", tmp_path)
+    assert result.exit_code == 0
+    page = (tmp_path / "comparison.md").read_text()
+    assert "# lenet_5, 64 multipliers\n" in page
+    assert "- Left out: lenet_5.onnx: Conv2D 'conv1' must be a fully connected layer" in page
+    assert str(lenet.parent) not in page
+    assert "](images/comparison_lenet_5.svg)" in page
+    assert drawn == [tmp_path / "images" / "comparison_lenet_5.svg"]
