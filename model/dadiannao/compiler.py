@@ -262,13 +262,14 @@ class _Compiler:
     def _part(self, operator: Operator, tensor: Tensor, words: int) -> int:
         """Words of the part of a tensor that a node computes."""
         if isinstance(operator, FullyConnected):
-            return self.config.tiles * self._groups(words)
+            pixels = tensor.elements // tensor.shape[-1]
+            return self.config.tiles * self._groups(pixels * words)
         if isinstance(operator, Add):
             return -(-(tensor.elements // tensor.shape[-1]) * words // self.config.nodes)
         return -(-tensor.shape[0] // self.config.nodes) * tensor.shape[1] * words
 
     def _groups(self, words: int) -> int:
-        """Groups in which the tiles of all nodes compute so many words."""
+        """Count the groups in which the tiles of all nodes compute so many words."""
         return -(-words // (self.config.tiles * self.config.nodes))
 
     def _place(self, tensor: Tensor) -> Placement:
@@ -323,8 +324,12 @@ class _Compiler:
                              groups=source.shape.size, read_stride=1, read_addr=source.addr,
                              write_addr=source.addr)] * (nodes - 1) for node in range(nodes)]
 
-    def _weighted(self, operator: WeightedOperator, words: int) -> list[NDArray[np.int64]]:
-        """Return bias, multiplier, shift and left shift of so many words, 0 beyond the channels."""
+    def _weighted(self, operator: WeightedOperator, words: int,
+                  positions: NDArray[np.int64] | None = None) -> list[NDArray[np.int64]]:
+        """Return bias, multiplier, shift and left shift of so many words.
+
+        They are 0 beyond the channels, which are the first places unless ``positions`` tells.
+        """
         config = self.config
         if operator.accumulator_width > config.sum_width:
             raise InputError(f"{_label(operator)}: sums must have at most {config.sum_width} bits, "
@@ -338,7 +343,7 @@ class _Compiler:
         for values in (operator.bias, operator.multiplier, np.maximum(shift, 0),
                        np.maximum(-shift, 0)):
             padded = np.zeros(words * config.outputs, np.int64)
-            padded[:operator.channels] = values
+            padded[slice(operator.channels) if positions is None else positions] = values
             found.append(padded.reshape(words, config.outputs))
         return found
 
@@ -353,18 +358,18 @@ class _Compiler:
         config = self.config
         source, target = self._place(operator.input), self._place(operator.output)
         nodes, tiles = config.nodes, config.tiles
-        groups = self._groups(target.shape.words)
+        groups = self._groups(target.shape.size)
         words = nodes * tiles * groups
         rows = source.shape.size // config.row_words
         weight = np.zeros((words * config.outputs, rows * config.inputs), np.int32)
-        weight[:operator.channels, source.shape.positions] = operator.weight
+        weight[target.shape.positions[:, np.newaxis], source.shape.positions] = operator.weight
         # By node, tile, group, row.
         weight = weight.reshape(nodes, tiles, groups, config.outputs, rows, config.inputs)
         weight = weight.transpose(0, 1, 2, 4, 3, 5)
-        written = words if nodes > 1 else target.shape.words
+        written = words if nodes > 1 else target.shape.size
         parameters = self.memory.add_parameters(
             [each.reshape(nodes, tiles * groups, config.outputs)
-             for each in self._weighted(operator, words)])
+             for each in self._weighted(operator, words, target.shape.positions)])
         # Rows that NBin can hold are read once for all groups, if there are several.
         chunk = min(rows, config.nbin_depth) if groups > 1 else rows
         programs: list[list[Instruction]] = [[] for _ in range(nodes)]

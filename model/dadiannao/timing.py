@@ -159,7 +159,7 @@ def time_graph(compiled: CompiledGraph) -> GraphTiming:
     before = [next(rest) for _ in compiled.start[0]]
     layers = [[next(rest) for _ in layer.programs[0]] for layer in compiled.layers]
     layers[0] = [*before, *layers[0]]
-    counted = dict.fromkeys(("macs", "nbout_stalls", "central_reads", "central_writes",
+    counted: dict[str, int] = dict.fromkeys(("macs", "nbout_stalls", "central_reads", "central_writes",
                              "nbin_reads"), 0)
     for node in range(config.nodes):
         for instruction, timing in zip(compiled.program(node), timings, strict=True):
@@ -167,7 +167,7 @@ def time_graph(compiled: CompiledGraph) -> GraphTiming:
             for name, count in instruction_counts(config, instruction).items():
                 counted[name] += count
     cycles = sum(timing.cycles for layer in layers for timing in layer)
-    return GraphTiming(cycles, **counted, layers=layers)
+    return GraphTiming(cycles=cycles, layers=layers, **counted)
 
 
 def instruction_counts(config: DaDianNaoConfig, instruction: Instruction) -> dict[str, int]:

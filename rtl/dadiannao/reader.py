@@ -1,4 +1,4 @@
-"""Reader of a node: goes through the loops of an instruction, a row of the central buffer a step."""
+"""Reader of a node: goes through the loops of an instruction, a row of inputs a step."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
@@ -15,7 +15,7 @@ _COORDINATE = signed(18)
 
 
 def step_layout(config: DaDianNaoConfig) -> data.StructLayout:
-    """What a step is to the tiles."""
+    """Return the layout of a step, as the tiles take it."""
     return data.StructLayout({
         "valid": 1,
         "first": 1,

@@ -1,6 +1,6 @@
 """Tile: synapse buffer, NBin, multipliers, adder trees, and NBout."""
 
-from typing import Any
+from typing import Any, cast
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
@@ -134,7 +134,7 @@ class Tile(wiring.Component):
         # The same for a word that is passed on.
         latency = 1 + _PRODUCT_STAGES + levels
         passed = delayed(m, self.word, latency, "passed", reset_less=True)
-        late = Signal(step.shape())
+        late = cast(data.View, Signal(step_layout(config)))
         m.d.comb += late.as_value().eq(delayed(m, step.as_value(), latency, "step"))
         nbout_addr = delayed(m, step.nbout_addr, latency - 1, "early_addr", reset_less=True)
 

@@ -66,7 +66,7 @@ def compare(compiled: DaDianNaoCompiled, x: NDArray[np.integer], built: Build, *
     :meth:`eieio.sim.simulation.Simulation.compare`.
     """
     del traced
-    graph, config = compiled.compiled, compiled.config
+    graph = compiled.compiled
     host, timing = compiled.host, compiled.timing
     octets = -(-host.inputs.beat_bits // 8)
     x = x.astype(graph.graph.input.dtype)
@@ -104,7 +104,7 @@ def _compare_words(compiled: DaDianNaoCompiled, words: NDArray[np.int64],
                    golden: dict[str, NDArray[Any]], count: int
                    ) -> tuple[list[int], list[NDArray[np.integer]]]:
     """Compare what was written of each layer's tensor; what was not written differs."""
-    graph, config = compiled.compiled, compiled.config
+    graph, config = compiled.compiled, compiled.compiled.config
     total = len(graph.program())
     numbers = words[:, 2:].astype(np.uint8)
     bits = np.unpackbits(numbers, axis=1, bitorder="little")[
