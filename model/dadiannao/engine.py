@@ -64,6 +64,7 @@ class DaDianNao(Engine):
                  "Words that it wrote into the central buffers."),
         Register("NBIN_READS", 0x5C, Access.READ_ONLY, "Rows that tiles read of their NBin."),
     )
+    benchmarks = "eieio.scripts.dadiannao.bench"
     simulation = "eieio.sim.dadiannao.simulation"
     hardware = "eieio.rtl.dadiannao.hardware"
     sizing = DaDianNaoSizing()

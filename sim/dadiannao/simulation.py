@@ -32,13 +32,10 @@ class RtlRun:
         Outputs.
     layer_cycles : int64 array of shape (inferences, layers)
         Cycles of each layer.
-    layer_mismatches : list of :class:`int`
-        Integers of each layer that differ.
     """
 
     outputs: NDArray[np.integer]
     layer_cycles: NDArray[np.int64]
-    layer_mismatches: list[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +47,15 @@ class Comparison(simulation.Comparison):
     rtl, golden, mismatches, cycle_mismatches :
         As in the base class; an instruction that ends in another cycle counts as one of the
         latter, and each counter.
+    layer_mismatches : list of :class:`int`
+        Integers of each layer that differ.
     """
 
     rtl: RtlRun
     golden: list[NDArray[np.integer]]
     mismatches: int
     cycle_mismatches: int
+    layer_mismatches: list[int]
 
 
 def compare(compiled: DaDianNaoCompiled, x: NDArray[np.integer], built: Build, *,
@@ -96,8 +96,8 @@ def compare(compiled: DaDianNaoCompiled, x: NDArray[np.integer], built: Build, *
     lasts = np.cumsum([len(layer) for layer in timing.layers]) - 1
     layer_cycles = np.diff(ends[:, lasts], axis=1, prepend=0)
     return Comparison(
-        RtlRun(outputs, layer_cycles, wrong), kept,
-        sum(wrong) + int(np.count_nonzero(outputs != right)), cycle_mismatches)
+        RtlRun(outputs, layer_cycles), kept,
+        sum(wrong) + int(np.count_nonzero(outputs != right)), cycle_mismatches, wrong)
 
 
 def _compare_words(compiled: DaDianNaoCompiled, words: NDArray[np.int64],
