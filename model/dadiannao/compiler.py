@@ -9,12 +9,13 @@ their parts around the ring, so that each has the whole tensor.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.dadiannao.config import DaDianNaoConfig
-from eieio.model.dadiannao.functions import Table
+from eieio.model.dadiannao.functions import Table, make_table, output_scale
 from eieio.model.dadiannao.instruction import Instruction, Stage1, Stage2, Stage3
 from eieio.model.dadiannao.placement import Placement, Shape, allocate
 from eieio.model.errors import InputError
@@ -135,8 +136,17 @@ class CompiledGraph:
                 *(each for layer in self.layers for each in layer.programs[node])]
 
 
-def compile_graph(graph: QuantizedGraph, config: DaDianNaoConfig) -> CompiledGraph:
+def compile_graph(graph: QuantizedGraph, config: DaDianNaoConfig, function: str | None = None
+                  ) -> CompiledGraph:
     """Compile a network.
+
+    Parameters
+    ----------
+    graph, config :
+        The network and the nodes.
+    function : :class:`str`, optional
+        Function of the outputs, of which the graph gives the arguments:
+        :func:`~eieio.model.dadiannao.functions.with_arguments` makes it so.
 
     Raises
     ------
@@ -144,7 +154,7 @@ def compile_graph(graph: QuantizedGraph, config: DaDianNaoConfig) -> CompiledGra
         If the nodes cannot compute it, or have too little memory: the message names the operator,
         or the option that says how much there must be.
     """
-    return _Compiler(graph, config).compile()
+    return _Compiler(graph, config, function).compile()
 
 
 @dataclass(eq=False)
@@ -176,8 +186,14 @@ class _Memory:
 
 
 class _Compiler:
-    def __init__(self, graph: QuantizedGraph, config: DaDianNaoConfig) -> None:
+    def __init__(self, graph: QuantizedGraph, config: DaDianNaoConfig, function: str | None
+                 ) -> None:
         self.graph, self.config = graph, config
+        if function is not None and not config.functions:
+            raise InputError(f"Network {graph.name!r} ends in a {function}: the engine must be one "
+                             "with --functions")
+        self.table = None if function is None else make_table(
+            function, config.activation_width, output_scale(config.activation_width))
         self.memory = _Memory(config)
         operators = list(graph.operators)
         first = next((number for number, operator in enumerate(operators)
@@ -217,10 +233,14 @@ class _Compiler:
                              np.int32))
         parameters = [Parameters(*(np.concatenate([part[kind][node] for part in memory.words])
                                    for kind in range(4))) for node in range(config.nodes)]
+        output, tables = self.operators[-1].output, ()
+        if self.table is not None:
+            output = replace(output, scale=output_scale(config.activation_width))
+            tables = (self.table,)
         compiled = CompiledGraph(
-            graph, config, self.operators[-1].output, tuple(self.host),
+            graph, config, output, tuple(self.host),
             self.placements[graph.input], self.placements[result], tuple(layers), start,
-            synapses, parameters, self.placements, words)
+            synapses, parameters, self.placements, words, tables)
         self._check_memories(compiled)
         return compiled
 
@@ -347,12 +367,16 @@ class _Compiler:
             found.append(padded.reshape(words, config.outputs))
         return found
 
-    def _ends(self, operator: WeightedOperator) -> Instruction:
+    def _ends(self, operator: WeightedOperator) -> dict[str, Any]:
+        """Return the fields that say what becomes of products."""
         zero_point = operator.output.zero_point
-        return Instruction(
-            stage1=Stage1.MULTIPLY, stage3=Stage3.REQUANTIZE, parameter_step=True,
-            minimum=operator.minimum - zero_point, maximum=operator.maximum - zero_point,
-            single_rounding=operator.single_rounding)
+        stage3, shift = Stage3.REQUANTIZE, 0
+        if self.table is not None and operator is self.operators[-1]:
+            stage3, shift = Stage3[self.table.name.upper()], self.table.shift
+        return {"stage1": Stage1.MULTIPLY, "stage3": stage3, "parameter_step": True,
+                "table_shift": shift, "minimum": operator.minimum - zero_point,
+                "maximum": operator.maximum - zero_point,
+                "single_rounding": operator.single_rounding}
 
     def _fully_connected(self, operator: FullyConnected) -> list[list[Instruction]]:
         config = self.config
@@ -380,9 +404,11 @@ class _Compiler:
                 part = weight[:, :, first:first + some, begin:begin + depth]
                 addr = self.memory.add_synapses(
                     part.reshape(nodes, tiles, some * depth, config.outputs, config.inputs))
-                instruction = replace(
-                    self._ends(operator), resume=begin > 0, keep=groups > 1,
-                    stage3=(Stage3.REQUANTIZE if begin + depth == rows else Stage3.NONE),
+                ends = self._ends(operator)
+                if begin + depth < rows:
+                    ends["stage3"] = Stage3.NONE
+                instruction = Instruction(
+                    **ends, resume=begin > 0, keep=groups > 1,
                     read_addr=source.addr + begin * config.row_words, depth=depth, groups=some,
                     sb_addr=addr, write_stride=groups, words=written // nodes - first,
                     parameter_addr=parameters + first)
@@ -438,8 +464,7 @@ class _Compiler:
         parameters = self._node_parameters(self._weighted(operator, words))
         ends = self._ends(operator)
         return [[replace(
-            loops, stage1=ends.stage1, stage3=ends.stage3, parameter_step=True,
-            minimum=ends.minimum, maximum=ends.maximum, single_rounding=ends.single_rounding,
+            loops, **ends,
             keep=groups > 1 and taps * depth <= config.nbin_depth, depth=depth, groups=groups,
             sb_addr=addr, write_stride=groups, parameter_addr=parameters)]
             for loops in self._windows(source, operator, window)]
@@ -476,8 +501,7 @@ class _Compiler:
         parameters = self._node_parameters(self._weighted(operator, words))
         ends = self._ends(operator)
         return [[replace(
-            loops, stage1=ends.stage1, stage3=ends.stage3, parameter_step=True,
-            minimum=ends.minimum, maximum=ends.maximum, single_rounding=ends.single_rounding,
+            loops, **ends,
             across=True, groups=words, read_stride=1, sb_addr=addr, parameter_addr=parameters)]
             for loops in self._windows(source, operator, operator.window)]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from eieio.model.dadiannao.config import DaDianNaoConfig
+from eieio.model.dadiannao.functions import FUNCTIONS
 from eieio.model.dadiannao.sizing import DaDianNaoSizing
 from eieio.model.engine import Compiled, Engine, Messages, Option, Prepared, Request
 from eieio.model.graph.calibration import METHODS
@@ -47,6 +48,8 @@ class DaDianNao(Engine):
         ("sb_depth", "central_depth", "program_depth", "parameter_depth", "activation_width",
          "weight_width", "sum_width", "additions", "functions"), "what the network needs")
     settings = (
+        Option("function", "Function of the network's outputs that the engine computes by its "
+               "table.", "none", "choice", ("none", *FUNCTIONS)),
         Option("calibration", "How to find the ranges of a floating-point network's activations in "
                "the samples.", "minmax", "choice", METHODS),
         Option("percentile", "Share of the activations, in percent, that stays unclamped at each "

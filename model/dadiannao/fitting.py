@@ -6,6 +6,7 @@ from typing import Any
 
 from eieio.model.dadiannao.compiler import CompiledGraph, compile_graph
 from eieio.model.dadiannao.config import DaDianNaoConfig
+from eieio.model.dadiannao.functions import with_arguments
 from eieio.model.graph.quantized_graph import Add, QuantizedGraph, WeightedOperator
 
 __all__ = ["MEMORY_DEPTHS", "compile_fitted"]
@@ -19,8 +20,8 @@ MEMORY_DEPTHS = {
 }
 
 
-def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *, exact: bool = False
-                   ) -> CompiledGraph:
+def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *, exact: bool = False,
+                   function: str | None = None) -> CompiledGraph:
     """Compile a network for an engine that fits it.
 
     Parameters
@@ -33,15 +34,23 @@ def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *, exact: 
         are additions, too.
     exact : :class:`bool`
         Whether depths are just what the network needs.
+    function : :class:`str`, optional
+        Function of the outputs: ``"sigmoid"`` or ``"tanh"``. The network is changed to give its
+        arguments.
 
     Raises
     ------
     InputError
         As :func:`~eieio.model.dadiannao.compiler.compile_graph`.
     """
-    wanted = {**_needs(graph), **options}
+    needs = _needs(graph) | {"functions": function is not None}
+    if function is not None:
+        width = DaDianNaoConfig.from_dict({**needs, **options}).activation_width
+        graph = with_arguments(graph, function, width)
+        needs = _needs(graph) | {"functions": True, "activation_width": width}
+    wanted = {**needs, **options}
     config = DaDianNaoConfig.from_dict({**MEMORY_DEPTHS, **wanted})
-    compiled = compile_graph(graph, config)
+    compiled = compile_graph(graph, config, function)
     banks = config.sb_banks
     needed = {
         "sb_depth": -(-compiled.synapses.shape[2] // banks),

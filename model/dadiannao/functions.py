@@ -5,15 +5,18 @@ function's table; its highest four bits are the segment. In a segment the functi
 between its ends: so results do not jump, and stay within those of the function.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.dadiannao.instruction import SEGMENTS
 from eieio.model.errors import InputError
+from eieio.model.graph.quantized_graph import QuantizedGraph, Tensor, WeightedOperator
+from eieio.model.graph.rescale import quantize_factors
 
-__all__ = ["FUNCTIONS", "INTERCEPT_WIDTH", "SLOPE_WIDTH", "Table", "function_of", "make_table"]
+__all__ = ["FUNCTIONS", "INTERCEPT_WIDTH", "SLOPE_WIDTH", "Table", "function_of", "make_table",
+           "output_scale", "with_arguments"]
 
 #: Functions in the order of their tables, each with the end of the range of its arguments.
 FUNCTIONS = {"sigmoid": 8.0, "tanh": 4.0}
@@ -61,6 +64,41 @@ class Table:
         x = np.asarray(x, np.int64)
         segment = (x >> (self.width - 4)) & (SEGMENTS - 1)
         return (self.slope[segment] * x + self.intercept[segment]) >> self.shift
+
+
+def output_scale(width: int) -> float:
+    """Return the real value of a step of a result of so many bits, which reaches 1."""
+    return 1 / ((1 << (width - 1)) - 1)
+
+
+def with_arguments(graph: QuantizedGraph, name: str, width: int) -> QuantizedGraph:
+    """Return a network that ends in the arguments of a function of its outputs.
+
+    Parameters
+    ----------
+    graph : QuantizedGraph
+        The network.
+    name : :class:`str`
+        One of :data:`FUNCTIONS`.
+    width : :class:`int`
+        Bits of an argument.
+
+    Raises
+    ------
+    InputError
+        If it does not end in a convolution or a fully connected layer, or sums do not fit.
+    """
+    last = graph.operators[-1]
+    if not isinstance(last, WeightedOperator) or graph.ending != "none":
+        raise InputError(f"Network {graph.name!r} must end in a convolution or a fully connected "
+                         f"layer to have a {name} behind it")
+    scale = FUNCTIONS[name] / (1 << (width - 1))
+    output = Tensor(last.output.name, last.output.shape, scale, 0, width)
+    real = last.multiplier / 2.0 ** (31 + last.shift.astype(np.float64)) * last.output.scale / scale
+    multiplier, shift = quantize_factors(real)
+    ended = replace(last, output=output, multiplier=multiplier, shift=shift,
+                    minimum=output.minimum, maximum=output.maximum)
+    return replace(graph, output=output, operators=(*graph.operators[:-1], ended))
 
 
 def make_table(name: str, width: int, scale: float) -> Table:

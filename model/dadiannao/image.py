@@ -14,6 +14,8 @@ The words are sections as in :mod:`eieio.model.sparse.image_layout`, with the ta
     :class:`~eieio.model.dadiannao.placement.Shape`. The streams carry integers less the zero point.
 ``softmax``, ``log_softmax``
     What the host computes of the output, as in :class:`~eieio.model.host_image.HostImage`.
+``function``
+    Function of the outputs that the engine computes by its table, if it does.
 ``channels_first``, ``integer_input``
     How the network's own file has its input.
 """
@@ -122,6 +124,7 @@ def _description(compiled: CompiledGraph) -> dict[str, Any]:
         "output": _port(compiled.result, compiled.output.shape, compiled.result.zero_point),
         "softmax": [(operator.multiplier, operator.shift) for operator in compiled.host_operators
                     if isinstance(operator, Softmax)],
+        "function": compiled.tables[0].name if compiled.tables else None,
         "log_softmax": any(isinstance(operator, LogSoftmax)
                            for operator in compiled.host_operators),
         "channels_first": graph.channels_first, "integer_input": graph.integer_input,

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.accesses import Accesses, Roof
 from eieio.model.accuracy import accuracy
 from eieio.model.dadiannao import image
+from eieio.model.dadiannao.accesses import layer_accesses
 from eieio.model.dadiannao.compiler import CompiledGraph, compile_graph
 from eieio.model.dadiannao.config import DaDianNaoConfig
 from eieio.model.dadiannao.fitting import compile_fitted
@@ -25,7 +27,7 @@ from eieio.model.engine import (
     Rows,
 )
 from eieio.model.errors import InputError
-from eieio.model.formats import graph_file
+from eieio.model.formats import graph_file, image_file
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.design_folder import GRAPH, IMAGE, MANIFEST, read_manifest
 from eieio.model.formats.input_file import read_bytes
@@ -55,19 +57,22 @@ class DaDianNaoPrepared(Prepared):
         Inputs of shape (samples, and the shape of the network's input), and their labels.
     messages : Messages
         Takes what is told.
+    function : :class:`str` or None
+        Function of its outputs.
     """
 
     def __init__(self, graph: QuantizedGraph, file: NetworkFile, samples: Samples,
-                 messages: Messages) -> None:
+                 messages: Messages, function: str | None) -> None:
         self.name, self.samples, self.calibrates = graph.name, samples, file.reference is not None
         self.graph, self.reference = graph, file.reference
-        self._messages = messages
+        self._messages, self._function = messages, function
 
     def compile(self, options: Mapping[str, Any], *, board: bool = False, exact: bool = False
                 ) -> Compiled:
         del board
         with self._messages.progress("Compiling"):
-            return DaDianNaoCompiled(compile_fitted(self.graph, options, exact=exact))
+            return DaDianNaoCompiled(compile_fitted(self.graph, options, exact=exact,
+                                                    function=self._function))
 
     def figures(self, compiled: Compiled) -> dict[str, Any]:
         x, labels = self.samples.x, self.samples.labels
@@ -100,7 +105,8 @@ def prepare(file: NetworkFile, request: Request, messages: Messages) -> DaDianNa
         with messages.progress(f"Quantizing {file.path.name}"):
             graph = file.quantize(samples.x[:CALIBRATION_SAMPLES], settings["calibration"],
                                   settings["percentile"])
-    return DaDianNaoPrepared(graph, file, samples, messages)
+    function = None if settings["function"] == "none" else settings["function"]
+    return DaDianNaoPrepared(graph, file, samples, messages, function)
 
 
 class DaDianNaoCompiled(Compiled):
@@ -119,7 +125,7 @@ class DaDianNaoCompiled(Compiled):
 
     def __init__(self, compiled: CompiledGraph) -> None:
         self.name, self.config, self.inner = compiled.graph.name, compiled.config, self
-        self.compiled, self.nodes = compiled, compiled.config
+        self.compiled = compiled
 
     def write(self, folder: Path) -> None:
         graph_file.write(folder / GRAPH, self.compiled.graph)
@@ -143,8 +149,15 @@ class DaDianNaoCompiled(Compiled):
         return self.compiled.graph.input.quantize(x)
 
     def values(self, x: NDArray[np.integer]) -> dict[str, NDArray[Any]]:
-        """Compute all tensors by the golden model, by name: the samples' axis in front."""
-        return run_graph(self.compiled.graph, x.astype(self.compiled.graph.input.dtype))
+        """Compute all tensors by the golden model, by name: the samples' axis in front.
+
+        If the engine computes a function of the outputs, they are its results.
+        """
+        values = run_graph(self.compiled.graph, x.astype(self.compiled.graph.input.dtype))
+        result = self.compiled.result
+        for table in self.compiled.tables:
+            values[result.name] = table(values[result.name]).astype(result.dtype)
+        return values
 
     def run(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
         name = self.compiled.result.name
@@ -174,7 +187,9 @@ class DaDianNaoCompiled(Compiled):
         return results
 
     def real(self, outputs: NDArray[np.integer]) -> NDArray[np.float32]:
-        graph = self.compiled.graph
+        graph, result = self.compiled.graph, self.compiled.result
+        if self.compiled.tables:
+            return result.dequantize(outputs).astype(np.float32)
         return graph.dequantize_output(outputs.astype(graph.output.dtype))
 
     @cached_property
@@ -211,14 +226,27 @@ class DaDianNaoCompiled(Compiled):
                 "causes": profile.causes,
                 "utilisation": layer.operator.macs / (multipliers * profile.cycles),
                 "mismatches": None if rtl is None else rtl.layer_mismatches[number]})
+        inferences = [] if rtl is None else [
+            {"cycles_rtl": int(each.sum()), "cycles_model": timing.cycles,
+             "cycles_ideal": macs / multipliers} for each in rtl.layer_cycles]
         return {
             **super().figures(), "macs": macs, "cycles_per_inference": timing.cycles,
             "utilisation": macs / (multipliers * timing.cycles), "layers": layers,
             "host_operators": [type(each).__name__ for each in compiled.host_operators],
-            "inferences": [] if rtl is None else [
-                {"cycles_rtl": int(each.sum()), "cycles_model": timing.cycles,
-                 "cycles_ideal": macs / multipliers} for each in rtl.layer_cycles],
+            "inferences": inferences,
+            **{name: [each[name] for each in inferences]
+               for name in ("cycles_rtl", "cycles_model", "cycles_ideal")},
         }
+
+    def accesses(self, x: NDArray[np.floating]) -> list[Accesses]:
+        del x
+        return layer_accesses(self.compiled, self.timing.layers)
+
+    @property
+    def roof(self) -> Roof:
+        config = self.compiled.config
+        return Roof(config.nodes * config.multipliers,
+                    config.nodes * config.tiles * config.sb_row_bits)
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:
         return [
@@ -245,11 +273,13 @@ def open_design(folder: Path) -> DaDianNaoCompiled:
     for name in (GRAPH, IMAGE):
         if not (folder / name).is_file():
             raise InputError(f"{folder} must hold {name}: generate the design from a network")
-    found = image.load(read_bytes(folder / IMAGE))
+    data = read_bytes(folder / IMAGE)
+    found = image.load(data)
     if found.config.to_dict() != design.config:
         raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
     compiled = DaDianNaoCompiled(compile_graph(
-        graph_file.read(folder / GRAPH), DaDianNaoConfig.from_dict({**design.config})))
+        graph_file.read(folder / GRAPH), DaDianNaoConfig.from_dict({**design.config}),
+        image_file.unpack(data)[0]["function"]))
     if not np.array_equal(compiled.host.words, found.words):
         raise InputError(f"{folder / IMAGE} must be the image of {GRAPH}")
     return compiled

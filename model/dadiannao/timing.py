@@ -159,8 +159,8 @@ def time_graph(compiled: CompiledGraph) -> GraphTiming:
     before = [next(rest) for _ in compiled.start[0]]
     layers = [[next(rest) for _ in layer.programs[0]] for layer in compiled.layers]
     layers[0] = [*before, *layers[0]]
-    counted: dict[str, int] = dict.fromkeys(("macs", "nbout_stalls", "central_reads", "central_writes",
-                             "nbin_reads"), 0)
+    counted: dict[str, int] = dict.fromkeys(("macs", "nbout_stalls", "central_reads",
+                                             "central_writes", "nbin_reads"), 0)
     for node in range(config.nodes):
         for instruction, timing in zip(compiled.program(node), timings, strict=True):
             counted["nbout_stalls"] += timing.causes["nbout"]
