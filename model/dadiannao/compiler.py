@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from eieio.model.dadiannao.config import DaDianNaoConfig
 from eieio.model.dadiannao.functions import Table, make_table, output_scale
 from eieio.model.dadiannao.instruction import Instruction, Stage1, Stage2, Stage3
-from eieio.model.dadiannao.placement import Placement, Shape, allocate
+from eieio.model.dadiannao.placement import Placement, Shape, allocate, centred_width
 from eieio.model.errors import InputError
 from eieio.model.graph.quantized_graph import (
     ADD_LEFT_SHIFT,
@@ -259,7 +259,7 @@ class _Compiler:
                                  f"engine has {there}: --{option.replace('_', '-')} says how many")
 
     def _check_width(self, tensor: Tensor, what: str) -> None:
-        needed = tensor.largest.bit_length() + 1
+        needed = centred_width(tensor)
         if needed > self.config.activation_width:
             raise InputError(f"{what[0].upper()}{what[1:]}: activations, less their zero point, "
                              f"must have at most {self.config.activation_width} bits, not "
@@ -569,7 +569,7 @@ class _Compiler:
         target = self._place(operator.output)
         sources = [self._place(tensor) for tensor in operator.inputs]
         for tensor, source in zip(operator.inputs, sources, strict=True):
-            needed = tensor.largest.bit_length() + 1 + ADD_LEFT_SHIFT
+            needed = centred_width(tensor) + ADD_LEFT_SHIFT
             if needed > config.sum_width:
                 raise InputError(f"{_label(operator)}: sums must have at most {config.sum_width} "
                                  f"bits, not {needed}: --sum-width says how many")

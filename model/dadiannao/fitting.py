@@ -7,6 +7,7 @@ from typing import Any
 from eieio.model.dadiannao.compiler import CompiledGraph, compile_graph
 from eieio.model.dadiannao.config import DaDianNaoConfig
 from eieio.model.dadiannao.functions import with_arguments
+from eieio.model.dadiannao.placement import centred_width
 from eieio.model.graph.quantized_graph import Add, QuantizedGraph, WeightedOperator
 
 __all__ = ["MEMORY_DEPTHS", "compile_fitted"]
@@ -69,7 +70,7 @@ def _needs(graph: QuantizedGraph) -> dict[str, Any]:
     """Return the widths that a network needs, and whether it adds tensors."""
     weighted = [each for each in graph.operators if isinstance(each, WeightedOperator)]
     adds = any(isinstance(each, Add) for each in graph.operators)
-    needed = max(tensor.largest.bit_length() + 1 for tensor in graph.tensors)
+    needed = max(centred_width(tensor) for tensor in graph.tensors)
     sums = max([32, *(each.accumulator_width for each in weighted)])
     wide = any(each.weight_kind != "int8" for each in weighted)
     return {"activation_width": min(18, max(8, needed)), "weight_width": 16 if wide else 8,

@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 
 from eieio.model.graph.quantized_graph import Operator, Tensor
 
-__all__ = ["Placement", "Shape", "allocate"]
+__all__ = ["Placement", "Shape", "allocate", "centred_width"]
+
+
+def centred_width(tensor: Tensor) -> int:
+    """Return the bits of a tensor's integers less its zero point, with their sign."""
+    above, below = tensor.maximum - tensor.zero_point, tensor.zero_point - tensor.minimum
+    return max(above.bit_length(), max(below - 1, 0).bit_length()) + 1
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,9 @@ __all__ = ["Builder"]
 class Builder:
     """Adds operators one behind the other; each gives the tensor that the next one takes."""
 
-    def __init__(self, shape: tuple[int, ...], seed: int, width: int = 8) -> None:
+    def __init__(self, shape: tuple[int, ...], seed: int, width: int = 8, *,
+                 name: str = "network") -> None:
+        self.name = name
         self.rng = np.random.default_rng(seed)
         self.width = width
         self.input = self.last = Tensor("input", shape, 0.1, self._zero_point(), width)
@@ -114,4 +116,4 @@ class Builder:
     @property
     def graph(self) -> QuantizedGraph:
         """The network."""
-        return QuantizedGraph("network", self.input, self.last, tuple(self.operators))
+        return QuantizedGraph(self.name, self.input, self.last, tuple(self.operators))
