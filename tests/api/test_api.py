@@ -206,8 +206,8 @@ def refused(message: str) -> Iterator[None]:
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda n, d: n.compile("sparce"),
-     "Engine must be one of sparse, systolic, mixed, dadiannao, eyeriss, tensor_core, not "
-     "'sparce'"),
+     ("Engine must be one of sparse, systolic, mixed, dadiannao, eyeriss, tensor_core, not "
+      "'sparce'")),
     (lambda n, d: n.compile("sparse", rows=3),
      "Option 'rows' goes with the systolic engine, not with the sparse engine"),
     (lambda n, d: n.compile("sparse", pes="many"), "Option pes must be an integer, not 'many'"),
