@@ -62,7 +62,7 @@ class DaDianNaoConfig(EngineConfig):
     sb_banks: int = 1
     sb_depth: int = 1024
     nbin_depth: int = 64
-    nbout_depth: int = 16
+    nbout_depth: int = 64
     central_depth: int = 1024
     program_depth: int = 32
     parameter_depth: int = 256

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from dadiannao_networks import Builder
 
 from eieio.model.dadiannao.functions import (
     FUNCTIONS,
@@ -12,7 +13,13 @@ from eieio.model.dadiannao.functions import (
 )
 from eieio.model.errors import InputError
 from eieio.model.graph.golden import run_graph
-from eieio.model.graph.quantized_graph import MaxPool, QuantizedGraph, Tensor, Window
+from eieio.model.graph.quantized_graph import (
+    FullyConnected,
+    MaxPool,
+    QuantizedGraph,
+    Tensor,
+    Window,
+)
 
 #: How far the chords are from the functions, and steps for what is rounded.
 ERRORS = {"sigmoid": 0.0121, "tanh": 0.0239}
@@ -44,8 +51,6 @@ def test_lines_by_hand() -> None:
 
 
 def test_arguments_are_those_of_the_outputs() -> None:
-    from dadiannao_networks import Builder
-
     net = Builder((12,), 3)
     net.dense(9)
     graph = net.graph
@@ -54,8 +59,9 @@ def test_arguments_are_those_of_the_outputs() -> None:
     changed = with_arguments(graph, "sigmoid", 16)
     arguments = changed.output.dequantize(run_graph(changed, x)[changed.output.name])
     last = graph.operators[-1]
+    assert isinstance(last, FullyConnected)
     low, high = (graph.output.scale * (end - graph.output.zero_point)
-                 for end in (getattr(last, "minimum"), getattr(last, "maximum")))  # noqa: B009
+                 for end in (last.minimum, last.maximum))
     inside = (real > max(low, -7.9)) & (real < min(high, 7.9))
     assert inside.sum() > 50
     assert np.abs(arguments - real)[inside].max() < 0.51 * graph.output.scale

@@ -6,6 +6,7 @@ from eieio.model.dadiannao.config import NODE
 from eieio.model.dadiannao.published import (
     CONVOLUTIONS,
     TABLE_V,
+    Convolution,
     compile_convolution,
     compile_dense,
     listing,
@@ -48,10 +49,7 @@ def test_one_node_holds_all_weights() -> None:
 
 
 @pytest.mark.parametrize("layer", CONVOLUTIONS, ids=lambda layer: layer.name)
-def test_convolutions(layer: object) -> None:
-    from eieio.model.dadiannao.published import Convolution
-
-    assert isinstance(layer, Convolution)
+def test_convolutions(layer: Convolution) -> None:
     published = layer.kernel ** 2 * -(-layer.inputs // 16) * -(-layer.outputs // 256)
     compiled = compile_convolution(layer, 5)
     assert nfu_cycles(compiled) == 5 * published == 5 * layer.pixel_cycles
