@@ -343,6 +343,8 @@ def _run(build: Build, test_module: str, environment: Mapping[str, str], seed: i
         "COCOTB_ANSI_OUTPUT": "0",
         # By default cocotb lets pytest rewrite whatever is imported, which takes seconds.
         "COCOTB_REWRITE_ASSERTION_FILES": f"{test_module.rpartition('.')[2]}.py",
+        # For that it starts pytest, which needs no plugins.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "SIM_CMD_PREFIX": "",
         **environment,
     }
