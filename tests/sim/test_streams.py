@@ -52,7 +52,7 @@ class Queue(wiring.Component):
 
 def built(mistake: str, simulator: str, folder: Path) -> Build:
     sources = write(emit(Queue(mistake), "queue", header=""), folder)
-    return build(sources, "queue", simulator=simulator)
+    return build(sources, "queue", simulator=simulator, quick=True)
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.5])
