@@ -66,7 +66,9 @@ class Pe(wiring.Component):
     out_valid, out_data, out_take : ``Out, Out, In``
         Lines of partial sums for the global buffer.
     mac, gated : ``Out(1)``
-        A MAC begins; its activation is 0.
+        A MAC begins; its activation is 0. It reads the activation, and the weight unless gated.
+    psum_read, psum_write : ``Out(1)``
+        The partial sum of a filter is read from its scratch pad, and written to it.
     """
 
     sizes: data.View
@@ -92,6 +94,8 @@ class Pe(wiring.Component):
     out_take: Signal
     mac: Signal
     gated: Signal
+    psum_read: Signal
+    psum_write: Signal
 
     module_name = "pe"
 
@@ -108,7 +112,7 @@ class Pe(wiring.Component):
             "below_valid": In(1), "below_data": In(psum), "below_take": Out(1),
             "above_valid": Out(1), "above_data": Out(psum), "above_take": In(1),
             "out_valid": Out(1), "out_data": Out(line), "out_take": In(1),
-            "mac": Out(1), "gated": Out(1),
+            "mac": Out(1), "gated": Out(1), "psum_read": Out(1), "psum_write": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -165,7 +169,8 @@ class Pe(wiring.Component):
         total = Signal(signed(config.psum_width))
         m.d.comb += [
             read.addr.eq(number), write.addr.eq(number), write.data.eq(total),
-            write.en.eq(valid & ~last),
+            write.en.eq(self.psum_write), self.psum_read.eq(valid & ~first),
+            self.psum_write.eq(valid & ~last),
             total.eq(Mux(first, 0, read.data) + Mux(counts, product, 0) + Mux(last, more, 0)),
         ]
         self._outgoing(m, go & last_tap, filter_number[:lane] if lane else 0, room,
