@@ -32,7 +32,7 @@ from eieio.model.eyeriss.program import Program, make_program
 from eieio.model.eyeriss.timing import CAUSES, cycles_by_command, program_cycles
 from eieio.model.formats import graph_file
 from eieio.model.formats.atomic import write_text
-from eieio.model.formats.design_folder import GRAPH, read_manifest
+from eieio.model.formats.design_folder import GRAPH, design_with
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.samples import Samples
 from eieio.model.graph.golden import run_graph
@@ -307,10 +307,7 @@ def open_design(folder: Path) -> EyerissCompiled:
     InputError
         If a file is missing or damaged.
     """
-    design = read_manifest(folder)
-    for name in (GRAPH, MAPPINGS):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} must hold {name}: generate the design from a network")
+    design = design_with(folder, GRAPH, MAPPINGS)
     return EyerissCompiled(graph_file.read(folder / GRAPH),
                            EyerissConfig.from_dict({**design.config}),
                            read_mappings(folder / MAPPINGS))

@@ -23,7 +23,7 @@ from eieio.model.engine import (
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats import graph_file
-from eieio.model.formats.design_folder import IMAGE, MANIFEST, read_manifest
+from eieio.model.formats.design_folder import GRAPH, IMAGE, read_image
 from eieio.model.formats.samples import Samples
 from eieio.model.graph.load_graph import NetworkFile, read_inputs
 from eieio.model.host_image import HostImage
@@ -40,7 +40,7 @@ from eieio.model.mixed.report import (
 from eieio.model.mixed.timing import InferenceTiming, MixedTimer
 from eieio.model.sparse.engine import FASTEST
 from eieio.model.systolic import prepared as systolic
-from eieio.model.systolic.prepared import NETWORK_FILE, SystolicPrepared
+from eieio.model.systolic.prepared import SystolicPrepared
 from eieio.model.trace import LayerProfile
 
 __all__ = ["MixedCompiled", "MixedPrepared", "open_design", "prepare"]
@@ -98,7 +98,7 @@ class MixedCompiled(Compiled):
         self._graph, self._prepared, self.choices = compiled.graph, prepared, choices
 
     def write(self, folder: Path) -> None:
-        graph_file.write(folder / NETWORK_FILE, self._graph)
+        graph_file.write(folder / GRAPH, self._graph)
         image.write(folder / IMAGE, self.inner)
 
     @cached_property
@@ -180,20 +180,14 @@ def open_design(folder: Path) -> MixedCompiled:
     InputError
         If a file is missing or damaged, or does not belong to the others.
     """
-    design = read_manifest(folder)
-    for name in (NETWORK_FILE, IMAGE):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} must hold {name}: generate the design from a network")
-    found = image.read(folder / IMAGE)
-    if found.config.to_dict() != design.config:
-        raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
+    found = read_image(folder, image.read, GRAPH)
     layers = found.dense.layers
     # Rows that lie as they come are no more than there are.
     positions = [None if layer.matrix.shape[0] == layer.outputs and np.array_equal(
         layer.output_positions, np.arange(layer.outputs)) else layer.output_positions
         for layer in layers]
-    compiled = compile_for(graph_file.read(folder / NETWORK_FILE), found.config,
+    compiled = compile_for(graph_file.read(folder / GRAPH), found.config,
                            groups=[layer.groups for layer in layers], positions=positions)
     if not np.array_equal(compiled.image(), found.words):
-        raise InputError(f"{folder / IMAGE} must be the image of {NETWORK_FILE}")
+        raise InputError(f"{folder / IMAGE} must be the image of {GRAPH}")
     return MixedCompiled(compiled)

@@ -23,7 +23,7 @@ from eieio.model.engine import (
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats import graph_file
-from eieio.model.formats.design_folder import IMAGE, MANIFEST, read_manifest
+from eieio.model.formats.design_folder import GRAPH, IMAGE, read_image
 from eieio.model.formats.samples import Samples
 from eieio.model.graph import float_graph
 from eieio.model.graph.float_graph import FloatGraph
@@ -50,9 +50,6 @@ from eieio.model.systolic.timing import GraphTiming, time_graph
 from eieio.model.trace import LayerProfile
 
 __all__ = ["SystolicCompiled", "SystolicPrepared", "open_design", "prepare"]
-
-#: Name of the network's file in the folder of a design.
-NETWORK_FILE = "network.graph"
 
 #: Samples that the models compute together.
 _TOGETHER = 32
@@ -199,7 +196,7 @@ class SystolicCompiled(Compiled):
         self._graph, self._prepared = compiled.graph, prepared
 
     def write(self, folder: Path) -> None:
-        graph_file.write(folder / NETWORK_FILE, self._graph)
+        graph_file.write(folder / GRAPH, self._graph)
         image.write(folder / IMAGE, self.inner)
 
     @cached_property
@@ -310,15 +307,9 @@ def open_design(folder: Path) -> SystolicCompiled:
     InputError
         If a file is missing or damaged, or does not belong to the others.
     """
-    design = read_manifest(folder)
-    for name in (NETWORK_FILE, IMAGE):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} must hold {name}: generate the design from a network")
-    found = image.read(folder / IMAGE)
-    if found.config.to_dict() != design.config:
-        raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
-    compiled = compile_graph(graph_file.read(folder / NETWORK_FILE), found.config,
+    found = read_image(folder, image.read, GRAPH)
+    compiled = compile_graph(graph_file.read(folder / GRAPH), found.config,
                              batch=found.batch)
     if not np.array_equal(compiled.image(), found.words):
-        raise InputError(f"{folder / IMAGE} must be the image of {NETWORK_FILE}")
+        raise InputError(f"{folder / IMAGE} must be the image of {GRAPH}")
     return SystolicCompiled(compiled)
