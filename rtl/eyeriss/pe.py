@@ -216,8 +216,9 @@ class Pe(wiring.Component):
         """Read the weight of the current MAC, unless its activation is 0."""
         lanes = self.config.bus_words
         depth = self.config.filter_words // lanes
+        # No weight is written in a pass, in which they are read.
         m.submodules.filters = memory = Memory(shape=data.ArrayLayout(WORD, lanes), depth=depth,
-                                               init=[])
+                                               init=[], attrs={"no_rw_check": "1"})
         read, write = memory.read_port(), memory.write_port()
         written, addr = Signal(range(depth)), Signal(range(self.config.filter_words))
         lane_width = ceil_log2(lanes)
