@@ -6,7 +6,7 @@
     python benchmarks/area.py again      # the same of all that was measured, after a change
     python benchmarks/area.py fit        # write area_weights.py, and say how far off they are
 
-Names of boards behind ``measure`` and ``again`` are those to measure for, instead of all.
+Names of boards and engines behind ``measure`` and ``again`` are those to measure, instead of all.
 Measurements are in ``benchmarks/area.json``. They are of the whole system of a board: engine, bus
 shell and serial port, after nextpnr has packed it, which is what place and route would report. Of
 an engine that has no shell they are of it alone, whose ports have no pins.
@@ -57,6 +57,9 @@ _GUESSES: dict[str, dict[Family, dict[str, tuple[float, ...]]]] = {
                   "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0)},
         "ice40": {"lut": (7000, 4, 1.2, 1, 14, 10, 800, 1300, 1.1),
                   "ff": (4600, 26, 1, 1, 9, 3, 800, 1000, 1)},
+    },
+    "eyeriss": {
+        "ecp5": {"lut": (3000, 250, 8, 2, 1.5, 3, 1, 4), "ff": (2600, 190, 2, 2.2, 1, 2.5, 0, 0)},
     },
 }
 _PULL = 0.1
@@ -114,27 +117,34 @@ _ENGINES: dict[str, list[tuple[str, dict[str, Any]]]] = {
 }
 
 
-def measure(boards: list[str]) -> None:
+def measure(names: list[str]) -> None:
     """Synthesize and pack the engines that are not yet in the records."""
     records = json.loads(_RECORDS.read_text()) if _RECORDS.exists() else []
-    for name in boards or _ENGINES:
-        for engine, options in _ENGINES[name]:
+    for name, tried in _ENGINES.items():
+        for engine, options in tried:
             config = _CONFIGS[engine].from_dict(options)
-            if any(record["board"] == name and _config(record) == config for record in records):
+            if not _asked(names, name, engine) or any(
+                    record["board"] == name and _config(record) == config for record in records):
                 continue
             records.append({"board": name, "family": find_board(name).family, "engine": engine,
                             **_count(name, config), "config": config.to_dict()})
             _write(records)
 
 
-def measure_again(boards: list[str]) -> None:
+def measure_again(names: list[str]) -> None:
     """Synthesize and pack the engines that are in the records."""
     records = json.loads(_RECORDS.read_text())
     for record in records:
-        if not boards or record["board"] in boards:
+        if _asked(names, record["board"], record["engine"]):
             config = _config(record)
             record |= {**_count(record["board"], config), "config": config.to_dict()}
             _write(records)
+
+
+def _asked(names: list[str], board: str, engine: str) -> bool:
+    """Tell whether an engine is to be measured for a board."""
+    return all(not chosen or name in chosen for name, chosen in (
+        (board, set(names) & set(_ENGINES)), (engine, set(names) & set(_CONFIGS))))
 
 
 def _write(records: list[dict[str, Any]]) -> None:

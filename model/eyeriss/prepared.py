@@ -253,6 +253,9 @@ class EyerissCompiled(IntegerNetwork):
         wrong = [None] * len(self.layers) if rtl is None else rtl.layer_mismatches
         model = sum(layer["cycles"] for layer in self._counted)
         macs = sum(layer.layer.macs for layer in self.layers)
+        inferences = [] if cycles is None else [
+            {"cycles_rtl": int(each.sum()), "cycles_model": model,
+             "cycles_ideal": macs / self.array.pes} for each in cycles]
         return {
             **super().figures(), "macs": macs, "cycles_per_inference": model,
             "utilisation": macs / (self.array.pes * model),
@@ -265,9 +268,9 @@ class EyerissCompiled(IntegerNetwork):
                 "mismatches": wrong[number],
             } for number, (layer, counted) in enumerate(
                 zip(self.layers, self._counted, strict=True))],
-            "inferences": [] if cycles is None else [
-                {"cycles_rtl": int(each.sum()), "cycles_model": model,
-                 "cycles_ideal": macs / self.array.pes} for each in cycles],
+            "inferences": inferences,
+            **{name: [inference[name] for inference in inferences]
+               for name in ("cycles_rtl", "cycles_model", "cycles_ideal")},
         }
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:

@@ -22,11 +22,6 @@ def line_layout(config: EyerissConfig) -> data.ArrayLayout:
     return data.ArrayLayout(signed(config.psum_width), config.bus_words)
 
 
-def psum_slots(config: EyerissConfig) -> int:
-    """Partial sums that wait at a PE's output."""
-    return max(4, 2 * config.bus_words)
-
-
 class Pe(wiring.Component):
     """Multiplies and adds in every cycle in which it has what it needs.
 
@@ -269,7 +264,7 @@ class Pe(wiring.Component):
     def _outgoing(self, m: Module, begins: Value, lane: Value | int, room: Signal, valid: Value,
                   ends: Value, total: Value) -> None:
         """Keep sums until they are taken: one by one for the PE above, or in lines."""
-        lanes, slots = self.config.bus_words, psum_slots(self.config)
+        lanes, slots = self.config.bus_words, self.config.psum_slots
         lane_width = ceil_log2(lanes)
         kept = Array(Signal(signed(self.config.psum_width), name=f"kept_{i}", reset_less=True)
                      for i in range(slots))

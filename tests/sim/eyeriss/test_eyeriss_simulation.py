@@ -35,7 +35,9 @@ def test_compares(monkeypatch: pytest.MonkeyPatch) -> None:
     found = compare(compiled, x, built)
     assert (found.mismatches, found.cycle_mismatches, found.layer_mismatches) == (0, 0, [0] * 4)
     assert np.array_equal(found.outputs, compiled.run(x))
+    figures = compiled.figures(found)
     assert found.layer_cycles.sum() == compiled.cycles()
+    assert figures["cycles_rtl"] == figures["cycles_model"] == [compiled.cycles()]
     assert found.profiles["RTL"] == found.profiles["cycle model"]
     assert found.compared_integers == sum(run.output.size for run in runs) + 6
 
