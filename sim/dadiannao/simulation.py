@@ -9,14 +9,10 @@ from numpy.typing import NDArray
 
 from eieio.model.dadiannao.prepared import DaDianNaoCompiled
 from eieio.sim import simulation
-from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, SimulationError, run, simulation_folder
+from eieio.sim.run_case import run_case
+from eieio.sim.runner import Build, SimulationError, simulation_folder
 
 __all__ = ["Comparison", "RtlRun", "compare"]
-
-# Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
-# simulator that hangs.
-_TIMEOUT = 7200
 
 # Cycles of an inference before the first in which `busy` shows it, itself included.
 _BEGIN = 2
@@ -72,12 +68,11 @@ def compare(compiled: DaDianNaoCompiled, x: NDArray[np.integer], built: Build, *
     x = x.astype(graph.graph.input.dtype)
     inputs = np.array([np.frombuffer(host.inputs.pack(each.reshape(-1)), np.uint8) for each in x])
     with simulation_folder(folder) as place:
-        save_case(place, {"image": host.words, "inputs": inputs.reshape(len(x), -1, octets)},
-                  stall=stall, word_width=host.inputs.beat_bits, outputs=host.outputs.beats,
-                  max_cycles=2 * timing.cycles + 1000)
-        run(built, "eieio.sim.dadiannao.bench_engine", environment=case_environment(place),
-            folder=place, timeout=_TIMEOUT)
-        seen = load_outputs(place)
+        seen = run_case(
+            built, "eieio.sim.dadiannao.bench_engine",
+            {"image": host.words, "inputs": inputs.reshape(len(x), -1, octets)}, place,
+            stall=stall, word_width=host.inputs.beat_bits, outputs=host.outputs.beats,
+            max_cycles=2 * timing.cycles + 1000)
         if seen["error"]:
             raise SimulationError(f"The RTL says error {int(seen['error'])}",
                                   place / "simulation.log")
