@@ -67,6 +67,7 @@ _CONTENTS = """
 docs/python
 docs/architecture
 docs/eyeriss
+docs/dadiannao
 docs/new_engine
 docs/verification
 docs/results

@@ -156,3 +156,14 @@ def test_lenet_5_whole() -> None:
     result = compare(compiled, x, built(compiled.compiled.config))
     assert (result.mismatches, result.cycle_mismatches) == (0, 0)
     assert result.compared_integers == 8104
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["kws_dscnn_int8", "ic_resnet8_int8"])
+def test_published_networks_whole(shared_data: Path, name: str) -> None:
+    """Depthwise convolutions, means and additions of networks as converters write them."""
+    graph = NetworkFile(shared_data / "tflite" / f"{name}.tflite").quantize()
+    compiled = DaDianNaoCompiled(compile_fitted(graph, {"tiles": 4, "inputs": 4, "outputs": 4}))
+    x = compiled.quantize(compiled.random_inputs(1))
+    result = compare(compiled, x, built(compiled.compiled.config))
+    assert (result.mismatches, result.cycle_mismatches) == (0, 0)
