@@ -41,7 +41,7 @@ from eieio.model.graph.quantized_graph import (
 
 __all__ = ["CompiledGraph", "CompiledLayer", "Parameters", "compile_graph"]
 
-#: Left shifts of a factor, which parameters hold in 5 bits.
+# Bias, multiplier, shift and left shift of the factor 1.
 _IDENTITY = (0, 1 << 30, 0, 1)
 
 
@@ -246,6 +246,14 @@ class _Compiler:
 
     def _check_memories(self, compiled: CompiledGraph) -> None:
         config = self.config
+        for layer in compiled.layers:
+            for program in layer.programs:
+                for instruction in program:
+                    try:
+                        instruction.encode()
+                    except ValueError as error:
+                        raise InputError(f"{_label(layer.operator)}: it is too large for an "
+                                         f"instruction: {error}") from None
         for what, option, needed, there in (
                 ("rows of a synapse buffer", "sb_depth", compiled.synapses.shape[2],
                  config.sb_rows),

@@ -1,6 +1,5 @@
 """What the DaDianNao engine is to the rest of eieio: see :mod:`eieio.model.engine`."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -91,9 +90,6 @@ class DaDianNao(Engine):
         from eieio.model.dadiannao.prepared import open_design
 
         return open_design(folder)
-
-    def make_config(self, options: Mapping[str, Any]) -> DaDianNaoConfig:
-        return DaDianNaoConfig.from_dict({**options})
 
     def host_image(self, data: bytes) -> HostImage:
         from eieio.model.dadiannao.image import load

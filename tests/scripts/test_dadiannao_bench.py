@@ -32,8 +32,11 @@ def test_says_what_is_missed(eieio: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     layer = {"name": "a", "pixel_cycles": 2, "published_pixel_cycles": 3, "kernel": 1, "inputs": 1,
              "outputs": 1, "cycles": 4, "pixels": 1}
     monkeypatch.setattr(bench, "_convolution", lambda _: layer)
-    compiled: Any = bench.compile_dense
-    monkeypatch.setattr(bench, "compile_dense", lambda *size: compiled(4096, 4095, size[2]))
+    dense: dict[str, Any] = {
+        "network": "n", "program": [], "nfu_cycles": 1024, "layers_per_second": 1.0, "cycles": 1,
+        "ring_cycles": 1}
+    monkeypatch.setattr(bench, "_dense", lambda nodes: {**dense, "nodes": nodes})
     result = eieio("bench", "dadiannao")
     assert result.exit_code == 1
-    assert result.stderr.startswith("eieio: Published figures are missed: cycles of a, ")
+    assert result.stderr == ("eieio: Published figures are missed: the program of table V, cycles "
+                             f"on 1 nodes{', cycles of a' * 7}\n")

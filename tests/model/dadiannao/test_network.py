@@ -172,7 +172,15 @@ def padded_channels() -> QuantizedGraph:
     return net.graph
 
 
+def far_apart() -> QuantizedGraph:
+    net = Builder((300, 2, 2), 1)
+    net.conv(2, Window((2, 1), (1, 1), (290, 1)))
+    return net.graph
+
+
 @pytest.mark.parametrize(("graph", "change", "message"), [
+    (far_apart, {}, ("Conv2D 'operator_0': it is too large for an instruction: Field dilation_y "
+                     "must have 8 bits, not 290")),
     (network, {"sb_depth": 20}, ("Network 'network' needs 24 rows of a synapse buffer, and the "
      "engine has 20: --sb-depth says how many")),
     (network, {"central_depth": 30}, "needs 43 rows of the central buffer, and the engine has 30"),
