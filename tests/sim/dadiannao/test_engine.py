@@ -53,11 +53,15 @@ def dense() -> QuantizedGraph:
 
 
 def images() -> QuantizedGraph:
-    """Windows of all kinds: padding on every side, strides, dilation, windows beyond NBin."""
+    """Windows of all kinds: padding on every side, strides, dilation, windows beyond NBin.
+
+    The last is over in a step, sooner than its words are collected: the tiles wait for NBout.
+    """
     net = Builder((7, 9, 5), 2)
     net.conv(11, Window((3, 2), (2, 1), (1, 1), ((2, 1), (0, 1))))
     net.conv(13, Window((2, 3), (1, 2), (2, 1), ((0, 2), (2, 1))), once=True)
     net.conv(4, Window((1, 1)))
+    net.conv(12, Window((1, 1)))
     return net.graph
 
 
@@ -111,7 +115,9 @@ def check(graph: QuantizedGraph, config: DaDianNaoConfig, *, stall: float = 0.0,
 
 @pytest.mark.parametrize("network", [dense, images, channelwise, residual])
 def test_every_rule(network: Callable[[], QuantizedGraph]) -> None:
-    check(network(), ONE, stall=0.2 if network is images else 0)
+    compiled, _ = check(network(), ONE, stall=0.2 if network is images else 0)
+    assert (compiled.timing.nbout_stalls > 0) == (network is not dense)
+    assert {each.keep for each in compiled.compiled.program()} == {False, True}
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh"])
