@@ -60,6 +60,9 @@ _SMALL = {"entry_depth": 1024, "pointer_depth": 256, "accumulator_depth": 32,
 _NARROW = {"activation_width": 8, "weight_width": 8, "accumulator_width": 24}
 _ARRAY = {"activation_depth": 1024, "weight_depth": 2048, "parameter_depth": 64,
           "program_depth": 8, "residual": False}
+_WINOGRAD = {m: {"winograd": m, "activation_width": SystolicConfig.for_winograd(m).activation_width,
+                 "weight_width": SystolicConfig.for_winograd(m).weight_width,
+                 "product_stages": 3, **_ARRAY} for m in (2, 4)}
 _ENGINES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "ulx3s-85f": [
         ("sparse", {"pes": 1}),
@@ -80,6 +83,12 @@ _ENGINES: dict[str, list[tuple[str, dict[str, Any]]]] = {
                       "residual": True}),
         ("systolic", {"rows": 12, "columns": 4, "lanes": 1, "product_stages": 3, **_ARRAY,
                       "accumulator_depth": 512}),
+        ("systolic", {"rows": 2, "columns": 2, "lanes": 1, **_WINOGRAD[2]}),
+        ("systolic", {"rows": 2, "columns": 2, "lanes": 1, **_WINOGRAD[4]}),
+        ("systolic", {"rows": 4, "columns": 8, "lanes": 2, **_WINOGRAD[2]}),
+        ("systolic", {"rows": 4, "columns": 4, "lanes": 4, **_WINOGRAD[4]}),
+        ("systolic", {"rows": 8, "columns": 4, "lanes": 4, **_WINOGRAD[2]}),
+        ("systolic", {"rows": 8, "columns": 8, "lanes": 2, **_WINOGRAD[4]}),
     ],
     "icebreaker": [
         ("sparse", {"pes": 1, **_SMALL, **_NARROW}),
