@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tune"]
 
-_SAMPLERS = ("nsga2", "tpe", "random")
+_SAMPLERS = ("tpe", "nsga2", "random")
 #: Most rows of the front that are shown.
 _SHOWN = 30
 #: Fewest points that are evaluated unless a user says how many.
@@ -64,8 +64,8 @@ _POPULATION = 30
               f"those of a journal included. Default: a tenth of the space, at least {_FEWEST}.")
 @click.option("--exhaustive", is_flag=True, help="Evaluate all points: the front is exact.")
 @click.option("--sampler", type=click.Choice(_SAMPLERS), default=_SAMPLERS[0], show_default=True,
-              help="Chooses the next point: an evolutionary search, a tree-structured Parzen "
-              "estimator, or chance.")
+              help="Chooses the next point: a tree-structured Parzen estimator, an evolutionary "
+              "search, or chance.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed of the sampler.")
 @click.option("--journal", type=click.Path(path_type=Path), metavar="FILE", help="Keep all trials "
