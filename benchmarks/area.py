@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +197,8 @@ def fit() -> None:
                 best = _fit(x, y, np.array(guess)) if own else guess
                 weights[family][kind] = [round(float(value), 2) for value in best]
                 numbers = ", ".join(f"{value:g}" for value in weights[family][kind])
-                lines.append(f'        "{kind}": ({numbers}),\n')
+                lines.append(textwrap.fill(f'"{kind}": ({numbers}),', 100, initial_indent=" " * 8,
+                                           subsequent_indent=" " * 16) + "\n")
             lines.append("    },\n")
         _compare(chosen, weights)
         path = _MODEL / engine / "area_weights.py"

@@ -31,6 +31,7 @@ from eieio.scripts.tuning.objectives import (
     Objective,
     chosen_objectives,
 )
+from eieio.scripts.tuning.plot import plot_front
 from eieio.scripts.tuning.space import Space, axes_of, make_space, parse_tries
 
 if TYPE_CHECKING:
@@ -276,13 +277,6 @@ def _against(figures: Mapping[str, Any], earlier: Mapping[str, Any],
     return {"hypervolume": own, "earlier": its, "share": own / its}
 
 
-def plot_front(path: Path, figures: Mapping[str, Any]) -> None:
-    """Draw what was found."""
-    from eieio.scripts.tuning import plot
-
-    plot.plot_front(path, figures)
-
-
 def _spread(items: Sequence[Any], count: int) -> list[Any]:
     """Take so many items at equal distances, the first and the last among them."""
     if len(items) <= count:
@@ -290,8 +284,11 @@ def _spread(items: Sequence[Any], count: int) -> list[Any]:
     return [items[round(place * (len(items) - 1) / max(1, count - 1))] for place in range(count)]
 
 
-def _label(trial: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in trial["options"].items())
+def _label(trial: Mapping[str, Any], space: Space) -> str:
+    """Name a point: its number, its engine, and what is not the same for all of the engine."""
+    varied = {axis.option for axis in space.axes[trial["engine"]] if len(axis.values) > 1}
+    return " ".join([f"{trial['number']}: {trial['engine']}", *(
+        f"{name}={value}" for name, value in trial["options"].items() if name in varied)])
 
 
 def _show(figures: Mapping[str, Any], objectives: Sequence[Objective], space: Space) -> None:
@@ -299,9 +296,8 @@ def _show(figures: Mapping[str, Any], objectives: Sequence[Objective], space: Sp
     front = figures["front"]
     shown = _spread(front, _SHOWN)
     if front:
-        show_parts(Rows(("number", "engine", "options", *(each.title for each in objectives)), [
-            (str(trial["number"]), trial["engine"], _label(trial),
-             *(each.text(trial["values"][each.name]) for each in objectives))
+        show_parts(Rows(("point", *(each.title for each in objectives)), [
+            (_label(trial, space), *(each.text(trial["values"][each.name]) for each in objectives))
             for trial in shown]))
     if len(shown) < len(front):
         show(f"{len(shown)} of {len(front)} Pareto-optimal points are shown; --json has all")
@@ -334,9 +330,10 @@ def _synthesize(figures: dict[str, Any], evaluated: "Sequence[Evaluated]", evalu
                               cycles=evaluator.cycles(point, compiled), name=compiled.name)
         found.append({"number": trial["number"], **made.figures})
         report = made.report
-        rows.append((str(trial["number"]), point.engine, *(
-            f"{getattr(report, name):,} ({trial[name]:,})" for name in ("lut", "ff", "dsp", "bram")),
+        rows.append((f"{trial['number']}: {point.engine}", *(
+            f"{getattr(report, name):,} ({trial[name]:,})"
+            for name in ("lut", "ff", "dsp", "bram")),
             f"{report.fmax_mhz:.1f}", "yes" if made.bitstream else "no"))
     figures["synthesized"] = found
-    show_parts(Rows(("number", "engine", *(f"{name} (model)" for name in (
+    show_parts(Rows(("point", *(f"{name} (model)" for name in (
         "LUTs", "flip-flops", "multipliers", "block RAMs")), "MHz", "clock is met"), rows))

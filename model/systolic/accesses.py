@@ -39,7 +39,7 @@ def layer_accesses(compiled: CompiledGraph, timings: tuple[LayerTiming, ...]) ->
 
 
 def stream_bits(pixels: int, words: int, config: SystolicConfig) -> int:
-    """Count the bits of the words of a tensor, as they go through a port into the buffer or out of it."""
+    """Count the bits of a tensor's words as they go through a port, into the buffer or out."""
     return pixels * words * config.rows * ACTIVATION_BITS
 
 

@@ -27,8 +27,8 @@ def plot_front(path: Path, figures: Mapping[str, Any]) -> None:
     objectives = figures["objectives"]
     fitting = [trial for trial in figures["trials"] if trial["fits"]]
     engines = [*dict.fromkeys(trial["engine"] for trial in fitting)]
-    title = f"{figures['network']} on {figures['board']}: {len(figures['front'])} of " \
-            f"{len(fitting)} that fit are Pareto-optimal"
+    title = (f"{figures['network']} on {figures['board']}: {len(figures['front'])} of "
+             f"{len(fitting)} that fit are Pareto-optimal")
     with figure(path, title, len(objectives) - 1, 3.6 * (len(objectives) - 1) + 0.6, 3.6,
                 share_y=False) as (_, axes):
         first = objectives[0]

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
-from optuna.samplers.nsgaii import PolynomialMutation
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
