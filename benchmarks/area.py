@@ -37,8 +37,9 @@ _MODEL = Path(__file__).parent.parent / "model"
 _CONFIGS: dict[str, type[EngineConfig]] = {"sparse": SparseConfig, "systolic": SystolicConfig}
 
 #: Winograd's transforms: what they take at all, and for a row and a bit of a column of F(2 x 2) and
-#: F(4 x 4), from syntheses of one lane each for ECP5.
+#: F(4 x 4), from syntheses of one lane each for ECP5. On other families nobody has measured them.
 _TRANSFORMS = {"lut": (900, 330, 12.8, 1090, 47.6), "ff": (700, 380, 30.1, 1140, 87.1)}
+_NONE = (0,) * 5
 
 #: What the weights might be, from reading reports by module: where measurements leave a weight
 #: open, it stays near this.
@@ -51,10 +52,10 @@ _GUESSES: dict[str, dict[Family, dict[str, tuple[float, ...]]]] = {
     "systolic": {
         "ecp5": {"lut": (5800, 4, 1.2, 0, 9, 10, 450, 1300, 4, *_TRANSFORMS["lut"]),
                  "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0, *_TRANSFORMS["ff"])},
-        "gowin": {"lut": (9000, 20, 1.5, 1, 20, 20, 900, 1500, 8, *_TRANSFORMS["lut"]),
-                  "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0, *_TRANSFORMS["ff"])},
-        "ice40": {"lut": (7000, 4, 1.2, 1, 14, 10, 800, 1300, 1.1, *_TRANSFORMS["lut"]),
-                  "ff": (4600, 26, 1, 1, 9, 3, 800, 1000, 1, *_TRANSFORMS["ff"])},
+        "gowin": {"lut": (9000, 20, 1.5, 1, 20, 20, 900, 1500, 8, *_NONE),
+                  "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0, *_NONE)},
+        "ice40": {"lut": (7000, 4, 1.2, 1, 14, 10, 800, 1300, 1.1, *_NONE),
+                  "ff": (4600, 26, 1, 1, 9, 3, 800, 1000, 1, *_NONE)},
     },
 }
 _PULL = 0.1

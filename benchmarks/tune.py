@@ -6,9 +6,10 @@
     python benchmarks/tune.py searches EXACT.json   # each sampler with a tenth of them, 5 seeds
     python benchmarks/tune.py journal               # 4 processes on one journal, some are killed
 
-The space is LeNet-5 on a ULX3S 85F: all of the systolic engine's, and some of the mixed engine's,
-whose evaluation takes a hundred times as long. ``searches`` looks the points up that ``exact`` has
-evaluated, and counts each that a sampler asks for.
+The space is LeNet-5 on a ULX3S 85F: most of the systolic engine's, and some of the mixed engine's,
+whose evaluation takes a hundred times as long. ``exact`` keeps a journal beside its file: begun
+again, it goes on, and begun twice, two processes share the work. ``searches`` looks the points up
+that ``exact`` has evaluated, and counts each that a sampler asks for.
 """
 
 import json
@@ -37,7 +38,8 @@ from eieio.scripts.tuning.space import Point, Space, axes_of, make_space, parse_
 _LENET = Path(__file__).parent.parent / "examples" / "lenet_5"
 _BOARD = "ulx3s-85f"
 _ENGINES = ("systolic", "mixed")
-_TRIES = ("mixed.rows=2,4,8", "mixed.columns=2,4,8", "mixed.lanes=2", "mixed.winograd=0,2",
+_TRIES = ("systolic.accumulator_width=24,32", "mixed.rows=2,4,8", "mixed.columns=2,4,8",
+          "mixed.lanes=2", "mixed.winograd=0,2",
           "mixed.pes=2,4,8", "mixed.io_lanes=2")
 _OBJECTIVES = "latency,throughput,luts,dsps,memory,energy"
 #: What is searched by: the command's default, and all that there are but accuracy.
@@ -57,7 +59,8 @@ def exact(path: Path) -> None:
     """Evaluate the whole space."""
     tries = [word for text in _TRIES for word in ("--try", text)]
     subprocess.run(_command("--engines", ",".join(_ENGINES), *tries, "--objectives", _OBJECTIVES,
-                            "--exhaustive", "--json", path), check=True)
+                            "--exhaustive", "--json", path, "--journal",
+                            path.with_suffix(".journal")), check=True)
 
 
 def _key(engine: str, options: dict[str, Any]) -> str:

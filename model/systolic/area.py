@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.area import AreaUnknownError
 from eieio.model.area_memory import (
     Family,
     Memory,
@@ -81,6 +82,10 @@ def products(config: SystolicConfig, family: Family) -> float:
 
 def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
     """Return the terms whose weighted sums are the lookup tables and the flip-flops."""
+    if config.winograd and family != "ecp5":
+        raise AreaUnknownError(
+            f"Area of a systolic engine must be asked for without winograd on {family}, where its "
+            "transforms were not measured", f"Winograd's transforms on {family}")
     # On ECP5 all registers of a product are the multiplier's own.
     registers = 0 if family == "ecp5" else config.product_stages - 1
     return np.array([

@@ -116,11 +116,13 @@ class _Other(EngineConfig):
     pass
 
 
-@pytest.mark.parametrize(("config", "message"), [
-    (_Other(), r"^Area of _Other must be modelled before it is asked for$"),
-    (SystolicConfig.for_winograd(2), (r"^Area of a systolic engine must be asked for without "
-                                     r"winograd, whose transforms the model does not know$")),
+@pytest.mark.parametrize(("config", "family", "message"), [
+    (_Other(), "ecp5", r"^Area of _Other must be modelled before it is asked for$"),
+    (SystolicConfig.for_winograd(2), "gowin", (
+        r"^Area of a systolic engine must be asked for without winograd on gowin, where its "
+        r"transforms were not measured$")),
 ])
-def test_refuses_an_engine_that_it_does_not_know(config: EngineConfig, message: str) -> None:
+def test_refuses_an_engine_that_it_does_not_know(config: EngineConfig, family: Family,
+                                                 message: str) -> None:
     with pytest.raises(InputError, match=message):
-        estimate(config, "ecp5")
+        estimate(config, family)
