@@ -248,6 +248,7 @@ def _trial(each: "Evaluated", objectives: Sequence[Objective]) -> dict[str, Any]
 
 def _read_earlier(path: Path, objectives: Sequence[Objective]) -> dict[str, Any]:
     """Read the figures of an earlier search, by the same objectives."""
+    found: dict[str, Any] = {}
     try:
         found = json.loads(read_bytes(path))
         same = [each["name"] for each in found["objectives"]] == [

@@ -1,6 +1,7 @@
 """What ``eieio tune`` optimizes."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from eieio.model.errors import InputError
 
@@ -29,7 +30,7 @@ class Objective:
     digits: int = 0
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Literal["minimize", "maximize"]:
         """What is to be done with it."""
         return "maximize" if self.maximise else "minimize"
 

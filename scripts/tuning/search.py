@@ -163,8 +163,15 @@ class Search:
 
     def _recover(self, trials: Sequence[FrozenTrial]) -> None:
         """Have trials tried again whose process has ended."""
-        for trial in trials:
-            if trial.state == TrialState.RUNNING and not self._locks.held(trial.number):
+        free = [trial.number for trial in trials if trial.state == TrialState.RUNNING
+                and not self._locks.held(trial.number)]
+        if not free:
+            return
+        # A process tells what came of a trial before it gives its lock back: of those that are free
+        # now, some may have ended since they were seen to run.
+        trials = self._study.get_trials(deepcopy=False)
+        for trial in (trials[number] for number in free):
+            if trial.state == TrialState.RUNNING:
                 self._give_up(trial.number, trial.params, trial.user_attrs)
 
     def _give_up(self, number: int, parameters: Mapping[str, Any], attributes: Mapping[str, Any]

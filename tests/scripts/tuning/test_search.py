@@ -100,6 +100,28 @@ def test_loses_no_trial_of_a_killed_process(tmp_path: Path) -> None:
     assert search.lost == 1
 
 
+def test_is_not_lost_that_ends_as_others_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                              ) -> None:
+    """A trial that another process ends between a look at it and one at its lock has ended."""
+    first, second = (begun("exhaustive", tmp_path / "journal") for _ in range(2))
+    claimed = first._claim(2, lambda done: None)
+    assert claimed is not None
+    trial, number = claimed
+    looked: list[int] = []
+
+    def held(number_of_trial: int) -> bool:
+        if not looked:
+            first._tell(trial, value(first.space[number]))
+        looked.append(number_of_trial)
+        return False
+
+    monkeypatch.setattr(second._locks, "held", held)
+    second.run(value, 2)
+    assert looked == [0]
+    assert [each.state.name for each in second._study.get_trials(deepcopy=False)] == [
+        "COMPLETE", "COMPLETE"]
+
+
 def test_tries_again_what_failed() -> None:
     search = begun("exhaustive")
 
