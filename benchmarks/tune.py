@@ -38,9 +38,8 @@ from eieio.scripts.tuning.space import Point, Space, axes_of, make_space, parse_
 _LENET = Path(__file__).parent.parent / "examples" / "lenet_5"
 _BOARD = "ulx3s-85f"
 _ENGINES = ("systolic", "mixed")
-_TRIES = ("systolic.accumulator_width=24,32", "mixed.rows=2,4,8", "mixed.columns=2,4,8",
-          "mixed.lanes=2", "mixed.winograd=0,2",
-          "mixed.pes=2,4,8", "mixed.io_lanes=2")
+_TRIES = ("systolic.accumulator_width=24,32", "mixed.rows=4,8", "mixed.columns=4,8",
+          "mixed.lanes=2", "mixed.winograd=0", "mixed.pes=2,8", "mixed.io_lanes=2")
 _OBJECTIVES = "latency,throughput,luts,dsps,memory,energy"
 #: What is searched by: the command's default, and all that there are but accuracy.
 _SETS = ("latency,luts,energy", "latency,luts,memory", _OBJECTIVES)

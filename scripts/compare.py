@@ -91,8 +91,7 @@ def compare(ctx: click.Context, network: Path, multipliers: int, chosen: str | N
         try:
             machines.append(_measure(engine, network, samples, input_scale, multipliers, count,
                                      simulator, tables, mapped=mapped,
-                                     emitted=bool(count or mapped or kib or docs
-                                                  or result_files.files)))
+                                     emitted=bool(count or mapped or kib)))
         except InputError as error:
             if chosen is not None:
                 raise

@@ -15,7 +15,7 @@ __all__ = ["machine_memory", "rtl_memory_bits", "synthesized"]
 
 _MODULE = re.compile(r"^module \\?(\S+?)\s*\(.*?^endmodule", re.MULTILINE | re.DOTALL)
 #: A memory of Yosys's Verilog: bits of a word, and words.
-_MEMORY = re.compile(r"^\s*reg(?: signed)? \[(\d+):(\d+)\] \S+ ?\[(\d+):(\d+)\];", re.MULTILINE)
+_MEMORY = re.compile(r"^\s*reg(?: signed)? \[(\d+):(\d+)\] \S+\s*\[(\d+):(\d+)\];", re.MULTILINE)
 
 
 def machine_memory(config: EngineConfig, *, emitted: bool) -> int | None:
