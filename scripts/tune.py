@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,7 +33,7 @@ from eieio.scripts.tuning.objectives import (
     chosen_objectives,
 )
 from eieio.scripts.tuning.plot import plot_front
-from eieio.scripts.tuning.space import Space, axes_of, make_space, parse_tries
+from eieio.scripts.tuning.space import Point, Space, axes_of, make_space, parse_tries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +113,8 @@ def tune(network: Path, board: Board, asked: str, chosen: str | None, tries: Seq
     _require_extra()
     if plot is not None:
         require_matplotlib()
+    if trials is not None and exhaustive:
+        raise click.UsageError("Option --trials goes without --exhaustive, which takes all points")
     if out is not None and not made:
         raise click.UsageError("Option --out goes with --synthesize")
     objectives = chosen_objectives(asked)
@@ -120,13 +123,6 @@ def tune(network: Path, board: Board, asked: str, chosen: str | None, tries: Seq
                   for each in objectives]
     earlier = None if against is None else _read_earlier(against, objectives)
     own, networks = _read_networks(network, chosen)
-    lossy = ACCURACY in [objective.name for objective in objectives]
-    given = parse_tries(tries, own)
-    axes = {engine.name: axes_of(engine, given[engine.name], lossy=lossy) for engine in own}
-    with progress("Looking through the space"):
-        space, refused = make_space(axes, own, board)
-    for name, reason in refused.items():
-        note(f"the {name} engine is left out: {reason}")
 
     from eieio.scripts.tuning.evaluation import Evaluator
     from eieio.scripts.tuning.sampler import EXHAUSTIVE, SpaceSampler
@@ -134,6 +130,14 @@ def tune(network: Path, board: Board, asked: str, chosen: str | None, tries: Seq
 
     evaluator = Evaluator(board, networks, {engine.name: engine for engine in own}, samples,
                           input_scale, objectives, table)
+    own, unable = _prepared(own, evaluator, named=chosen is not None)
+    lossy = ACCURACY in [objective.name for objective in objectives]
+    given = parse_tries(tries, own)
+    axes = {engine.name: axes_of(engine, given[engine.name], lossy=lossy) for engine in own}
+    with progress("Looking through the space"):
+        space, refused = make_space(axes, own, board)
+    for name, reason in refused.items():
+        note(f"the {name} engine is left out: {reason}")
     if lossy and evaluator.prepared(space[0]).samples.labels is None:
         raise InputError("Objective accuracy needs --samples with labels")
     kind = EXHAUSTIVE if exhaustive else sampler
@@ -151,7 +155,7 @@ def tune(network: Path, board: Board, asked: str, chosen: str | None, tries: Seq
     figures = _figures(evaluated, objectives) | {
         "board": board.name, "network": network.stem, "clock_mhz": board.clock_hz / 1e6,
         "energy_table": table.to_dict(), "space": space.to_dict(), "sampler": kind, "seed": seed,
-        "lost": search.lost, "refused_engines": refused}
+        "lost": search.lost, "refused_engines": unable | refused}
     if earlier is not None:
         figures["against"] = _against(figures, earlier, objectives)
     write_json(json_file, figures)
@@ -194,6 +198,32 @@ def _read_networks(path: Path, chosen: str | None) -> tuple[list[Engine], dict[s
     if not networks:
         raise InputError(f"{path}: no engine takes it: " + "; ".join(refused.values()))
     return [known[name] for name in networks], networks
+
+
+def _prepared(own: Sequence[Engine], evaluator: "Evaluator", *, named: bool
+              ) -> tuple[list[Engine], dict[str, str]]:
+    """Prepare the network for each engine; leave those out that cannot, unless a user named them.
+
+    Returns
+    -------
+    tuple of list and dict
+        Engines that can, and why the others cannot, by name.
+    """
+    able, refused = [], {}
+    for engine in own:
+        try:
+            with progress(f"Preparing the network for the {engine.name} engine"):
+                evaluator.prepared(Point(engine.name, {}))
+        except InputError as error:
+            if named or len(own) == 1:
+                raise
+            refused[engine.name] = str(error)
+            note(f"the {engine.name} engine is left out: {error}")
+        else:
+            able.append(engine)
+    if not able:
+        raise InputError("no engine takes the network: " + "; ".join(refused.values()))
+    return able, refused
 
 
 def _fingerprint(path: Path) -> str:
@@ -303,9 +333,11 @@ def _show(figures: Mapping[str, Any], objectives: Sequence[Objective], space: Sp
     if len(shown) < len(front):
         show(f"{len(shown)} of {len(front)} Pareto-optimal points are shown; --json has all")
     exact = figures["evaluations"] == len(space)
+    reasons = Counter(trial["refused"] for trial in figures["trials"] if trial["refused"])
     show(f"{figures['evaluations']:,} of {len(space):,} points evaluated"
          f"{' (all: the front is exact)' if exact else ''}: {figures['feasible']:,} fit, "
          f"{figures['too_large']:,} are too large, {figures['refused']:,} cannot be compiled",
+         *([f"Most often because: {reasons.most_common(1)[0][0]}"] if reasons else []),
          *([f"{figures['lost']:,} trials were lost with their processes, and tried again"]
            if figures["lost"] else []))
     if not front:

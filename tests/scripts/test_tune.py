@@ -122,6 +122,17 @@ def test_shares_a_journal(tuned: Callable[..., dict[str, Any]], network: Path, s
     assert first["lost"] == 0
 
 
+def test_leaves_engines_out(eieio: Run, network: Path, samples: Path) -> None:
+    """An engine that cannot have the network takes no part, and costs no trial."""
+    options = [option for option in SPACE if option not in ("--engines", "sparse,systolic")]
+    result = eieio("tune", network, "--samples", samples, *options, "--trials", 3, "--try",
+                   "eyeriss.rows=3", "--try", "eyeriss.columns=1", "--try", "eyeriss.bus_words=1",
+                   "--try", "eyeriss.filter_words=64", "--try", "eyeriss.psum_words=16")
+    assert result.exit_code == 0, result.stderr
+    assert "eieio: note: the mixed engine is left out: " in result.stderr
+    assert "3 of " in result.stdout
+
+
 def test_synthesizes_the_front(tuned: Callable[..., dict[str, Any]], tmp_path: Path,
                                monkeypatch: pytest.MonkeyPatch) -> None:
     """What is built is what was evaluated, and the first and the last of the front are."""
@@ -163,6 +174,8 @@ WANTED = ("Option --objectives must be two or more of latency, throughput, luts,
                                   "of the objectives latency, luts, energy")),
     ((*SPACE, "--journal", "small.npz"), "small.npz must be a journal of Optuna's: "),
     (("--out", "designs"), "Option --out goes with --synthesize"),
+    (("--trials", "3", "--exhaustive"), "Option --trials goes without --exhaustive"),
+    (("--engines", "mixed"), "needs convolutions"),
 ])
 def test_refuses(eieio: Run, network: Path, samples: Path, monkeypatch: pytest.MonkeyPatch,
                  options: tuple[object, ...], message: str) -> None:
