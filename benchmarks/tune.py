@@ -4,6 +4,7 @@
 
     python benchmarks/tune.py exact EXACT.json      # all points of the space; takes a while
     python benchmarks/tune.py searches EXACT.json   # each sampler with a tenth of them, 5 seeds
+    python benchmarks/tune.py searches EXACT.json 8 # in 8 processes
     python benchmarks/tune.py journal               # 4 processes on one journal, some are killed
 
 The space is LeNet-5 on a ULX3S 85F: most of the systolic engine's, and some of the mixed engine's,
@@ -13,6 +14,7 @@ that ``exact`` has evaluated, and counts each that a sampler asks for.
 """
 
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -20,6 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +33,7 @@ from eieio.model.engine import Engine
 from eieio.model.registry import find_engine
 from eieio.rtl.boards.find import find_board
 from eieio.scripts.tuning.evaluation import Outcome
-from eieio.scripts.tuning.objectives import chosen_objectives
+from eieio.scripts.tuning.objectives import Objective, chosen_objectives
 from eieio.scripts.tuning.pareto import front_of, hypervolume, scale_of
 from eieio.scripts.tuning.sampler import SpaceSampler
 from eieio.scripts.tuning.search import Search
@@ -46,6 +50,8 @@ _SETS = ("latency,luts,energy", "latency,luts,memory", _OBJECTIVES)
 _SAMPLERS = ("tpe", "nsga2", "random")
 _SEEDS = range(5)
 _SHARE = 0.1
+#: What processes of searches have in common.
+_KNOWN: dict[str, Any] = {}
 
 
 def _command(*options: object) -> list[str]:
@@ -73,7 +79,7 @@ def _space() -> Space:
     return make_space(axes, engines, find_board(_BOARD))[0]
 
 
-def searches(path: Path) -> None:
+def searches(path: Path, processes: int) -> None:
     """Search with each sampler and seed, and compare hypervolumes with the exact front's."""
     found = json.loads(path.read_text())
     table = {_key(trial["engine"], trial["options"]): trial for trial in found["trials"]}
@@ -81,65 +87,81 @@ def searches(path: Path) -> None:
     if len(space) != len(table):
         sys.exit(f"{path} must have been written for this space: {len(table)} points are not "
                  f"{len(space)}")
+    _KNOWN.update(table=table, space=space)
+    budget = round(_SHARE * len(space))
     for names in _SETS:
-        _search_all(names, space, table)
+        fitting, objectives = _fitting(names)
+        front = [fitting[number] for number in front_of(fitting, objectives)]
+        print(f"{names}: {len(space):,} points, {len(fitting):,} fit, {len(front)} Pareto-optimal; "
+              f"{budget} evaluations a search", flush=True)
+    tasks = [(names, sampler, seed, budget)
+             for names in _SETS for sampler in _SAMPLERS for seed in _SEEDS]
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+        shares = [*pool.map(_search, *zip(*tasks, strict=True))]
+    for number in range(0, len(tasks), len(_SEEDS)):
+        names, sampler, *_ = tasks[number]
+        own = shares[number:number + len(_SEEDS)]
+        print(f"{names}  {sampler:7}", *(f"{share:.2%}" for share in own),
+              f"mean {np.mean(own):.2%}, least {min(own):.2%}")
 
 
-def _search_all(names: str, space: Space, table: dict[str, Any]) -> None:
+def _fitting(names: str) -> tuple[list[tuple[float, ...]], list[Objective]]:
+    """List the objectives of what fits."""
     objectives = chosen_objectives(names)
+    return [_values(trial, objectives) for trial in _KNOWN["table"].values()
+            if trial["fits"]], objectives
 
-    def values(trial: dict[str, Any]) -> tuple[float, ...]:
-        return tuple(trial["values"][objective.name] for objective in objectives)
 
-    fitting = [values(trial) for trial in table.values() if trial["fits"]]
+def _values(trial: dict[str, Any], objectives: Sequence[Objective]) -> tuple[float, ...]:
+    return tuple(trial["values"][objective.name] for objective in objectives)
+
+
+def _search(names: str, sampler: str, seed: int, budget: int) -> float:
+    """Search once; return the share of the exact hypervolume that is reached."""
+    table, space = _KNOWN["table"], _KNOWN["space"]
+    fitting, objectives = _fitting(names)
     front = [fitting[number] for number in front_of(fitting, objectives)]
     scale = scale_of(front, objectives)
-    whole = hypervolume(front, objectives, scale)
-    budget = round(_SHARE * len(space))
-    print(f"{names}: {len(space):,} points, {len(fitting):,} fit, {len(front)} Pareto-optimal; "
-          f"hypervolume {whole:.4f}; {budget} evaluations each", flush=True)
-    for sampler in _SAMPLERS:
-        shares, seconds = [], time.perf_counter()
-        for seed in _SEEDS:
-            asked: list[str] = []
+    asked: list[str] = []
 
-            def evaluate(point: Point, asked: list[str] = asked) -> Outcome:
-                key = _key(point.engine, {**point.options})
-                asked.append(key)
-                trial = table[key]
-                return Outcome(trial["values"] and values(trial), tuple(trial["beyond"]),
-                               float(bool(trial["beyond"])), trial["refused"])
+    def evaluate(point: Point) -> Outcome:
+        key = _key(point.engine, {**point.options})
+        asked.append(key)
+        trial = table[key]
+        return Outcome(trial["values"] and _values(trial, objectives), tuple(trial["beyond"]),
+                       float(bool(trial["beyond"])), trial["refused"])
 
-            search = Search(space, objectives, SpaceSampler(space, sampler, seed, 30), {})
-            search.run(evaluate, budget)
-            assert len({*asked}) == len(asked) == budget
-            reached = [each.outcome.values for each in search.evaluated()
-                       if each.outcome.feasible and each.outcome.values is not None]
-            shares.append(hypervolume(reached, objectives, scale) / whole)
-        print(f"  {sampler:7}", *(f"{share:.2%}" for share in shares),
-              f"mean {np.mean(shares):.2%}, least {min(shares):.2%}; "
-              f"{(time.perf_counter() - seconds) / len(shares):.1f} s a search", flush=True)
+    search = Search(space, objectives, SpaceSampler(space, sampler, seed, 30), {})
+    search.run(evaluate, budget)
+    if not len({*asked}) == len(asked) == budget:
+        raise AssertionError(f"{len(asked)} evaluations, {len({*asked})} of them different, "
+                             f"are not {budget}")
+    reached = [each.outcome.values for each in search.evaluated()
+               if each.outcome.feasible and each.outcome.values is not None]
+    return (hypervolume(reached, objectives, scale) / hypervolume(front, objectives, scale))
 
 
-def journal(processes: int = 4, trials: int = 200, kills: int = 6) -> None:
+def journal(processes: int = 4, trials: int = 200, kills: int = 8) -> None:
     """Share a journal between processes, of which some are killed and begun anew."""
     chance = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
-        command = _command("--engines", "systolic", "--trials", trials, "--journal",
-                           Path(folder) / "journal", "--json")
+        file = Path(folder) / "journal"
+        command = _command("--engines", "systolic", "--try", "winograd=0", "--try",
+                           "accumulator_width=32", "--trials", trials, "--journal", file, "--json")
 
         def begin(number: int) -> subprocess.Popen[bytes]:
             return subprocess.Popen([*command, str(Path(folder) / f"{number}.json")],
                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
         running = {number: begin(number) for number in range(processes)}
-        for _ in range(kills):
-            time.sleep(chance.uniform(2, 6))
+        for kill in range(kills):
+            # As trials go by; a line of the journal that begins so ends a trial.
+            while not file.exists() or file.read_bytes().count(b'{"op_code":6') < (
+                    trials * (kill + 1) // (kills + 1)):
+                time.sleep(0.01)
             number = chance.choice([*running])
-            if running[number].poll() is None:
-                os.kill(running[number].pid, signal.SIGKILL)
-                print(f"killed process {number}", flush=True)
-            running[number].wait()
+            os.kill(running[number].pid, signal.SIGKILL)
+            print(f"killed process {number}: {running[number].wait()}", flush=True)
             running[number] = begin(number)
         ends = [process.wait() for process in running.values()]
         found = [json.loads((Path(folder) / f"{number}.json").read_text())
@@ -157,8 +179,8 @@ def journal(processes: int = 4, trials: int = 200, kills: int = 6) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["exact"] and len(sys.argv) == 3:
         exact(Path(sys.argv[2]))
-    elif sys.argv[1:2] == ["searches"] and len(sys.argv) == 3:
-        searches(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["searches"] and len(sys.argv) in {3, 4}:
+        searches(Path(sys.argv[2]), int([*sys.argv, 1][3]))
     elif sys.argv[1:] == ["journal"]:
         journal()
     else:
