@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.golden import widen
 from eieio.model.tensor_core.timing import latency
 from eieio.sim.case import case_environment, load_outputs, save_case
@@ -35,7 +35,7 @@ class StepRun:
 
 
 def run_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],
-              config: TensorCoreConfig, *, half: bool | NDArray[np.bool_] = False,
+              config: StepConfig, *, half: bool | NDArray[np.bool_] = False,
               stall: float = 0.0) -> StepRun:
     """Run steps on the RTL, a step a cycle.
 
@@ -45,7 +45,7 @@ def run_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDA
         What :func:`eieio.sim.simulation.build_engine` returned for this configuration.
     a, b, c :
         As in :func:`eieio.model.tensor_core.golden.matrix_step`, with one axis of steps in front.
-    config : TensorCoreConfig
+    config : StepConfig
         Configuration of the tensor core.
     half : :class:`bool`, or bool array of shape (steps,)
         Which results are binary16.
@@ -73,7 +73,7 @@ def run_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDA
 
 
 def run_long_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16],
-                   c: NDArray[np.uint32], config: TensorCoreConfig, *,
+                   c: NDArray[np.uint32], config: StepConfig, *,
                    half: bool = False) -> StepRun:
     """Run products longer than a step's: each block's results are the next block's addends.
 
