@@ -33,8 +33,8 @@ class Target(IntEnum):
     DESCRIPTORS = 2
     """Descriptors, at ``number * 32 + field``."""
     ENDS = 3
-    """Beats of an input and of an output, less 1, and the address of the output's first beat in
-    beats; an input begins at 0."""
+    """Beats of an input and of an output, less 1; the address of the output's first beat, in beats;
+    numbers of its last beat. An input begins at 0."""
     LAYERS = 4
     """Number of descriptors to run, at address 0."""
 
