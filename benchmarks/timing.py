@@ -32,7 +32,7 @@ from amaranth.lib.wiring import In, Out
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.image_layout import word_layouts
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.rtl.boards.find import find_board
 from eieio.rtl.boards.floorplan import multiplier_places
 from eieio.rtl.bus.image_decoder import ImageDecoder
@@ -124,7 +124,7 @@ TARGETS = {
     "requantize": Target(Requantize, 150),
     "shell": Target(lambda: Shell(EngineStub(SparseConfig()), version="0.0.0"), 150),
     "image_decoder": Target(lambda: ImageDecoder(word_layouts(SparseConfig())), 80),
-    "dot_product": Target(lambda: DotProduct(TensorCoreConfig()), 150),
+    "dot_product": Target(lambda: DotProduct(StepConfig()), 150),
     "uart_bridge": Target(
         lambda: UartBridge(baud_divisor(125_000_000, 3_000_000), input_width=16, output_width=16),
         125),

@@ -1,8 +1,8 @@
 """The network of real numbers that a network of integers stands for.
 
 Every operator of the integers has one of the real numbers with the same shapes: weights and biases
-times their scales, and ranges of the integers as clamps, since what saturates there is clamped here.
-Only roundings are gone.
+times their scales, and ranges of the integers as clamps, since what saturates there is clamped
+here. Only roundings are gone.
 """
 
 from dataclasses import fields

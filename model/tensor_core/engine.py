@@ -35,8 +35,8 @@ class TensorCore(Engine):
     defaults: ClassVar = dict.fromkeys(
         ("activation_depth", "weight_depth", "bias_depth", "program_depth"),
         "what the network needs")
-    example = ("eieio build lenet_5.onnx --engine tensor_core --samples mnist_test.npz --out design "
-               "--simulate 1")
+    example = ("eieio build lenet_5.onnx --engine tensor_core --samples mnist_test.npz "
+               "--out design --simulate 1")
     simulation = "eieio.sim.tensor_core.simulation"
     hardware = "eieio.rtl.tensor_core.hardware"
     benchmarks = "eieio.scripts.tensor_core.bench"

@@ -6,8 +6,8 @@ row, and through each row from left to right, the channels of an element one aft
 ``products`` neighbours are a block. If the window is dilated across, each element is a row of its
 own. What is missing in the last block of a row, and what lies outside of the image, is 0.
 
-All that is channel by channel is a sum of this kind, too, over blocks of ``columns`` channels with a
-matrix that has a weight for a channel's own and 0 for the others: depthwise convolutions; means,
+All that is channel by channel is a sum of this kind, too, over blocks of ``columns`` channels with
+a matrix that has a weight for a channel's own and 0 for the others: depthwise convolutions; means,
 with the reciprocal of the count as weight; sums of two values, with weights 1; and copies. So an
 infinity in one channel makes NaN of the others in its block.
 

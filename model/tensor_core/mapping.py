@@ -36,7 +36,7 @@ __all__ = ["CompiledLayer", "CompiledNetwork", "Descriptor", "compile_network"]
 
 @dataclass(frozen=True)
 class Descriptor:
-    """A descriptor: what :class:`~eieio.model.tensor_core.program.Field` says, but the clamp in two.
+    """What :class:`~eieio.model.tensor_core.program.Field` says, but the clamp in two.
 
     Attributes
     ----------

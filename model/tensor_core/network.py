@@ -92,8 +92,8 @@ def _check(operator: Operator) -> None:
     where = f"{type(operator).__name__} {operator.name!r}"
     if not isinstance(operator, _TAKEN):
         raise InputError(f"{where}: the tensor core computes "
-                         f"{', '.join(kind.__name__ for kind in _TAKEN)}, and softmax at the end is "
-                         "the host's")
+                         f"{', '.join(kind.__name__ for kind in _TAKEN)}, and softmax at the end "
+                         "is the host's")
     if isinstance(operator, AveragePool) and any(map(any, operator.window.padding)):
         raise InputError(f"{where} must have no padding: its means would be of different counts")
     images = isinstance(operator, Conv2D | DepthwiseConv2D | AveragePool | MaxPool | Pad)

@@ -1,6 +1,6 @@
 """Reads what windows hold, step by step, into the places where operands wait."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -139,7 +139,7 @@ class OperandReader(wiring.Component):
                     rows_left.eq(field(Field.KERNEL_ROWS)), tap_row.eq(0), tap_column.eq(0),
                     tap_addr.eq(0), segment.eq(0), first.eq(1)]
 
-        def at_most(turns: Signal) -> Mux:
+        def at_most(turns: Signal) -> Value:
             limit = field(Field.GROUP_WINDOWS)
             return Mux(turns < limit, turns, limit)
 
@@ -213,8 +213,9 @@ class OperandReader(wiring.Component):
         writing = Signal(range(SLOTS))
         with m.If(issue & tile_end):
             m.d.sync += writing.eq(writing + 1)
-        passing = Signal(data.StructLayout({
-            "row": config.rows, "slot": range(SLOTS), "end": 1, "flags": FLAGS}))
+        layout = data.StructLayout({
+            "row": config.rows, "slot": range(SLOTS), "end": 1, "flags": FLAGS})
+        passing = data.View(layout, Signal(layout))
         m.d.comb += [
             passing.row.eq(Mux(issue, 1 << height, 0)),
             passing.slot.eq(writing),
@@ -224,7 +225,7 @@ class OperandReader(wiring.Component):
             passing.flags.pass_end.eq(pass_end),
         ]
         for stage in range(OPERAND - 1):
-            delayed = Signal(passing.shape(), name=f"passing_{stage}")
+            delayed = data.View(layout, Signal(layout, name=f"passing_{stage}"))
             m.d.sync += delayed.eq(passing)
             passing = delayed
         m.d.comb += [self.write_row.eq(passing.row), self.write_slot.eq(passing.slot)]

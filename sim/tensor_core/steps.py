@@ -40,12 +40,17 @@ class StepRun:
     latency: int
 
 
-def build_steps(config: StepConfig, *, simulator: str = "verilator") -> Build:
-    """Emit a matrix step and build its simulation, or find it in the cache."""
+def build_steps(config: StepConfig, *, simulator: str = "verilator", quick: bool = False
+                ) -> Build:
+    """Emit a matrix step and build its simulation, or find it in the cache.
+
+    ``simulator`` and ``quick`` are as in :func:`eieio.sim.runner.build`.
+    """
     step = StepConfig(**{name: getattr(config, name) for name in StepConfig().to_dict()})
     with temporary_folder() as folder:
         sources = emit(MatrixStep(step), _TOP, header=f"Matrix step: {step.label}")
-        return build(write(sources, folder), _TOP, simulator=simulator)
+        return build(write(sources, folder), _TOP, simulator=simulator,
+                     quick=quick)
 
 
 def run_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],

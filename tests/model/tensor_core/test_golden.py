@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.golden import dot_product, long_dot_product, matrix_step, widen
 
-V100 = TensorCoreConfig()
-CONFIGS = [V100, TensorCoreConfig(products=8, extra_bits=1),
-           TensorCoreConfig(products=16, extra_bits=2), TensorCoreConfig(products=1),
-           TensorCoreConfig(products=3, input_format="bfloat16")]
+V100 = StepConfig()
+CONFIGS = [V100, StepConfig(products=8, extra_bits=1),
+           StepConfig(products=16, extra_bits=2), StepConfig(products=1),
+           StepConfig(products=3, input_format="bfloat16")]
 
 
 def halves(values: object) -> NDArray[np.uint16]:
@@ -80,7 +80,7 @@ def test_vectors_of_a_v100(shared_data: Path, half: bool) -> None:
     assert np.array_equal(d, expected.view(np.uint16 if half else np.uint32))
 
 
-def exact(config: TensorCoreConfig, bits: int) -> Fraction:
+def exact(config: StepConfig, bits: int) -> Fraction:
     """Return a factor by the definition of its format."""
     form = config.factor_format
     field = bits >> form.fraction_width & (1 << form.exponent_width) - 1
@@ -89,12 +89,12 @@ def exact(config: TensorCoreConfig, bits: int) -> Fraction:
     return sign * (fraction + (field > 0)) * Fraction(2) ** (max(field, 1) - form.bias)
 
 
-def exponent_of(config: TensorCoreConfig, bits: int) -> int:
+def exponent_of(config: StepConfig, bits: int) -> int:
     form = config.factor_format
     return max(bits >> form.fraction_width & (1 << form.exponent_width) - 1, 1) - form.bias
 
 
-def defined(config: TensorCoreConfig, a: NDArray[np.uint16], b: NDArray[np.uint16],
+def defined(config: StepConfig, a: NDArray[np.uint16], b: NDArray[np.uint16],
             c: NDArray[np.uint32], *, half: bool) -> float:
     """Compute one sum of finite terms by the rules, in rational numbers."""
     terms = [(exact(config, int(x)) * exact(config, int(y)),
@@ -124,7 +124,7 @@ def defined(config: TensorCoreConfig, a: NDArray[np.uint16], b: NDArray[np.uint1
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.label)
-def test_rational_arithmetic(config: TensorCoreConfig, half: bool) -> None:
+def test_rational_arithmetic(config: StepConfig, half: bool) -> None:
     rng = np.random.default_rng(5)
     cases = 150
     shape = (cases, config.products)
@@ -177,7 +177,7 @@ def test_overflow_is_infinite() -> None:
     largest = np.float32(3.4028235e38)
     assert dot_product(halves([65504] * 4), halves([65504] * 4), floats(largest),
                        V100).view(np.float32) == largest
-    config = TensorCoreConfig(input_format="bfloat16", products=1)
+    config = StepConfig(input_format="bfloat16", products=1)
     power, minus = (np.array([bits], np.uint16) for bits in (0x5F80, 0xDF80))  # 2**64
     assert dot_product(power, power, floats(0), config) == 0x7F800000
     assert dot_product(power, minus, floats(0), config) == 0xFF800000
@@ -189,7 +189,7 @@ def test_overflow_is_infinite() -> None:
 
 
 def test_products_of_bfloat16_below_all_results() -> None:
-    config = TensorCoreConfig(input_format="bfloat16", products=2)
+    config = StepConfig(input_format="bfloat16", products=2)
     smallest = np.array([1, 0], np.uint16)  # 2**-133
     one = np.array([0x3F80, 0], np.uint16)
     assert dot_product(smallest, one, floats(0), config) == 1 << 16
@@ -232,7 +232,7 @@ def test_bad_arguments() -> None:
         dot_product(halves([0] * 4), halves([0] * 4), np.zeros((), np.float32), V100)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"^Option input_format must be one of float16, bfloat16, "
                                          r"not 'float8'$"):
-        TensorCoreConfig(input_format="float8")
+        StepConfig(input_format="float8")
     with pytest.raises(InputError,
                        match=r"^Option products must be an integer from 1 to 32, not 0$"):
-        TensorCoreConfig(products=0)
+        StepConfig(products=0)

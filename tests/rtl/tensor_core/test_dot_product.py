@@ -8,18 +8,18 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.timing import latency
 from eieio.rtl.tensor_core.dot_product import DotProduct
 from eieio.sim.tensor_core.random_steps import random_steps
 
-CONFIGS = [TensorCoreConfig(1, 1), TensorCoreConfig(1, 1, products=8, extra_bits=1),
-           TensorCoreConfig(1, 1, products=1), TensorCoreConfig(1, 1, products=2, extra_bits=8),
-           TensorCoreConfig(1, 1, products=3, input_format="bfloat16")]
+CONFIGS = [StepConfig(1, 1), StepConfig(1, 1, products=8, extra_bits=1),
+           StepConfig(1, 1, products=1), StepConfig(1, 1, products=2, extra_bits=8),
+           StepConfig(1, 1, products=3, input_format="bfloat16")]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.label)
-def test_golden_model(config: TensorCoreConfig) -> None:
+def test_golden_model(config: StepConfig) -> None:
     dut = DotProduct(config)
     drawn = random_steps(config, 300, np.random.default_rng(1))
     a, b, c, half = drawn.a[:, 0], drawn.b[:, :, 0], drawn.c[:, 0, 0], drawn.half
@@ -48,7 +48,7 @@ def test_golden_model(config: TensorCoreConfig) -> None:
 
 
 def test_members() -> None:
-    dut = DotProduct(TensorCoreConfig(products=8))
+    dut = DotProduct(StepConfig(products=8))
     dut._MustUse__used = True  # type: ignore[attr-defined]
     assert dict(dut.signature.members) == {
         "a": In(data.ArrayLayout(16, 8)),
@@ -57,4 +57,4 @@ def test_members() -> None:
         "half": In(1),
         "d": Out(32),
     }
-    assert dut.latency == latency(TensorCoreConfig(products=8)) == 21
+    assert dut.latency == latency(StepConfig(products=8)) == 21
