@@ -125,9 +125,9 @@ def run_operator(operator: Operator, *operands: Bits, config: StepConfig) -> Bit
                 np.full((*operator.window.kernel, channels), 1 / count),
                 np.zeros(channels, np.float32), config)
         case Pad():
-            window = Window((1, 1), padding=(operator.padding[0], operator.padding[1]))
             channels = x.shape[3]
-            result = _channelwise(_windows(x, window, 0), np.ones((1, 1, channels)),
+            padded = np.pad(x, ((0, 0), *operator.padding))
+            result = _channelwise(_windows(padded, Window((1, 1)), 0), np.ones((1, 1, channels)),
                                   np.zeros(channels, np.float32), config)
         case Add() | Clamp():
             result = _flat_sum(operands, config)

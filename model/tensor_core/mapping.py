@@ -356,9 +356,13 @@ def _channelwise(operator: DepthwiseConv2D | AveragePool | Pad | MaxPool, common
     """Cut an operator on single channels into blocks of them."""
     inputs, channels = operator.input.shape[2], operator.output.shape[2]
     source, destination = places[operator.input], places[operator.output]
-    window = (Window((1, 1), padding=(operator.padding[0], operator.padding[1]))
-              if isinstance(operator, Pad) else operator.window)
+    window = Window((1, 1)) if isinstance(operator, Pad) else operator.window
     base = {**_sliding(operator.input.shape, window, source), **common}
+    if isinstance(operator, Pad):
+        (top, _), (left, _), _ = operator.padding
+        height, width, _ = operator.output.shape
+        base |= {"source": source - top * base["row_elements"], "row_start": -top,
+                 "column_start": -left * inputs, "row_windows": width, "windows": height * width}
     kernel = window.kernel
     base |= {"segments": kernel[1], "segment_step": window.dilation[1] * inputs}
     each = channels // inputs
@@ -369,7 +373,8 @@ def _channelwise(operator: DepthwiseConv2D | AveragePool | Pad | MaxPool, common
         count = kernel[0] * kernel[1] if isinstance(operator, AveragePool) else 1
         weight = np.full((*kernel, channels), 1 / count)
     if (not isinstance(operator, DepthwiseConv2D) and operator.output.shape[1] == 1
-            and channels % config.columns == 0 and not any(window.padding[1])):
+            and channels % config.columns == 0 and base["column_start"] == 0
+            and not any(window.padding[1])):
         # Blocks of channels are alike: they are windows beside one another.
         blocks = channels // config.columns
         base |= {"window_step": config.columns, "row_windows": blocks,
