@@ -37,7 +37,7 @@ OPERAND = 5
 MAXIMUM = 4
 
 #: Cycles from a row of results to its write.
-WRITE = 6
+WRITE = 9
 
 
 def sum_latency(config: TensorCoreConfig) -> int:

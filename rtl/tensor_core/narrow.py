@@ -1,6 +1,6 @@
 """Rounds sums to the format of the factors, and clamps them."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,7 @@ from eieio.rtl.tensor_core.pipeline import Pipeline, Timed
 __all__ = ["NARROW_LATENCY", "Narrow", "order_key"]
 
 #: Cycles from a sum to the number.
-NARROW_LATENCY = 4
+NARROW_LATENCY = 7
 
 
 def order_key(bits: Value) -> Value:
@@ -62,31 +62,32 @@ class Narrow(wiring.Component):
         dropped = FLOAT32.fraction_width - form.fraction_width
         fraction = self.i[:FLOAT32.fraction_width]
         field = self.i[FLOAT32.fraction_width:-1]
-        top = field.all()
 
         # Exponent in the short format's bias: below 1 the result is subnormal.
-        biased = Signal(signed(FLOAT32.exponent_width + 2))
-        m.d.comb += biased.eq(Cat(field[0] | ~field.any(), field[1:]) - FLOAT32.bias + form.bias)
+        biased = p.stage("biased", lambda field: Cat(field[0] | ~field.any(), field[1:])
+                         - FLOAT32.bias + form.bias, Timed(field, 0))
         width = FLOAT32.fraction_width + 1
-        lack = Signal(range(width + 2))
-        m.d.comb += lack.eq(Mux(biased >= 1, 0, Mux(biased < 1 - width, width + 1, 1 - biased)))
 
-        significand = p.stage("significand", lambda value: value,
-                              Timed(Cat(fraction, field.any()), 0))
-        shift = p.stage("shift", lambda value: value, Timed(lack, 0))
-        exponent = p.stage("exponent", lambda value: value,
-                           Timed(Mux(biased >= 1, biased - 1, 0)[:FLOAT32.exponent_width], 0))
-        over = p.stage("over", lambda value: value, Timed(
-            biased >= (1 << form.exponent_width) - 1, 0))
-        nan = p.stage("nan", lambda value: value, Timed(top & fraction.any(), 0))
-        negative = p.stage("negative", lambda value: value, Timed(self.i[-1], 0))
-        given = p.stage("given", lambda value: value, Timed(self.i[:16], 0))
+        def lack(biased: Value) -> Value:
+            amount = Mux(biased >= 1, 0, Mux(biased < 1 - width, width + 1, 1 - biased))
+            return amount[:(width + 1).bit_length()]
 
-        def shifted(significand: Value, shift: Value) -> Value:
-            # What is shifted out is kept below, so that it is known whether it was 0.
-            return (Cat(Const(0, width + 1), significand) >> shift)[:2 * width + 1]
+        shift = p.stage("shift", lack, biased)
+        exponent = p.stage("exponent", lambda biased: Mux(
+            biased >= 1, biased - 1, 0)[:FLOAT32.exponent_width], biased)
+        over = p.stage("over", lambda biased: biased >= (1 << form.exponent_width) - 1, biased)
+        significand, nan, negative, given = (
+            p.stage(name, lambda value: value, Timed(value, 0)) for name, value in (
+                ("significand", Cat(fraction, field.any())), ("nan", field.all() & fraction.any()),
+                ("negative", self.i[-1]), ("given", self.i[:16])))
 
-        aligned = p.stage("aligned", shifted, significand, shift)
+        # What is shifted out is kept below, so that it is known whether it was 0.
+        half = len(shift.value) // 2
+        coarse = p.stage("coarse", lambda significand, shift: Cat(
+            Const(0, width + 1), significand) >> Cat(Const(0, half), shift[half:]),
+            significand, shift)
+        aligned = p.stage("aligned", lambda coarse, shift: (coarse >> shift[:half])[:2 * width + 1],
+                          coarse, shift)
         low = width + 1 + dropped
 
         def rounded(aligned: Value, exponent: Value, over: Value, nan: Value,
@@ -99,13 +100,14 @@ class Narrow(wiring.Component):
 
         number = p.stage("number", rounded, aligned, exponent, over, nan, negative, given)
 
-        def clamped(number: Value) -> Value:
-            none = number[form.fraction_width:-1].all() & number[:form.fraction_width].any()
-            key = order_key(number)
-            below, above = key < order_key(self.minimum), key > order_key(self.maximum)
-            return Mux(none, number, Mux(below, self.minimum, Mux(above, self.maximum, number)))
-
-        result = p.stage("clamped", clamped, number)
+        # NaN is not clamped.
+        number_is = p.stage("is_number", lambda number: ~(
+            number[form.fraction_width:-1].all() & number[:form.fraction_width].any()), number)
+        below = p.stage("below", lambda number: order_key(number) < order_key(self.minimum), number)
+        above = p.stage("above", lambda number: order_key(number) > order_key(self.maximum), number)
+        result = p.stage("clamped", lambda number, known, below, above: Mux(
+            known & below, self.minimum, Mux(known & above, self.maximum, number)),
+            number, number_is, below, above)
         assert result.time == NARROW_LATENCY
         m.d.comb += self.o.eq(result.value)
         return m
