@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tensor_core_cases import FLOAT16_CASES, FLOAT32_CASES, SPECIALS
 
 from eieio.model.errors import InputError
 from eieio.model.tensor_core.config import StepConfig
@@ -25,31 +26,6 @@ def halves(values: object) -> NDArray[np.uint16]:
 
 def floats(values: object) -> NDArray[np.uint32]:
     return np.asarray(values, np.float32).view(np.uint32)
-
-
-# Products, addend, result: what measurements of a V100 show (Fasi et al., PeerJ CS 7:e330, 2021).
-FLOAT32_CASES = [
-    ([(2**-24, 4)], 0, 2**-22),
-    ([], 2**-149, 2**-149),
-    ([(1 - 2**-11, 1 - 2**-11)], 0, 1 - 2**-10 + 2**-22),
-    ([(1 - 2**-11, 1 - 2**-11)] * 4, 0, 4 * (1 - 2**-10 + 2**-22)),
-    ([(2**-12, 2**-12)] * 4, 1, 1),
-    ([(1, 1)] + [(2**-12, 2**-12)] * 3, 2**-24, 1),
-    ([(1, 2), (1, 2**-23), (1, 2**-24)], 0, 2),
-    ([(1, -2), (1, -2**-23), (1, -2**-24)], 0, -2),
-    ([(1, 1)], -(1 - 2**-24), 2**-23),
-    ([(2**-12, 2**-12)] * 4, 1 - 2**-24, 1 + 2**-23),
-    ([(1, 1), (-1, 2**-24)], -1 + 2**-24, 2**-23),
-    ([(1, 1)] * 3 + [(2**-12, 2**-11)], 1 + 2**-22 + 2**-23, 4 + 2**-21),
-    ([(1, 1), (1, 1.5), (1, 1.75), (1, 1.875)], 1.875, 8),
-    ([(1, 1)] * 4, 1 + 2**-22 + 2**-23, 5),
-    ([(-1, 1)] * 4, -(1 + 2**-22 + 2**-23), -5),
-]
-FLOAT16_CASES = [
-    ([(2**-14, 0.5)], 0, 2**-15),
-    ([(2**-14, 1)], -(2**-15), 2**-15),
-    ([(2**-12, 2**-13), (2**-13, 2**-13)], 0, 2**-24),
-]
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -151,18 +127,7 @@ def test_rational_arithmetic(config: StepConfig, half: bool) -> None:
 
 
 @pytest.mark.parametrize("half", [False, True])
-@pytest.mark.parametrize(("a", "b", "c", "expected"), [
-    ([np.nan, 1], [1, 1], 0, np.nan),
-    ([1, 1], [1, 1], np.nan, np.nan),
-    ([np.inf, 1], [0, 1], 0, np.nan),
-    ([0, 1], [-np.inf, 1], 0, np.nan),
-    ([np.inf, 1], [1, -np.inf], 0, np.nan),
-    ([np.inf, 1], [1, 1], -np.inf, np.nan),
-    ([np.inf, 1], [-2, 1], 5, -np.inf),
-    ([np.inf, np.inf], [1, np.inf], np.inf, np.inf),
-    ([1, 1], [1, 1], -np.inf, -np.inf),
-    ([1, -1], [1, 1], 0, 0),
-])
+@pytest.mark.parametrize(("a", "b", "c", "expected"), SPECIALS)
 def test_specials(half: bool, a: list[float], b: list[float], c: float, expected: float) -> None:
     d = dot_product(halves([*a, 0, 0]), halves([*b, 0, 0]),
                     widen(halves(c)) if half else floats(c), V100, half=half)
