@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from eieio.model.errors import InputError
 from eieio.model.sizing import Sizing
 
 __all__ = ["TensorCoreSizing"]
@@ -19,14 +18,14 @@ class TensorCoreSizing(Sizing):
     shown = MappingProxyType({"rows": "rows", "columns": "columns", "products": "products"})
 
     def with_multipliers(self, count: int) -> dict[str, int]:
-        """Return the step that is nearest to a cube."""
+        """Return the step that is nearest to a cube, if there is one."""
         shapes = [(rows, columns, products)
                   for products in (2, 4, 8, 16, _PRODUCTS) if count % products == 0
                   for columns in range(1, min(_SIDE, products) + 1)
                   if count // products % columns == 0
                   for rows in [count // products // columns] if rows <= _SIDE]
         if not shapes:
-            raise InputError(f"the tensor_core engine has no size for {count} multipliers")
+            return {}
         rows, columns, products = min(shapes, key=lambda shape: (max(shape) / min(shape), shape))
         return {"rows": rows, "columns": columns, "products": products}
 

@@ -210,5 +210,4 @@ def test_sizes_by_multipliers() -> None:
     sizing = TensorCoreSizing()
     assert sizing.with_multipliers(64) == {"rows": 4, "columns": 4, "products": 4}
     assert sizing.with_multipliers(256) == {"rows": 4, "columns": 8, "products": 8}
-    with pytest.raises(InputError, match=r"^the tensor_core engine has no size for 63 multipliers"):
-        sizing.with_multipliers(63)
+    assert not sizing.with_multipliers(63)
