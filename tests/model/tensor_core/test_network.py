@@ -1,5 +1,6 @@
 """Networks on the tensor core: golden model, places, cycles counted by hand, files, refusals."""
 
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_places_of_values_do_not_overlap() -> None:
             taken = sorted((places[value], places[value] + room(value, 8))
                            for value in {*alive, operator.output})
             assert all(first[1] <= second[0]
-                       for first, second in zip(taken, taken[1:], strict=False))
+                       for first, second in itertools.pairwise(taken))
 
 
 def test_cycles_by_hand() -> None:
