@@ -67,6 +67,7 @@ _CONTENTS = """
 docs/python
 docs/architecture
 docs/eyeriss
+docs/tensor_core
 docs/new_engine
 docs/verification
 docs/results

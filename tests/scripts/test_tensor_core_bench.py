@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from numpy.typing import NDArray
 
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.golden import long_dot_product, widen
 
 Run = Callable[..., Result]
@@ -23,7 +23,7 @@ def vectors() -> dict[str, NDArray[Any]]:
     a, b = (rng.standard_normal((11, 6)).astype(np.float16) for _ in range(2))
     a[3, 2] = np.nan
     c = rng.standard_normal(11).astype(np.float32)
-    bits = [long_dot_product(a.view(np.uint16), b.view(np.uint16), addend, TensorCoreConfig(),
+    bits = [long_dot_product(a.view(np.uint16), b.view(np.uint16), addend, StepConfig(),
                              half=half)
             for addend, half in ((c.view(np.uint32), False),
                                  (widen(c.astype(np.float16).view(np.uint16)), True))]
