@@ -68,6 +68,7 @@ docs/python
 docs/architecture
 docs/eyeriss
 docs/tensor_core
+docs/dadiannao
 docs/new_engine
 docs/verification
 docs/results

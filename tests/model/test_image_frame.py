@@ -39,8 +39,8 @@ def test_fingerprint() -> None:
               fingerprint("sparse", replace(config, absorb_fillers=False))}
     assert len(prints) == 5
     assert fingerprint("sparse", SparseConfig(pes=16)) == fingerprint("sparse", config)
-    with pytest.raises(InputError, match="Engine must be one of sparse, systolic, mixed, not "
-                                         "'other'"):
+    with pytest.raises(InputError, match="Engine must be one of sparse, systolic, mixed, "
+                                         "dadiannao, not 'other'"):
         fingerprint("other", config)
 
 
