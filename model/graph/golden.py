@@ -98,6 +98,8 @@ def run_operator(operator: Operator, *operands: Activations) -> Activations:
 def accumulate(operator: WeightedOperator, x: Activations) -> NDArray[np.int64]:
     """Compute the accumulators of a weighted operator: sums of products, and biases.
 
+    They are in steps of the biases.
+
     Parameters
     ----------
     operator : WeightedOperator
@@ -120,7 +122,7 @@ def accumulate(operator: WeightedOperator, x: Activations) -> NDArray[np.int64]:
 
 
 def _accumulate(operator: WeightedOperator, x: Activations) -> NDArray[np.int64]:
-    return _ACCUMULATORS[type(operator)](operator, x) + operator.bias
+    return (_ACCUMULATORS[type(operator)](operator, x) << operator.bias_shift) + operator.bias
 
 
 def _check_operands(operator: Operator, operands: tuple[Activations, ...]) -> None:
@@ -190,6 +192,7 @@ def _weighted(operator: WeightedOperator, x: Activations) -> Activations:
     return rescale(
         _accumulate(operator, x), operator.multiplier, operator.shift, operator.output.zero_point,
         operator.minimum, operator.maximum, single_rounding=operator.single_rounding,
+        wraps=operator.wraps,
     ).astype(operator.output.dtype).reshape(len(x), *operator.output.shape)
 
 

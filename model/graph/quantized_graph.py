@@ -34,6 +34,7 @@ from eieio.model.graph.window import Window
 
 __all__ = [
     "ADD_LEFT_SHIFT",
+    "BIAS_SHIFT_MAXIMUM",
     "Add",
     "AveragePool",
     "Conv2D",
@@ -56,6 +57,9 @@ __all__ = [
 
 #: Bits by which :class:`Add` widens its operands, so that their rescaling rounds below the result.
 ADD_LEFT_SHIFT = 20
+
+#: Largest :attr:`WeightedOperator.bias_shift`.
+BIAS_SHIFT_MAXIMUM = 7
 
 #: Bits of accumulators that no operator overflows, by the type of its biases.
 ACCUMULATOR_WIDTHS = {np.dtype(np.int32): 32, np.dtype(np.int64): 48}
@@ -116,8 +120,8 @@ class Operator:
 class WeightedOperator(Operator):
     """An operator that sums products of weights and activations, and rescales the sums.
 
-    ``output = rescale(sum(weight * (input - input.zero_point)) + bias, multiplier, shift,
-    output.zero_point, minimum, maximum, single_rounding=single_rounding)``, see
+    ``output = rescale(sum(weight * (input - input.zero_point)) * 2**bias_shift + bias, multiplier,
+    shift, output.zero_point, minimum, maximum, single_rounding=single_rounding, wraps=wraps)``, see
     :func:`eieio.model.graph.rescale.rescale`. An element of the padding is the zero point, a
     real 0.
 
@@ -130,13 +134,20 @@ class WeightedOperator(Operator):
     stored_weight : integer array, or SharedWeights
         Weights, in the shape that the operator says.
     bias : int32 or int64 array of shape (channels,)
-        Biases of the output channels.
+        Biases of the output channels, in steps of ``2**-bias_shift`` of the sums' steps.
     multiplier, shift : int32 arrays of shape (channels,)
-        Factors of the output channels, for :func:`eieio.model.graph.rescale.rescale`.
+        Factors of the output channels, for :func:`eieio.model.graph.rescale.rescale`; of steps of
+        the biases.
     minimum, maximum : :class:`int`
         Range of the output. A rectifier has the zero point as its minimum.
     single_rounding : :class:`bool`
         Whether the sums are rescaled in one rounding. The default is in two.
+    bias_shift : :class:`int`
+        How much finer than a step of the sums a step of the biases is, as a power of two: 0 to
+        :data:`BIAS_SHIFT_MAXIMUM`. Biases in real numbers need it.
+    wraps : :class:`bool`
+        Whether results above the maximum, which is that of the tensor then, are taken modulo
+        2 to the tensor's width: the lowest digit of a number that is larger.
     """
 
     stored_weight: NDArray[np.integer] | SharedWeights
@@ -146,6 +157,8 @@ class WeightedOperator(Operator):
     minimum: int
     maximum: int
     single_rounding: bool = field(default=False, kw_only=True)
+    bias_shift: int = field(default=0, kw_only=True)
+    wraps: bool = field(default=False, kw_only=True)
 
     def _check(self) -> None:
         stored, shape = self.stored_weight, (self.channels,)
@@ -168,6 +181,12 @@ class WeightedOperator(Operator):
                                          strict=True)):
             _check_factor(multiplier, shift, right)
         _check_range(self.minimum, self.maximum, self.output)
+        if self.wraps and self.maximum != self.output.maximum:
+            raise InputError(f"maximum of what wraps must be {self.output.maximum}, not "
+                             f"{self.maximum}")
+        if not 0 <= self.bias_shift <= BIAS_SHIFT_MAXIMUM:
+            raise InputError(f"bias_shift must be from 0 to {BIAS_SHIFT_MAXIMUM}, not "
+                             f"{self.bias_shift}")
         if self.accumulator_width > limit:
             raise InputError(f"accumulator must not need more than {limit} bits, not "
                              f"{self.accumulator_width}, left shift included")
@@ -200,10 +219,11 @@ class WeightedOperator(Operator):
     def channel_bounds(self) -> NDArray[np.int64]:
         """Bounds of the accumulators, int64 array of shape (channels,).
 
-        ``sum(|weight|) * max|input - zero_point| + |bias|``: no partial sum, in any order, is
-        beyond it.
+        ``sum(|weight|) * max|input - zero_point| * 2**bias_shift + |bias|``, in steps of the
+        biases: no partial sum, in any order, is beyond it.
         """
-        return self._sums() * self.input.largest + np.abs(self.bias.astype(np.int64))
+        return ((self._sums() * self.input.largest << self.bias_shift)
+                + np.abs(self.bias.astype(np.int64)))
 
     @property
     def accumulator_bound(self) -> int:
