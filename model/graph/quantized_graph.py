@@ -14,8 +14,8 @@ have the samples as one more axis in front.
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,7 @@ __all__ = [
     "Tensor",
     "WeightedOperator",
     "Window",
+    "with_plain_biases",
 ]
 
 #: Bits by which :class:`Add` widens its operands, so that their rescaling rounds below the result.
@@ -236,6 +237,9 @@ class WeightedOperator(Operator):
         left_shift = np.maximum(-self.shift.astype(np.int64), 0)
         return max(int(bound << shift).bit_length() + 1 for bound, shift
                    in zip(self.channel_bounds.tolist(), left_shift.tolist(), strict=True))
+
+
+Weighted = TypeVar("Weighted", bound=WeightedOperator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -655,6 +659,38 @@ class QuantizedGraph:
     def macs(self) -> int:
         """Products of a weight and an activation for one sample."""
         return sum(operator.macs for operator in self.operators)
+
+
+def with_plain_biases(operator: Weighted) -> Weighted:
+    """Return an operator of the same results whose biases are in steps of the sums.
+
+    Its weights are larger, by ``2**bias_shift``, and its biases int64: for engines that multiply
+    wide weights anyway.
+
+    Parameters
+    ----------
+    operator : WeightedOperator
+        Operator.
+
+    Raises
+    ------
+    InputError
+        If its results wrap, which such engines' do not.
+    """
+    if operator.wraps:
+        raise InputError(f"{type(operator).__name__} {operator.name!r}: results that wrap need the "
+                         "systolic engine (--engine systolic)")
+    if not operator.bias_shift:
+        return operator
+    stored = operator.stored_weight
+    if isinstance(stored, SharedWeights):
+        larger = replace(stored, codebook=stored.codebook << operator.bias_shift,
+                         scale=stored.scale and stored.scale / 2**operator.bias_shift)
+    else:
+        larger = stored.astype(np.int32) << operator.bias_shift
+        larger = larger.astype(np.int16) if np.abs(larger).max(initial=0) < 1 << 15 else larger
+    return replace(operator, stored_weight=larger, bias=operator.bias.astype(np.int64),
+                   bias_shift=0)
 
 
 def _check_names(what: str, names: Sequence[str]) -> None:

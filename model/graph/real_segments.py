@@ -31,7 +31,8 @@ from eieio.model.graph.quantized_graph import Window
 from eieio.model.graph.tensor_emitter import TensorEmitter
 from eieio.model.graph.value_facts import EVERYTHING, Range, intersect, is_affine
 
-__all__ = ["STEPS", "AFFORDABLE", "BEYOND", "COARSE_SHARE", "MAX_SEGMENTS", "Segmenter", "Term", "most_often"]
+__all__ = ["AFFORDABLE", "BEYOND", "COARSE_SHARE", "MAX_SEGMENTS", "STEPS", "Segmenter", "Term",
+           "most_often"]
 
 STEPS = 255
 # The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
@@ -46,7 +47,7 @@ MAX_SEGMENTS = 96
 # range.
 BEYOND = 4.0
 _WEIGHT_MAXIMUM, _MOST_COARSE = 127, 31
-# Weight of a tensor in a sum of two numbers at most: what is above 127 goes to copies of the tensor.
+# Weight of a tensor in a sum of two numbers at most: copies of it take what is above 127.
 _MAX_LEVEL = 40 * _WEIGHT_MAXIMUM
 # By how much the ratio of two steps may be off: 1/4096 of a step, over 128 steps.
 _SMALL_RATIO = 2.0**-19
