@@ -15,7 +15,7 @@ from eieio.model.leftovers import ended_by_signals
 __all__ = ["main"]
 
 _COMMANDS = ("compress", "generate", "simulate", "infer", "build", "compare", "roofline", "fit",
-             "synthesize", "run", "engines", "registers", "export", "bench")
+             "synthesize", "run", "engines", "registers", "export", "bench", "train")
 
 
 class _Commands(click.Group):
@@ -131,6 +131,8 @@ def main(ctx: click.Context) -> None:
     The layers of the EIE paper, or one of your own, beside the engine as published:
       eieio bench eie
       eieio bench layer --weight w.npy --activation a.npy
+    A training method, measured beside what it is compared with:
+      eieio train dynamic-fixed-point
 
     A network is an .onnx or a .tflite file, an .npz file of fully connected layers, Deep
     Compression's .net (with its prototxt beside it), or .eie, which 'eieio compress' writes.

@@ -63,7 +63,7 @@ POOL = {
 }
 ICARUS = replace(SMALL, pes=2, column_groups=2, run_width=3, queue_depth=2, io_lanes=2)
 
-every_config = pytest.mark.parametrize("name", POOL)
+long = pytest.mark.long
 # Examples cost a simulation each, so they are few, the same each time, and are not shrunk.
 few = functools.partial(settings, deadline=None, derandomize=True,
                         phases=[Phase.explicit, Phase.generate],
@@ -112,7 +112,9 @@ def cases(draw: st.DrawFn, config: SparseConfig) -> tuple[CompiledNetwork, Any, 
     return compiled, x, draw(st.sampled_from([0, 0, 0.3, 0.7]))
 
 
-@every_config
+@pytest.mark.parametrize("name", [
+    "one_pe", "plain", "groups", pytest.param("wide", marks=long), "pairs",
+    pytest.param("many", marks=long)])
 def test_random_networks(name: str) -> None:
     build = built(POOL[name])
 
@@ -272,7 +274,7 @@ def layers_of_their_own(config: SparseConfig) -> QuantizedGraph:
 
 
 # Their activations have 16 bits. Whatever a case is about happens in each.
-@pytest.mark.parametrize("name", ["groups", "many"])
+@pytest.mark.parametrize("name", ["groups", pytest.param("many", marks=long)])
 @pytest.mark.parametrize("what", DIRECTED)
 def test_directed(what: str, name: str) -> None:
     config = POOL[name]

@@ -66,7 +66,11 @@ CODES = SystolicConfig(rows=2, columns=4, lanes=2, residual=False, accumulator_d
                        code_width=4, **DEPTHS)
 ICARUS = SystolicConfig.for_winograd(2, rows=4, columns=3, lanes=1, accumulator_depth=40,
                                      **{**DEPTHS, "program_depth": 15})
-WINOGRAD = [name for name, config in POOL.items() if config.winograd]
+#: Configurations that only long tests build.
+LONG = {"f4", "one"}
+EVERY = [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in POOL]
+WINOGRAD = [pytest.param(name, marks=[pytest.mark.long] * (name in LONG))
+            for name, config in POOL.items() if config.winograd]
 SIMPLE = "tall"
 
 
@@ -92,8 +96,11 @@ def check(compiled: CompiledGraph, x: NDArray[np.int8], build: Build, *, stall: 
         assert min(profile.causes.values()) >= 0, profile
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("name", POOL)
+# Of seeds 0, 1 and 4 one is untraced, one stalls, and one has a batch.
+@pytest.mark.parametrize("seed", [
+    0, 1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long), 4,
+    pytest.param(5, marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", EVERY)
 def test_random_graphs(name: str, seed: int) -> None:
     config = POOL[name]
     rng = np.random.default_rng(seed)
