@@ -167,10 +167,13 @@ def _conv2d(operator: Conv2D, x: Activations) -> NDArray[np.int64]:
 
 
 def _depthwise(operator: DepthwiseConv2D, x: Activations) -> NDArray[np.int64]:
-    windows = _windows(_pad(_centred(operator, x), operator.window, 0), operator.window)
     # Output channels of one input channel are neighbours.
-    weight = operator.weight.reshape(*operator.window.kernel, operator.input.shape[2], -1)
-    sums = np.einsum("nyxcij,ijcd->nyxcd", windows, weight.astype(np.float64))
+    multiple = operator.channels // operator.input.shape[2]
+    padded = np.repeat(_pad(_centred(operator, x), operator.window, 0), multiple, axis=3)
+    windows, weight = _windows(padded, operator.window), operator.weight.astype(np.float64)
+    sums = np.zeros(windows.shape[:4])
+    for row, column in np.ndindex(operator.window.kernel):  # faster than all at once
+        sums += windows[..., row, column] * weight[row, column]
     return sums.reshape(len(x), *operator.output.shape).astype(np.int64)
 
 

@@ -14,7 +14,12 @@ from eieio.model.graph.calibration import calibrate
 from eieio.model.graph.float_graph import FloatGraph, Value, run
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.quantization import Scale, quantize
-from eieio.model.graph.quantized_graph import QuantizedGraph, Softmax, Window
+from eieio.model.graph.quantized_graph import (
+    QuantizedGraph,
+    Softmax,
+    WeightedOperator,
+    Window,
+)
 from eieio.model.graph.quantizers import RangesNeededError, settle
 
 IMAGE = (4, 5, 3)
@@ -168,7 +173,7 @@ def test_mean_of_one() -> None:
 
 
 def test_segments_of_both_signs() -> None:
-    """Padding in front of a mean stays a real 0 in each of them."""
+    """Padding in front of a mean stays a real 0 in each of them, and in the remainder."""
     first = quantizer("q", Value("x", IMAGE), 1 / 16)
     conv = convolution(first.output)
     pad = real.Pad(name="pad", inputs=(conv.output,), output=Value("p", (6, 5, 3)),
@@ -180,7 +185,7 @@ def test_segments_of_both_signs() -> None:
     assert off <= 1 + 1e-9
     zero_points = {operator.output.zero_point for operator in network.operators
                    if type(operator).__name__ == "Pad"}
-    assert zero_points == {-128, 127}
+    assert zero_points == {-128, 0, 127}
 
 
 def test_sums_of_sums() -> None:
@@ -199,6 +204,39 @@ def test_sums_of_sums() -> None:
         first, conv, other, inner, outer, mean, quantizer("y", mean.output, 1 / 32)))
     _, off = steps_off(graph, samples=True)
     assert off <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("clamp", ["none", "below", "both", "beyond"])
+def test_remainders(clamp: str) -> None:
+    """Few numbers are rounded to the other side of a half: 1 of 16,384 on the average."""
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    low, high = {"none": (-math.inf, math.inf), "below": (0.0, math.inf), "both": (-1.0, 6.0),
+                 "beyond": (0.3, 900.0)}[clamp]
+    conv = replace(convolution(first.output), minimum=low, maximum=high)
+    mean = real.AveragePool(name="mean", inputs=(conv.output,), output=Value("m", (3, 4, 3)),
+                            window=Window((2, 2)))
+    y = quantizer("y", mean.output, 0.0437, 5)
+    graph = chain(first, conv, mean, y)
+    network, off = steps_off(graph, samples=True)
+    assert off <= 1 + 1e-9
+    assert any(getattr(operator, "wraps", False) for operator in network.operators)
+    wrong = run_graph(network, network.input.quantize(X))["y"] - (
+        np.rint(run(graph, X)["y"] / 0.0437) + 5)
+    assert np.count_nonzero(wrong) <= 2  # of 1,800
+
+
+def test_biases_in_parts_of_a_step() -> None:
+    """Real biases of a file are rounded to 1/128 of a step of the sums, where there is room."""
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    conv = replace(convolution(first.output), bias=np.array([0.5003, -1.00051, 2.00017]))
+    network, _ = steps_off(chain(first, conv, quantizer("y", conv.output, 1 / 64)))
+    operator, = network.operators
+    assert isinstance(operator, WeightedOperator)
+    assert operator.bias_shift == 7
+    assert operator.bias.tolist() == [round(bias * 1024 * 128) for bias in conv.bias.tolist()]
+    sums = run(chain(first, conv), X)["c"] * 64
+    expected = np.clip(np.trunc(sums + np.copysign(0.5, sums)), -128, 127)
+    assert np.array_equal(run_graph(network, network.input.quantize(X))["y"], expected)
 
 
 def test_refused() -> None:
