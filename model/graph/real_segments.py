@@ -8,6 +8,7 @@ is one depthwise convolution over a :class:`~eieio.model.graph.float_graph.Stack
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ from eieio.model.graph.quantized_graph import Window
 from eieio.model.graph.tensor_emitter import TensorEmitter
 from eieio.model.graph.value_facts import EVERYTHING, Range, intersect, is_affine
 
-__all__ = ["AFFORDABLE", "BEYOND", "COARSE_SHARE", "MAX_SEGMENTS", "STEPS", "Segmenter", "Term",
+__all__ = ["AFFORDABLE", "COARSE_SHARE", "MAX_SEGMENTS", "STEPS", "Segmenter", "Term",
            "most_often"]
 
 STEPS = 255
@@ -45,7 +46,7 @@ MAX_SEGMENTS = 96
 # How far a real number may be beyond a measured end of its range, as a multiple of the end: in a
 # coarse segment. A term of a mean that saturates would change it, though the mean itself is in its
 # range.
-BEYOND = 4.0
+_BEYOND = 4.0
 _WEIGHT_MAXIMUM, _MOST_COARSE = 127, 31
 # Weight of a tensor in a sum of two numbers at most: copies of it take what is above 127.
 _MAX_LEVEL = 40 * _WEIGHT_MAXIMUM
@@ -117,7 +118,7 @@ class Segmenter(TensorEmitter):
 
     def _segments(self, value: Value, step: float, wanted: Range, need: float) -> list[Term]:
         """Return the segments of a value, those at the ends in coarser steps."""
-        near, far = self.range(value, wanted), self.range(value, wanted, BEYOND)
+        near, far = self.range(value, wanted), self.range(value, wanted, _BEYOND)
         terms = []
         for sign, fine, whole in ((-1, -near[0], -far[0]), (1, near[1], far[1])):
             count = math.ceil(fine / (STEPS * step) - 1e-9)
@@ -244,6 +245,13 @@ class Segmenter(TensorEmitter):
             return self.emit(part, (self.single(part.input),), scale, name, both)
         if folded is not None and (need is None or not self.has_remainder(operator.input)):
             return self.clamp_channels(*folded, scale, both, name, offset)
+        if is_selection(operator) and self.grid(operator.input) is None:
+            terms = self._terms(operator.input, EVERYTHING, need or scale.scale)
+            levels, window = _over_stack(terms, np.rint(operator.weight[..., :1]).astype(int),
+                                         operator.input.shape[0], operator.window)
+            return self._combine(operator, terms, levels, window, terms[0].step,
+                                 np.ones(len(operator.bias)), operator.bias - offset, scale, both,
+                                 name, wraps=wraps)
         if is_affine(operator) and self.grid(operator.input) is None:
             factor = operator.weight.reshape(-1)
             need = need or min(scale.scale, self.need(operator.output) or math.inf)
@@ -275,13 +283,10 @@ class Segmenter(TensorEmitter):
                 return self._even_mean(operator, terms[0].value, scale, both, name)
             return self.emit(operator, (terms[0].value,), scale, name, ends)
         height, channels = source.shape[0], source.shape[2]
-        levels = np.zeros(((len(terms) - 1) * height + window.kernel[0], window.kernel[1], 1), int)
-        for index, term in enumerate(terms):
-            levels[index * height:index * height + window.kernel[0]] = term.multiple
-        return self._combine(operator, terms, levels,
-                             Window((len(levels), window.kernel[1]), window.stride),
-                             terms[0].step, np.full(channels, 1 / elements),
-                             np.full(channels, -offset), scale, both, name, wraps=wraps)
+        levels, window = _over_stack(terms, np.ones((*window.kernel, 1), int), height, window)
+        return self._combine(operator, terms, levels, window, terms[0].step,
+                             np.full(channels, 1 / elements), np.full(channels, -offset), scale,
+                             both, name, wraps=wraps)
 
     def _even_mean(self, operator: AveragePool, source: Value, scale: Scale, ends: Range, name: str
                    ) -> Value:
@@ -314,8 +319,8 @@ class Segmenter(TensorEmitter):
         # Beyond the range of the result it does not matter by how much. All segments of a result
         # are made of the same terms.
         low, high = (self.of_scale(scale) if need is None
-                     else self.range(operator.output, EVERYTHING, BEYOND))
-        spans = [self.range(value, EVERYTHING, BEYOND) for value in operator.inputs]
+                     else self.range(operator.output, EVERYTHING, _BEYOND))
+        spans = [self.range(value, EVERYTHING, _BEYOND) for value in operator.inputs]
         wanted = [(low - span[1], high - span[0]) for span in spans[::-1]]
         found = self._addends(operator, wanted, need or min(
             scale.scale, self.need(operator.output) or math.inf))
@@ -407,7 +412,7 @@ class Segmenter(TensorEmitter):
         key = "stack", step, tuple(term.value.name for term in terms)
         if key in self.made:
             return self.made[key], label
-        images = [self.as_image(term.value, term.scale) for term in terms]
+        images = [self.as_image(term.value, self.scales[term.value.name]) for term in terms]
         height, width, channels = images[0].shape
         stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output, axis=0)
         self.made[key] = self.emit(stack, tuple(images), label, f"{name}_stack",
@@ -417,6 +422,30 @@ class Segmenter(TensorEmitter):
 
 def _shifted(ends: Range, offset: float) -> Range:
     return ends[0] - offset, ends[1] - offset
+
+
+def is_selection(operator: Operator) -> TypeGuard[DepthwiseConv2D]:
+    """Whether an operator adds and subtracts elements of a window, of all channels the same."""
+    return isinstance(operator, DepthwiseConv2D) and operator.weight_scale is None \
+        and operator.window.kernel != (1, 1) and operator.window.dilation == (1, 1) \
+        and operator.window.padding == ((0, 0), (0, 0)) \
+        and operator.weight.shape[2] == operator.input.shape[-1] \
+        and bool(np.isin(operator.weight, (-1, 0, 1)).all()) \
+        and bool((operator.weight == operator.weight[..., :1]).all())
+
+
+def _over_stack(terms: Sequence[Term], taps: NDArray[np.integer], height: int, window: Window
+                ) -> tuple[NDArray[np.integer], Window]:
+    """Return the weights of a window that slides over all terms of a number, and the window."""
+    rows, columns = window.kernel
+    multiples = [term.multiple for term in terms]
+    if rows == 1:
+        levels = np.array(multiples).reshape(-1, 1, 1) * taps
+        return levels, Window((len(terms), columns), window.stride, (height, 1))
+    levels = np.zeros(((len(terms) - 1) * height + rows, columns, 1), int)
+    for index, multiple in enumerate(multiples):
+        levels[index * height:index * height + rows] += multiple * taps
+    return levels, Window((len(levels), columns), window.stride)
 
 
 def most_often(terms: Sequence[Term]) -> int:

@@ -115,9 +115,11 @@ def test_means_of_real_numbers(step: float) -> None:
     assert off <= 1 + 1e-9
     names = [type(operator).__name__ for operator in network.operators]
     assert names[-1] == "DepthwiseConv2D"
-    segments = names.count("Conv2D")
-    # 30 by 255 steps, which are a 96th of the quantizer's.
-    assert segments == min(max(1, math.ceil(30 / (255 * step / 96))), 96)
+    # Lowest bits of the terms, and of what they are beyond 30; and 30 and two bytes by 255 steps, each
+    # 248 fine ones: 4,096 of the quantizer's, no more than 96, or 128 of the sums, less a trifle.
+    fine = max(step / 4096, 30 / (96 * 255 * 248), 2**-17 * (1 + 2**-20))
+    assert names.count("Conv2D") == 2 + math.ceil((30 + 512 * fine) / (255 * 248 * fine))
+    assert names.count("DepthwiseConv2D") == 2
 
 
 @pytest.mark.parametrize("zero_point", [-128, -3, 0, 127])
@@ -223,6 +225,27 @@ def test_remainders(clamp: str) -> None:
     wrong = run_graph(network, network.input.quantize(X))["y"] - (
         np.rint(run(graph, X)["y"] / 0.0437) + 5)
     assert np.count_nonzero(wrong) <= 2  # of 1,800
+
+
+@pytest.mark.parametrize(("kernel", "stride", "pad"), [(2, 2, 0), (3, 1, 1), (2, 1, 1)])
+def test_maxima_of_real_numbers(kernel: int, stride: int, pad: int) -> None:
+    """As fine as sums: they are computed of differences. Around positive numbers, padding is 0."""
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    conv = replace(convolution(first.output), minimum=0.0 if pad else -math.inf)
+    window = Window((kernel, kernel), (stride, stride), padding=((pad, pad), (pad, 0)))
+    shape = (*window.output_size(*IMAGE[:2]), 3)
+    pool = real.MaxPool(name="pool", inputs=(conv.output,), output=Value("p", shape), window=window,
+                        maximum=7.0)
+    mean = real.AveragePool(name="mean", inputs=(pool.output,), output=Value("m", (1, 1, 3)),
+                            window=Window(shape[:2], shape[:2]))
+    y = quantizer("y", mean.output, 0.0037)
+    graph = chain(first, conv, pool, mean, y)
+    network, off = steps_off(graph, samples=True)
+    assert off <= 1 + 1e-9
+    low, high = np.array([-128, 127]) * 0.0037
+    wanted = np.rint(np.clip(run(graph, X)["m"], low, high) / 0.0037)
+    wrong = run_graph(network, network.input.quantize(X))["y"] != np.clip(wanted, -128, 127)
+    assert np.count_nonzero(wrong) <= 1  # of 150
 
 
 def test_biases_in_parts_of_a_step() -> None:
