@@ -115,8 +115,8 @@ def test_means_of_real_numbers(step: float) -> None:
     assert off <= 1 + 1e-9
     names = [type(operator).__name__ for operator in network.operators]
     assert names[-1] == "DepthwiseConv2D"
-    # Lowest bits of the terms, and of what they are beyond 30; and 30 and two bytes by 255 steps, each
-    # 248 fine ones: 4,096 of the quantizer's, no more than 96, or 128 of the sums, less a trifle.
+    # Lowest bits of the terms, and of what they are beyond 30; and 30 and two bytes by 255 steps,
+    # each 248 fine ones: 4,096 of the quantizer's, no more than 96, or 128 of the sums.
     fine = max(step / 4096, 30 / (96 * 255 * 248), 2**-17 * (1 + 2**-20))
     assert names.count("Conv2D") == 2 + math.ceil((30 + 512 * fine) / (255 * 248 * fine))
     assert names.count("DepthwiseConv2D") == 2
