@@ -270,8 +270,8 @@ def test_operators_in_icarus() -> None:
 
     Channels do not fill words: what is undefined also is after it has been multiplied by 0. The
     graph has all operators, channels side by side with lanes between them, chunks that are partial,
-    last blocks of outputs that are, windows that are padded differently on every side, and left
-    shifts.
+    last blocks of outputs that are, windows that are padded differently on every side, left
+    shifts, biases in parts of a step, and results that wrap.
     """
     compiled = compile_graph(_all_operators(), ICARUS, winograd=True)
     assert any(layer.output.channels % ICARUS.rows for layer in compiled.layers)
@@ -314,7 +314,9 @@ def _all_operators() -> QuantizedGraph:
     two = replace(two, output=replace(two.output, zero_point=five.output.zero_point))
     stack = Stack("stack", (five.output, two.output),
                   replace(five.output, name="joined", shape=(5, 5, 7)), 2)
-    behind = convolution("behind", stack.output, 2, Window((1, 1)), rng)
+    # Results are larger than 8 bits: of one operator they wrap.
+    behind = replace(convolution("behind", stack.output, 2, Window((1, 1)), rng), bias_shift=5,
+                     minimum=-9, maximum=127, wraps=True)
     dense = _connect(maxima, 7, rng)
     return QuantizedGraph("all", source, dense.output, (
         first, second, left, pad, depthwise, maximum, mean, total, five, two, stack, behind, dense))
