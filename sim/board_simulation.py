@@ -119,8 +119,8 @@ class BoardFigures:
     inserts: int
 
 
-def build_board(config: EngineConfig, *, divisor: int = 4, quick: bool = False,
-                cache: Path | None = None) -> BoardBuild:
+def build_board(config: EngineConfig, *, divisor: int = 4, cache: Path | None = None
+                ) -> BoardBuild:
     """Build the simulation of a board, or find it in the cache.
 
     Parameters
@@ -129,8 +129,6 @@ def build_board(config: EngineConfig, *, divisor: int = 4, quick: bool = False,
         Configuration of the engine.
     divisor : :class:`int`
         Clocks of a bit on its serial line, at least 4.
-    quick : :class:`bool`
-        Whether it is compiled without optimization and in one piece; for small engines.
     cache : :class:`pathlib.Path`, optional
         Folder of all builds, as in :func:`eieio.sim.runner.build`.
 
@@ -142,12 +140,10 @@ def build_board(config: EngineConfig, *, divisor: int = 4, quick: bool = False,
         If Verilator or the C++ compiler refuses the design.
     """
     environment = os.environ | verilator_environment()
-    if quick:
-        environment["MAKEFLAGS"] += " OPT_FAST=-O0"
     files = emit(UartSystem(make_engine(config), divisor), TOP,
                  header=f"{engine_of(config).name.capitalize()} engine on a serial line: "
                         f"{config.label}")
-    identity = [version("verilator"), _MAIN.read_text(encoding="utf-8"), files, quick]
+    identity = [version("verilator"), _MAIN.read_text(encoding="utf-8"), files]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     folder = cache_folder(cache) / f"board-{key}"
     executable = folder / _PROGRAM
@@ -162,7 +158,7 @@ def build_board(config: EngineConfig, *, divisor: int = 4, quick: bool = False,
                     "verilator", "--cc", "--exe", "--build", "-j", "1", "-O3", "-Wno-fatal",
                     "--x-assign", "fast", "--x-initial", "fast", "--no-timing",
                     "--top-module", TOP, "--prefix", f"V{TOP}", "-Mdir", place, "-o", _PROGRAM,
-                    *(["--output-split", "0"] if quick else []), *sources, main,
+                    *sources, main,
                 ]
                 reply = run_program(command, env=environment)
                 if reply.returncode:

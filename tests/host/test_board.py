@@ -20,7 +20,7 @@ from eieio.sim.board_simulation import BoardBuild, Noise, SimulatedBoard, build_
 
 @pytest.fixture(scope="module")
 def built(example: Any) -> BoardBuild:
-    return build_board(example.config, quick=True)
+    return build_board(example.config)
 
 
 def test_every_answer_is_the_golden_model_s(built: BoardBuild, example: Any) -> None:
@@ -44,8 +44,7 @@ def test_a_systolic_engine(systolic_example: Any) -> None:
     """Its answers are the golden model's, and its counters the cycle model's, after errors, too."""
     example = systolic_example
     timing = time_graph(example.config, example.work)
-    built = build_board(example.config, quick=True)
-    board = SimulatedBoard(built, noise=Noise(flip=0.0003), seed=5)
+    board = SimulatedBoard(build_board(example.config), noise=Noise(flip=0.0003), seed=5)
     with board, Device.open(board.port) as device:
         assert device.info().engine == "systolic"
         device.load(example.image)

@@ -1,7 +1,6 @@
 """``eieio run``, on a board modelled in Python behind a pseudo-terminal."""
 
 import contextlib
-import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,9 +15,7 @@ from eieio.model import registers
 from eieio.model.sparse import image
 from eieio.model.sparse.host import sparse_host_image
 from eieio.model.sparse.timing import NetworkTimer
-from eieio.scripts import run as command
 from eieio.sim.board_model import BoardModel, on_terminal
-from eieio.sim.board_simulation import build_board
 
 Run = Callable[..., Result]
 
@@ -72,10 +69,8 @@ def test_inputs_without_labels(eieio: Run, design: Path, samples: Path, port: st
     assert "..." not in result.stdout
 
 
-def test_simulated_board(eieio: Run, design: Path, samples: Path, tmp_path: Path,
-                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_simulated_board(eieio: Run, design: Path, samples: Path, tmp_path: Path) -> None:
     """The Verilog of the board gives the golden model's integers in the cycle model's cycles."""
-    monkeypatch.setattr(command, "build_board", functools.partial(build_board, quick=True))
     result = eieio("run", design, samples, "--simulated", "--count", 3,
                    "--json", tmp_path / "run.json")
     assert result.exit_code == 0, result.stderr
