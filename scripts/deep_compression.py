@@ -1,6 +1,5 @@
 """``eieio bench deep-compression``: the paper's tables of its two LeNets, beside ours."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from eieio.model.compress.stages import Compression
 from eieio.model.engine import Messages, Request
 from eieio.model.errors import InputError
 from eieio.model.formats import compressed
+from eieio.model.formats.image_set import PIXEL, keras_mnist, read_labelled
 from eieio.model.formats.input_file import read_bytes
-from eieio.model.formats.npz import read_arrays
 from eieio.model.graph.float_graph import FloatGraph
 from eieio.scripts.benchmark_page import markdown_table, write_part
 from eieio.scripts.console import check_writable, note, progress, show, table, write_json
@@ -24,9 +23,8 @@ from eieio.scripts.selection import propose_engine
 
 __all__ = ["COMMANDS", "deep_compression"]
 
-# Images computed together, and what a pixel of 1 is worth.
+# Images computed together.
 _BATCH = 250
-_PIXEL = 1 / 256
 
 _CALIBRATION = "lenet_5/mnist_train_256.npz"
 _IMAGES = "lenet_300_100/mnist_test_1000.npz"
@@ -111,9 +109,8 @@ def deep_compression(examples: Path, mnist: Path | None, docs: Path | None,
         if not (examples / name).is_file():
             raise InputError(f"{examples} must be the folder of eieio's examples: there is no file "
                              f"{examples / name}")
-    kept = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "mnist.npz"
-    if mnist is None and kept.is_file():
-        mnist = kept
+    if mnist is None and keras_mnist().is_file():
+        mnist = keras_mnist()
     x, labels = _read_images(mnist or examples / _IMAGES, "" if mnist is None else "_test")
     if mnist is None:
         note(f"errors are of the {len(x):,} test images in {examples / _IMAGES} only: --mnist FILE "
@@ -140,19 +137,8 @@ def deep_compression(examples: Path, mnist: Path | None, docs: Path | None,
 
 def _read_images(path: Path, suffix: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Read images and labels of MNIST: float32 array of shape (images, 784), int64 array."""
-    arrays = read_arrays(path)
-    keys = [f"x{suffix}", f"y{suffix}"]
-    if missing := [key for key in keys if key not in arrays]:
-        raise InputError(f"{path}: must have keys {' and '.join(keys)}, and lacks "
-                         f"{', '.join(missing)}")
-    x, y = (arrays[key] for key in keys)
-    if x.dtype != np.uint8 or not len(x) or x.shape[1:] not in {(784,), (28, 28)}:
-        raise InputError(f"{path}: key {keys[0]!r} must be a uint8 array of images of 28 x 28 "
-                         f"pixels, not {x.dtype} of shape {x.shape}")
-    if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or y.min() < 0 or y.max() > 9:
-        raise InputError(f"{path}: key {keys[1]!r} must hold the digits of {len(x)} images, from "
-                         f"0 to 9, not {y.dtype} of shape {y.shape}")
-    return x.reshape(len(x), 784) * np.float32(_PIXEL), y.astype(np.int64)
+    x, y = read_labelled(path, suffix)
+    return x.reshape(len(x), 784) * np.float32(PIXEL), y
 
 
 def _measure(examples: Path, published: _Network, x: NDArray[np.float32],

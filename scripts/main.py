@@ -15,7 +15,7 @@ from eieio.model.leftovers import ended_by_signals
 __all__ = ["main"]
 
 _COMMANDS = ("compress", "generate", "simulate", "infer", "build", "compare", "roofline", "fit",
-             "synthesize", "run", "engines", "registers", "export", "bench")
+             "tune", "synthesize", "run", "engines", "registers", "export", "bench", "train")
 
 
 class _Commands(click.Group):
@@ -118,6 +118,7 @@ def main(ctx: click.Context) -> None:
       eieio build network.tflite --rows 16 --columns 16 --out design
     Onto a board:
       eieio fit network.onnx --board ulx3s-85f
+      eieio tune network.onnx --samples test.npz --board ulx3s-85f
       eieio synthesize network.onnx --samples test.npz --board ulx3s-85f --pes 16
       eieio run design test.npz --port /dev/ttyUSB0
     Without a board, by the same driver through a pseudo-terminal to its Verilog:
@@ -131,6 +132,8 @@ def main(ctx: click.Context) -> None:
     The layers of the EIE paper, or one of your own, beside the engine as published:
       eieio bench eie
       eieio bench layer --weight w.npy --activation a.npy
+    A training method, measured beside what it is compared with:
+      eieio train dynamic-fixed-point
 
     A network is an .onnx or a .tflite file, an .npz file of fully connected layers, Deep
     Compression's .net (with its prototxt beside it), or .eie, which 'eieio compress' writes.

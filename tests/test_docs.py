@@ -11,6 +11,7 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md"),
+                *ROOT.glob("docs/methods/*.md"),
                 *ROOT.glob("examples/*/README.md")])
 
 
@@ -54,7 +55,7 @@ def test_contents() -> None:
     settings = ast.parse((ROOT / "docs" / "site" / "conf.py").read_text(encoding="utf-8"))
     contents, = (ast.literal_eval(node.value) for node in settings.body
                  if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_CONTENTS")
-    entries = re.findall(r"(?m)^[\w*/]+$", contents)
+    entries = re.findall(r"(?m)^[\w*/-]+$", contents)
     listed = [path for entry in entries for path in sorted(ROOT.glob(f"{entry}.md"))]
     assert len(listed) == len(set(listed))
     assert sorted([ROOT / "README.md", *listed]) == PAGES

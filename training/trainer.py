@@ -1,4 +1,4 @@
-"""Train a network on images that are distorted anew whenever they are seen."""
+"""Train a network on images, which may be distorted anew whenever they are seen."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,7 +8,40 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Trainer"]
+from eieio.training.checkpoint import Keeper
+
+__all__ = ["Trainer", "adam", "cross_entropy", "warm_cosine"]
+
+
+def adam(parameters: Sequence[Tensor], rate: float) -> torch.optim.Optimizer:
+    """Make the optimizer of Kingma and Ba (ICLR 2015)."""
+    return torch.optim.Adam(parameters, lr=rate, fused=True)
+
+
+def warm_cosine(rate: float, step: int, last: int) -> float:
+    """Climb to the highest learning rate over a tenth of the steps, while half a cosine falls to 0.
+
+    Parameters
+    ----------
+    rate : :class:`float`
+        Highest learning rate.
+    step : :class:`int`
+        Steps done.
+    last : :class:`int`
+        Steps of the whole training.
+
+    Returns
+    -------
+    :class:`float`
+        Learning rate of the next step.
+    """
+    return rate * min(1, 10 * (step + 1) / last) * (1 + math.cos(math.pi * step / last)) / 2
+
+
+def cross_entropy(outputs: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+    """Return the mean cross entropy of a batch's outputs as logits."""
+    del indices
+    return functional.cross_entropy(outputs, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +75,12 @@ class Trainer:
 
     def fit(self, model: torch.nn.Module, parameters: Sequence[Tensor] | None = None, *,
             epochs: int, rate: float, after_gradient: Callable[[], None] = lambda: None,
-            after_step: Callable[[int], None] = lambda step: None) -> None:
-        """Train with Adam, on the cross entropy of the outputs as logits.
-
-        The learning rate climbs to ``rate`` over the first tenth of the batches and follows half a
-        cosine down to 0.
+            after_step: Callable[[int], None] = lambda step: None,
+            optimizer: Callable[[Sequence[Tensor], float], torch.optim.Optimizer] = adam,
+            schedule: Callable[[float, int, int], float] = warm_cosine,
+            loss: Callable[[Tensor, Tensor, Tensor], Tensor] = cross_entropy,
+            keeper: Keeper | None = None) -> None:
+        """Train, from a checkpoint on if there is one.
 
         Parameters
         ----------
@@ -62,20 +96,49 @@ class Trainer:
             Called when the gradients of a batch are known.
         after_step : callable
             Called with the number of batches done, after each.
+        optimizer : callable
+            Makes the optimizer of parameters and a learning rate.
+        schedule : callable
+            Takes the highest learning rate, the steps done and all steps; gives the next step's.
+        loss : callable
+            Takes outputs, labels and the batch's places among the images; gives what to minimize.
+        keeper : Keeper, optional
+            Where checkpoints are kept. Of what is trained they hold the network's state alone; so
+            all parameters must be the network's, and hooks may remember nothing.
         """
-        optimizer = torch.optim.Adam(parameters or list(model.parameters()), lr=rate, fused=True)
+        stepper = optimizer(parameters or list(model.parameters()), rate)
         last = epochs * self.batches
         step = 0
-        for _ in range(epochs):
-            order = torch.randperm(len(self.images), generator=self.generator)
-            for batch in order[:self.batches * self.batch].reshape(self.batches, self.batch):
-                for group in optimizer.param_groups:
-                    group["lr"] = (rate * min(1, 10 * (step + 1) / last)
-                                   * (1 + math.cos(math.pi * step / last)) / 2)
-                model.zero_grad()
-                outputs = model(self.distort(self.images[batch]))
-                functional.cross_entropy(outputs, self.labels[batch]).backward()
-                after_gradient()
-                optimizer.step()
-                step += 1
-                after_step(step)
+        order = torch.empty(0, dtype=torch.int64)
+        if keeper is not None and (state := keeper.load()) is not None:
+            model.load_state_dict(state["model"])
+            stepper.load_state_dict(state["optimizer"])
+            self.generator.set_state(state["generator"])
+            torch.set_rng_state(state["random"])
+            if self.images.is_cuda:
+                torch.cuda.set_rng_state(state["random_cuda"])
+            step, order = state["step"], state["order"]
+
+        def state() -> dict[str, object]:
+            return {"model": model.state_dict(), "optimizer": stepper.state_dict(),
+                    "generator": self.generator.get_state(), "random": torch.get_rng_state(),
+                    "step": step, "order": order,
+                    **({"random_cuda": torch.cuda.get_rng_state()} if self.images.is_cuda else {})}
+
+        model.train()
+        while step < last:
+            place = step % self.batches * self.batch
+            if not place:
+                order = torch.randperm(len(self.images), generator=self.generator)
+            batch = order[place:place + self.batch].to(self.images.device)
+            for group in stepper.param_groups:
+                group["lr"] = schedule(rate, step, last)
+            model.zero_grad()
+            outputs = model(self.distort(self.images[batch]))
+            loss(outputs, self.labels[batch], batch).backward()
+            after_gradient()
+            stepper.step()
+            step += 1
+            after_step(step)
+            if keeper is not None:
+                keeper.offer(step, last, state)

@@ -21,8 +21,8 @@ from sphinx.util import inspect
 project = "eieio"
 release = metadata.version(project)
 root_doc = "README"
-include_patterns = ["README.md", "CHANGELOG.md", "docs/*.md", "docs/api/*.rst",
-                    "examples/*/README.md"]
+include_patterns = ["README.md", "CHANGELOG.md", "docs/*.md", "docs/methods/*.md",
+                    "docs/api/*.rst", "examples/*/README.md"]
 exclude_patterns = [".*", "build"]
 templates_path = [str(Path(__file__).with_name("templates"))]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
@@ -71,12 +71,21 @@ docs/new_engine
 docs/verification
 docs/results
 docs/comparison
+docs/tuning
 docs/benchmarks
 docs/compression
 docs/squeezenet
 docs/boards
 docs/integration
 docs/registers
+```
+
+```{toctree}
+:caption: Training methods
+:hidden:
+
+docs/methods/README
+docs/methods/dynamic-fixed-point
 ```
 
 ```{toctree}

@@ -41,7 +41,7 @@ def check_room(folder: Path) -> None:
         file.write(bytes(1 << 16))
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = False) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
     The data goes to a new file in the same folder, which then takes the place of `path`. After an
@@ -53,6 +53,9 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         File to create or replace. Its folder must exist.
     data : :class:`bytes`
         The whole content.
+    durable : :class:`bool`
+        Whether the file must be on the disk when this returns, so that it is whole even if the
+        machine loses its power.
 
     Raises
     ------
@@ -62,8 +65,14 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     def write(part: Path) -> None:
         with part.open("xb") as file:
             file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
 
     _replace(path, write)
+    if durable:
+        with writing(path):
+            _sync_folder(Path(os.path.realpath(path)).parent)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -99,3 +108,13 @@ def _replace(path: str | os.PathLike[str], write: Callable[[Path], None]) -> Non
         with unfinished(target.with_name(f".{secrets.token_hex(8)}.part")) as part:
             write(part)
             part.replace(target)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk, where a system can open folders."""
+    if hasattr(os, "O_DIRECTORY"):
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

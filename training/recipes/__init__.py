@@ -1,0 +1,1 @@
+"""Recipes: one training method each, measured beside what it is compared with."""

@@ -1,0 +1,31 @@
+"""Which recipes there are; nothing here needs PyTorch before a recipe is opened."""
+
+from importlib import import_module
+
+from eieio.model.errors import InputError
+from eieio.training.recipes.recipe import Recipe
+
+__all__ = ["RECIPES", "open_recipe"]
+
+#: What each recipe measures, in one line. Its module has its name, with underscores.
+RECIPES = {
+    "dynamic-fixed-point": "Accuracy against bits of weights and of activations, from 2 to 16.",
+}
+
+
+def open_recipe(name: str) -> Recipe:
+    """Return a recipe.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name, or PyTorch is not installed.
+    """
+    if name not in RECIPES:
+        raise InputError(f"Recipe must be one of {', '.join(RECIPES)}, not {name!r}")
+    try:
+        import_module("torch")
+    except ImportError:
+        raise InputError("Training needs the Python package torch: pip install 'eieio[train]'"
+                         ) from None
+    return import_module(f"eieio.training.recipes.{name.replace('-', '_')}").RECIPE
