@@ -68,7 +68,7 @@ CODES = SystolicConfig(rows=2, columns=4, lanes=2, residual=False, accumulator_d
 ICARUS = SystolicConfig.for_winograd(2, rows=4, columns=3, lanes=1, accumulator_depth=40,
                                      **{**DEPTHS, "program_depth": 15})
 #: Configurations that only long tests build.
-LONG = ["f4", "one"]
+LONG = ["f4", "wide", "one"]
 SHORT = [name for name in POOL if name not in LONG]
 SIMPLE = "tall"
 
@@ -182,7 +182,7 @@ def test_short_last_chunks() -> None:
     check(compiled, random_inputs(compiled, 1, rng), built(config))
 
 
-@pytest.mark.parametrize("name", ["odd", "wide"])
+@pytest.mark.parametrize("name", ["odd", *long("wide")])
 def test_stacks(name: str) -> None:
     """Images that are computed in their places in a stack, between others; one is used before."""
     config = POOL[name]
