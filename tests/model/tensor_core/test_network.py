@@ -182,7 +182,7 @@ def test_refused_networks(graph: FloatGraph, message: str) -> None:
     ({"activation_depth": 10}, ("Option activation_depth must be a multiple of products, 4, and at "
                                 "least twice as much, not 10")),
 ])
-def test_refused_configurations(options: dict[str, int], message: str) -> None:
+def test_refused_configurations(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         TensorCoreConfig(**options)
 
