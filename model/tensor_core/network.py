@@ -77,7 +77,8 @@ def round_network(graph: FloatGraph, form: FloatFormat) -> FloatGraph:
 
 
 def _rounded(layer: WeightedOperator, form: FloatFormat) -> WeightedOperator:
-    weight = to_real(from_real(layer.weight, form), form)
+    # A 0 has no sign: files do not keep it, and it makes no difference in a sum.
+    weight = to_real(from_real(layer.weight, form), form) + np.float32(0)
     with np.errstate(over="ignore"):
         bias = layer.bias.astype(np.float32)
     for name, array in (("weights", weight), ("biases", bias)):

@@ -1,5 +1,7 @@
 """Networks of integers as real numbers: each operator is its own, but for rounding."""
 
+from typing import Any
+
 import numpy as np
 
 from eieio.model.graph import float_graph
@@ -24,18 +26,18 @@ def network() -> QuantizedGraph:
         ("c", (5, 5, 4), 0.07, -9), ("d", (4, 4, 4), 0.07, -9)))
     same = Window((3, 3), padding=((1, 1), (1, 1)))
 
-    def parameters(channels: int, mean: float) -> tuple:
+    def parameters(channels: int, mean: float, maximum: int) -> tuple[Any, ...]:
         factors = quantize_factors(mean * rng.uniform(0.5, 2, channels))
-        return rng.integers(-500, 500, channels).astype(np.int32), *factors
+        return rng.integers(-500, 500, channels).astype(np.int32), *factors, -128, maximum
 
     def weights(*shape: int) -> np.ndarray:
         return rng.integers(-127, 128, shape).astype(np.int8)
 
     add = Add.factors(a.scale, b.scale, c.scale)
     return QuantizedGraph("net", x, d, (
-        Conv2D("conv", (x,), a, weights(4, 3, 3, 3), *parameters(4, 0.002), -128, 127,
+        Conv2D("conv", (x,), a, weights(4, 3, 3, 3), *parameters(4, 0.002, 127),
                window=same, single_rounding=True),
-        DepthwiseConv2D("depthwise", (a,), b, weights(3, 3, 4), *parameters(4, 0.003), -128, 100,
+        DepthwiseConv2D("depthwise", (a,), b, weights(3, 3, 4), *parameters(4, 0.003, 100),
                         window=same, single_rounding=True),
         Add("add", (a, b), c, *add, -128, 127, single_rounding=True),
         MaxPool("pool", (c,), d, Window((2, 2)), -9, 127)))

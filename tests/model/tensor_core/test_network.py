@@ -135,6 +135,18 @@ def test_design_is_read_again(tmp_path: Path) -> None:
         open_design(tmp_path)
 
 
+def test_weights_that_round_to_nothing(tmp_path: Path) -> None:
+    weight = np.ones((3, 6))
+    weight[1, :2] = -1e-9, 1e-9
+    graph = dense().with_weighted([replace(dense().weighted[0], weight=weight)])
+    config = TensorCoreConfig()
+    compiled = TensorCoreCompiled(compile_network(round_network(graph, FLOAT16), config))
+    compiled.write(tmp_path)
+    write_manifest(tmp_path, engine="tensor_core", top="top", network=graph.name,
+                   config=config.to_dict())
+    assert np.array_equal(open_design(tmp_path).inner.words, compiled.inner.words)
+
+
 def test_softmax_is_the_hosts() -> None:
     graph = dense()
     z = Value("z", (3,))
@@ -182,7 +194,7 @@ def test_refused_networks(graph: FloatGraph, message: str) -> None:
     ({"activation_depth": 10}, ("Option activation_depth must be a multiple of products, 4, and at "
                                 "least twice as much, not 10")),
 ])
-def test_refused_configurations(options: dict[str, int], message: str) -> None:
+def test_refused_configurations(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         TensorCoreConfig(**options)
 

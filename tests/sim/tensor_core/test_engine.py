@@ -1,6 +1,7 @@
 """The tensor core as an engine, in Verilog: every number, cycle and counter against the models."""
 
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from eieio.sim.tensor_core.random_network import random_inputs, random_network
 from eieio.sim.tensor_core.simulation import compare
 
 SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
-DEPTHS = {"activation_depth": 2048, "weight_depth": 2048, "bias_depth": 64, "program_depth": 256}
+DEPTHS: dict[str, Any] = {"activation_depth": 2048, "weight_depth": 2048, "bias_depth": 64,
+                          "program_depth": 256}
 
 #: All operators, those twice that have several ways to be done.
 ALL = ("conv", "depthwise", "maximum", "add", "pad", "clamp", "conv", "mean", "depthwise", "mean")
@@ -24,11 +26,11 @@ ALL = ("conv", "depthwise", "maximum", "add", "pad", "clamp", "conv", "mean", "d
     (TensorCoreConfig(2, 2, 4, accumulators=4, **DEPTHS), (10,), (0.0, 0.5)),
     pytest.param(TensorCoreConfig(2, 2, 4, accumulators=4, **DEPTHS), (0, 1), (0.0, 0.2),
                  marks=pytest.mark.long),
-    pytest.param(TensorCoreConfig(3, 4, 4, 2, "bfloat16", accumulators=32, **DEPTHS), (2, 3),
+    pytest.param(TensorCoreConfig(3, 2, 2, 2, "bfloat16", accumulators=16, **DEPTHS), (10,),
                  (0.0, 0.5), marks=pytest.mark.long),
-    pytest.param(TensorCoreConfig(1, 3, 8, 1, accumulators=16, **DEPTHS), (4, 5), (0.0, 0.5),
+    pytest.param(TensorCoreConfig(1, 3, 8, 1, accumulators=8, **DEPTHS), (4,), (0.0, 0.5),
                  marks=pytest.mark.long),
-], ids=["2x2x4", "2x2x4 again", "3x4x4 bfloat16", "1x3x8"])
+], ids=["2x2x4", "2x2x4 again", "3x2x2 bfloat16", "1x3x8"])
 def test_all_operators(config: TensorCoreConfig, seeds: tuple[int, ...],
                        specials: tuple[float, ...]) -> None:
     built = build_engine(config, simulator=SIMULATOR, quick=True)
