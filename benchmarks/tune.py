@@ -2,15 +2,16 @@
 
 ::
 
-    python benchmarks/tune.py exact EXACT.json      # all points of the space; takes a while
-    python benchmarks/tune.py searches EXACT.json   # each sampler with a tenth of them, 5 seeds
-    python benchmarks/tune.py searches EXACT.json 8 # in 8 processes
+    python benchmarks/tune.py exact SPACE EXACT.json      # all points of the space; takes a while
+    python benchmarks/tune.py searches SPACE EXACT.json   # each sampler with a tenth of them
+    python benchmarks/tune.py searches SPACE EXACT.json 8 # in 8 processes
     python benchmarks/tune.py journal               # 4 processes on one journal, some are killed
 
-The space is LeNet-5 on a ULX3S 85F: most of the systolic engine's, and some of the mixed engine's,
-whose evaluation takes a hundred times as long. ``exact`` keeps a journal beside its file: begun
-again, it goes on, and begun twice, two processes share the work. ``searches`` looks the points up
-that ``exact`` has evaluated, and counts each that a sampler asks for.
+Spaces are of LeNet-5 on a ULX3S 85F: ``systolic``, that engine without Winograd's transforms; and
+``engines``, with them, and with some points of the mixed engine, whose evaluation takes a hundred
+times as long. ``exact`` keeps a journal beside its file: begun again, it goes on, and begun twice,
+two processes share the work. ``searches`` looks the points up that ``exact`` has evaluated, and
+counts each that a sampler asks for.
 """
 
 import json
@@ -41,9 +42,13 @@ from eieio.scripts.tuning.space import Point, Space, axes_of, make_space, parse_
 
 _LENET = Path(__file__).parent.parent / "examples" / "lenet_5"
 _BOARD = "ulx3s-85f"
-_ENGINES = ("systolic", "mixed")
-_TRIES = ("systolic.accumulator_width=24,32", "mixed.rows=4,8", "mixed.columns=4,8",
-          "mixed.lanes=2", "mixed.winograd=0", "mixed.pes=2,8", "mixed.io_lanes=2")
+#: Engines of a space, and values of their options.
+_SPACES = {
+    "systolic": (("systolic",), ("winograd=0",)),
+    "engines": (("systolic", "mixed"), (
+        "systolic.accumulator_width=24,32", "mixed.rows=4,8", "mixed.columns=4,8", "mixed.lanes=2",
+        "mixed.winograd=0", "mixed.pes=2,8", "mixed.io_lanes=2")),
+}
 _OBJECTIVES = "latency,throughput,luts,dsps,memory,energy"
 #: What is searched by: the command's default, and all that there are but accuracy.
 _SETS = ("latency,luts,energy", "latency,luts,memory", _OBJECTIVES)
@@ -60,10 +65,11 @@ def _command(*options: object) -> list[str]:
             *map(str, options)]
 
 
-def exact(path: Path) -> None:
-    """Evaluate the whole space."""
-    tries = [word for text in _TRIES for word in ("--try", text)]
-    subprocess.run(_command("--engines", ",".join(_ENGINES), *tries, "--objectives", _OBJECTIVES,
+def exact(space: str, path: Path) -> None:
+    """Evaluate a whole space."""
+    names, texts = _SPACES[space]
+    tries = [word for text in texts for word in ("--try", text)]
+    subprocess.run(_command("--engines", ",".join(names), *tries, "--objectives", _OBJECTIVES,
                             "--exhaustive", "--json", path, "--journal",
                             path.with_suffix(".journal")), check=True)
 
@@ -72,18 +78,19 @@ def _key(engine: str, options: dict[str, Any]) -> str:
     return json.dumps([engine, options])
 
 
-def _space() -> Space:
-    engines: list[Engine] = [find_engine(name) for name in _ENGINES]
-    given = parse_tries(_TRIES, engines)
+def _space(space: str) -> Space:
+    names, texts = _SPACES[space]
+    engines: list[Engine] = [find_engine(name) for name in names]
+    given = parse_tries(texts, engines)
     axes = {engine.name: axes_of(engine, given[engine.name], lossy=False) for engine in engines}
     return make_space(axes, engines, find_board(_BOARD))[0]
 
 
-def searches(path: Path, processes: int) -> None:
+def searches(name: str, path: Path, processes: int) -> None:
     """Search with each sampler and seed, and compare hypervolumes with the exact front's."""
     found = json.loads(path.read_text())
     table = {_key(trial["engine"], trial["options"]): trial for trial in found["trials"]}
-    space = _space()
+    space = _space(name)
     if len(space) != len(table):
         sys.exit(f"{path} must have been written for this space: {len(table)} points are not "
                  f"{len(space)}")
@@ -177,10 +184,11 @@ def journal(processes: int = 4, trials: int = 200, kills: int = 8) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["exact"] and len(sys.argv) == 3:
-        exact(Path(sys.argv[2]))
-    elif sys.argv[1:2] == ["searches"] and len(sys.argv) in {3, 4}:
-        searches(Path(sys.argv[2]), int([*sys.argv, 1][3]))
+    known = sys.argv[2:3] and sys.argv[2] in _SPACES
+    if sys.argv[1:2] == ["exact"] and known and len(sys.argv) == 4:
+        exact(sys.argv[2], Path(sys.argv[3]))
+    elif sys.argv[1:2] == ["searches"] and known and len(sys.argv) in {4, 5}:
+        searches(sys.argv[2], Path(sys.argv[3]), int([*sys.argv, 1][4]))
     elif sys.argv[1:] == ["journal"]:
         journal()
     else:
