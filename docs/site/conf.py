@@ -71,6 +71,7 @@ docs/new_engine
 docs/verification
 docs/results
 docs/comparison
+docs/tuning
 docs/benchmarks
 docs/compression
 docs/squeezenet

@@ -1,6 +1,7 @@
 """The one object that configures the systolic engine."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from math import gcd
 from typing import Any, Self
 
@@ -195,5 +196,6 @@ class SystolicConfig(EngineConfig):
         return self.accumulator_depth // self.transform.n ** 2
 
 
+@cache
 def _transform(m: int) -> IntegerTransform:
     return integer_transform(toom_cook(m, 3))
