@@ -85,6 +85,10 @@ docs/registers
 
 docs/methods/README
 docs/methods/dynamic-fixed-point
+docs/methods/low-rank
+docs/methods/ternary
+docs/methods/pruning
+docs/methods/dense-sparse-dense
 ```
 
 ```{toctree}
