@@ -2,6 +2,7 @@
 #
 #   make demo    build the example: from LeNet-300-100 to verified Verilog in build/demo
 #   make test    run the tests; those in a four-state simulator need Icarus (apt install iverilog)
+#   make test-long  run the long tests, which `make test` leaves out
 #   make lint    check the sources, and the Verilog of example engines
 #   make docs    build the documentation site in build/docs; a dead link is an error
 #   make package build the wheel in build/dist, and try it in an environment of its own
@@ -35,7 +36,7 @@ COMPILER := $(if $(filter default,$(origin CXX)),c++,$(firstword $(CXX)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs package boards bitstream-sparse bitstream-systolic clean programs FORCE
+.PHONY: help demo test test-long lint docs package boards bitstream-sparse bitstream-systolic clean programs FORCE
 
 help:
 	@sed -n '3,/^# All that/{/^# All that/d;s/^#  *//p;}' Makefile
@@ -46,7 +47,10 @@ demo: programs build/installed/run
 		--json build/demo/report.json $(DEMO_ARGS)
 
 test: programs build/installed/test
-	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not long" $(PYTEST_ARGS)
+
+test-long: programs build/installed/test
+	$(BIN)/python -m pytest -n $(JOBS) -m long $(PYTEST_ARGS)
 
 lint: programs build/installed/lint
 	$(BIN)/ruff check

@@ -72,7 +72,8 @@ def trace(origins: Mapping[str, Sequence[Sequence[LayerProfile]]]) -> dict[str, 
         follow one another without their input and output.
     """
     events: list[dict[str, Any]] = []
-    for process, (origin, inferences) in enumerate(origins.items(), 1):
+    # A viewer takes the track that has its process's number for the main thread, and puts it first.
+    for process, (origin, inferences) in enumerate(origins.items(), len(_TRACKS) + 1):
         events.append(_name("process_name", process, 0, origin))
         events += [_name("thread_name", process, track, name) for track, name in _TRACKS.items()]
         now = 0.0

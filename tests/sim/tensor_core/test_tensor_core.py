@@ -15,7 +15,7 @@ CONFIG = TensorCoreConfig(rows=1, columns=2)
 
 @pytest.fixture(scope="module")
 def built() -> Build:
-    return build_engine(CONFIG)
+    return build_engine(CONFIG, quick=True)
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])
