@@ -88,7 +88,6 @@ docs/methods/dynamic-fixed-point
 docs/methods/low-rank
 docs/methods/ternary
 docs/methods/pruning
-docs/methods/dense-sparse-dense
 ```
 
 ```{toctree}

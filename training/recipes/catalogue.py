@@ -13,7 +13,6 @@ RECIPES = {
     "low-rank": "Products and accuracy of a LeNet-5 whose layers are factored.",
     "ternary": "BinaryConnect, Ternary Weight Networks, and Trained Ternary Quantization.",
     "pruning": "At once or step by step, trained again or not, and structured forms' cycles.",
-    "dense-sparse-dense": "Pruning as a phase of training, beside as many dense epochs.",
 }
 
 
