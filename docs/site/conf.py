@@ -88,6 +88,9 @@ docs/registers
 
 docs/methods/README
 docs/methods/dynamic-fixed-point
+docs/methods/low-rank
+docs/methods/ternary
+docs/methods/pruning
 ```
 
 ```{toctree}
