@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cache
 from math import gcd
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from eieio.model.engine_config import NEW, EngineConfig
 from eieio.model.errors import InputError
@@ -64,6 +64,9 @@ class SystolicConfig(EngineConfig):
     InputError
         If an attribute is out of its range, or does not fit the others.
     """
+
+    #: Sums are shifted before biases are added, and results may wrap.
+    revision: ClassVar[int] = 1
 
     rows: int = 16
     columns: int = 16
