@@ -68,10 +68,12 @@ docs/python
 docs/architecture
 docs/eyeriss
 docs/tensor_core
+docs/dadiannao
 docs/new_engine
 docs/verification
 docs/results
 docs/comparison
+docs/tuning
 docs/benchmarks
 docs/compression
 docs/squeezenet
@@ -86,6 +88,9 @@ docs/registers
 
 docs/methods/README
 docs/methods/dynamic-fixed-point
+docs/methods/low-rank
+docs/methods/ternary
+docs/methods/pruning
 ```
 
 ```{toctree}

@@ -10,6 +10,9 @@ __all__ = ["RECIPES", "open_recipe"]
 #: What each recipe measures, in one line. Its module has its name, with underscores.
 RECIPES = {
     "dynamic-fixed-point": "Accuracy against bits of weights and of activations, from 2 to 16.",
+    "low-rank": "Products and accuracy of a LeNet-5 whose layers are factored.",
+    "ternary": "BinaryConnect, Ternary Weight Networks, and Trained Ternary Quantization.",
+    "pruning": "At once or step by step, trained again or not, and structured forms' cycles.",
 }
 
 
