@@ -31,7 +31,7 @@ HALF_EXPONENT_MINIMUM = -19
 # Smaller than any exponent: that of a term that is 0, which takes no part.
 _NO_EXPONENT = -(1 << 20)
 
-_POWERS = 2.0 ** -np.arange(64)
+_POWERS = np.array([2.0 ** -bits for bits in range(64)])
 
 
 def widen(c: NDArray[np.uint16]) -> NDArray[np.uint32]:
