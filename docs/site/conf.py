@@ -84,6 +84,7 @@ docs/registers
 :hidden:
 
 docs/methods/README
+docs/methods/dense-sparse-dense
 docs/methods/distillation
 docs/methods/dynamic-fixed-point
 ```

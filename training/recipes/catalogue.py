@@ -9,6 +9,7 @@ __all__ = ["RECIPES", "open_recipe"]
 
 #: What each recipe measures, in one line. Its module has its name, with underscores.
 RECIPES = {
+    "dense-sparse-dense": "Pruned weights that grow again, on few images, beside dense trainings.",
     "distillation": "A small network that learns from a large one, on MNIST as Hinton et al. did.",
     "dynamic-fixed-point": "Accuracy against bits of weights and of activations, from 2 to 16.",
 }
