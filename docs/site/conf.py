@@ -87,6 +87,7 @@ docs/methods/README
 docs/methods/dense-sparse-dense
 docs/methods/distillation
 docs/methods/dynamic-fixed-point
+docs/methods/mixed-precision
 ```
 
 ```{toctree}

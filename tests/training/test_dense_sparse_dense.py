@@ -25,22 +25,22 @@ IMAGES = ImageSet("noise", *(array for count in (60, 20) for array in (
 
 
 def make() -> torch.nn.Sequential:
-    return mlp(784, 6, 10)
+    return mlp(784, 16, 10)
 
 
 def test_phases(tmp_path: Path) -> None:
     session = Session(0, tmp_path, IMAGES, {"batch": 10})
     places = torch.arange(60)
-    dense = train_phase(session, "d", Phase("dense", 1, 0.01), None, make, places)
-    sparse = train_phase(session, "s", Phase("sparse", 2, 0.01, 0.5), dense, make, places)
-    again = train_phase(session, "a", Phase("dense again", 1, 0.01), sparse, make, places)
+    dense = train_phase(session, "d", Phase("dense", 1, 1e-3), None, make, places)
+    sparse = train_phase(session, "s", Phase("sparse", 2, 1e-3, 0.5), dense, make, places)
+    again = train_phase(session, "a", Phase("dense again", 1, 1e-3), sparse, make, places)
     before, held, free = (model.fc1.weight.detach().abs() for model in (dense, sparse, again))
     zero = held == 0
     assert int(zero.sum()) == zero.numel() // 2
     assert before[zero].max() <= before[~zero].min()
     assert not torch.equal(before[~zero], held[~zero])
-    # But for units that no image reaches.
-    assert float((free[zero] > 0).float().mean()) > 0.5
+    # Half of the units or so say nothing to any of these images, and do not learn.
+    assert float((free[zero] > 0).float().mean()) > 0.2
     # Biases are not pruned.
     assert sparse.fc2.bias.detach().abs().min() > 0
 

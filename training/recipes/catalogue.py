@@ -12,6 +12,7 @@ RECIPES = {
     "dense-sparse-dense": "Pruned weights that grow again, on few images, beside dense trainings.",
     "distillation": "A small network that learns from a large one, on MNIST as Hinton et al. did.",
     "dynamic-fixed-point": "Accuracy against bits of weights and of activations, from 2 to 16.",
+    "mixed-precision": "float16 with and without float32 weights and a scale of the loss.",
 }
 
 
