@@ -40,7 +40,7 @@ def images(train: int = 160, test: int = 40) -> ImageSet:
     return ImageSet("rows", *arrays)
 
 
-SETTINGS = {**RECIPE.settings, "epochs": 6, "batch": 16, "rate": 0.05, "small": (0, 24),
+SETTINGS = {**RECIPE.settings, "epochs": 5, "batch": 16, "rate": 0.05, "small": (24,),
             "interval": 5, "golden": 2}
 
 

@@ -107,11 +107,10 @@ def train_arm(session: Session, stage: str, make: Callable[[], Scaled], arm: Arm
                          optimizer=optimizer, loss=loss, after_step=keep)
 
 
-def _gradients(session: Session, model: Scaled, small: int, places: slice) -> list[Tensor]:
-    """Compute the weights' gradients of the scaled loss of some images."""
+def _gradients(session: Session, model: Scaled, factor: float, places: slice) -> list[Tensor]:
+    """Compute the weights' gradients of the loss of some images, times a factor."""
     model.zero_grad()
     outputs = model(session.x[places])
-    factor = float(model.scale) * 2.0 ** -small
     (functional.cross_entropy(outputs, session.y[places]) * factor).backward()
     return [parameter.grad.clone() for parameter in model.parameters()
             if parameter.grad is not None]
@@ -121,9 +120,9 @@ def _vanished(session: Session, model: Scaled, counter: Counter, small: int) -> 
     """Return how many of the gradients that are not 0 become 0, in percent."""
     counter.active = True
     counter.gradients = counter.vanished = 0
-    batch = session.settings["batch"]
+    batch, factor = session.settings["batch"], float(model.scale) * 2.0 ** -small
     for first in range(0, min(_COUNTED * batch, len(session.y)), batch):
-        _gradients(session, model, small, slice(first, first + batch))
+        _gradients(session, model, factor, slice(first, first + batch))
     counter.active = False
     return 100 * counter.vanished / max(counter.gradients, 1)
 
@@ -135,9 +134,12 @@ def _tensor_core(session: Session, model: Scaled) -> float:
     """
     other = Scaled(model.arm, Counter(), session.device, tensor_core_sums).to(session.device)
     other.load_state_dict(model.state_dict())
-    pairs = zip(*(_gradients(session, network, 0, slice(session.settings["golden"])) for network in (model, other)),
-                strict=True)
-    return max(100 * float((a - b).abs().max() / a.abs().max()) for a, b in pairs)
+    settings = session.settings
+    ours, theirs = (
+        _gradients(session, network, settings["fixed_scale"], slice(settings["golden"]))
+        for network in (model, other))
+    return max(100 * float((a - b).abs().max() / a.abs().max().clamp(min=2.0 ** -24))
+               for a, b in zip(ours, theirs, strict=True))
 
 
 def _measure(session: Session) -> list[Measured]:
