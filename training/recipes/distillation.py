@@ -112,5 +112,5 @@ RECIPE = Recipe(
     measure=_measure, seeds=3,
     settings={"teachers": 1, "teacher": 1200, "student": 800, "temperature": 20.0, "hard": 0.1,
               "teacher_epochs": 15, "student_epochs": 15, "rate": 2e-3, "batch": 256,
-              "raises": (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)},
+              "raises": (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)},
     axis="raise of the bias of the 3")
