@@ -6,9 +6,10 @@
     python benchmarks/area.py again      # the same of all that was measured, after a change
     python benchmarks/area.py fit        # write area_weights.py, and say how far off they are
 
-Names of boards behind ``measure`` and ``again`` are those to measure for, instead of all.
+Names of boards and engines behind ``measure`` and ``again`` are those to measure, instead of all.
 Measurements are in ``benchmarks/area.json``. They are of the whole system of a board: engine, bus
-shell and serial port, after nextpnr has packed it, which is what place and route would report.
+shell and serial port, after nextpnr has packed it, which is what place and route would report. Of
+an engine that has no shell they are of it alone, whose ports have no pins.
 """
 
 import json
@@ -16,6 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +25,28 @@ import numpy as np
 
 from eieio.model.area import Family, estimate, terms
 from eieio.model.engine_config import EngineConfig
+from eieio.model.eyeriss.config import EyerissConfig
+from eieio.model.registry import engine_of
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.config import SystolicConfig
 from eieio.rtl.boards import build
+from eieio.rtl.boards.board import Board
 from eieio.rtl.boards.find import find_board
 from eieio.rtl.boards.system import emit_system
+from eieio.rtl.emit import emit
+from eieio.rtl.hardware import make_engine
 
 _RECORDS = Path(__file__).with_suffix(".json")
 _BUILDS = Path(__file__).parent.parent / "build"
 _MODEL = Path(__file__).parent.parent / "model"
 
-_CONFIGS: dict[str, type[EngineConfig]] = {"sparse": SparseConfig, "systolic": SystolicConfig}
+_CONFIGS: dict[str, type[EngineConfig]] = {"sparse": SparseConfig, "systolic": SystolicConfig,
+                                          "eyeriss": EyerissConfig}
+
+#: Winograd's transforms: what they take at all, and for a row and a bit of a column of F(2 x 2) and
+#: F(4 x 4), from syntheses of one lane each for ECP5. On other families nobody has measured them.
+_TRANSFORMS = {"lut": (900, 330, 12.8, 1090, 47.6), "ff": (700, 380, 30.1, 1140, 87.1)}
+_NONE = (0,) * 5
 
 #: What the weights might be, from reading reports by module: where measurements leave a weight
 #: open, it stays near this.
@@ -44,12 +57,16 @@ _GUESSES: dict[str, dict[Family, dict[str, tuple[float, ...]]]] = {
         "ice40": {"lut": (2800, 800, 25, 30, 40, 10, 1.1), "ff": (1500, 300, 12, 10, 20, 4, 1)},
     },
     "systolic": {
-        "ecp5": {"lut": (5800, 4, 1.2, 0, 9, 10, 450, 1300, 4),
-                 "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0)},
-        "gowin": {"lut": (9000, 20, 1.5, 1, 20, 20, 900, 1500, 8),
-                  "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0)},
-        "ice40": {"lut": (7000, 4, 1.2, 1, 14, 10, 800, 1300, 1.1),
-                  "ff": (4600, 26, 1, 1, 9, 3, 800, 1000, 1)},
+        "ecp5": {"lut": (5800, 4, 1.2, 0, 9, 10, 450, 1300, 4, *_TRANSFORMS["lut"]),
+                 "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0, *_TRANSFORMS["ff"])},
+        "gowin": {"lut": (9000, 20, 1.5, 1, 20, 20, 900, 1500, 8, *_NONE),
+                  "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0, *_NONE)},
+        "ice40": {"lut": (7000, 4, 1.2, 1, 14, 10, 800, 1300, 1.1, *_NONE),
+                  "ff": (4600, 26, 1, 1, 9, 3, 800, 1000, 1, *_NONE)},
+    },
+    "eyeriss": {
+        "ecp5": {"lut": (2500, 220, 7, 2, 1.3, 3, 3.5, 4),
+                 "ff": (2400, 195, 2, 2.2, 1, 2.5, 0, 0)},
     },
 }
 _PULL = 0.1
@@ -60,6 +77,10 @@ _SMALL = {"entry_depth": 1024, "pointer_depth": 256, "accumulator_depth": 32,
 _NARROW = {"activation_width": 8, "weight_width": 8, "accumulator_width": 24}
 _ARRAY = {"activation_depth": 1024, "weight_depth": 2048, "parameter_depth": 64,
           "program_depth": 8, "residual": False}
+_WINOGRAD = {m: {"winograd": m, "activation_width": SystolicConfig.for_winograd(m).activation_width,
+                 "weight_width": SystolicConfig.for_winograd(m).weight_width,
+                 "product_stages": 3, **_ARRAY} for m in (2, 4)}
+_BUFFER = {"glb_bytes": 8192, "glb_banks": 8}
 _ENGINES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "ulx3s-85f": [
         ("sparse", {"pes": 1}),
@@ -80,6 +101,19 @@ _ENGINES: dict[str, list[tuple[str, dict[str, Any]]]] = {
                       "residual": True}),
         ("systolic", {"rows": 12, "columns": 4, "lanes": 1, "product_stages": 3, **_ARRAY,
                       "accumulator_depth": 512}),
+        ("systolic", {"rows": 2, "columns": 2, "lanes": 1, **_WINOGRAD[2]}),
+        ("systolic", {"rows": 2, "columns": 2, "lanes": 1, **_WINOGRAD[4]}),
+        ("systolic", {"rows": 4, "columns": 8, "lanes": 2, **_WINOGRAD[2]}),
+        ("systolic", {"rows": 4, "columns": 4, "lanes": 4, **_WINOGRAD[4]}),
+        ("systolic", {"rows": 8, "columns": 4, "lanes": 4, **_WINOGRAD[2]}),
+        ("systolic", {"rows": 8, "columns": 8, "lanes": 2, **_WINOGRAD[4]}),
+        ("eyeriss", {"rows": 4, "columns": 2, "filter_words": 32, **_BUFFER}),
+        ("eyeriss", {"rows": 3, "columns": 1, "bus_words": 1, "psum_width": 64, **_BUFFER}),
+        ("eyeriss", {"rows": 4, "columns": 4, "bus_words": 1, **_BUFFER}),
+        ("eyeriss", {"rows": 2, "columns": 5, "bus_words": 2, "psum_width": 16,
+                     "glb_bytes": 65536, "glb_banks": 16}),
+        ("eyeriss", {"rows": 4, "columns": 3, "psum_width": 16, **_BUFFER}),
+        ("eyeriss", {"rows": 2, "columns": 1, "psum_words": 16, "filter_words": 64}),
     ],
     "icebreaker": [
         ("sparse", {"pes": 1, **_SMALL, **_NARROW}),
@@ -99,27 +133,34 @@ _ENGINES: dict[str, list[tuple[str, dict[str, Any]]]] = {
 }
 
 
-def measure(boards: list[str]) -> None:
+def measure(names: list[str]) -> None:
     """Synthesize and pack the engines that are not yet in the records."""
     records = json.loads(_RECORDS.read_text()) if _RECORDS.exists() else []
-    for name in boards or _ENGINES:
-        for engine, options in _ENGINES[name]:
+    for name, tried in _ENGINES.items():
+        for engine, options in tried:
             config = _CONFIGS[engine].from_dict(options)
-            if any(record["board"] == name and _config(record) == config for record in records):
+            if not _asked(names, name, engine) or any(
+                    record["board"] == name and _config(record) == config for record in records):
                 continue
             records.append({"board": name, "family": find_board(name).family, "engine": engine,
                             **_count(name, config), "config": config.to_dict()})
             _write(records)
 
 
-def measure_again(boards: list[str]) -> None:
+def measure_again(names: list[str]) -> None:
     """Synthesize and pack the engines that are in the records."""
     records = json.loads(_RECORDS.read_text())
     for record in records:
-        if not boards or record["board"] in boards:
+        if _asked(names, record["board"], record["engine"]):
             config = _config(record)
             record |= {**_count(record["board"], config), "config": config.to_dict()}
             _write(records)
+
+
+def _asked(names: list[str], board: str, engine: str) -> bool:
+    """Tell whether an engine is to be measured for a board."""
+    return all(not chosen or name in chosen for name, chosen in (
+        (board, set(names) & set(_ENGINES)), (engine, set(names) & set(_CONFIGS))))
 
 
 def _write(records: list[dict[str, Any]]) -> None:
@@ -129,13 +170,26 @@ def _write(records: list[dict[str, Any]]) -> None:
 def _count(name: str, config: EngineConfig) -> dict[str, int]:
     """Synthesize and pack an engine for a board."""
     board = find_board(name)
-    setting = build.clock_setting(board)
-    plan = build.make_plan(board, setting, emit_system(config, board, setting))
+    if engine_of(config).number is None:
+        plan = _plan_alone(board, config)
+    else:
+        setting = build.clock_setting(board)
+        plan = build.make_plan(board, setting, emit_system(config, board, setting))
     _BUILDS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_BUILDS) as folder:
         counts = _pack(board.family, plan, Path(folder))
     print(name, config.label, counts, flush=True)
     return counts
+
+
+def _plan_alone(board: Board, config: EngineConfig) -> build.Plan:
+    """Plan to synthesize and pack an engine without a shell, for an ECP5."""
+    files = emit(make_engine(config), "top", header=config.label, family=board.family)
+    script = f"read_verilog {' '.join(files)}; synth_ecp5 -top top -json top.json"
+    return build.Plan(files, [
+        ["yosys", "-q", "-l", "top.rpt", "-p", script],
+        ["nextpnr-ecp5", "--85k", "--package", "CABGA381", "--out-of-context", "--json",
+         "top.json", "--log", "top.tim"]])
 
 
 def _config(record: dict[str, Any]) -> EngineConfig:
@@ -183,7 +237,8 @@ def fit() -> None:
                 best = _fit(x, y, np.array(guess)) if own else guess
                 weights[family][kind] = [round(float(value), 2) for value in best]
                 numbers = ", ".join(f"{value:g}" for value in weights[family][kind])
-                lines.append(f'        "{kind}": ({numbers}),\n')
+                lines.append(textwrap.fill(f'"{kind}": ({numbers}),', 100, initial_indent=" " * 8,
+                                           subsequent_indent=" " * 16) + "\n")
             lines.append("    },\n")
         _compare(chosen, weights)
         path = _MODEL / engine / "area_weights.py"

@@ -94,13 +94,14 @@ class Place:
 
 
 def cache_faults(cache: Path) -> list[str]:
-    """Find what in a cache is neither a finished build nor an object that builds share."""
+    """Find what in a cache is neither a finished build nor what builds share."""
     if not cache.exists():
         return []
     faults = []
     for path in cache.iterdir():
         if path.name.startswith("runtime-"):
-            faults += [str(inner) for inner in path.iterdir() if inner.suffix != ".o"]
+            faults += [str(inner) for inner in path.iterdir()
+                       if inner.suffix not in {".o", ".gch"} and inner.name not in {"done", "lock"}]
         elif path.name == "runs":
             faults += map(str, path.iterdir())
         elif not (path / "done").exists():

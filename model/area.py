@@ -1,7 +1,8 @@
 """Area model: what an engine with its serial port takes of an FPGA, before any tool has run.
 
-Multipliers and block RAMs follow from the configuration. Lookup tables and flip-flops are a sum of
-terms whose weights were fitted to syntheses; ``benchmarks/area.py`` has these and fits them again.
+Of an engine that has no shell it is the engine alone. Multipliers and block RAMs follow from the
+configuration. Lookup tables and flip-flops are a sum of terms whose weights were fitted to
+syntheses; ``benchmarks/area.py`` has these and fits them again.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.area_memory import Family, Memory, block_rams, multipliers
+from eieio.model.engine import Engine
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.registry import engines
@@ -108,12 +110,12 @@ class AreaModel(Protocol):
         ...
 
 
-def _model(config: EngineConfig) -> AreaModel:
-    module = next((engine.area for engine in engines() if isinstance(config, engine.config)), None)
-    if module is None:
+def _engine(config: EngineConfig) -> tuple[Engine, AreaModel]:
+    engine = next((engine for engine in engines() if isinstance(config, engine.config)), None)
+    if engine is None or engine.area is None:
         raise AreaUnknownError(f"Area of {type(config).__name__} must be modelled before it is "
                                "asked for", "this engine")
-    return cast(AreaModel, import_module(module))
+    return engine, cast(AreaModel, import_module(engine.area))
 
 
 def terms(config: EngineConfig, family: Family) -> NDArray[np.float64]:
@@ -124,7 +126,7 @@ def terms(config: EngineConfig, family: Family) -> NDArray[np.float64]:
     AreaUnknownError
         If there is no model of the engine's area.
     """
-    return _model(config).terms(config, family)
+    return _engine(config)[1].terms(config, family)
 
 
 def memory_bits(config: EngineConfig) -> int:
@@ -136,11 +138,11 @@ def memory_bits(config: EngineConfig) -> int:
         If there is no model of the engine's area.
     """
     return sum(memory.copies * memory.width * memory.depth
-               for memory in _model(config).memories(config))
+               for memory in _engine(config)[1].memories(config))
 
 
 def estimate(config: EngineConfig, family: Family) -> Resources:
-    """Estimate what an engine with its serial port takes.
+    """Estimate what an engine takes, with its serial port if it has a shell.
 
     Parameters
     ----------
@@ -154,10 +156,10 @@ def estimate(config: EngineConfig, family: Family) -> Resources:
     AreaUnknownError
         If there is no model of the engine's area.
     """
-    model = _model(config)
+    engine, model = _engine(config)
     values, weights = model.terms(config, family), model.WEIGHTS[family]
     lut, ff = (max(0, round(float(np.dot(values, weights[kind])))) for kind in ("lut", "ff"))
-    memories = [*model.memories(config), _SERIAL_PORT]
+    memories = [*model.memories(config), *([] if engine.number is None else [_SERIAL_PORT])]
     if getattr(config, "coded_images", False):
         lut, ff = lut + _DECODER[0], ff + _DECODER[1]
         memories.append(_DECODER_SYMBOLS)

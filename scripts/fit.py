@@ -15,14 +15,22 @@ from eieio.rtl.boards.board import Board
 from eieio.scripts import steps
 from eieio.scripts.board_option import board_option
 from eieio.scripts.console import check_writable, progress, show, table, write_json
-from eieio.scripts.engine import EngineCommand, choose_engine, engine_options
+from eieio.scripts.engine import (
+    EngineCommand,
+    choose_engine,
+    engine_options,
+    smallest_config,
+)
 from eieio.scripts.options import json_option, sample_options
 from eieio.scripts.speed import Speed, speed_of
 
 __all__ = ["fit"]
 
-#: Rates that are shown, and their digits.
-_RATES = (("", 0), ("_with_data", 0), ("_serial", 1))
+#: A rate: the end of its name, its title, and its digits.
+_Rate = tuple[str, str, int]
+#: Rates that are shown; of an engine without a shell the first.
+_RATES: tuple[_Rate, ...] = (("", "1/s alone", 0), ("_with_data", "1/s with data", 0),
+                             ("_serial", "1/s serial", 1))
 
 #: Share of its cycles to which a batch must bring a sample.
 _BATCH_GAIN = 0.9
@@ -80,9 +88,7 @@ class _Trial:
 
     def smallest(self, options: dict[str, Any]) -> Resources:
         """Estimate an engine whose memories hold next to nothing, but for those that are given."""
-        config = self.engine.make_config(options)
-        depths = self.engine.sizing.smallest(config, options)
-        return estimate(replace(config, **depths), self.board.family)
+        return estimate(smallest_config(self.engine, options), self.board.family)
 
     def beyond(self, resources: Resources) -> list[str]:
         """Say what is more than the board has."""
@@ -126,12 +132,17 @@ def fit(network_or_config: Path | None, board: Board, samples: Path | None,
         found = list(_configurations(trial, sizes))
         hints = [*_hints(chosen, found), *(_network_hints(trial, found) if prepared else ())]
     name = prepared.name if prepared else None
+    has_shell = chosen.number is not None
+    if not has_shell:
+        hints.append(f"The {chosen.name} engine has no shell, so no board takes it yet: this is of "
+                     "the engine alone")
     write_json(json_file, {
         "board": board.name, "engine": chosen.name, "network": name,
         "clock_mhz": board.clock_hz / 1e6, "baud": board.baud,
         "capacity": _resources(board.capacity), "configurations": found, "hints": hints})
-    show(board.title, _table(board, chosen, found, name is not None))
-    if name is not None:
+    rates = () if name is None else _RATES if has_shell else _RATES[:1]
+    show(board.title, _table(board, chosen, found, rates))
+    if name is not None and has_shell:
         show(f"Inferences a second at {board.clock_hz / 1e6:g} MHz: alone, without input and "
              "output; with data, those included, as a DMA sees them; serial, over the board's "
              f"port at {board.baud:,} baud\n")
@@ -177,7 +188,11 @@ def _configurations(trial: _Trial, sizes: Sequence[list[dict[str, Any]]]
         figures: dict[str, Any] = {"config": made.config.to_dict(), **_resources(area),
                                    "fits": not beyond, "beyond": beyond, "exact_depths": exact}
         if made.speed is not None and not beyond:
-            figures |= made.speed().figures(board.clock_hz, board.baud)
+            rates = made.speed().figures(board.clock_hz, board.baud)
+            if trial.engine.number is None:
+                for suffix, *_ in _RATES[1:]:
+                    del rates[f"inferences_per_second{suffix}"]
+            figures |= rates
         yield figures
         if area.lut > 2 * board.capacity.lut or area.bram > 4 * board.capacity.bram:
             break
@@ -259,7 +274,8 @@ def _resources(resources: Resources) -> dict[str, int]:
     return {name: getattr(resources, name) for name in ("lut", "ff", "dsp", "bram")}
 
 
-def _table(board: Board, engine: Engine, found: list[dict[str, Any]], timed: bool) -> Any:
+def _table(board: Board, engine: Engine, found: list[dict[str, Any]],
+           rates: Sequence[_Rate]) -> Any:
     rows = []
     shown = engine.sizing.shown
     for figures in found:
@@ -269,7 +285,6 @@ def _table(board: Board, engine: Engine, found: list[dict[str, Any]], timed: boo
               for name in ("lut", "ff", "dsp", "bram")),
             "yes" if figures["fits"] else "no",
             *(f"{figures[f'inferences_per_second{suffix}']:,.{digits}f}"
-              if "interval_cycles" in figures else "" for suffix, digits in _RATES if timed)))
+              if "interval_cycles" in figures else "" for suffix, _, digits in rates)))
     return table((*shown.values(), "LUTs", "flip-flops", "multipliers",
-                  "block RAMs", "fits",
-                  *(("1/s alone", "1/s with data", "1/s serial") if timed else ())), rows)
+                  "block RAMs", "fits", *(title for _, title, _ in rates)), rows)

@@ -33,7 +33,7 @@ def measured_tables(recipe: Recipe, figures: dict[str, Any]) -> list[Rows]:
         cells = {(arm["series"], arm["x"]): f"{arm['mean']:.2f} ± {arm['spread']:.2f}"
                  for arm in curves}
         tables.append(Rows((recipe.axis, *series), [
-            (f"{x:g}", *(cells.get((name, x), "") for name in series))
+            (f"{x:.3g}", *(cells.get((name, x), "") for name in series))
             for x in sorted({arm["x"] for arm in curves})]))
     return tables
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from eieio.model.host_image import HostImage
 from eieio.model.image_frame import frame_image
-from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, run, simulation_folder
+from eieio.sim.run_case import run_case
+from eieio.sim.runner import Build, simulation_folder
 
 __all__ = ["MeasuredStream", "measure_intervals", "measure_stream"]
 
@@ -91,13 +91,11 @@ def measure_stream(host: HostImage, x: NDArray[np.integer], built: Build, *, she
     words = [int(word) for word in image]
     words[-1] |= 1 << 32
     with simulation_folder() as folder:
-        save_case(folder, {}, **(_SHELL if shell else _NATIVE), image=words,
-                  inputs=[beat for one in beats for beat in one],
-                  output_beats=host.outputs.beats * len(x), max_cycles=max_cycles,
-                  output_octets=host.outputs.size_bytes // host.outputs.beats)
-        run(built, "eieio.sim.bench_interval", environment=case_environment(folder),
-            folder=folder, timeout=timeout)
-        seen = load_outputs(folder)
+        seen = run_case(built, "eieio.sim.bench_interval", {}, folder, timeout=timeout,
+                        **(_SHELL if shell else _NATIVE), image=words,
+                        inputs=[beat for one in beats for beat in one],
+                        output_beats=host.outputs.beats * len(x), max_cycles=max_cycles,
+                        output_octets=host.outputs.size_bytes // host.outputs.beats)
     outputs = [host.outputs.unpack(octets.tobytes()) for octets in np.split(seen["data"], len(x))]
     return MeasuredStream(np.stack(outputs), seen["inputs"][::len(beats[0])],
                           seen["outputs"][::host.outputs.beats])

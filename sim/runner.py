@@ -20,7 +20,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,8 @@ from xml.etree import ElementTree
 import cocotb_tools.config
 
 from eieio.model.cache_folder import cache_folder
-from eieio.model.child_process import run_program
 from eieio.model.errors import InputError
-from eieio.model.formats.atomic import check_room, move_file, write_bytes, writing
+from eieio.model.formats.atomic import check_room, move_file, writing
 from eieio.model.leftovers import forget, locked_folder, new_folder, temporary_folder
 from eieio.model.plain_paths import is_plain, plain_temporary_folder
 from eieio.sim.simulator_tools import (
@@ -41,6 +40,7 @@ from eieio.sim.simulator_tools import (
     waves_format,
 )
 from eieio.sim.tied_runner import LIBRARIES, tied_runner
+from eieio.sim.verilator_runtime import shared_runtime
 
 __all__ = ["Build", "BuildError", "Results", "SimulationError", "TestResult", "build", "run",
            "simulation_folder", "verilator_environment"]
@@ -217,11 +217,11 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
     with writing(cache), locked_folder(built.folder, wait=True, done=_DONE) as needed:
         if needed:
             log = built.folder / "build.log"
-            with plain_temporary_folder(built.folder) as place, _environment(environment):
-                if simulator == "verilator":
-                    _take_runtime(cache, place, form)
+            with (plain_temporary_folder(built.folder) as place, _environment(environment),
+                  nullcontext() if simulator == "icarus" else
+                  shared_runtime(cache, place, f"waves: {form}", quick=quick) as headers):
                 try:
-                    tied_runner(simulator).build(
+                    tied_runner(simulator, headers=headers).build(
                         sources=_plain_sources(sources, place), hdl_toplevel=top,
                         parameters=parameters or {}, build_args=arguments, build_dir=place,
                         timescale=("1ns", "1ps"), waves=waves, always=True, log_file=log)
@@ -231,7 +231,6 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
                     raise BuildError(f"{simulator} cannot build {top}: "
                                      f"{_first_error(log).replace(f'{place}/', '')}") from None
                 if simulator == "verilator":
-                    _give_runtime(cache, place, form)
                     libraries = cocotb_tools.config.libs_dir
                     if not is_plain(libraries):
                         (built.folder / LIBRARIES).unlink(missing_ok=True)
@@ -343,6 +342,8 @@ def _run(build: Build, test_module: str, environment: Mapping[str, str], seed: i
         "COCOTB_ANSI_OUTPUT": "0",
         # By default cocotb lets pytest rewrite whatever is imported, which takes seconds.
         "COCOTB_REWRITE_ASSERTION_FILES": f"{test_module.rpartition('.')[2]}.py",
+        # For that it starts pytest, which needs no plugins.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "SIM_CMD_PREFIX": "",
         **environment,
     }
@@ -381,31 +382,6 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def _runtime(cache: Path, form: str | None) -> Path:
-    """Folder of Verilator's own objects, which are the same for every design."""
-    compiler = os.environ.get("CXX", "c++")
-    reply = run_program([compiler, "--version"])
-    identity = [_CACHE_VERSION, tool_versions("verilator"), compiler, reply.stdout, form,
-                os.environ.get("CXXFLAGS"), os.environ.get("CPPFLAGS")]
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-    return cache / f"runtime-{key}"
-
-
-def _take_runtime(cache: Path, folder: Path, form: str | None) -> None:
-    # Make would rebuild them as older than the design's makefile, which is yet to be written.
-    later = time.time() + 24 * 3600
-    for path in _runtime(cache, form).glob("*.o"):
-        os.utime(shutil.copy(path, folder), (later, later))
-
-
-def _give_runtime(cache: Path, folder: Path, form: str | None) -> None:
-    runtime = _runtime(cache, form)
-    new_folder(runtime)
-    for path in folder.glob("verilated*.o"):
-        if not (runtime / path.name).exists():
-            write_bytes(runtime / path.name, path.read_bytes())
 
 
 def _first_error(log: Path) -> str:

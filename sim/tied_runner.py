@@ -25,6 +25,7 @@ LIBRARIES = "libs"
 
 class _Tied(Runner):
     timeout: float | None = None
+    headers: str | None = None
 
     def _set_env_common(self) -> None:
         """Name cocotb's part that Python is started by, in a list with ``;``, by a plain path."""
@@ -50,8 +51,14 @@ class _Icarus(_Tied, Icarus):
 
 class _Verilator(_Tied, Verilator):
     def _build_command(self) -> list[list[str]]:
-        """Name cocotb's files by paths that make takes."""
+        """Name cocotb's files by paths that make takes, and use headers."""
         commands = super()._build_command()
+        if self.headers is not None:
+            make = commands.pop()
+            if not (Path(self.build_dir) / f"{self.headers}.gch").exists():
+                commands.append([*make, f"{self.headers}.gch"])
+            flags = f"{self.env.get('USER_CPPFLAGS', '')} -include {self.headers}"
+            commands.append([*make, f"USER_CPPFLAGS={flags}"])
         if is_plain(libs_dir):
             return commands
         flags = f"-Wl,-rpath,'$$ORIGIN/{LIBRARIES}' -L{plain_link(libs_dir)} -lcocotbvpi_verilator"
@@ -60,7 +67,8 @@ class _Verilator(_Tied, Verilator):
                  else argument for argument in command] for command in commands]
 
 
-def tied_runner(simulator: str, timeout: float | None = None) -> Any:
+def tied_runner(simulator: str, timeout: float | None = None, *, headers: str | None = None
+                ) -> Any:
     """Make a runner.
 
     Parameters
@@ -70,7 +78,10 @@ def tied_runner(simulator: str, timeout: float | None = None) -> Any:
     timeout : :class:`float`, optional
         Seconds after which a program is killed; the runner then raises :exc:`RuntimeError`, as
         for any program that fails.
+    headers : :class:`str`, optional
+        Header in the folder of a Verilator build that all its files include, precompiled.
     """
     runner = {"icarus": _Icarus, "verilator": _Verilator}[simulator]()
     runner.timeout = timeout
+    runner.headers = headers
     return runner

@@ -20,7 +20,7 @@ from eieio.model.graph.float_graph import (
 )
 from eieio.model.graph.window import Window
 
-__all__ = ["lenet_5", "lenet_300_100", "mlp", "to_graph", "weighted"]
+__all__ = ["from_graph", "lenet_5", "lenet_300_100", "mlp", "to_graph", "weighted"]
 
 
 def mlp(*sizes: int, dropout: float = 0.0, input_dropout: float = 0.0) -> nn.Sequential:
@@ -132,7 +132,7 @@ def to_graph(name: str, model: nn.Sequential) -> FloatGraph:
                 operators.append(FullyConnected(name=label, inputs=(value,), output=output,
                                                 minimum=low, weight=weight, bias=bias))
             case nn.MaxPool2d():
-                window = Window((int(layer.kernel_size),) * 2, (int(layer.stride),) * 2)
+                window = Window(_pair(layer.kernel_size), _pair(layer.stride))
                 output = Value(f"{label}_out", (
                     *window.output_size(*value.shape[:2]), value.shape[2]))
                 operators.append(MaxPool(name=label, inputs=(value,), output=output,
@@ -147,6 +147,10 @@ def to_graph(name: str, model: nn.Sequential) -> FloatGraph:
                                  f"{type(layer).__name__}")
         value = output
     return FloatGraph(name, source, value, tuple(operators), channels_first=True)
+
+
+def _pair(size: int | tuple[int, ...]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _window(layer: nn.Conv2d) -> Window:
@@ -174,3 +178,80 @@ def _folded(layer: nn.Conv2d | nn.Linear, norm: nn.Module | None
         weight = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
         bias = (bias - mean) * factor + shift
     return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def from_graph(graph: FloatGraph) -> nn.Sequential:
+    """Make a network that can be trained of a graph that is a chain of layers.
+
+    Parameters
+    ----------
+    graph : FloatGraph
+        Convolutions, fully connected layers, maxima of windows and changes to vectors, one behind
+        the other, with rectifiers or without.
+
+    Returns
+    -------
+    :class:`torch.nn.Sequential`
+        The same in the order channels, height, width; :func:`to_graph` gives the graph back.
+
+    Raises
+    ------
+    InputError
+        If there is an operator of another kind, or one that does not take the result of the one
+        before.
+    """
+    model = nn.Sequential()
+    value = graph.input
+    shape: tuple[int, ...] = ()
+    for operator in graph.operators:
+        if operator.inputs != (value,):
+            raise InputError(f"{operator.name!r} must take the result of the operator before it")
+        match operator:
+            case Conv2D() | DepthwiseConv2D():
+                model.add_module(operator.name, _convolution(operator))
+            case FullyConnected():
+                weight = operator.weight
+                before = list(model)[-1] if len(model) else None
+                if isinstance(before, nn.Flatten) and len(shape) == 3:
+                    weight = weight.reshape(len(weight), *shape).transpose(0, 3, 1, 2)
+                layer = nn.Linear(value.elements, len(weight))
+                _copy(layer, weight.reshape(len(weight), -1), operator.bias)
+                model.add_module(operator.name, layer)
+            case MaxPool():
+                model.add_module(operator.name, nn.MaxPool2d(
+                    operator.window.kernel, operator.window.stride))
+            case Reshape():
+                shape = value.shape
+                model.add_module(operator.name, nn.Flatten())
+            case _:
+                raise InputError(f"{type(operator).__name__} {operator.name!r} must be a layer "
+                                 "that can be trained")
+        if operator.rectified:
+            model.add_module(f"{operator.name}_relu", nn.ReLU())
+        value = operator.output
+    return model
+
+
+def _convolution(operator: Conv2D | DepthwiseConv2D) -> nn.Conv2d:
+    window = operator.window
+    (top, bottom), (left, right) = window.padding
+    if (top, left) != (bottom, right) or window.dilation != (1, 1):
+        raise InputError(f"Layer {operator.name!r} must have as much padding on opposite sides, "
+                         "and no dilation")
+    channels = operator.input.shape[2]
+    if isinstance(operator, Conv2D):
+        weight, groups = operator.weight.transpose(0, 3, 1, 2), 1
+    else:
+        weight, groups = operator.weight.transpose(2, 0, 1)[:, None], channels
+    layer = nn.Conv2d(channels, len(weight), window.kernel, window.stride, (top, left),
+                      groups=groups)
+    _copy(layer, weight, operator.bias)
+    return layer
+
+
+def _copy(layer: nn.Conv2d | nn.Linear, weight: NDArray[np.float32], bias: NDArray[np.float32]
+          ) -> None:
+    assert layer.bias is not None
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
+        layer.bias.copy_(torch.from_numpy(bias))

@@ -80,6 +80,8 @@ def run_recipe(recipe: Recipe, images: ImageSet, seeds: Sequence[int],
     about = {"recipe": recipe.name, "data": images.name, "images": len(images.y_train),
              "digest": _digest(images), "settings": _plain(settings), "device": device,
              "threads": threads, "torch": torch.__version__}
+    # Without it PyTorch refuses to be deterministic on a GPU.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     with writing(folder):

@@ -97,7 +97,8 @@ class Statistics:
     @property
     def centres(self) -> NDArray[np.float64]:
         """Middle of each bin."""
-        return (np.arange(self.counts.size) + 0.5) * ((self.maximum or 1.0) / self.counts.size)
+        width = np.float64(self.maximum or 1.0) / self.counts.size
+        return (np.arange(self.counts.size, dtype=np.float64) + 0.5) * width
 
     def percentile(self, percent: float) -> float:
         """Return the least bin's end below which so many percent of the magnitudes are."""

@@ -15,17 +15,18 @@ The outer memory sends them in the order in which a mapping computes. What a fie
     The array computes. Partial sums are in ``lines`` lines from ``base`` on; they begin at 0 if
     ``first``. It reads ``words`` activations. A second word has the sizes, see :data:`SIZES`.
 ``PARAMETERS``
-    Biases and factors of ``count`` channels follow, two words a channel, see :data:`PARAMETERS`.
+    Biases and factors of ``count`` channels follow, two words a channel, see
+    :data:`PARAMETER_WORDS`.
 ``DRAIN``
     The partial sums of ``lines`` lines from ``base`` on are requantized and sent: of ``t`` times
-    ``e`` chains, ``p`` of each. A second word has the range of the results.
+    ``e`` chains, ``p`` of each. A second word has the range of the results, see :data:`RANGE`.
 """
 
 from enum import IntEnum
 from typing import NamedTuple
 
-__all__ = ["DRAIN", "FILTER", "HEADER", "IFMAP", "PARAMETERS", "PASS", "RANGE", "SCAN_PE",
-           "SCAN_ROW", "SIZES", "Field", "Opcode", "pack"]
+__all__ = ["DRAIN", "FILTER", "HEADER", "IFMAP", "PARAMETERS", "PARAMETER_WORDS", "PASS", "RANGE",
+           "SCAN_PE", "SCAN_ROW", "SIZES", "Field", "Opcode", "pack"]
 
 
 class Opcode(IntEnum):
@@ -74,7 +75,8 @@ SCAN_ROW = {"ifmap": Field(0, 8), "filter": Field(8, 8), "psum_in": Field(16, 8)
 SCAN_PE = {"ifmap": Field(0, 8), "filter": Field(8, 8), "from_glb": Field(16, 1),
            "to_glb": Field(17, 1)}
 
-#: Words of a channel's parameters.
+#: The two words of a channel: its bias, by how much its sums are first shifted to the left, the
+#: factor, and by how much the product is shifted to the right.
 PARAMETER_WORDS = ({"bias": Field(0, 48), "left": Field(48, 5)},
                    {"multiplier": Field(0, 31), "shift": Field(32, 6)})
 

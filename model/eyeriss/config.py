@@ -95,6 +95,11 @@ class EyerissConfig(EngineConfig):
         return self.bus_words * self.psum_bytes
 
     @property
+    def psum_slots(self) -> int:
+        """Partial sums that wait at a PE's output."""
+        return max(4, 2 * self.bus_words)
+
+    @property
     def bank_lines(self) -> int:
         """Lines of a bank."""
         return self.glb_bytes // self.glb_banks // self.line_bytes

@@ -43,14 +43,18 @@ def expected_counters(program: Program, x: NDArray[np.integer]) -> dict[str, int
     """
     layer, mapping = program.layer, program.mapping
     accesses = count_accesses(layer, mapping, gated_macs(layer, mapping, x)).to_dict()
-    filters = sum(len(command.words) - 1 for command in program.commands
-                  if command.opcode is Opcode.FILTER)
+    lines = [(len(command.words) - 1, command.one.strip.rows) for command in program.commands
+             if command.opcode is Opcode.FILTER and command.one is not None]
     return {
         "cycles": sum(program_cycles(program)),
         **{name: accesses[name] for name in (
-            "macs", "gated_macs", "pe_to_pe", "glb_ifmap_reads", "glb_ifmap_writes",
-            "glb_psum_reads", "glb_psum_writes")},
-        "filter_lines": filters, "input_words": len(program.words)}
+            "macs", "gated_macs", "pe_to_pe", "ifmap_spad_writes", "psum_spad_reads",
+            "psum_spad_writes", "glb_ifmap_reads", "glb_ifmap_writes", "glb_psum_reads",
+            "glb_psum_writes")},
+        "filter_lines": sum(count for count, _ in lines),
+        # A line goes to the chains of all rows of the strip.
+        "filter_spad_lines": sum(count * rows for count, rows in lines),
+        "input_words": len(program.words)}
 
 
 def expected_output(program: Program, y: NDArray[np.integer]) -> NDArray[np.uint64]:

@@ -44,6 +44,7 @@ class Eyeriss(Engine):
     )
     example = ("eieio build lenet_5.onnx --engine eyeriss --samples mnist_test.npz --rows 6 "
                "--columns 8 --glb-bytes 65536 --glb-banks 16 --out design --simulate 1")
+    area = "eieio.model.eyeriss.area"
     simulation = "eieio.sim.eyeriss.simulation"
     hardware = "eieio.rtl.eyeriss.hardware"
     benchmarks = "eieio.scripts.eyeriss.bench"

@@ -32,22 +32,20 @@ from eieio.model.eyeriss.program import Program, make_program
 from eieio.model.eyeriss.timing import CAUSES, cycles_by_command, program_cycles
 from eieio.model.formats import graph_file
 from eieio.model.formats.atomic import write_text
-from eieio.model.formats.design_folder import GRAPH, read_manifest
+from eieio.model.formats.design_folder import GRAPH, design_with
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.samples import Samples
 from eieio.model.graph.golden import run_graph
-from eieio.model.graph.load_graph import NetworkFile, read_inputs
+from eieio.model.graph.load_graph import NetworkFile
 from eieio.model.graph.quantized_graph import QuantizedGraph, Tensor
 from eieio.model.host_image import HostImage, Packing, Quantization
+from eieio.model.integer_network import IntegerNetwork
 from eieio.model.trace import LayerProfile
 
 __all__ = ["EyerissCompiled", "EyerissPrepared", "open_design", "prepare", "read_mappings"]
 
 #: Name of the file of mappings in the folder of a design.
 MAPPINGS = "network.mappings.json"
-
-#: Samples that the golden model computes together.
-_TOGETHER = 32
 
 
 class EyerissPrepared(Prepared):
@@ -130,7 +128,7 @@ def read_mappings(path: Path) -> dict[str, Mapping]:
                          f"and t for each layer: {error}") from error
 
 
-class EyerissCompiled(Compiled):
+class EyerissCompiled(IntegerNetwork):
     """A network on a row-stationary array: convolutions and fully connected layers, one by one.
 
     All other operators are the host's, which has the outer memory.
@@ -154,8 +152,8 @@ class EyerissCompiled(Compiled):
 
     def __init__(self, graph: QuantizedGraph, config: EyerissConfig,
                  mappings: Options[str, Mapping] | None = None) -> None:
-        self.name, self.config, self.graph, self.inner = graph.name, config, graph, self
-        self.array = config
+        self.name, self.config, self.inner = graph.name, config, self
+        self.graph, self.result, self.array = graph, graph.output, config
         self.layers = map_network(graph, config, mappings or {})
 
     def write(self, folder: Path) -> None:
@@ -179,21 +177,6 @@ class EyerissCompiled(Compiled):
                          np.zeros(0, np.uint32), packing(graph.input), packing(graph.output),
                          numbers(graph.input), numbers(graph.output), graph.input.shape,
                          graph.output.shape)
-
-    def read_samples(self, path: Path, scale: float | None) -> Samples:
-        return read_inputs(path, self.graph, scale)
-
-    def random_inputs(self, count: int) -> NDArray[np.floating]:
-        return self.graph.input.draw(count)
-
-    def quantize(self, x: NDArray[np.floating]) -> NDArray[np.integer]:
-        return self.graph.input.quantize(x)
-
-    def run(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
-        return np.concatenate([
-            run_graph(self.graph, x[start:start + _TOGETHER].astype(self.graph.input.dtype))[
-                self.graph.output.name]
-            for start in range(0, len(x), _TOGETHER)])
 
     def program(self, layer: MappedLayer, x: NDArray[np.integer]) -> Program:
         """Make the commands of a layer for inputs of shape (1, and the shape of its input)."""
@@ -270,6 +253,9 @@ class EyerissCompiled(Compiled):
         wrong = [None] * len(self.layers) if rtl is None else rtl.layer_mismatches
         model = sum(layer["cycles"] for layer in self._counted)
         macs = sum(layer.layer.macs for layer in self.layers)
+        inferences = [] if cycles is None else [
+            {"cycles_rtl": int(each.sum()), "cycles_model": model,
+             "cycles_ideal": macs / self.array.pes} for each in cycles]
         return {
             **super().figures(), "macs": macs, "cycles_per_inference": model,
             "utilisation": macs / (self.array.pes * model),
@@ -282,9 +268,9 @@ class EyerissCompiled(Compiled):
                 "mismatches": wrong[number],
             } for number, (layer, counted) in enumerate(
                 zip(self.layers, self._counted, strict=True))],
-            "inferences": [] if cycles is None else [
-                {"cycles_rtl": int(each.sum()), "cycles_model": model,
-                 "cycles_ideal": macs / self.array.pes} for each in cycles],
+            "inferences": inferences,
+            **{name: [inference[name] for inference in inferences]
+               for name in ("cycles_rtl", "cycles_model", "cycles_ideal")},
         }
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:
@@ -307,10 +293,7 @@ def open_design(folder: Path) -> EyerissCompiled:
     InputError
         If a file is missing or damaged.
     """
-    design = read_manifest(folder)
-    for name in (GRAPH, MAPPINGS):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} must hold {name}: generate the design from a network")
+    design = design_with(folder, GRAPH, MAPPINGS)
     return EyerissCompiled(graph_file.read(folder / GRAPH),
                            EyerissConfig.from_dict({**design.config}),
                            read_mappings(folder / MAPPINGS))

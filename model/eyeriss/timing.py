@@ -132,7 +132,7 @@ class _Machine:
         self.step = one.q * layer.stride
         self.places = layer.output_width
         lanes = config.bus_words
-        self.slots = max(4, 2 * lanes)
+        self.slots = config.psum_slots
         self.unit = np.where(self.to_glb, lanes, 1)
 
         # Words of the buses in their order: of all places and columns the same.

@@ -48,7 +48,6 @@ any          weights
 import os
 import struct
 import zlib
-from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -72,8 +71,7 @@ from eieio.model.graph.chain import as_chain, chain, ending, fully_connected
 from eieio.model.graph.ending import ENDINGS, Ending
 from eieio.model.graph.float_graph import FloatGraph, FullyConnected, WeightedOperator
 
-__all__ = ["Encoding", "dump", "dump_pruned", "layer_sizes", "layer_weights", "load",
-           "read", "write"]
+__all__ = ["Encoding", "dump", "layer_sizes", "layer_weights", "load", "read", "write"]
 
 Encoding = Literal["shared", "huffman"]
 
@@ -116,11 +114,6 @@ def dump(network: FloatGraph, encoding: Encoding = "huffman") -> bytes:
                      code | ENDINGS.index(ending(network)) << _ENDING_SHIFT, layers)
     description = describe(network)
     return _file(network.name, _GRAPH, 0, layers, struct.pack("<I", len(description)) + description)
-
-
-def dump_pruned(network: FloatGraph) -> bytes:
-    """Write a network as :func:`dump` does, as if its weights were not shared."""
-    return dump(network.with_weighted(replace(layer, shared=None) for layer in network.weighted))
 
 
 def layer_sizes(network: FloatGraph, encoding: Encoding = "huffman") -> list[int]:

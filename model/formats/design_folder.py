@@ -3,10 +3,9 @@
 ::
 
     rtl/*.v, rtl/<top>.f   the engine in Verilog, and the list of its files
-    network.eie            sparse: the compressed network (eieio.model.formats.compressed)
-    network.graph          systolic: the quantized network (eieio.model.formats.graph_file)
-    network.image          the compiled network (eieio.model.sparse.image for the sparse engine,
-                           eieio.model.systolic.image for the systolic one)
+    network.eie            a compressed network (eieio.model.formats.compressed)
+    network.graph          or a network of integers (eieio.model.formats.graph_file)
+    network.image          the compiled network (eieio.model.formats.image_file)
     design.json            the manifest
 
 The manifest names the engine, its top module, the network, the configuration, and all other files
@@ -18,23 +17,25 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_text, writing
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.leftovers import held, kept, locked_folder
 
-__all__ = ["COMPRESSED", "GRAPH", "IMAGE", "MANIFEST", "RTL", "Design", "output_folder",
-           "read_manifest", "write_manifest"]
+__all__ = ["COMPRESSED", "GRAPH", "IMAGE", "MANIFEST", "RTL", "Design", "design_with",
+           "output_folder", "read_image", "read_manifest", "write_manifest"]
 
 #: Names in the folder.
 RTL, COMPRESSED, IMAGE, MANIFEST = "rtl", "network.eie", "network.image", "design.json"
 GRAPH = "network.graph"
+
+_Image = TypeVar("_Image")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Design:
     Attributes
     ----------
     engine : :class:`str`
-        ``"sparse"`` or ``"systolic"``.
+        Its name.
     top : :class:`str`
         Top module.
     network : :class:`str` or None
@@ -100,6 +101,45 @@ def read_manifest(folder: Path) -> Design:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(f"{path} must name files in its own folder, not {name!r}")
     return design
+
+
+def design_with(folder: Path, *names: str) -> Design:
+    """Read the manifest of a folder that also holds these files of a network.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no design, or one without them.
+    """
+    design = read_manifest(folder)
+    for name in names:
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} must hold {name}: generate the design from a network")
+    return design
+
+
+def read_image(folder: Path, read: Callable[[Path], _Image], *names: str) -> _Image:
+    """Read the image of a design.
+
+    Parameters
+    ----------
+    folder : :class:`pathlib.Path`
+        The design.
+    read : callable
+        Reads the image of a file; what it returns has the engine's ``config``.
+    *names : :class:`str`
+        Other files that must be there.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, or the image damaged, or not for the engine of the design.
+    """
+    design = design_with(folder, IMAGE, *names)
+    image: Any = read(folder / IMAGE)
+    if image.config.to_dict() != design.config:
+        raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
+    return image
 
 
 @contextmanager

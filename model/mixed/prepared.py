@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.accesses import Accesses
 from eieio.model.engine import (
     CALIBRATION_SAMPLES,
     TIMED_SAMPLES,
@@ -23,11 +24,12 @@ from eieio.model.engine import (
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats import graph_file
-from eieio.model.formats.design_folder import IMAGE, MANIFEST, read_manifest
-from eieio.model.formats.samples import Samples
-from eieio.model.graph.load_graph import NetworkFile, read_inputs
+from eieio.model.formats.design_folder import GRAPH, IMAGE, read_image
+from eieio.model.graph.load_graph import NetworkFile
 from eieio.model.host_image import HostImage
+from eieio.model.integer_network import IntegerNetwork
 from eieio.model.mixed import image
+from eieio.model.mixed.accesses import layer_accesses
 from eieio.model.mixed.cut import cut
 from eieio.model.mixed.mapping import CompiledMixed, compile_for, compile_mixed
 from eieio.model.mixed.report import (
@@ -40,13 +42,10 @@ from eieio.model.mixed.report import (
 from eieio.model.mixed.timing import InferenceTiming, MixedTimer
 from eieio.model.sparse.engine import FASTEST
 from eieio.model.systolic import prepared as systolic
-from eieio.model.systolic.prepared import NETWORK_FILE, SystolicPrepared
+from eieio.model.systolic.prepared import SystolicPrepared
 from eieio.model.trace import LayerProfile
 
 __all__ = ["MixedCompiled", "MixedPrepared", "open_design", "prepare"]
-
-#: Samples that the models compute together.
-_TOGETHER = 32
 
 
 class MixedPrepared(SystolicPrepared):
@@ -79,7 +78,7 @@ def prepare(file: NetworkFile, request: Request, messages: Messages) -> MixedPre
     return MixedPrepared(made.graph, made.reference, made.samples, request, messages)
 
 
-class MixedCompiled(Compiled):
+class MixedCompiled(IntegerNetwork):
     """A network in a mixed engine.
 
     Parameters
@@ -95,10 +94,11 @@ class MixedCompiled(Compiled):
     def __init__(self, compiled: CompiledMixed, prepared: MixedPrepared | None = None,
                  choices: tuple[Choice, ...] = ()) -> None:
         self.name, self.config, self.inner = compiled.graph.name, compiled.config, compiled
-        self._graph, self._prepared, self.choices = compiled.graph, prepared, choices
+        self.graph, self.result = compiled.graph, compiled.results[-1]
+        self._prepared, self.choices = prepared, choices
 
     def write(self, folder: Path) -> None:
-        graph_file.write(folder / NETWORK_FILE, self._graph)
+        graph_file.write(folder / GRAPH, self.graph)
         image.write(folder / IMAGE, self.inner)
 
     @cached_property
@@ -109,20 +109,8 @@ class MixedCompiled(Compiled):
     def host(self) -> HostImage:
         return self._host
 
-    def read_samples(self, path: Path, scale: float | None) -> Samples:
-        return read_inputs(path, self._graph, scale)
-
-    def random_inputs(self, count: int) -> NDArray[np.floating]:
-        return self._graph.input.draw(count)
-
-    def quantize(self, x: NDArray[np.floating]) -> NDArray[np.integer]:
-        return self._graph.input.quantize(x)
-
     def run(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
-        result = self.inner.results[-1].name
-        return np.concatenate([
-            self.inner.run(x[start:start + _TOGETHER])[result]
-            for start in range(0, len(x), _TOGETHER)]).reshape(len(x), -1)
+        return super().run(x).reshape(len(x), -1)
 
     @cached_property
     def _timer(self) -> MixedTimer:
@@ -139,7 +127,7 @@ class MixedCompiled(Compiled):
         return self.inner.dense.finish(outputs)
 
     def real(self, outputs: NDArray[np.integer]) -> NDArray[np.float32]:
-        return self._graph.output.dequantize(outputs.astype(np.int8)).astype(np.float32)
+        return self.graph.output.dequantize(outputs.astype(np.int8)).astype(np.float32)
 
     def figures(self, rtl: Any = None, *, precise: bool = False) -> dict[str, Any]:
         compiled = self.inner
@@ -147,7 +135,7 @@ class MixedCompiled(Compiled):
             **super().figures(),
             "between": {"shape": list(compiled.between.shape), "scale": compiled.between.scale,
                         "zero_point": compiled.between.zero_point},
-            "macs": self._graph.macs,
+            "macs": self.graph.macs,
         }
         if rtl is not None:
             figures |= inference_figures(compiled, rtl.timings, rtl.layer_cycles)
@@ -165,6 +153,9 @@ class MixedCompiled(Compiled):
         return profile_figures(self.inner, rtl.timings if rtl is not None else self.timings(
             self.quantize(x[:TIMED_SAMPLES])))
 
+    def accesses(self, x: NDArray[np.floating]) -> list[Accesses]:
+        return layer_accesses(self.inner, self.timings(self.quantize(x)))
+
     def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
         return model_profiles(self.inner, self.timings(self.quantize(x)))
 
@@ -180,20 +171,14 @@ def open_design(folder: Path) -> MixedCompiled:
     InputError
         If a file is missing or damaged, or does not belong to the others.
     """
-    design = read_manifest(folder)
-    for name in (NETWORK_FILE, IMAGE):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} must hold {name}: generate the design from a network")
-    found = image.read(folder / IMAGE)
-    if found.config.to_dict() != design.config:
-        raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
+    found = read_image(folder, image.read, GRAPH)
     layers = found.dense.layers
     # Rows that lie as they come are no more than there are.
     positions = [None if layer.matrix.shape[0] == layer.outputs and np.array_equal(
         layer.output_positions, np.arange(layer.outputs)) else layer.output_positions
         for layer in layers]
-    compiled = compile_for(graph_file.read(folder / NETWORK_FILE), found.config,
+    compiled = compile_for(graph_file.read(folder / GRAPH), found.config,
                            groups=[layer.groups for layer in layers], positions=positions)
     if not np.array_equal(compiled.image(), found.words):
-        raise InputError(f"{folder / IMAGE} must be the image of {NETWORK_FILE}")
+        raise InputError(f"{folder / IMAGE} must be the image of {GRAPH}")
     return MixedCompiled(compiled)

@@ -24,7 +24,7 @@ from eieio.model.engine import (
 )
 from eieio.model.errors import InputError
 from eieio.model.formats import compressed, graph_file
-from eieio.model.formats.design_folder import IMAGE, MANIFEST, read_manifest
+from eieio.model.formats.design_folder import COMPRESSED, GRAPH, IMAGE, read_image
 from eieio.model.formats.samples import Samples
 from eieio.model.formats.samples import read as read_samples
 from eieio.model.graph.chain import end
@@ -47,9 +47,6 @@ from eieio.model.sparse.timing import LayerTiming, NetworkTimer
 from eieio.model.trace import LayerProfile
 
 __all__ = ["IntegersPrepared", "SparseCompiled", "SparsePrepared", "open_design"]
-
-#: Name of the network's file in the folder of a design, and of that of a network of integers.
-NETWORK_FILE, GRAPH_FILE = "network.eie", "network.graph"
 
 
 class SparsePrepared(Prepared):
@@ -130,7 +127,7 @@ class SparsePrepared(Prepared):
 
     def write(self, folder: Path) -> None:
         """Write the network into the folder of a design."""
-        compressed.write(folder / NETWORK_FILE, self.compression.shared)
+        compressed.write(folder / COMPRESSED, self.compression.shared)
 
     def layer_snr(self, quantized: QuantizedGraph) -> list[float | None]:
         """Compare real numbers and integers by layer, in dB, on typical samples."""
@@ -183,7 +180,7 @@ class IntegersPrepared(Prepared):
 
     def write(self, folder: Path) -> None:
         """Write the network into the folder of a design."""
-        graph_file.write(folder / GRAPH_FILE, self.graph)
+        graph_file.write(folder / GRAPH, self.graph)
 
     def layer_snr(self, quantized: QuantizedGraph) -> list[float | None]:
         """Return None for each layer: the integers are those of the file."""
@@ -312,10 +309,4 @@ def open_design(folder: Path) -> SparseCompiled:
     InputError
         If there is none, or it does not belong to the design.
     """
-    design = read_manifest(folder)
-    if not (folder / IMAGE).is_file():
-        raise InputError(f"{folder} must hold an image: generate the design from a network")
-    compiled = image.read(folder / IMAGE)
-    if compiled.config.to_dict() != design.config:
-        raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
-    return SparseCompiled(compiled)
+    return SparseCompiled(read_image(folder, image.read))

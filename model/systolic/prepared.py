@@ -23,12 +23,12 @@ from eieio.model.engine import (
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.formats import graph_file
-from eieio.model.formats.design_folder import IMAGE, MANIFEST, read_manifest
+from eieio.model.formats.design_folder import GRAPH, IMAGE, read_image
 from eieio.model.formats.samples import Samples
 from eieio.model.graph import float_graph
 from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.graph.golden import run_graph, run_operator
-from eieio.model.graph.load_graph import NetworkFile, read_inputs
+from eieio.model.graph.load_graph import NetworkFile
 from eieio.model.graph.quantized_graph import (
     FullyConnected,
     QuantizedGraph,
@@ -37,6 +37,7 @@ from eieio.model.graph.quantized_graph import (
     WeightedOperator,
 )
 from eieio.model.host_image import HostImage
+from eieio.model.integer_network import TOGETHER, IntegerNetwork
 from eieio.model.sparse.precision import signal_to_noise
 from eieio.model.systolic import image
 from eieio.model.systolic.accesses import layer_accesses
@@ -50,12 +51,6 @@ from eieio.model.systolic.timing import GraphTiming, time_graph
 from eieio.model.trace import LayerProfile
 
 __all__ = ["SystolicCompiled", "SystolicPrepared", "open_design", "prepare"]
-
-#: Name of the network's file in the folder of a design.
-NETWORK_FILE = "network.graph"
-
-#: Samples that the models compute together.
-_TOGETHER = 32
 
 
 class SystolicPrepared(Prepared):
@@ -130,7 +125,7 @@ class SystolicPrepared(Prepared):
         graph, reference = self.graph, self.reference
         if reference is None:
             return {}
-        x = self.samples.x[:_TOGETHER]
+        x = self.samples.x[:TOGETHER]
         real = float_graph.run(reference, x)
         integers = run_graph(graph, graph.input.quantize(x))
         ratios: dict[str, float | None] = {}
@@ -182,7 +177,7 @@ def _note_segments(file: NetworkFile, graph: QuantizedGraph, messages: Messages)
                       "costs layers, which quantizers in front of them would save")
 
 
-class SystolicCompiled(Compiled):
+class SystolicCompiled(IntegerNetwork):
     """A network in a systolic engine.
 
     Parameters
@@ -196,10 +191,10 @@ class SystolicCompiled(Compiled):
     def __init__(self, compiled: CompiledGraph, prepared: SystolicPrepared | None = None) -> None:
         self.name, self.config, self.inner = compiled.graph.name, compiled.config, compiled
         self.batch = compiled.batch
-        self._graph, self._prepared = compiled.graph, prepared
+        self.graph, self.result, self._prepared = compiled.graph, compiled.result, prepared
 
     def write(self, folder: Path) -> None:
-        graph_file.write(folder / NETWORK_FILE, self._graph)
+        graph_file.write(folder / GRAPH, self.graph)
         image.write(folder / IMAGE, self.inner)
 
     @cached_property
@@ -209,21 +204,6 @@ class SystolicCompiled(Compiled):
     @property
     def host(self) -> HostImage:
         return self._host
-
-    def read_samples(self, path: Path, scale: float | None) -> Samples:
-        return read_inputs(path, self._graph, scale)
-
-    def random_inputs(self, count: int) -> NDArray[np.floating]:
-        return self._graph.input.draw(count)
-
-    def quantize(self, x: NDArray[np.floating]) -> NDArray[np.integer]:
-        return self._graph.input.quantize(x)
-
-    def run(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
-        result = self.inner.result.name
-        return np.concatenate([
-            run_graph(self._graph, x[start:start + _TOGETHER].astype(np.int8))[result]
-            for start in range(0, len(x), _TOGETHER)])
 
     @cached_property
     def timing(self) -> GraphTiming:
@@ -244,7 +224,7 @@ class SystolicCompiled(Compiled):
 
         The last batch is filled up with zeros.
         """
-        rest = np.full((-len(x) % self.batch, *x.shape[1:]), self._graph.input.zero_point, x.dtype)
+        rest = np.full((-len(x) % self.batch, *x.shape[1:]), self.graph.input.zero_point, x.dtype)
         return np.concatenate([x, rest]).reshape(-1, self.batch, *x.shape[1:])
 
     def finish(self, outputs: NDArray[np.integer]) -> NDArray[np.integer]:
@@ -254,10 +234,10 @@ class SystolicCompiled(Compiled):
         return results
 
     def real(self, outputs: NDArray[np.integer]) -> NDArray[np.float32]:
-        return self._graph.output.dequantize(outputs.astype(np.int8)).astype(np.float32)
+        return self.graph.output.dequantize(outputs.astype(np.int8)).astype(np.float32)
 
     def figures(self, rtl: Any = None, *, precise: bool = False) -> dict[str, Any]:
-        graph, compiled = self._graph, self.inner
+        graph, compiled = self.graph, self.inner
         cycles, wrong = (None, None) if rtl is None else (rtl.layer_cycles, rtl.layer_mismatches)
         layers = layer_figures(compiled, self.timing.layers, cycles, wrong)
         if precise:
@@ -310,15 +290,9 @@ def open_design(folder: Path) -> SystolicCompiled:
     InputError
         If a file is missing or damaged, or does not belong to the others.
     """
-    design = read_manifest(folder)
-    for name in (NETWORK_FILE, IMAGE):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} must hold {name}: generate the design from a network")
-    found = image.read(folder / IMAGE)
-    if found.config.to_dict() != design.config:
-        raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
-    compiled = compile_graph(graph_file.read(folder / NETWORK_FILE), found.config,
+    found = read_image(folder, image.read, GRAPH)
+    compiled = compile_graph(graph_file.read(folder / GRAPH), found.config,
                              batch=found.batch)
     if not np.array_equal(compiled.image(), found.words):
-        raise InputError(f"{folder / IMAGE} must be the image of {NETWORK_FILE}")
+        raise InputError(f"{folder / IMAGE} must be the image of {GRAPH}")
     return SystolicCompiled(compiled)

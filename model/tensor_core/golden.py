@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.float_format import FLOAT16, FLOAT32, Decoded, FloatFormat
 
 __all__ = ["HALF_EXPONENT_MINIMUM", "dot_product", "long_dot_product", "matrix_step",
+           "round_sum",
            "widen"]
 
 #: The exponent of the largest term counts as at least this where a sum becomes a binary16.
@@ -38,7 +39,7 @@ def widen(c: NDArray[np.uint16]) -> NDArray[np.uint32]:
 
 
 def dot_product(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],
-                config: TensorCoreConfig, *, half: bool = False) -> NDArray[np.uint32]:
+                config: StepConfig, *, half: bool = False) -> NDArray[np.uint32]:
     """Compute ``sum(a * b) + c`` as one sum of a tensor core.
 
     Parameters
@@ -48,7 +49,7 @@ def dot_product(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint
     c : uint32 array of shape (...)
         Bits of the addends, binary32. For a binary16 result they must be widened binary16, see
         :func:`widen`.
-    config : TensorCoreConfig
+    config : StepConfig
         Number of products and of extra bits, format of the factors.
     half : :class:`bool`
         Whether the results are binary16.
@@ -85,13 +86,13 @@ def dot_product(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint
     aligned = significand >> shift
     total = np.where(negative, -aligned, aligned).sum(axis=-1)
 
-    result = _round(total, largest - config.fraction_width, FLOAT16 if half else FLOAT32,
+    result = round_sum(total, largest - config.fraction_width, FLOAT16 if half else FLOAT32,
                     nearest=half)
     return _special(result, x, y, addend, FLOAT16 if half else FLOAT32)
 
 
 def long_dot_product(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],
-                     config: TensorCoreConfig, *, half: bool = False) -> NDArray[np.uint32]:
+                     config: StepConfig, *, half: bool = False) -> NDArray[np.uint32]:
     """Compute ``sum(a * b) + c`` of any length: each block's result is the next one's addend.
 
     Parameters are those of :func:`dot_product`, but that ``a`` and ``b`` may have any number of
@@ -109,7 +110,7 @@ def long_dot_product(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np
 
 
 def matrix_step(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],
-                config: TensorCoreConfig, *, half: bool = False) -> NDArray[np.uint32]:
+                config: StepConfig, *, half: bool = False) -> NDArray[np.uint32]:
     """Compute ``a @ b + c`` of matrices, each element as one sum.
 
     Parameters
@@ -134,7 +135,7 @@ def matrix_step(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint
     return dot_product(rows, columns, c, config, half=half)
 
 
-def _round(total: NDArray[np.int64], exponent: NDArray[np.int64], form: FloatFormat, *,
+def round_sum(total: NDArray[np.int64], exponent: NDArray[np.int64], form: FloatFormat, *,
            nearest: bool) -> NDArray[np.uint32]:
     """Round ``total * 2**exponent`` to a format, to nearest even or toward zero."""
     magnitude = np.abs(total)

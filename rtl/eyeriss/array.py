@@ -15,6 +15,11 @@ __all__ = ["PeArray"]
 # Configuration of an element that takes part in nothing.
 _NO_IDS = 0xFFFFFFFF
 
+# What is counted, and the port of the PEs that tells it.
+_COUNTED = {"macs": "mac", "gated": "gated", "hops": "below_take", "ifmap_writes": "ifmap_valid",
+            "filter_writes": "filter_valid", "psum_reads": "psum_read",
+            "psum_writes": "psum_write"}
+
 
 class PeArray(wiring.Component):
     """Rows and columns of PEs; partial sums go from a row to the one above, whose number is less.
@@ -39,8 +44,9 @@ class PeArray(wiring.Component):
         It is taken.
     line_valid, line : ``Out``
         The line, two cycles later.
-    macs, gated, hops : ``Out``
-        How many PEs began a MAC, one with a zero, and took a partial sum from another, two cycles
+    macs, gated, hops, ifmap_writes, filter_writes, psum_reads, psum_writes : ``Out``
+        How many PEs began a MAC, one with a zero, took a partial sum from another, and had an
+        access to a scratch pad: of an activation, a line of weights, or a partial sum; two cycles
         ago.
     """
 
@@ -72,6 +78,10 @@ class PeArray(wiring.Component):
     macs: Signal
     gated: Signal
     hops: Signal
+    ifmap_writes: Signal
+    filter_writes: Signal
+    psum_reads: Signal
+    psum_writes: Signal
 
     module_name = "pe_array"
 
@@ -89,7 +99,7 @@ class PeArray(wiring.Component):
             "sizes": In(SIZES), "clear": In(1), "scan": In(1), "scan_data": In(32), **bus,
             "want": In(1), "want_row": In(8), "want_column": In(8), "taken": Out(1),
             "line_valid": Out(1), "line": Out(line),
-            "macs": Out(count), "gated": Out(count), "hops": Out(count),
+            **{name: Out(count) for name in _COUNTED},
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -150,8 +160,8 @@ class PeArray(wiring.Component):
             m.d.comb += [pe.below_valid.eq(below.above_valid), pe.below_data.eq(below.above_data),
                          below.above_take.eq(pe.below_take)]
         self._gather(m, pes, [ids([element], SCAN_ROW["psum_out"]) for element in row_elements])
-        for name, flags in (("macs", [pe.mac for pe in pes]), ("gated", [pe.gated for pe in pes]),
-                            ("hops", [pe.below_take for pe in pes])):
+        for name, flag in _COUNTED.items():
+            flags = [getattr(pe, flag) for pe in pes]
             sums = []
             for row in range(rows):
                 total = Signal(range(columns + 1), name=f"{name}_{row}")

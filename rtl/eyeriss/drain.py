@@ -78,8 +78,9 @@ class Drain(wiring.Component):
         width = min(self.config.psum_width, 48)
         lane_width = ceil_log2(self.config.bus_words)
         m.submodules.requantize = requantize = Requantize(accumulator_width=width, output_width=17)
+        # Parameters are never written while one is read, so no register need see to that.
         m.submodules.parameters = memory = Memory(shape=PARAMETER_LAYOUT, depth=PARAMETER_DEPTH,
-                                                  init=[])
+                                                  init=[], attrs={"no_rw_check": "1"})
         m.submodules.fifo = fifo = SyncFIFO(width=17, depth=OUTPUT_DEPTH)
         write, parameters = memory.write_port(), memory.read_port()
         left, step = Signal(16), Signal()

@@ -16,9 +16,11 @@ from eieio.rtl.eyeriss.run_length import Decoder, Encoder
 __all__ = ["COUNTERS", "EyerissEngine"]
 
 #: Counters, cumulative since reset: ports of 48 bits each. They are those of
-#: :class:`eieio.model.eyeriss.accesses.WordAccesses`, lines of weights on the bus, words of both
-#: streams, and cycles in which a command was accepted or under way.
-COUNTERS = ("cycles", "macs", "gated_macs", "pe_to_pe", "glb_ifmap_reads", "glb_ifmap_writes",
+#: :class:`eieio.model.eyeriss.accesses.WordAccesses`, lines of weights on the bus and into scratch
+#: pads, words of both streams, and cycles in which a command was accepted or under way. A MAC reads
+#: an activation, and a weight unless it is gated.
+COUNTERS = ("cycles", "macs", "gated_macs", "pe_to_pe", "ifmap_spad_writes", "filter_spad_lines",
+            "psum_spad_reads", "psum_spad_writes", "glb_ifmap_reads", "glb_ifmap_writes",
             "glb_psum_reads", "glb_psum_writes", "filter_lines", "input_words", "output_words")
 
 
@@ -56,6 +58,10 @@ class EyerissEngine(wiring.Component):
     macs: Signal
     gated_macs: Signal
     pe_to_pe: Signal
+    ifmap_spad_writes: Signal
+    filter_spad_lines: Signal
+    psum_spad_reads: Signal
+    psum_spad_writes: Signal
     glb_ifmap_reads: Signal
     glb_ifmap_writes: Signal
     glb_psum_reads: Signal
@@ -241,7 +247,9 @@ class EyerissEngine(wiring.Component):
 
         for name, amount in {
                 "cycles": self.busy | accept, "macs": array.macs, "gated_macs": array.gated,
-                "pe_to_pe": array.hops, "glb_ifmap_reads": control.ifmap_read,
+                "pe_to_pe": array.hops, "ifmap_spad_writes": array.ifmap_writes,
+                "filter_spad_lines": array.filter_writes, "psum_spad_reads": array.psum_reads,
+                "psum_spad_writes": array.psum_writes, "glb_ifmap_reads": control.ifmap_read,
                 "glb_ifmap_writes": buffer.ifmap_write,
                 "glb_psum_reads": Mux(control.psum_read, control.read_words, drain.read),
                 "glb_psum_writes": Mux(control.taken, control.taken_words, 0),

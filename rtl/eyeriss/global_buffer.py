@@ -16,7 +16,7 @@ class GlobalBuffer(wiring.Component):
     """Reads and writes an activation and a line of partial sums in a cycle, in different banks.
 
     Which bank is for what follows from the addresses. What is read is there one cycle later, and
-    stays until the next is read.
+    stays until the next is read. It is undefined if the same word is written in the same cycle.
 
     Parameters
     ----------
@@ -87,7 +87,8 @@ class GlobalBuffer(wiring.Component):
             split(self.psum_write_addr), split(self.psum_read_addr))
         outputs = []
         for number in range(config.glb_banks):
-            memory = Memory(shape=data.ArrayLayout(16, lanes), depth=config.bank_lines, init=[])
+            memory = Memory(shape=data.ArrayLayout(16, lanes), depth=config.bank_lines, init=[],
+                            attrs={"no_rw_check": "1"})
             m.submodules[f"bank_{number}"] = memory
             write, read = memory.write_port(granularity=1), memory.read_port()
             ifmap = self.ifmap_write & (ifmap_write_bank == number)

@@ -22,11 +22,6 @@ def line_layout(config: EyerissConfig) -> data.ArrayLayout:
     return data.ArrayLayout(signed(config.psum_width), config.bus_words)
 
 
-def psum_slots(config: EyerissConfig) -> int:
-    """Partial sums that wait at a PE's output."""
-    return max(4, 2 * config.bus_words)
-
-
 class Pe(wiring.Component):
     """Multiplies and adds in every cycle in which it has what it needs.
 
@@ -66,7 +61,9 @@ class Pe(wiring.Component):
     out_valid, out_data, out_take : ``Out, Out, In``
         Lines of partial sums for the global buffer.
     mac, gated : ``Out(1)``
-        A MAC begins; its activation is 0.
+        A MAC begins; its activation is 0. It reads the activation, and the weight unless gated.
+    psum_read, psum_write : ``Out(1)``
+        The partial sum of a filter is read from its scratch pad, and written to it.
     """
 
     sizes: data.View
@@ -92,6 +89,8 @@ class Pe(wiring.Component):
     out_take: Signal
     mac: Signal
     gated: Signal
+    psum_read: Signal
+    psum_write: Signal
 
     module_name = "pe"
 
@@ -108,7 +107,7 @@ class Pe(wiring.Component):
             "below_valid": In(1), "below_data": In(psum), "below_take": Out(1),
             "above_valid": Out(1), "above_data": Out(psum), "above_take": In(1),
             "out_valid": Out(1), "out_data": Out(line), "out_take": In(1),
-            "mac": Out(1), "gated": Out(1),
+            "mac": Out(1), "gated": Out(1), "psum_read": Out(1), "psum_write": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -165,7 +164,8 @@ class Pe(wiring.Component):
         total = Signal(signed(config.psum_width))
         m.d.comb += [
             read.addr.eq(number), write.addr.eq(number), write.data.eq(total),
-            write.en.eq(valid & ~last),
+            write.en.eq(self.psum_write), self.psum_read.eq(valid & ~first),
+            self.psum_write.eq(valid & ~last),
             total.eq(Mux(first, 0, read.data) + Mux(counts, product, 0) + Mux(last, more, 0)),
         ]
         self._outgoing(m, go & last_tap, filter_number[:lane] if lane else 0, room,
@@ -211,8 +211,9 @@ class Pe(wiring.Component):
         """Read the weight of the current MAC, unless its activation is 0."""
         lanes = self.config.bus_words
         depth = self.config.filter_words // lanes
+        # No weight is written in a pass, in which they are read.
         m.submodules.filters = memory = Memory(shape=data.ArrayLayout(WORD, lanes), depth=depth,
-                                               init=[])
+                                               init=[], attrs={"no_rw_check": "1"})
         read, write = memory.read_port(), memory.write_port()
         written, addr = Signal(range(depth)), Signal(range(self.config.filter_words))
         lane_width = ceil_log2(lanes)
@@ -263,7 +264,7 @@ class Pe(wiring.Component):
     def _outgoing(self, m: Module, begins: Value, lane: Value | int, room: Signal, valid: Value,
                   ends: Value, total: Value) -> None:
         """Keep sums until they are taken: one by one for the PE above, or in lines."""
-        lanes, slots = self.config.bus_words, psum_slots(self.config)
+        lanes, slots = self.config.bus_words, self.config.psum_slots
         lane_width = ceil_log2(lanes)
         kept = Array(Signal(signed(self.config.psum_width), name=f"kept_{i}", reset_less=True)
                      for i in range(slots))

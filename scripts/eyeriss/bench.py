@@ -101,7 +101,7 @@ def _run(name: str, batch: int) -> dict[str, Any]:
 
 
 def _rtl_line(rtl: dict[str, Any]) -> str:
-    return (f"{rtl['name']} in RTL, {rtl['batch']} images, mapping "
+    return (f"{rtl['name']} in RTL, {rtl['batch']} image{'s' * (rtl['batch'] > 1)}, mapping "
             f"{' '.join(map(str, rtl['mapping'].values()))}: {rtl['mismatches']:,} of "
             f"{rtl['integers']:,} integers differ, {rtl['cycle_mismatches']:,} of "
             f"{rtl['commands']:,} commands take other cycles than in the model, "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from eieio.model.errors import InputError
 from eieio.model.formats import image_file
-from eieio.model.formats.design_folder import IMAGE, read_manifest
+from eieio.model.formats.design_folder import IMAGE, design_with
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.host_image import HostImage
 from eieio.model.registry import find_engine, names
@@ -28,11 +28,8 @@ def read_host_image(path: str | os.PathLike[str]) -> HostImage:
     """
     path = Path(path)
     if path.is_dir():
-        read_manifest(path)
+        design_with(path, IMAGE)
         path /= IMAGE
-        if not path.is_file():
-            raise InputError(f"{path.parent} must hold an image: generate the design from a "
-                             "network")
     data = read_bytes(path)
     try:
         description, _ = image_file.unpack(data)

@@ -16,14 +16,10 @@ from eieio.model.graph.quantized_graph import WeightedOperator
 from eieio.model.trace import LayerProfile
 from eieio.rtl.eyeriss.engine import COUNTERS
 from eieio.sim import simulation
-from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, SimulationError, run, simulation_folder
+from eieio.sim.run_case import run_case
+from eieio.sim.runner import Build, SimulationError, simulation_folder
 
 __all__ = ["Comparison", "LayerRun", "RtlRun", "compare", "run_program"]
-
-# Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
-# simulator that hangs.
-_TIMEOUT = 7200
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +66,8 @@ def run_program(built: Build, program: Program, *, stall: float = 0.0,
     """
     expected = sum(program_cycles(program))
     with simulation_folder(folder) as place:
-        save_case(place, {"words": program.words}, stall=stall,
-                  max_cycles=int(expected * (1 + 8 * stall)) + 1000)
-        run(built, "eieio.sim.eyeriss.bench_engine", environment=case_environment(place),
-            folder=place, timeout=_TIMEOUT)
-        seen = load_outputs(place)
+        seen = run_case(built, "eieio.sim.eyeriss.bench_engine", {"words": program.words}, place,
+                        stall=stall, max_cycles=int(expected * (1 + 8 * stall)) + 1000)
         counters: dict[str, int] = dict(zip(COUNTERS, seen["counters"].tolist(), strict=True))
         if seen["ended"] < 0 or seen["busy"] or seen["error"]:
             raise SimulationError(

@@ -12,15 +12,13 @@ from eieio.model.mixed.report import model_profiles
 from eieio.model.mixed.timing import InferenceTiming, MixedTimer, StreamTiming, time_stream
 from eieio.model.trace import LayerProfile
 from eieio.sim import simulation
-from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, run, simulation_folder
+from eieio.sim.run_case import run_case
+from eieio.sim.runner import Build, simulation_folder
 from eieio.sim.sparse.simulation import written_activations
 from eieio.sim.systolic.simulation import written_tensors
 
 __all__ = ["Comparison", "RtlRun", "compare", "run_rtl"]
 
-#: Seconds after which a simulation is given up.
-TIMEOUT = 7200
 #: Cycles that a stream may take beyond the models' for the image and the reset.
 _MARGIN = 20_000
 
@@ -123,22 +121,19 @@ def run_rtl(compiled: CompiledMixed, x: NDArray[np.int8], built: Build, *, max_c
         If an inference does not end in time, the engine reports an error, or it writes anything but
         what each layer must write once.
     """
-    if folder is None:
-        with simulation_folder() as place:
-            return run_rtl(compiled, x, built, max_cycles=max_cycles, stall=stall, folder=place)
     dense, first = compiled.dense, compiled.convolutions
     config = dense.config
     outputs = dense.layers[-1].matrix.shape[0]
-    save_case(folder, {"image": compiled.image(), "inputs": np.stack([
-        first.pack(sample) for sample in x])}, stall=stall, max_cycles=max_cycles,
-        output_beats=-(-outputs // config.io_lanes), io_lanes=config.io_lanes,
-        output_width=config.activation_width, pes=config.pes)
-    run(built, "eieio.sim.mixed.bench_engine", environment=case_environment(folder),
-        folder=folder, timeout=TIMEOUT)
-    seen = load_outputs(folder)
-    tensors = [tensor[:, 0] for tensor in written_tensors(
-        first, len(x), seen["places"], seen["groups"], folder)]
-    activations, clean = written_activations(dense, len(x), seen["words"], seen["data"], folder)
+    with simulation_folder(folder) as place:
+        seen = run_case(
+            built, "eieio.sim.mixed.bench_engine",
+            {"image": compiled.image(), "inputs": np.stack([first.pack(sample) for sample in x])},
+            place, stall=stall, max_cycles=max_cycles,
+            output_beats=-(-outputs // config.io_lanes), io_lanes=config.io_lanes,
+            output_width=config.activation_width, pes=config.pes)
+        tensors = [tensor[:, 0] for tensor in written_tensors(
+            first, len(x), seen["places"], seen["groups"], place)]
+        activations, clean = written_activations(dense, len(x), seen["words"], seen["data"], place)
     first_cycles = np.diff(seen["first_cycles"], axis=1, prepend=0)
     step = (seen["counters"][:, :1] - first_cycles.sum(axis=1, keepdims=True)
             - seen["second_cycles"].sum(axis=1, keepdims=True))

@@ -16,8 +16,8 @@ from eieio.model.trace import LayerProfile
 from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim import simulation
-from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, SimulationError, build, run, simulation_folder
+from eieio.sim.run_case import run_case
+from eieio.sim.runner import Build, SimulationError, build, simulation_folder
 from eieio.sim.sparse.preload import HARNESS, harness, small_image, write_memories
 from eieio.sim.sparse.probe import PROBED, probed_engine
 
@@ -27,10 +27,6 @@ __all__ = ["Comparison", "RtlRun", "build_preloaded", "compare", "probe", "run_r
 #: What the engine counts as cycles of an inference in the cycle before a layer can take its first
 #: activation, beyond those when the layer begins.
 _BEFORE_TAKE = FIRST_TAKE - 2
-
-#: Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
-#: simulator that hangs.
-TIMEOUT = 7200
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,15 +93,16 @@ class Comparison(simulation.Comparison):
     profiles: dict[str, list[list[LayerProfile]]] = field(default_factory=dict)
 
 
-def build_preloaded(config: SparseConfig) -> Build:
+def build_preloaded(config: SparseConfig, *, quick: bool = False) -> Build:
     """Emit an engine and build its simulation, whose large memories are filled directly.
 
     See :mod:`eieio.sim.sparse.preload`; for layers whose image would take the stream too long.
+    ``quick`` is as in :func:`eieio.sim.runner.build`.
     """
     with temporary_folder() as folder:
         sources = write(emit_engine(config), folder)
         write_text(folder / f"{HARNESS}.sv", harness(config, engine_top(config)))
-        return build([*sources, folder / f"{HARNESS}.sv"], HARNESS)
+        return build([*sources, folder / f"{HARNESS}.sv"], HARNESS, quick=quick)
 
 
 def probe(config: SparseConfig, folder: Path) -> tuple[Path, str]:
@@ -142,24 +139,19 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
         If an inference does not end in time, the engine reports an error, or it writes anything but
         each word of each layer once and in order.
     """
-    if folder is None:
-        with simulation_folder() as place:
-            return run_rtl(compiled, x, built, max_cycles=max_cycles, stall=stall, folder=place)
     layers = compiled.layers
     preload = built.top == HARNESS
     image = small_image(compiled) if preload else compiled.image()
-    if preload:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_memories(compiled, folder)
-    save_case(folder, {"image": image, "inputs": compiled.to_engine(x)}, preload=preload,
-              config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
-              layers=len(layers), outputs=layers[-1].matrix.shape[0])
-    run(built, "eieio.sim.sparse.bench_engine", environment=case_environment(folder),
-        folder=folder, timeout=TIMEOUT)
-    recorded = load_outputs(folder)
-
-    activations, clean = written_activations(compiled, len(x), recorded["words"],
-                                             recorded["data"], folder)
+    with simulation_folder(folder) as place:
+        if preload:
+            write_memories(compiled, place)
+        recorded = run_case(
+            built, "eieio.sim.sparse.bench_engine",
+            {"image": image, "inputs": compiled.to_engine(x)}, place, preload=preload,
+            config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
+            layers=len(layers), outputs=layers[-1].matrix.shape[0])
+        activations, clean = written_activations(compiled, len(x), recorded["words"],
+                                                 recorded["data"], place)
     cycles, probed = recorded["layer_cycles"], recorded["probed"]
     counted = np.diff(probed[:, :, :2].reshape(-1, 2), axis=0, prepend=[[0, 0]])
     decodes, empties = np.moveaxis(counted.reshape(-1, len(layers), 2), 2, 0)

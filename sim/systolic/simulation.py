@@ -12,17 +12,13 @@ from eieio.model.systolic.profile import layer_profiles
 from eieio.model.systolic.timing import GraphTiming, LayerTiming, time_graph
 from eieio.model.trace import LayerProfile
 from eieio.sim import simulation
-from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, SimulationError, run, simulation_folder
+from eieio.sim.run_case import run_case
+from eieio.sim.runner import Build, SimulationError, simulation_folder
 
 __all__ = ["Comparison", "RtlRun", "compare", "run_rtl", "written_tensors"]
 
 #: Cycles from a vector's turn until the engine has counted its products.
 _COUNTED = 2
-
-#: Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
-#: simulator that hangs.
-TIMEOUT = 7200
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,19 +109,15 @@ def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_c
         If an inference does not end in time, the engine reports an error, or it writes anything but
         each group of each layer once.
     """
-    if folder is None:
-        with simulation_folder() as place:
-            return run_rtl(compiled, x, built, max_cycles=max_cycles, stall=stall, folder=place,
-                           watch_vectors=watch_vectors)
-    save_case(folder, {"image": compiled.image(),
-                      "inputs": np.stack([compiled.pack(sample) for sample in x])},
-              stall=stall, max_cycles=max_cycles, layers=len(compiled.layers),
-              output_beats=compiled.output_beats, watch_vectors=watch_vectors)
-    run(built, "eieio.sim.systolic.bench_engine", environment=case_environment(folder),
-        folder=folder, timeout=TIMEOUT)
-    recorded = load_outputs(folder)
+    with simulation_folder(folder) as place:
+        recorded = run_case(
+            built, "eieio.sim.systolic.bench_engine",
+            {"image": compiled.image(),
+             "inputs": np.stack([compiled.pack(sample) for sample in x])}, place,
+            stall=stall, max_cycles=max_cycles, layers=len(compiled.layers),
+            output_beats=compiled.output_beats, watch_vectors=watch_vectors)
+        tensors = written_tensors(compiled, len(x), recorded["places"], recorded["data"], place)
     outputs = np.stack([compiled.unpack(beats) for beats in recorded["results"]])
-    tensors = written_tensors(compiled, len(x), recorded["places"], recorded["data"], folder)
     cycles, counters = (np.diff(recorded[name], axis=1, prepend=0)
                         for name in ("cycles", "counters"))
     return RtlRun(outputs, tensors, cycles, *np.moveaxis(counters, 2, 0),

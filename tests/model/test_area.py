@@ -18,10 +18,12 @@ from eieio.model.area_memory import (
 )
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
+from eieio.model.eyeriss.config import CHIP, EyerissConfig
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.config import SystolicConfig
 
-CONFIGS: dict[str, type[EngineConfig]] = {"sparse": SparseConfig, "systolic": SystolicConfig}
+CONFIGS: dict[str, type[EngineConfig]] = {"sparse": SparseConfig, "systolic": SystolicConfig,
+                                          "eyeriss": EyerissConfig}
 RECORDS = json.loads(
     (Path(__file__).parents[2] / "benchmarks" / "area.json").read_text(encoding="utf-8"))
 
@@ -116,11 +118,25 @@ class _Other(EngineConfig):
     pass
 
 
-@pytest.mark.parametrize(("config", "message"), [
-    (_Other(), r"^Area of _Other must be modelled before it is asked for$"),
-    (SystolicConfig.for_winograd(2), (r"^Area of a systolic engine must be asked for without "
-                                     r"winograd, whose transforms the model does not know$")),
+@pytest.mark.parametrize(("change", "dsp", "bram"), [
+    # A PE multiplies, and has two block RAMs for its weights; a bank two words of a line in each.
+    ({}, 168 + 2, 168 * 2 + 25 * 2 + 3),
+    ({"psum_width": 32}, 168 + 4, 168 * 2 + 25 * 4 + 3),
+    ({"filter_words": 64}, 168 + 2, 25 * 2 + 3),
 ])
-def test_refuses_an_engine_that_it_does_not_know(config: EngineConfig, message: str) -> None:
+def test_knows_the_row_stationary_array(change: dict[str, int], dsp: int, bram: int) -> None:
+    area = estimate(replace(CHIP, **change), "ecp5")
+    assert (area.dsp, area.bram) == (dsp, bram)
+
+
+@pytest.mark.parametrize(("config", "family", "message"), [
+    (CHIP, "gowin", (r"^Area of the eyeriss engine must be asked for an ECP5, for which alone it "
+                     r"was measured$")),
+    (_Other(), "ecp5", r"^Area of _Other must be modelled before it is asked for$"),
+    (SystolicConfig.for_winograd(2), "gowin", (
+        r"^Area of a systolic engine must be asked for without winograd on gowin, where its "
+        r"transforms were not measured$")),
+])
+def test_refuses_what_it_does_not_know(config: EngineConfig, family: Family, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        estimate(config, "ecp5")
+        estimate(config, family)

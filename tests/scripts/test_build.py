@@ -182,8 +182,8 @@ def test_refuses(refused: Callable[..., None], design: Path, network: Path, samp
     refused("simulate", design, message=f"{design / 'network.image'}: Image must have the checksum "
                                         "that it ends with; it is damaged")
     (design / "network.image").unlink()
-    refused("simulate", design, message=f"{design} must hold an image: generate the design from a "
-                                        "network")
+    refused("simulate", design, message=f"{design} must hold network.image: generate the design "
+                                        "from a network")
 
 
 def test_saturation_is_told(eieio: Callable[..., Result], design: Path, tmp_path: Path) -> None:

@@ -216,6 +216,7 @@ def test_axi_system(package: Path, tmp_path: Path) -> None:
 
 
 @needs_icarus
+@pytest.mark.long
 def test_axi_system_of_the_default_sparse_engine(tmp_path: Path) -> None:
     """It passes with the defaults, and with neither inputs nor outputs that fill their words."""
     rng = np.random.default_rng(1)
@@ -229,6 +230,7 @@ def test_axi_system_of_the_default_sparse_engine(tmp_path: Path) -> None:
 
 
 @needs_icarus
+@pytest.mark.long
 def test_axi_system_of_the_default_systolic_engine(tmp_path: Path) -> None:
     """Channels leave lanes unused that nobody has written, and groups of lanes that nobody will."""
     rng = np.random.default_rng(1)

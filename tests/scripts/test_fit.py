@@ -102,6 +102,21 @@ def test_fits_a_network_to_the_systolic_engine(eieio: Callable[..., Result],
                 figures["clock_mhz"] * 1e6 / entry["cycles_per_inference"])
 
 
+def test_fits_a_network_to_an_engine_without_a_shell(
+        eieio: Callable[..., Result], network: Path, samples: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    result = eieio("fit", network, "--samples", samples, "--engine", "eyeriss", "--board",
+                   "ulx3s-85f", "--columns", 14, "--json", report)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(report.read_text())["configurations"]
+    assert [entry["config"]["rows"] for entry in found] == [3, 5, 6, 8, 12]
+    assert (found[0]["fits"], found[-1]["fits"]) == (True, False)
+    assert "inferences_per_second" in found[0]
+    assert "inferences_per_second_serial" not in found[0]
+    assert "has no shell, so no board takes it yet: this is of the engine alone" in result.stdout
+    assert "1/s serial" not in result.stdout
+
+
 @pytest.mark.parametrize(("board", "width"), [("orangecrab", 500), ("tang-nano-9k", 700)])
 def test_proposes_what_compiles(eieio: Callable[..., Result], board: str, width: int,
                                 tmp_path: Path) -> None:
@@ -188,7 +203,7 @@ def test_leaves_out_what_cannot_be(eieio: Callable[..., Result], tmp_path: Path)
     (("--board", "icebreaker", "--engine", "systolic", "--rows", "257"),
      "Option rows must be an integer from 1 to 256"),
     (("--board", "icebreaker", "--engine", "systolic", "--winograd", "2"),
-     "Area of a systolic engine must be asked for without winograd"),
+     "Area of a systolic engine must be asked for without winograd on ice40"),
     (("/", "--board", "icebreaker"), "/ must be a network or a file of options, not a folder"),
 ])
 def test_refuses(eieio: Callable[..., Result], arguments: tuple[str, ...], message: str) -> None:

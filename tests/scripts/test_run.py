@@ -122,4 +122,4 @@ def test_bad_arguments(refused: Callable[..., None], design: Path, samples: Path
             message="Option --count must be at most 20, the number of inputs, not 21")
     (design / "network.image").unlink()
     refused("run", design, samples, "--port", "x",
-            message=f"{design} must hold an image: generate the design from a network")
+            message=f"{design} must hold network.image: generate the design from a network")

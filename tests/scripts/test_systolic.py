@@ -301,6 +301,7 @@ def test_refuses_damage(refused: Callable[..., None], made: Path, name: str, pla
 
 
 @pytest.mark.parametrize("name", ["kws_dscnn_int8", "ic_resnet8_int8"])
+@pytest.mark.long
 def test_published_networks(eieio: Run, shared_data: Path, tmp_path: Path, name: str,
                             monkeypatch: pytest.MonkeyPatch) -> None:
     """They run whole on an engine of 16 x 16; the same one, so that it is built once."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from long_cases import long
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.emit import emit, write
@@ -14,10 +15,10 @@ GOOD = "module top(input [3:0] a, output y); wire unused; assign y = !a; endmodu
 
 
 @pytest.mark.parametrize("config", [
-    SparseConfig(),
+    *long(SparseConfig()),
     SparseConfig(pes=1, io_lanes=1, activation_width=8, weight_width=8, accumulator_width=24),
-    SparseConfig(pes=8, column_groups=4, io_lanes=4, accumulator_width=48, code_width=8,
-                 run_width=3),
+    *long(SparseConfig(pes=8, column_groups=4, io_lanes=4, accumulator_width=48, code_width=8,
+                       run_width=3)),
     SparseConfig(pes=4, skip_empty_columns=False, absorb_fillers=False, queue_depth=2),
 ], ids=str)
 def test_sparse_engine(config: SparseConfig, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from eieio.training.run import run_recipe
 from eieio.training.session import Session
 
 RNG = np.random.default_rng(0)
-IMAGES = ImageSet("noise", *(array for count in (64, 20) for array in (
-    RNG.integers(0, 256, (count, 28, 28), np.uint8), RNG.integers(0, 10, count))))
+IMAGES = ImageSet("noise", RNG.integers(0, 256, (64, 28, 28), np.uint8), RNG.integers(0, 10, 64),
+                  RNG.integers(0, 256, (20, 28, 28), np.uint8), RNG.integers(0, 10, 20))
 
 
 def make() -> nn.Sequential:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from eieio.training.run import run_recipe  # noqa: E402
 from eieio.training.session import Session  # noqa: E402
 
 RNG = np.random.default_rng(0)
-IMAGES = ImageSet("noise", *(array for count in (64, 20) for array in (
-    RNG.integers(0, 256, (count, 28, 28), np.uint8), RNG.integers(0, 10, count))))
+IMAGES = ImageSet("noise", RNG.integers(0, 256, (64, 28, 28), np.uint8), RNG.integers(0, 10, 64),
+                  RNG.integers(0, 256, (20, 28, 28), np.uint8), RNG.integers(0, 10, 20))
 
 
 def measure(session: Session) -> list[Measured]:
@@ -101,7 +102,7 @@ def test_stages_of_one_draw_begin_alike(tmp_path: Path) -> None:
     """What differs between arms is the method: not their first weights, not the images' order."""
     session = Session(3, tmp_path, IMAGES, {})
 
-    def make() -> torch.nn.Sequential:
+    def make() -> Any:
         return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
 
     first, second, other = (

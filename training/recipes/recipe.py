@@ -116,8 +116,8 @@ def summarize(runs: Sequence[Sequence[Measured]]) -> list[dict[str, Any]]:
     -------
     list of dict
         Of each arm ``name``, ``mean``, ``spread`` (standard deviation of a sample; 0 of one run),
-        ``runs`` in the order of the seeds, and what else there is of ``series``, ``x`` and
-        ``unit``.
+        ``runs`` in the order of the seeds, and what else there is of ``series``, ``x`` (the mean)
+        and ``unit``.
 
     Raises
     ------
@@ -133,6 +133,7 @@ def summarize(runs: Sequence[Sequence[Measured]]) -> list[dict[str, Any]]:
         arms.append({
             "name": first.name, "mean": float(np.mean(values)),
             "spread": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, "runs": values,
-            **({"series": first.series, "x": first.x} if first.series else {}),
+            **({"series": first.series, "x": float(np.mean([arm.x for arm in found]))}
+               if first.series else {}),
             **({"unit": first.unit} if first.unit else {})})
     return arms

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pruned_file import dump_pruned
 
 from eieio.model.compress.stages import compress_network
 from eieio.model.errors import InputError
@@ -21,7 +22,7 @@ def test_sizes_are_of_the_files() -> None:
     assert [stage.name for stage in (dense, pruned, shared, huffman)] == [
         "float32", "pruned", "shared", "huffman"]
     assert (dense.bytes, dense.density) == (4 * (2500 + 60), 1.0)
-    assert pruned.bytes == len(compressed.dump_pruned(compression.pruned))
+    assert pruned.bytes == len(dump_pruned(compression.pruned))
     assert shared.bytes == len(compressed.dump(compression.shared, "shared"))
     assert huffman.bytes == len(compressed.dump(compression.shared))
     assert dense.bytes > pruned.bytes > shared.bytes

@@ -132,7 +132,7 @@ def test_accesses_are_those_of_the_passes() -> None:
     mapping = Mapping(2, 8, 2, 3, 2, 2, 2)
     found = count_accesses(layer, mapping)
     columns = mapping.input_columns(layer)
-    macs = reads = hops = weights = ifmaps = 0
+    macs = reads = hops = weights = ifmaps = filter_writes = ifmap_writes = started = 0
     for one in mapping.passes(layer):
         psums = one.filters * one.images * one.strip.rows * layer.output_width
         macs += psums * one.channels * 9
@@ -140,8 +140,15 @@ def test_accesses_are_those_of_the_passes() -> None:
         weights += one.filters * one.channels * 9
         ifmaps += one.channels * one.images * mapping.input_rows(layer, one.strip.rows) * columns
         reads += psums
+        # A chain has a PE for each row of the filter and each of r: each has its weights, and the
+        # columns of its own row of the input, and begins every partial sum anew.
+        filter_writes += one.filters * one.channels * 9 * one.strip.rows
+        ifmap_writes += one.channels * one.images * columns * 3 * one.strip.rows * one.t
+        started += psums * 3 * one.r
     assert (found.macs, found.pe_to_pe, found.glb_psum_writes, found.filter_words,
             found.glb_ifmap_reads) == (macs, hops, reads, weights, ifmaps)
+    assert (found.filter_spad_writes, found.ifmap_spad_writes) == (filter_writes, ifmap_writes)
+    assert found.psum_spad_reads == found.psum_spad_writes == macs - started
     assert found.macs > layer.macs  # zeros at the edges
     even = count_accesses(ALEXNET[4].layer, ALEXNET[4].mapping)
     assert even.macs == ALEXNET[4].layer.macs

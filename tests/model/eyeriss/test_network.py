@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from every_layer import every_layer
 from numpy.lib.stride_tricks import sliding_window_view
 
 from eieio.model.errors import InputError
@@ -17,49 +18,11 @@ from eieio.model.eyeriss.prepared import EyerissCompiled, open_design, read_mapp
 from eieio.model.eyeriss.program import make_program
 from eieio.model.formats.design_folder import write_manifest
 from eieio.model.graph.golden import run_graph
-from eieio.model.graph.quantized_graph import (
-    Conv2D,
-    DepthwiseConv2D,
-    FullyConnected,
-    MaxPool,
-    QuantizedGraph,
-    Reshape,
-    Tensor,
-    Window,
-)
+from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.graph.rescale import rescale
 
 CONFIG = EyerissConfig(rows=4, columns=3, filter_words=32, ifmap_words=8, psum_words=4,
                        glb_bytes=4096, glb_banks=8, bus_words=2)
-
-
-def network(stride: int = 2, dilation: int = 1) -> QuantizedGraph:
-    """Make one with padding, a stride beyond the window, depthwise, pooling, dense, left shifts."""
-    rng = np.random.default_rng(5)
-
-    def weights(*shape: int) -> Any:
-        return rng.integers(-127, 128, shape).astype(np.int8)
-
-    def parameters(channels: int) -> tuple[Any, ...]:
-        return (rng.integers(-5000, 5000, channels).astype(np.int32),
-                rng.integers(1 << 30, (1 << 31) - 1, channels).astype(np.int32),
-                rng.integers(-1, 10, channels).astype(np.int32), -100, 127)
-
-    x = Tensor("x", (7, 8, 3), 0.5, 3)
-    a, b, c = (Tensor("a", (7, 8, 5), 0.5, -100), Tensor("b", (4, 4, 4), 0.5, -7),
-               Tensor("c", (4, 4, 8), 0.5, 9))
-    d, e, f = Tensor("d", (2, 2, 8), 0.5, 9), Tensor("e", (32,), 0.5, 9), Tensor("f", (6,), 0.5, 1)
-    same = Window((3, 3), dilation=(dilation, dilation), padding=((1, 1), (1, 1)))
-    return QuantizedGraph("net", x, f, (
-        Conv2D("padded", (x,), a, weights(5, 3, 3, 3), *parameters(5),
-               window=same),
-        Conv2D("far", (a,), b, weights(4, 1, 1, 5), *parameters(4),
-               window=Window((1, 1), (2, stride))),
-        DepthwiseConv2D("depthwise", (b,), c, weights(3, 3, 8), *parameters(8),
-                        window=Window((3, 3), padding=((1, 1), (1, 1))), single_rounding=True),
-        MaxPool("pool", (c,), d, Window((2, 2), (2, 2)), -128, 127),
-        Reshape("flat", (d,), e),
-        FullyConnected("dense", (e,), f, weights(6, 32), *parameters(6))))
 
 
 def convolve(mapped: MappedLayer, x: Any) -> Any:
@@ -79,7 +42,7 @@ def convolve(mapped: MappedLayer, x: Any) -> Any:
 
 
 def test_layers_compute_their_operators() -> None:
-    graph = network()
+    graph = every_layer()
     x = np.random.default_rng(6).integers(-128, 128, (1, 7, 8, 3)).astype(np.int8)
     values = run_graph(graph, x)
     mapped = map_network(graph, CONFIG)
@@ -96,7 +59,7 @@ def test_layers_compute_their_operators() -> None:
 
 def test_is_written_and_opened(tmp_path: Path) -> None:
     given = {"padded": Mapping(1, 3, 2, 2, 1, 1, 1)}
-    compiled = EyerissCompiled(network(), CONFIG, given)
+    compiled = EyerissCompiled(every_layer(), CONFIG, given)
     assert compiled.layers[0].mapping == given["padded"]
     compiled.write(tmp_path)
     write_manifest(tmp_path, engine="eyeriss", top="eyeriss_engine", network="net",
@@ -112,10 +75,13 @@ def test_is_written_and_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("graph", "mappings", "message"), [
-    (network(dilation=1), {"none": Mapping(1, 1, 1, 1, 1, 1, 1)},
+    (every_layer(), {"none": Mapping(1, 1, 1, 1, 1, 1, 1)},
      "Mapping of 'none' must be of one of padded, far, depthwise, dense"),
-    (network(), {"padded": Mapping(1, 5, 7, 5, 1, 1, 1)},
+    (every_layer(), {"padded": Mapping(1, 5, 7, 5, 1, 1, 1)},
      "Mapping of layer 'padded': p, partial sums of a PE, must be at most 4, not 5"),
+    (every_layer(dilation=2), {},
+     ("Operator 'padded' must have one stride down and across and no dilation, not (1, 1) and "
+      "(2, 2)")),
 ])
 def test_refuses(graph: QuantizedGraph, mappings: dict[str, Mapping], message: str) -> None:
     with pytest.raises(InputError) as error:
@@ -125,7 +91,7 @@ def test_refuses(graph: QuantizedGraph, mappings: dict[str, Mapping], message: s
 
 def test_refuses_narrow_sums_and_files_that_hold_no_mappings(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'padded' must have sums of at most 16 bits, not 2"):
-        map_network(network(), EyerissConfig(psum_width=16))
+        map_network(every_layer(), EyerissConfig(psum_width=16))
     for text in ("[]", '{"a": {"n": 1}}', "{"):
         (tmp_path / "m.json").write_text(text)
         with pytest.raises(InputError, match="must be a JSON object that has an object with n, m"):
@@ -135,7 +101,7 @@ def test_refuses_narrow_sums_and_files_that_hold_no_mappings(tmp_path: Path) -> 
 
 
 def test_tells_where_cycles_go() -> None:
-    compiled = EyerissCompiled(network(), CONFIG)
+    compiled = EyerissCompiled(every_layer(), CONFIG)
     profile, = compiled.profiles(compiled.random_inputs(1))
     assert sum(layer.cycles for layer in profile) == compiled.cycles()
     assert all(layer.causes["pass"] > layer.causes["scan"] > 0 for layer in profile[:1])

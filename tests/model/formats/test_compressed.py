@@ -13,18 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pruned_file import dump_pruned
 
 from eieio.model.compress.pruning import magnitude_mask
 from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.errors import InputError
 from eieio.model.formats import compressed, compressed_weights
-from eieio.model.formats.compressed import (
-    dump,
-    dump_pruned,
-    load,
-    read,
-    write,
-)
+from eieio.model.formats.compressed import dump, load, read, write
 from eieio.model.graph.chain import chain, fully_connected
 from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.graph.weight_codes import WeightCodes

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pruned_file import dump_pruned
 
 from eieio.model.compress.stages import compress_network
 from eieio.model.errors import InputError
-from eieio.model.formats.compressed import dump, dump_pruned, layer_sizes, load
+from eieio.model.formats.compressed import dump, layer_sizes, load
 from eieio.model.graph.chain import chain, fully_connected
 from eieio.model.graph.float_graph import (
     Add,

@@ -4,11 +4,19 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from eieio.model.errors import InputError
-from eieio.model.formats.design_folder import output_folder, read_manifest, write_manifest
+from eieio.model.formats.design_folder import (
+    output_folder,
+    read_image,
+    read_manifest,
+    write_manifest,
+)
+from eieio.model.sparse.config import SparseConfig
 
 
 def make(path: Path, files: dict[str, str]) -> None:
@@ -179,3 +187,22 @@ def test_refuses_manifests(tmp_path: Path, text: str) -> None:
     (tmp_path / "design.json").write_text(text)
     with pytest.raises(InputError, match=r"design\.json must be the manifest of a design$"):
         read_manifest(tmp_path)
+
+
+def test_an_image_is_of_the_design(tmp_path: Path) -> None:
+    """Of its engine, and beside the other files that are asked for."""
+    def read(path: Path) -> Any:
+        return SimpleNamespace(config=SparseConfig(pes=int(path.read_text())))
+
+    config = SparseConfig(pes=2).to_dict()
+    for number in (2, 4):
+        (tmp_path / "network.image").write_text(str(number))
+        write_manifest(tmp_path, engine="sparse", top="top", network="net", config=config)
+        if number == 2:
+            assert read_image(tmp_path, read).config == SparseConfig(pes=2)
+    missing = f"{tmp_path} must hold network.graph: generate the design from a network"
+    other = f"{tmp_path / 'network.image'} must be for the engine in design.json"
+    for names, message in (((), other), (("network.graph",), missing)):
+        with pytest.raises(InputError) as error:
+            read_image(tmp_path, read, *names)
+        assert str(error.value) == message

@@ -55,7 +55,8 @@ def test_fashion(fashion: Path) -> None:
     ("t10k-labels-idx1", gzip.compress(bytes((0, 0, 8, 1, 0, 0, 0, 1, 1))),
      "t10k must have as many labels, from 0 to 9, as images"),
     ("train-labels-idx1", gzip.compress(bytes((0, 0, 8, 1, 0, 0, 0, 6)) + bytes([77] * 6)),
-     "train must have as many labels, from 0 to 9, as images")])
+     "train must have as many labels, from 0 to 9, as images")],
+    ids=["plain", "labels", "short", "few", "no digits"])
 def test_damaged_fashion(fashion: Path, name: str, content: bytes, message: str) -> None:
     (fashion / f"{name}-ubyte.gz").write_bytes(content)
     with pytest.raises(InputError, match=message):

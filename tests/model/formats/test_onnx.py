@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx.parser import parse_node
 from onnx.reference import ReferenceEvaluator
 from onnx_writer import write
+from pruned_file import dump_pruned
 
 from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.errors import InputError
@@ -163,7 +164,7 @@ def test_softmax_is_the_ending(tmp_path: Path, end: str) -> None:
     np.testing.assert_allclose(finish(ending(network), logits), reference(path, x), rtol=1e-5,
                                atol=1e-6)
     for written in (compressed.load(compressed.dump(share_weights(network, 4))),
-                    compressed.load(compressed.dump_pruned(network))):
+                    compressed.load(dump_pruned(network))):
         assert ending(written) == ending(network)
 
 

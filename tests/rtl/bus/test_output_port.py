@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from eieio.rtl.bus.output_port import OutputPort
 from eieio.rtl.bus.skid_buffer import beat_layout
-from eieio.sim.streams import run_streams
+from eieio.sim.amaranth_streams import run_streams
 
 
 def test_members() -> None:

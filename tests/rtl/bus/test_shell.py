@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import unsigned
 from amaranth.lib.wiring import In, Out
+from long_cases import long
 
 from eieio.model import registers
 from eieio.model.errors import InputError
@@ -152,7 +153,7 @@ def test_reads_beside_writes(session: ShellSession, tmp_path: Path) -> None:
     s.run(built(), tmp_path, stall=0.5)
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.2, 0.6])
+@pytest.mark.parametrize("stall", [0.0, 0.6, *long(0.2)])
 def test_inferences(session: ShellSession, tmp_path: Path, stall: float) -> None:
     """Outputs are the golden model's, counters the cycle model's."""
     s = session
@@ -172,7 +173,7 @@ def test_inferences(session: ShellSession, tmp_path: Path, stall: float) -> None
     stalled = shown["stalled"]
     assert (stalled["output"] > 0, stalled["read data"] > 0) == (stall > 0, stall > 0)
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *long(1, 2)])
 def test_reset_is_all_it_takes(session: ShellSession, tmp_path: Path, seed: int) -> None:
     """Whatever registers and memories hold at first, a reset of one cycle makes the shell right.
 
@@ -187,6 +188,7 @@ def test_reset_is_all_it_takes(session: ShellSession, tmp_path: Path, seed: int)
     s.run(built(initial_values=False), tmp_path, seed=seed, reset_cycles=1)
 
 
+@pytest.mark.long
 def test_serial(session: ShellSession, tmp_path: Path) -> None:
     """The shell of a serial line: images word by word, everything else as ever."""
     s = session
@@ -373,7 +375,7 @@ def test_streams_side_by_side(session: ShellSession, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("stall", "seed", "serial"), [
-    (0.0, 0, False), (0.3, 1, False), (0.0, 2, True), (0.3, 3, True)])
+    (0.0, 0, False), (0.3, 1, False), *long((0.0, 2, True), (0.3, 3, True))])
 def test_bad_transactions(session: ShellSession, tmp_path: Path, stall: float, seed: int,
                           serial: bool) -> None:
     """Each gives its error, and the next inference is right."""

@@ -20,6 +20,7 @@ from eieio.sim.systolic.session import CONFIG as SYSTOLIC_CONFIG
 LONGEST = -(-256 // engine.NEAR_PES)
 
 
+@pytest.mark.long
 def test_images_of_an_engine_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images load, one after the other, and bad ones give their errors."""
     # Two and a half times as long as of 256 PEs.

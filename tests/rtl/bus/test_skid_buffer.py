@@ -8,7 +8,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from eieio.rtl.bus.skid_buffer import SkidBuffer, beat_layout
-from eieio.sim.streams import run_streams
+from eieio.sim.amaranth_streams import run_streams
 
 LAYOUT = beat_layout(8)
 

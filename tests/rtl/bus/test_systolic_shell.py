@@ -65,6 +65,7 @@ def test_inferences(session: ShellSession, tmp_path: Path, stall: float) -> None
     assert stalls
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_reset_is_all_it_takes(session: ShellSession, tmp_path: Path, seed: int) -> None:
     """Whatever registers and memories hold at first, a reset of one cycle makes the shell right.

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from long_cases import long
 
 from eieio.rtl.bus.uart_input_queue import UartInputQueue
 from eieio.rtl.bus.uart_output_queue import UartOutputQueue
@@ -45,7 +46,7 @@ async def put(ctx: Any, dut: Any, frame: bytes, *, last: bool = False, good: boo
     await ctx.tick()
 
 
-@pytest.mark.parametrize("size", [1, 2, 4, 5])
+@pytest.mark.parametrize("size", [1, 5, *long(2, 4)])
 def test_input_queue_gives_beats_of_good_frames(simulate: Simulate, size: int) -> None:
     random = Random(size)
     dut = UartInputQueue(8 * size, depth=256)
@@ -140,7 +141,7 @@ def test_flush_ends_what_has_begun(simulate: Simulate, before: bytes, end: list[
     assert found == [*end, (0x807, 1)]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("size", [1, 2, *long(3)])
 def test_output_queue_repeats_until_received(simulate: Simulate, size: int) -> None:
     random = Random(size)
     dut = UartOutputQueue(8 * size, depth=512)

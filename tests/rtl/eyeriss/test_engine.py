@@ -121,8 +121,8 @@ CASES = {
     # 5 channels in groups of 2 x 2 and one; 5 filters in chunks of 4 and 1; strips of a row.
     "r = 2, t = 2, strips, ragged edges": (
         Layer("ragged", 3, 4, 5, 5, 2, 2), Mapping(1, 4, 1, 2, 2, 2, 2)),
-    "stride 4, two images, t = 2": (
-        Layer("stride", 9, 9, 1, 3, 5 - 1, 4, 4, 2), Mapping(2, 3, 1, 2, 1, 1, 1)),
+    "stride 4, t = 2, two images and one": (
+        Layer("stride", 9, 9, 1, 3, 4, 4, 4, 3), Mapping(2, 3, 1, 1, 1, 1, 2)),
     "fully connected, r = 4": (Layer("dense", 1, 1, 11, 3, 1, 1), Mapping(1, 3, 1, 2, 3, 4, 1)),
 }
 

@@ -8,8 +8,8 @@ from amaranth.hdl import Module
 from numpy.typing import NDArray
 
 from eieio.rtl.mixed.bridge import Bridge
+from eieio.sim.amaranth_streams import run_streams
 from eieio.sim.mixed.random_network import SMALL
-from eieio.sim.streams import run_streams
 
 
 @pytest.mark.parametrize(("lanes", "io_lanes", "stall"), [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from long_cases import long
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.emit import emit, write
@@ -15,7 +16,7 @@ from eieio.rtl.sparse.engine import SparseEngine
 from eieio.sim.lint import lint
 
 TOP = "engine"
-CONFIGS: list[dict[str, Any]] = [{"pes": 4, "column_groups": 1}, {"pes": 8, "column_groups": 4}]
+CONFIGS: list[Any] = [*long({"pes": 4, "column_groups": 1}), {"pes": 8, "column_groups": 4}]
 
 
 def verilog(settings: dict[str, Any]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from amaranth.hdl import Module, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+from long_cases import long
 
 import eieio.sim
 from eieio.model.sparse.config import SparseConfig
@@ -193,6 +194,7 @@ def test_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(number > 1 for number in seen["values"])
 
 
+@pytest.mark.long
 def test_sparse_engine(tmp_path: Path) -> None:
     """With vendor cells it computes what it must, in the same cycles."""
     config = SparseConfig(pes=4, column_groups=2, entry_depth=4096, pointer_depth=600,
@@ -212,7 +214,7 @@ def test_sparse_engine(tmp_path: Path) -> None:
         assert (result.mismatches, result.cycle_mismatches) == (0, 0)
 
 
-@pytest.mark.parametrize("stages", [1, 3])
+@pytest.mark.parametrize("stages", [1, *long(3)])
 def test_systolic_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: int) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "systolic")
     config = SystolicConfig(rows=3, columns=4, product_stages=stages)

@@ -34,6 +34,7 @@ def run(names: Sequence[str], pes: int, model_only: bool) -> list[LayerResult]:
     return [result for layer in SMALL for result in run_random_layer(layer, 1, engines)]
 
 
+@pytest.mark.long
 def test_rtl_equals_models() -> None:
     """Layers smaller than the memories, one after the other, on one simulation."""
     results = run(["ours"], 2, model_only=False)

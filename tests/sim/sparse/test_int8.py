@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from long_cases import long
 from numpy.typing import NDArray
 
 from eieio.model.formats import tflite
@@ -43,7 +44,7 @@ def dense_file(weight_scales: list[Any]) -> bytes:
     return build(tensors, operators)
 
 
-@pytest.fixture(params=["layer", "channel"])
+@pytest.fixture(params=["channel", *long("layer")])
 def case(request: pytest.FixtureRequest, tmp_path: Path
          ) -> tuple[QuantizedGraph, NDArray[np.int8], NDArray[np.int8]]:
     """Make a network with a scale of the weights for each layer or channel, inputs and outputs."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from long_cases import long
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
@@ -67,10 +68,8 @@ CODES = SystolicConfig(rows=2, columns=4, lanes=2, residual=False, accumulator_d
 ICARUS = SystolicConfig.for_winograd(2, rows=4, columns=3, lanes=1, accumulator_depth=40,
                                      **{**DEPTHS, "program_depth": 15})
 #: Configurations that only long tests build.
-LONG = {"f4", "one"}
-EVERY = [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in POOL]
-WINOGRAD = [pytest.param(name, marks=[pytest.mark.long] * (name in LONG))
-            for name, config in POOL.items() if config.winograd]
+LONG = ["f4", "wide", "one"]
+SHORT = [name for name in POOL if name not in LONG]
 SIMPLE = "tall"
 
 
@@ -97,10 +96,8 @@ def check(compiled: CompiledGraph, x: NDArray[np.int8], build: Build, *, stall: 
 
 
 # Of seeds 0, 1 and 4 one is untraced, one stalls, and one has a batch.
-@pytest.mark.parametrize("seed", [
-    0, 1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long), 4,
-    pytest.param(5, marks=pytest.mark.long)])
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("seed", [0, 1, 4, *long(2, 3, 5)])
+@pytest.mark.parametrize("name", [*SHORT, *long(*LONG)])
 def test_random_graphs(name: str, seed: int) -> None:
     config = POOL[name]
     rng = np.random.default_rng(seed)
@@ -150,7 +147,7 @@ PADDINGS = [((top, bottom), (left, right)) for top, bottom, left, right in (
     (0, 2, 2, 1))]
 
 
-@pytest.mark.parametrize("name", WINOGRAD)
+@pytest.mark.parametrize("name", ["f2", *long("f4")])
 @pytest.mark.parametrize("weight", [None, -128])
 def test_winograd(name: str, weight: int | None) -> None:
     """Convolutions by Winograd's transforms, of odd sizes, on random and on extreme inputs."""
@@ -185,7 +182,7 @@ def test_short_last_chunks() -> None:
     check(compiled, random_inputs(compiled, 1, rng), built(config))
 
 
-@pytest.mark.parametrize("name", ["odd", "wide"])
+@pytest.mark.parametrize("name", ["odd", *long("wide")])
 def test_stacks(name: str) -> None:
     """Images that are computed in their places in a stack, between others; one is used before."""
     config = POOL[name]
@@ -273,8 +270,8 @@ def test_operators_in_icarus() -> None:
 
     Channels do not fill words: what is undefined also is after it has been multiplied by 0. The
     graph has all operators, channels side by side with lanes between them, chunks that are partial,
-    last blocks of outputs that are, windows that are padded differently on every side, and left
-    shifts.
+    last blocks of outputs that are, windows that are padded differently on every side, left
+    shifts, biases in parts of a step, and results that wrap.
     """
     compiled = compile_graph(_all_operators(), ICARUS, winograd=True)
     assert any(layer.output.channels % ICARUS.rows for layer in compiled.layers)
@@ -317,7 +314,9 @@ def _all_operators() -> QuantizedGraph:
     two = replace(two, output=replace(two.output, zero_point=five.output.zero_point))
     stack = Stack("stack", (five.output, two.output),
                   replace(five.output, name="joined", shape=(5, 5, 7)), 2)
-    behind = convolution("behind", stack.output, 2, Window((1, 1)), rng)
+    # Results are larger than 8 bits: of one operator they wrap.
+    behind = replace(convolution("behind", stack.output, 2, Window((1, 1)), rng), bias_shift=5,
+                     minimum=-9, maximum=127, wraps=True)
     dense = _connect(maxima, 7, rng)
     return QuantizedGraph("all", source, dense.output, (
         first, second, left, pad, depthwise, maximum, mean, total, five, two, stack, behind, dense))
@@ -495,7 +494,7 @@ def test_run(session: Session, tmp_path: Path) -> None:
     s.run(tmp_path)
 
 
-@pytest.mark.parametrize("cycles", [3, 75, 210, 330, 480, 700])
+@pytest.mark.parametrize("cycles", [3, 210, 700, *long(75, 330, 480)])
 def test_reset(session: Session, tmp_path: Path, cycles: int) -> None:
     """Reset at any time of an image, an input, an inference or an output leaves nothing behind."""
     s = session
@@ -646,6 +645,7 @@ def test_images_that_make_no_sense(session: Session, tmp_path: Path) -> None:
 
 
 @needs_icarus
+@pytest.mark.long
 def test_session_in_icarus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong, the next good inference is right, without an undefined value."""
     monkeypatch.syspath_prepend(Path(__file__).parents[1])
