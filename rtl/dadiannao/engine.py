@@ -111,9 +111,10 @@ class DaDianNaoEngine(wiring.Component):
             first = number * config.tiles
             unit = Signal(16, name=f"unit_{number}")
             mine = Signal(name=f"mine_{number}")
+            beyond = (loader.unit >= first) if first else 1
             m.d.comb += [
                 unit.eq(loader.unit - first),
-                mine.eq((tiled & (loader.unit >= first) & (loader.unit < first + config.tiles))
+                mine.eq((tiled & beyond & (loader.unit < first + config.tiles))
                         | (~tiled & (loader.unit == number))),
             ]
             m.d.sync += [

@@ -68,7 +68,7 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        program = add_block_ram(m, "program", platform, width=32, depth=self.depth)
+        program = add_block_ram(m, "instructions", platform, width=32, depth=self.depth)
         addr = Signal(ceil_log2(self.depth))
         m.d.comb += [
             program.write_en.eq(self.load_valid),
