@@ -87,7 +87,10 @@ docs/registers
 :hidden:
 
 docs/methods/README
+docs/methods/dense-sparse-dense
+docs/methods/distillation
 docs/methods/dynamic-fixed-point
+docs/methods/mixed-precision
 docs/methods/low-rank
 docs/methods/ternary
 docs/methods/pruning

@@ -43,7 +43,7 @@ class TensorCore(Engine):
     sizing = TensorCoreSizing()
 
     def interval(self, config: Any, cycles: float, input_beats: int, output_beats: int) -> Interval:
-        return Interval(input_beats, cycles, output_beats, 2)
+        return Interval(input_beats, cycles, output_beats, 6)
 
     def read(self, path: Path, output: str | None = None) -> Any:
         from eieio.model.graph.load_graph import NetworkFile

@@ -1,10 +1,11 @@
 """Plots of what a search has found, as SVG; the same figures give the same file."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from eieio.scripts.plots import COLOURS, MARKERS, figure
+from eieio.scripts.plots import COLOURS, MARKERS, figure, require_matplotlib
 
 __all__ = ["plot_front"]
 
@@ -24,6 +25,8 @@ def plot_front(path: Path, figures: Mapping[str, Any]) -> None:
     InputError
         If matplotlib is not installed.
     """
+    require_matplotlib()
+    ticker = import_module("matplotlib.ticker")
     objectives = figures["objectives"]
     fitting = [trial for trial in figures["trials"] if trial["fits"]]
     engines = [*dict.fromkeys(trial["engine"] for trial in fitting)]
@@ -43,6 +46,9 @@ def plot_front(path: Path, figures: Mapping[str, Any]) -> None:
                                  marker=marker, **style)
             part.set_xscale("log")
             part.set_yscale("log")
+            part.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            part.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,g}"))
+            part.xaxis.set_minor_formatter(ticker.NullFormatter())
             part.set_xlabel(first["title"])
             part.set_ylabel(objective["title"])
         axes[0].legend()

@@ -70,11 +70,16 @@ def random_network(rng: np.random.Generator, *, operators: int = 6, scale: float
 
 def random_inputs(graph: FloatGraph, count: int, form: FloatFormat, rng: np.random.Generator, *,
                   special: float = 0.0) -> NDArray[np.uint16]:
-    """Draw the bits of inputs; ``special`` is the share of those that may be anything."""
+    """Draw the bits of inputs.
+
+    ``special`` is the share of those that may be anything; a tenth of them are infinite.
+    """
     shape = (count, *graph.input.shape)
     ordinary = from_real(rng.normal(size=shape), form)
-    return np.where(rng.random(shape) < special, rng.integers(0, 1 << 16, shape).astype(np.uint16),
-                    ordinary)
+    anything = rng.integers(0, 1 << 16, shape)
+    infinite = anything & 1 << form.width - 1 | form.infinity
+    anything = np.where(rng.random(shape) < 0.1, infinite, anything).astype(np.uint16)
+    return np.where(rng.random(shape) < special, anything, ordinary)
 
 
 def _scaled(operator: Operator, scale: float) -> Operator:
@@ -85,7 +90,7 @@ def _scaled(operator: Operator, scale: float) -> Operator:
     return operator
 
 
-def _clamps(rng: np.random.Generator) -> dict[str, float]:
+def _clamps(rng: np.random.Generator) -> dict[str, Any]:
     return [{}, {"minimum": 0.0}, {"minimum": -0.5, "maximum": 1.5}][int(rng.integers(3))]
 
 
@@ -157,11 +162,10 @@ def _clamp(value: Value, name: str, rng: np.random.Generator) -> Operator:
 
 def _dense(value: Value, name: str, rng: np.random.Generator) -> Operator:
     channels = int(rng.integers(1, 40))
-    options: dict[str, Any] = _clamps(rng)
     return FullyConnected(
         name=name, inputs=(value,), output=Value(f"of_{name}", (channels,)),
         weight=_numbers(rng, (channels, math.prod(value.shape))), bias=_numbers(rng, (channels,)),
-        **options)
+        **_clamps(rng))
 
 
 _KINDS: dict[str, _Make] = {"conv": _conv, "depthwise": _depthwise, "maximum": _maximum,

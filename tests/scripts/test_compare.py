@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 
@@ -12,6 +13,15 @@ from eieio.scripts.comparison_area import rtl_memory_bits
 from .test_page import check_page
 
 Run = Callable[..., Result]
+
+LENET = Path(__file__).parents[2] / "examples" / "lenet_5" / "lenet_5.onnx"
+
+
+def few_digits(folder: Path) -> Path:
+    """Write some of the example's samples: golden models of real networks take their time."""
+    with np.load(LENET.parent / "mnist_train_256.npz") as digits:
+        np.savez(folder / "few.npz", x=digits["x"][:6], y=digits["y"][:6])
+    return folder / "few.npz"
 
 
 def test_compares(eieio: Run, network: Path, samples: Path, tmp_path: Path) -> None:
@@ -45,8 +55,8 @@ def test_compares(eieio: Run, network: Path, samples: Path, tmp_path: Path) -> N
 
 def test_leaves_out(eieio: Run, tmp_path: Path) -> None:
     """An engine that does not take a network is left out, with its reason, or refused if named."""
-    lenet = Path(__file__).parents[2] / "examples" / "lenet_5" / "lenet_5.onnx"
-    options = ("--samples", lenet.parent / "mnist_train_256.npz", "--simulate", 0)
+    options = ("--samples", few_digits(tmp_path), "--simulate", 0)
+    lenet = LENET
     reason = "the sparse engine takes fully connected layers in a chain"
     result = eieio("compare", lenet, *options)
     assert result.exit_code == 0
@@ -94,9 +104,9 @@ def test_page(eieio: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("eieio.scripts.compare.require_matplotlib", lambda: None)
     monkeypatch.setattr("eieio.scripts.compare.plot_comparison",
                         lambda path, figures: drawn.append(path))
-    lenet = Path(__file__).parents[2] / "examples" / "lenet_5" / "lenet_5.onnx"
-    result = eieio("compare", lenet, "--samples", lenet.parent / "mnist_train_256.npz",
-                   "--simulate", 0, "--docs", tmp_path)
+    lenet = LENET
+    result = eieio("compare", lenet, "--samples", few_digits(tmp_path), "--simulate", 0,
+                   "--docs", tmp_path)
     assert result.exit_code == 0
     page = (tmp_path / "comparison.md").read_text()
     assert "# lenet_5, 64 multipliers\n" in page

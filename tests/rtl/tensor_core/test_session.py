@@ -8,6 +8,7 @@ from amaranth.sim import Simulator
 from eieio.model.graph.float_graph import FloatGraph, FullyConnected, Value
 from eieio.model.registers import ErrorCode
 from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.engine import ENGINE
 from eieio.model.tensor_core.engine_timing import time_descriptor
 from eieio.model.tensor_core.float_format import FLOAT16
 from eieio.model.tensor_core.graph_golden import run_network
@@ -133,3 +134,32 @@ def test_session() -> None:
     simulator.add_clock(1e-6)
     simulator.add_testbench(session)
     simulator.run()
+
+
+def test_interval() -> None:
+    """Inputs one after the other: each as long behind the one before as the model says."""
+    dut, compiled = TensorCoreEngine(CONFIG), network(1, 5, 3)
+    begun: list[int] = []
+
+    async def session(ctx: Any) -> None:
+        ctx.set(dut.run, 1)
+        await Host(ctx, dut).send("image", compiled.words.tolist())
+        ctx.set(dut.o.ready, 1)
+        ctx.set(dut.i.valid, 1)
+        beat = 0
+        for cycle in range(1200):
+            ctx.set(dut.i.payload.last, int(beat == compiled.input_beats - 1))
+            *_, ready = await ctx.tick().sample(dut.i.ready)
+            if ready:
+                if not beat:
+                    begun.append(cycle)
+                beat = (beat + 1) % compiled.input_beats
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(session)
+    simulator.run()
+    cycles = sum(time_descriptor(each, CONFIG).cycles for each in compiled.descriptors)
+    expected = ENGINE.interval(CONFIG, cycles, compiled.input_beats, compiled.output_beats)
+    assert len(begun) > 2
+    assert set(np.diff(begun)) == {expected.cycles}

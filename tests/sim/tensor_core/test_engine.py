@@ -26,7 +26,7 @@ ALL = ("conv", "depthwise", "maximum", "add", "pad", "clamp", "conv", "mean", "d
     (TensorCoreConfig(2, 2, 4, accumulators=4, **DEPTHS), (10,), (0.0, 0.5)),
     pytest.param(TensorCoreConfig(2, 2, 4, accumulators=4, **DEPTHS), (0, 1), (0.0, 0.2),
                  marks=pytest.mark.long),
-    pytest.param(TensorCoreConfig(3, 2, 2, 2, "bfloat16", accumulators=16, **DEPTHS), (10,),
+    pytest.param(TensorCoreConfig(3, 2, 2, 2, "bfloat16", accumulators=16, **DEPTHS), (8,),
                  (0.0, 0.5), marks=pytest.mark.long),
     pytest.param(TensorCoreConfig(1, 3, 8, 1, accumulators=8, **DEPTHS), (4,), (0.0, 0.5),
                  marks=pytest.mark.long),
@@ -42,7 +42,7 @@ def test_all_operators(config: TensorCoreConfig, seeds: tuple[int, ...],
         # All numbers are ordinary in the first input, and some are anything in the second.
         x = np.concatenate([random_inputs(graph, 1, config.factor_format, rng, special=each)
                             for each in specials])
-        found = compare(compiled, x, built, stall=0.3 * (seed % 2))
+        found = compare(compiled, x, built, stall=0.2)
         assert (found.layer_mismatches, found.mismatches, found.cycle_mismatches) == (
             [0] * len(compiled.layers), 0, 0), seed
         nothing += sum(np.isnan(to_real(each, config.factor_format)).sum()
