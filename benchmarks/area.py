@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,11 @@ _MODEL = Path(__file__).parent.parent / "model"
 _CONFIGS: dict[str, type[EngineConfig]] = {"sparse": SparseConfig, "systolic": SystolicConfig,
                                           "eyeriss": EyerissConfig}
 
+#: Winograd's transforms: what they take at all, and for a row and a bit of a column of F(2 x 2) and
+#: F(4 x 4), from syntheses of one lane each for ECP5. On other families nobody has measured them.
+_TRANSFORMS = {"lut": (900, 330, 12.8, 1090, 47.6), "ff": (700, 380, 30.1, 1140, 87.1)}
+_NONE = (0,) * 5
+
 #: What the weights might be, from reading reports by module: where measurements leave a weight
 #: open, it stays near this.
 _GUESSES: dict[str, dict[Family, dict[str, tuple[float, ...]]]] = {
@@ -51,15 +57,16 @@ _GUESSES: dict[str, dict[Family, dict[str, tuple[float, ...]]]] = {
         "ice40": {"lut": (2800, 800, 25, 30, 40, 10, 1.1), "ff": (1500, 300, 12, 10, 20, 4, 1)},
     },
     "systolic": {
-        "ecp5": {"lut": (5800, 4, 1.2, 0, 9, 10, 450, 1300, 4),
-                 "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0)},
-        "gowin": {"lut": (9000, 20, 1.5, 1, 20, 20, 900, 1500, 8),
-                  "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0)},
-        "ice40": {"lut": (7000, 4, 1.2, 1, 14, 10, 800, 1300, 1.1),
-                  "ff": (4600, 26, 1, 1, 9, 3, 800, 1000, 1)},
+        "ecp5": {"lut": (5800, 4, 1.2, 0, 9, 10, 450, 1300, 4, *_TRANSFORMS["lut"]),
+                 "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0, *_TRANSFORMS["ff"])},
+        "gowin": {"lut": (9000, 20, 1.5, 1, 20, 20, 900, 1500, 8, *_NONE),
+                  "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0, *_NONE)},
+        "ice40": {"lut": (7000, 4, 1.2, 1, 14, 10, 800, 1300, 1.1, *_NONE),
+                  "ff": (4600, 26, 1, 1, 9, 3, 800, 1000, 1, *_NONE)},
     },
     "eyeriss": {
-        "ecp5": {"lut": (3000, 250, 8, 2, 1.5, 3, 1, 4), "ff": (2600, 190, 2, 2.2, 1, 2.5, 0, 0)},
+        "ecp5": {"lut": (2500, 220, 7, 2, 1.3, 3, 3.5, 4),
+                 "ff": (2400, 195, 2, 2.2, 1, 2.5, 0, 0)},
     },
 }
 _PULL = 0.1
@@ -70,6 +77,9 @@ _SMALL = {"entry_depth": 1024, "pointer_depth": 256, "accumulator_depth": 32,
 _NARROW = {"activation_width": 8, "weight_width": 8, "accumulator_width": 24}
 _ARRAY = {"activation_depth": 1024, "weight_depth": 2048, "parameter_depth": 64,
           "program_depth": 8, "residual": False}
+_WINOGRAD = {m: {"winograd": m, "activation_width": SystolicConfig.for_winograd(m).activation_width,
+                 "weight_width": SystolicConfig.for_winograd(m).weight_width,
+                 "product_stages": 3, **_ARRAY} for m in (2, 4)}
 _BUFFER = {"glb_bytes": 8192, "glb_banks": 8}
 _ENGINES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "ulx3s-85f": [
@@ -91,6 +101,12 @@ _ENGINES: dict[str, list[tuple[str, dict[str, Any]]]] = {
                       "residual": True}),
         ("systolic", {"rows": 12, "columns": 4, "lanes": 1, "product_stages": 3, **_ARRAY,
                       "accumulator_depth": 512}),
+        ("systolic", {"rows": 2, "columns": 2, "lanes": 1, **_WINOGRAD[2]}),
+        ("systolic", {"rows": 2, "columns": 2, "lanes": 1, **_WINOGRAD[4]}),
+        ("systolic", {"rows": 4, "columns": 8, "lanes": 2, **_WINOGRAD[2]}),
+        ("systolic", {"rows": 4, "columns": 4, "lanes": 4, **_WINOGRAD[4]}),
+        ("systolic", {"rows": 8, "columns": 4, "lanes": 4, **_WINOGRAD[2]}),
+        ("systolic", {"rows": 8, "columns": 8, "lanes": 2, **_WINOGRAD[4]}),
         ("eyeriss", {"rows": 4, "columns": 2, "filter_words": 32, **_BUFFER}),
         ("eyeriss", {"rows": 3, "columns": 1, "bus_words": 1, "psum_width": 64, **_BUFFER}),
         ("eyeriss", {"rows": 4, "columns": 4, "bus_words": 1, **_BUFFER}),
@@ -221,7 +237,8 @@ def fit() -> None:
                 best = _fit(x, y, np.array(guess)) if own else guess
                 weights[family][kind] = [round(float(value), 2) for value in best]
                 numbers = ", ".join(f"{value:g}" for value in weights[family][kind])
-                lines.append(f'        "{kind}": ({numbers}),\n')
+                lines.append(textwrap.fill(f'"{kind}": ({numbers}),', 100, initial_indent=" " * 8,
+                                           subsequent_indent=" " * 16) + "\n")
             lines.append("    },\n")
         _compare(chosen, weights)
         path = _MODEL / engine / "area_weights.py"

@@ -32,7 +32,8 @@ from amaranth.lib.wiring import In, Out
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.image_layout import word_layouts
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig, TensorCoreConfig
+from eieio.model.tensor_core.float_format import FLOAT16
 from eieio.rtl.boards.find import find_board
 from eieio.rtl.boards.floorplan import multiplier_places
 from eieio.rtl.bus.image_decoder import ImageDecoder
@@ -47,6 +48,8 @@ from eieio.rtl.sparse.pe import ProcessingElement
 from eieio.rtl.systolic.array import SystolicArray
 from eieio.rtl.systolic.weight_buffer import WeightBuffer
 from eieio.rtl.tensor_core.dot_product import DotProduct
+from eieio.rtl.tensor_core.engine import TensorCoreEngine
+from eieio.rtl.tensor_core.narrow import Narrow
 
 DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
 TOP = "chain"
@@ -124,7 +127,13 @@ TARGETS = {
     "requantize": Target(Requantize, 150),
     "shell": Target(lambda: Shell(EngineStub(SparseConfig()), version="0.0.0"), 150),
     "image_decoder": Target(lambda: ImageDecoder(word_layouts(SparseConfig())), 80),
-    "dot_product": Target(lambda: DotProduct(TensorCoreConfig()), 150),
+    "dot_product": Target(lambda: DotProduct(StepConfig()), 150),
+    "dot_product_a100": Target(lambda: DotProduct(StepConfig(products=8, extra_bits=1)), 140),
+    "dot_product_h100": Target(lambda: DotProduct(StepConfig(products=16, extra_bits=2)), 130),
+    "dot_product_bfloat16": Target(lambda: DotProduct(StepConfig(input_format="bfloat16")), 130),
+    "tensor_core_2x2x2": Target(lambda: TensorCoreEngine(TensorCoreConfig(
+        rows=2, columns=2, products=2, activation_depth=8192)), 60),
+    "narrow": Target(lambda: Narrow(FLOAT16), 120),
     "uart_bridge": Target(
         lambda: UartBridge(baud_divisor(125_000_000, 3_000_000), input_width=16, output_width=16),
         125),

@@ -1,7 +1,7 @@
 """What the configurations of all engines have in common."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from eieio.model.errors import InputError
 
@@ -14,7 +14,16 @@ NEW = {"new": True}
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """Base of the frozen dataclasses that configure an engine."""
+    """Base of the frozen dataclasses that configure an engine.
+
+    Attributes
+    ----------
+    revision : :class:`int`
+        Number of what the words of an image mean to the engine, if they have not always meant it;
+        or else 0. It is part of a fingerprint, so that older images and engines are not mixed up.
+    """
+
+    revision: ClassVar[int] = 0
 
     @property
     def label(self) -> str:

@@ -164,7 +164,7 @@ def _divide_by_pot(x: NDArray[np.int64], exponent: NDArray[np.int64]) -> NDArray
 
 def requantize(accumulators: NDArray[np.integer], multiplier: ArrayLike, shift: ArrayLike,
                zero_point: ArrayLike, minimum: ArrayLike, maximum: ArrayLike, *,
-               single_rounding: bool = False) -> NDArray[np.int64]:
+               single_rounding: bool = False, wraps: bool = False) -> NDArray[np.int64]:
     """Take accumulators to the scale, zero point and range of the next tensor.
 
     Bit-exact reference of :class:`eieio.rtl.requantize.Requantize`.
@@ -183,6 +183,10 @@ def requantize(accumulators: NDArray[np.integer], multiplier: ArrayLike, shift: 
     single_rounding : :class:`bool`
         Whether to round once, ``acc * multiplier / 2**(31 + shift)`` to the nearest integer and a
         half away from zero. The default is to round twice.
+    wraps : :class:`bool`
+        Whether results are not clamped to the maximum, which is of the form ``2**k - 1`` then, but
+        taken modulo ``2**(k + 1)``, into the range of a signed integer of k + 1 bits. The minimum
+        counts before.
 
     Returns
     -------
@@ -194,7 +198,8 @@ def requantize(accumulators: NDArray[np.integer], multiplier: ArrayLike, shift: 
     TypeError
         If an argument does not hold signed integers.
     ValueError
-        If a parameter is outside its range, or a minimum is above its maximum.
+        If a parameter is outside its range, or a minimum is above its maximum, or a maximum is not
+        of this form.
     """
     numbers = _integers("Accumulators", accumulators)
     multipliers = _integers("Multiplier", multiplier)
@@ -210,6 +215,12 @@ def requantize(accumulators: NDArray[np.integer], multiplier: ArrayLike, shift: 
                          f"{maximum!r}")
     scaled = (_multiply_once(numbers, multipliers, shifts) if single_rounding
               else _divide_by_pot(_high_mul(numbers, multipliers), shifts))
+    if wraps:
+        if np.any(maxima < 0) or np.any(maxima & (maxima + 1)):
+            raise ValueError("Maximum of what wraps must be a power of two less 1, not "
+                             f"{maximum!r}")
+        above = np.maximum(scaled, minima - zero_points) + zero_points
+        return ((above + maxima + 1) & (2 * maxima + 1)) - maxima - 1
     # Clamping before the zero point is added gives the same, and cannot overflow.
     return np.clip(scaled, minima - zero_points, maxima - zero_points) + zero_points
 

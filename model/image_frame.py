@@ -40,8 +40,9 @@ HEADER_WORDS = 3
 def fingerprint(engine: str, config: EngineConfig) -> int:
     """Return the 32 bits by which an image names the engine that it is for.
 
-    They are the CRC-32 of the configuration as JSON, with sorted keys and without spaces, and with
-    the kind of the engine under the key ``"engine"``.
+    They are the CRC-32 of the configuration as JSON, with sorted keys and without spaces, with the
+    kind of the engine under the key ``"engine"``, and with its revision, unless that is 0, under
+    the key ``"revision"``.
 
     Parameters
     ----------
@@ -60,7 +61,8 @@ def fingerprint(engine: str, config: EngineConfig) -> int:
     known = numbered()
     if engine not in known:
         raise InputError(f"Engine must be one of {', '.join(known)}, not {engine!r}")
-    text = json.dumps({"engine": engine, **config.to_dict()}, sort_keys=True,
+    revision = {"revision": config.revision} if config.revision else {}
+    text = json.dumps({"engine": engine, **revision, **config.to_dict()}, sort_keys=True,
                       separators=(",", ":"))
     return zlib.crc32(text.encode())
 

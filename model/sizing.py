@@ -1,6 +1,6 @@
 """Which sizes of an engine are tried for a board, and how they are shown."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from eieio.model.engine_config import EngineConfig
@@ -19,11 +19,18 @@ class Sizing:
         Option that lets more of the input in at a time.
     depths : mapping of :class:`str` to :class:`int`
         Options that size a memory by the network, with the largest depth of each.
+    space : mapping of :class:`str` to sequences
+        Options that ``eieio tune`` varies, with the values of each; neighbours are alike. What the
+        configuration or the network refuses may be among them.
+    lossy : frozenset of :class:`str`
+        Options of the space that may change the network's integers.
     """
 
     shown: ClassVar[Mapping[str, str]] = {}
     lanes: ClassVar[str | None] = None
     depths: ClassVar[Mapping[str, int]] = {}
+    space: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    lossy: ClassVar[frozenset[str]] = frozenset()
 
     def sizes(self, options: Mapping[str, Any], *, network: bool) -> Iterator[list[dict[str, Any]]]:
         """List engines of rising size; for each, options of which the first that fits is taken.

@@ -294,6 +294,7 @@ def _transformed_ranges(matrix: _Integers, width: int) -> list[tuple[int, int]]:
     return ranges
 
 
+@cache
 def _transformed_width(matrix: _Integers, width: int) -> int:
     return max(max((~low).bit_length(), high.bit_length())
                for low, high in _transformed_ranges(matrix, width)) + 1

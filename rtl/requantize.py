@@ -31,6 +31,8 @@ class Requantize(wiring.Component):
         Bits of an accumulator, 8 to 48.
     output_width : :class:`int`
         Bits of a result, 2 to 32.
+    may_wrap : :class:`bool`
+        Whether there is an input ``wraps``.
 
     Attributes
     ----------
@@ -48,6 +50,9 @@ class Requantize(wiring.Component):
         Right shift of this cycle's accumulator.
     single_rounding : ``In(1)``
         Round once. This, the zero point and the range must hold while an accumulator is under way.
+    wraps : ``In(1)``
+        Take the lowest bits of results above the maximum, which is the largest number of them then,
+        and do not clamp them. Must hold, too. Only with ``may_wrap``.
     zero_point : ``In(signed(output_width))``
         Zero point.
     minimum, maximum : ``In(signed(output_width))``
@@ -67,15 +72,18 @@ class Requantize(wiring.Component):
     multiplier: Signal
     shift: Signal
     single_rounding: Signal
+    wraps: Signal
     zero_point: Signal
     minimum: Signal
     maximum: Signal
     output: Signal
 
-    def __init__(self, *, accumulator_width: int = 32, output_width: int = 16) -> None:
+    def __init__(self, *, accumulator_width: int = 32, output_width: int = 16,
+                 may_wrap: bool = False) -> None:
         self.accumulator_width = accumulator_width
         self.output_width = output_width
-        self.parameters = (accumulator_width, output_width)
+        self.may_wrap = may_wrap
+        self.parameters = (accumulator_width, output_width, *(["may_wrap"] if may_wrap else []))
 
         for what, width, low, high in (("Accumulator width", accumulator_width, 8, 48),
                                        ("Output width", output_width, 2, 32)):
@@ -91,6 +99,7 @@ class Requantize(wiring.Component):
             "multiplier": In(unsigned(MULTIPLIER_WIDTH)),
             "shift": In(unsigned(SHIFT_MAXIMUM.bit_length())),
             "single_rounding": In(1),
+            **({"wraps": In(1)} if may_wrap else {}),
             "zero_point": In(signed(output_width)),
             "minimum": In(signed(output_width)),
             "maximum": In(signed(output_width)),
@@ -181,7 +190,10 @@ class Requantize(wiring.Component):
         stages += 1
         # Signs of differences, which are sums of a carry chain; a comparison has logic behind it.
         below = register(far_below | (~far_above & (shifted - self.minimum)[-1]), "below")
-        above = register(far_above | (self.maximum - shifted)[-1], "above")
+        above = far_above | (self.maximum - shifted)[-1]
+        if self.may_wrap:
+            above &= ~register(self.wraps, "late_wraps")
+        above = register(above, "above")
         inside = register(shifted, "inside")
         stages += 1
         m.d.sync += self.output.eq(

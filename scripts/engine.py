@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from eieio.scripts.selection import (
 )
 
 __all__ = ["Choice", "EngineCommand", "choose_engine", "chosen_output", "engine_options",
-           "output_name_option", "sized_choice"]
+           "output_name_option", "sized_choice", "smallest_config"]
 
 _Command = Callable[..., Any]
 
@@ -253,6 +253,12 @@ def sized_choice(engine: Engine, path: Path, multipliers: int) -> Choice:
     with progress(f"Loading {path.name} for the {engine.name} engine"):
         network = engine.read(path, chosen_output())
     return Choice(engine, path, size, engine.all_settings(), network=network)
+
+
+def smallest_config(engine: Engine, options: Mapping[str, Any]) -> EngineConfig:
+    """Make a configuration whose memories hold next to nothing, but for those that are given."""
+    config = engine.make_config(options)
+    return engine.make_config({**options, **engine.sizing.smallest(config, options)})
 
 
 def _choose_design(engine: str | None, options: dict[str, Any], path: Path) -> Choice:

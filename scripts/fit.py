@@ -15,7 +15,12 @@ from eieio.rtl.boards.board import Board
 from eieio.scripts import steps
 from eieio.scripts.board_option import board_option
 from eieio.scripts.console import check_writable, progress, show, table, write_json
-from eieio.scripts.engine import EngineCommand, choose_engine, engine_options
+from eieio.scripts.engine import (
+    EngineCommand,
+    choose_engine,
+    engine_options,
+    smallest_config,
+)
 from eieio.scripts.options import json_option, sample_options
 from eieio.scripts.speed import Speed, speed_of
 
@@ -83,9 +88,7 @@ class _Trial:
 
     def smallest(self, options: dict[str, Any]) -> Resources:
         """Estimate an engine whose memories hold next to nothing, but for those that are given."""
-        config = self.engine.make_config(options)
-        depths = self.engine.sizing.smallest(config, options)
-        return estimate(replace(config, **depths), self.board.family)
+        return estimate(smallest_config(self.engine, options), self.board.family)
 
     def beyond(self, resources: Resources) -> list[str]:
         """Say what is more than the board has."""

@@ -15,7 +15,7 @@ from eieio.model.leftovers import ended_by_signals
 __all__ = ["main"]
 
 _COMMANDS = ("compress", "generate", "simulate", "infer", "build", "compare", "roofline", "fit",
-             "synthesize", "run", "engines", "registers", "export", "bench", "train")
+             "tune", "synthesize", "run", "engines", "registers", "export", "bench", "train")
 
 
 class _Commands(click.Group):
@@ -118,6 +118,7 @@ def main(ctx: click.Context) -> None:
       eieio build network.tflite --rows 16 --columns 16 --out design
     Onto a board:
       eieio fit network.onnx --board ulx3s-85f
+      eieio tune network.onnx --samples test.npz --board ulx3s-85f
       eieio synthesize network.onnx --samples test.npz --board ulx3s-85f --pes 16
       eieio run design test.npz --port /dev/ttyUSB0
     Without a board, by the same driver through a pseudo-terminal to its Verilog:

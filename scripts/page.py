@@ -6,7 +6,7 @@ have is left out, and what it does not know is listed.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from eieio.scripts.page_svg import COLOURS, TIMES, Drawing, bar, graph, stacked_bar, strip
 
-__all__ = ["fragment", "page"]
+__all__ = ["Section", "Table", "fragment", "page"]
 
 Cell = str | Markup
 
@@ -36,6 +36,20 @@ class Table:
         return any(isinstance(row[column], Markup) for row in self.rows)
 
 
+@dataclass(frozen=True)
+class Section:
+    """A section of its own: a heading, a text, what colours stand for, and tables and lines.
+
+    ``legend`` has the number of a colour and a text for each name.
+    """
+
+    heading: str
+    text: str = ""
+    legend: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    tables: Sequence[Table] = ()
+    lines: Sequence[str] = ()
+
+
 def page(figures: Mapping[str, Any], title: str) -> str:
     """Write the page.
 
@@ -43,8 +57,8 @@ def page(figures: Mapping[str, Any], title: str) -> str:
     ----------
     figures : dict
         Figures of a command. Beside simple values the page knows ``graph``, ``profile``,
-        ``causes``, ``memories``, ``layers``, ``stages``, ``interval``, ``config``, ``choices`` and
-        ``files``, all optional.
+        ``causes``, ``memories``, ``layers``, ``stages``, ``interval``, ``config``, ``choices``,
+        ``sections`` (of :class:`Section`) and ``files``, all optional.
     title : :class:`str`
         Title of the page.
     """
@@ -81,6 +95,7 @@ def _parts(figures: Mapping[str, Any], title: str) -> dict[str, Any]:
     colours = {cause: number for number, cause in enumerate(every) if cause in present}
     return dict(
         title=title,
+        sections=figures.get("sections", []),
         facts=_facts(figures),
         verdict=_verdict(figures),
         drawing=_drawing(figures),

@@ -42,14 +42,14 @@ def bar(share: float, title: str) -> Markup:
 
 
 def stacked_bar(parts: Mapping[str, float], whole: float, colours: Mapping[str, int],
-                title: str) -> Markup:
+                title: str, unit: str = "cycles") -> Markup:
     """Draw the parts of a whole in their colours, of which there are :data:`COLOURS`."""
     rectangles = []
     begin = 0.0
     for name, value in parts.items():
         if value > 0:
             rectangles.append((begin / whole, value / whole, f'class="c{colours[name] % COLOURS}"',
-                               f"{name}: {value:,.1f} cycles"))
+                               f"{name}: {value:,.1f} {unit}"))
             begin += value
     return _stretched(title, rectangles)
 

@@ -36,6 +36,7 @@ from eieio.rtl.bus.uart_board import UartSystem
 from eieio.rtl.emit import emit, write
 from eieio.rtl.hardware import make_engine
 from eieio.sim.runner import BuildError, verilator_environment
+from eieio.sim.verilator_runtime import shared_runtime
 
 __all__ = ["BoardBuild", "BoardFigures", "Noise", "SimulatedBoard", "build_board"]
 
@@ -149,7 +150,8 @@ def build_board(config: EngineConfig, *, divisor: int = 4, cache: Path | None = 
     with writing(folder.parent), locked_folder(folder, wait=True, done=_PROGRAM) as needed:
         if needed:
             log = folder / "build.log"
-            with plain_temporary_folder(folder) as place:
+            with (plain_temporary_folder(folder) as place,
+                  shared_runtime(folder.parent, place, "board")):
                 sources = write(files, place)
                 main = shutil.copy(_MAIN, place)
                 command = [

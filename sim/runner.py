@@ -218,8 +218,8 @@ def build(sources: Sequence[Path], top: str, *, simulator: str = "verilator", wa
         if needed:
             log = built.folder / "build.log"
             with (plain_temporary_folder(built.folder) as place, _environment(environment),
-                  shared_runtime(cache, place, form, quick=quick) if simulator == "verilator"
-                  else nullcontext() as headers):
+                  nullcontext() if simulator == "icarus" else
+                  shared_runtime(cache, place, f"waves: {form}", quick=quick) as headers):
                 try:
                     tied_runner(simulator, headers=headers).build(
                         sources=_plain_sources(sources, place), hdl_toplevel=top,

@@ -27,7 +27,7 @@ _HEADERS = ("verilated.h", "verilated_dpi.h", "verilated_vpi.h", "memory")
 
 
 @contextmanager
-def shared_runtime(cache: Path, place: Path, form: str | None, *, quick: bool
+def shared_runtime(cache: Path, place: Path, kind: str, *, quick: bool = False
                    ) -> Iterator[str | None]:
     """Give a build what does not depend on the design, and keep it from the first build.
 
@@ -40,8 +40,8 @@ def shared_runtime(cache: Path, place: Path, form: str | None, *, quick: bool
         Folder of all builds.
     place : :class:`pathlib.Path`
         Where the build happens, within the context.
-    form : :class:`str` or None
-        Format of waves.
+    kind : :class:`str`
+        What the objects depend on: builds of one kind have the same of them.
     quick : :class:`bool`
         Whether the design is compiled in one piece; only then headers are shared.
 
@@ -53,7 +53,7 @@ def shared_runtime(cache: Path, place: Path, form: str | None, *, quick: bool
     """
     compiler = os.environ.get("CXX", "c++")
     version = run_program([compiler, "--version"]).stdout
-    identity = [_VERSION, tool_versions("verilator"), compiler, version, form,
+    identity = [_VERSION, tool_versions("verilator"), compiler, version, kind,
                 os.environ.get("CXXFLAGS"), os.environ.get("CPPFLAGS")]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     folder = cache / f"runtime-{key}"

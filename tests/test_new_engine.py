@@ -69,7 +69,7 @@ def test_is_listed(tmp_path: Path) -> None:
     assert "tiny: One fully connected layer on one multiplier" in result.stdout
     found = json.loads((tmp_path / "engines.json").read_text())["engines"]
     assert [engine["name"] for engine in found] == [
-        "sparse", "systolic", "mixed", "eyeriss", "tensor_core", "tiny"]
+        "sparse", "systolic", "mixed", "dadiannao", "eyeriss", "tensor_core", "tiny"]
     assert list(found[-1]["options"]) == ["inputs", "outputs"]
     assert found[-1]["settings"] == {"clip": "Share of the inputs' range that is kept. Default: "
                                              "1.0."}

@@ -67,10 +67,13 @@ _CONTENTS = """
 docs/python
 docs/architecture
 docs/eyeriss
+docs/tensor_core
+docs/dadiannao
 docs/new_engine
 docs/verification
 docs/results
 docs/comparison
+docs/tuning
 docs/benchmarks
 docs/compression
 docs/squeezenet
@@ -84,7 +87,10 @@ docs/registers
 :hidden:
 
 docs/methods/README
+docs/methods/dense-sparse-dense
+docs/methods/distillation
 docs/methods/dynamic-fixed-point
+docs/methods/mixed-precision
 docs/methods/low-rank
 docs/methods/ternary
 docs/methods/pruning

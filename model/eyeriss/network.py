@@ -20,6 +20,7 @@ from eieio.model.graph.quantized_graph import (
     QuantizedGraph,
     WeightedOperator,
     Window,
+    with_plain_biases,
 )
 
 __all__ = ["MappedLayer", "map_network"]
@@ -99,6 +100,7 @@ def map_network(graph: QuantizedGraph, config: EyerissConfig,
 def _mapped(operator: WeightedOperator, config: EyerissConfig, batch: int,
             mapping: Mapping | None) -> MappedLayer:
     name = operator.name
+    operator = with_plain_biases(operator)
     if not isinstance(operator, _WEIGHTED):
         raise InputError(f"Operator {name!r} must be a convolution or fully connected, not "
                          f"{type(operator).__name__}")

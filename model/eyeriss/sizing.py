@@ -18,6 +18,10 @@ class EyerissSizing(Sizing):
     """Arrays up to the chip's; or any number of PEs, for comparisons."""
 
     shown = MappingProxyType({"rows": "rows", "columns": "columns"})
+    space = MappingProxyType({
+        "rows": (3, 4, 5, 6, 8, 10, 12), "columns": (1, 2, 4, 6, 8, 10, 12, 14),
+        "bus_words": (1, 2, 4), "filter_words": (64, 128, 224), "psum_words": (16, 24, 32),
+    })
 
     def sizes(self, options: Mapping[str, Any], *, network: bool) -> Iterator[list[dict[str, Any]]]:
         """List arrays of rising size; those too low for a filter of the network cannot be."""

@@ -65,7 +65,9 @@ _KINDS: dict[str, type[Operator]] = {kind.__name__: kind for kind in (
     Add, AveragePool, Conv2D, DepthwiseConv2D, FullyConnected, LogSoftmax, MaxPool, Pad, Reshape,
     Softmax, Stack)}
 _REFERENCES = ("name", "inputs", "output")
-_DEFAULTS: dict[str, Any] = {"axis": 0, "single_rounding": False}
+_DEFAULTS: dict[str, Any] = {"axis": 0, "single_rounding": False, "bias_shift": 0, "wraps": False}
+# Written only where they are others.
+_RARE = frozenset({"axis", "bias_shift", "wraps"})
 
 
 def describe(graph: QuantizedGraph) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -83,7 +85,7 @@ def describe(graph: QuantizedGraph) -> tuple[dict[str, Any], dict[str, NDArray[A
                 entry["weight_scale"] = value.scale
             elif isinstance(value, np.ndarray):
                 arrays[f"{name.removeprefix('stored_')}.{number}"] = value
-            elif name != "axis" or value != _DEFAULTS[name]:
+            elif name not in _RARE or value != _DEFAULTS[name]:
                 entry[name] = astuple(value) if isinstance(value, Window) else value
         operators.append(entry)
     description = {

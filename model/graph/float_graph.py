@@ -123,6 +123,9 @@ class WeightedOperator(Operator):
     one_scale : :class:`bool`
         Whether weights that have not been quantized are to have one scale, not one for each
         channel.
+    wraps : :class:`bool`
+        Whether integers above the largest one wrap, where they are quantized, as
+        :attr:`eieio.model.graph.quantized_graph.WeightedOperator.wraps` says.
 
     Raises
     ------
@@ -135,6 +138,7 @@ class WeightedOperator(Operator):
     weight_scale: NDArray[np.float64] | None = None
     shared: WeightCodes | None = None
     one_scale: bool = False
+    wraps: bool = False
 
     def __post_init__(self) -> None:
         if self.shared is not None:

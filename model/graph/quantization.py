@@ -21,6 +21,7 @@ weights could do, meet these limits.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -331,22 +332,30 @@ class _Quantizer:
     def _weighted(self, operator: real.WeightedOperator, source: Tensor,
                   output: Tensor) -> integer.Operator:
         scale, levels, bias = _integers(operator, Scale(source.scale, source.zero_point))
-        if levels.shape[1] == 1 and operator.weight_scale is None and not operator.one_scale:
-            scale, levels, bias = _exact_line(operator, source, output, (scale, levels, bias))
-        factors = quantize_factors(source.scale * scale / output.scale)
-        rest = (bias.astype(np.int32), *factors, *_clamp(operator, output))
+        line = levels.shape[1] == 1 and operator.weight_scale is None and not operator.one_scale
+        exact = np.full(len(bias), not line and operator.weight_scale is None)
+        if line and not operator.wraps:
+            (scale, levels, bias), exact = _exact_line(operator, source, output,
+                                                       (scale, levels, bias))
+        finer = 0
+        if not exact.all():
+            bias, finer = _finer_bias(operator, source, (scale, levels, bias), output, exact)
+        factors = quantize_factors(source.scale * scale / output.scale / 2**finer)
+        low, high = _clamp(operator, output)
+        rest = (bias.astype(np.int32), *factors, low, output.maximum if operator.wraps else high)
+        modes: dict[str, Any] = {"single_rounding": True, "bias_shift": finer,
+                                 "wraps": operator.wraps}
         shape, inputs, levels = operator.weight.shape, (source,), levels.astype(np.int8)
         match operator:
             case real.Conv2D():
                 return integer.Conv2D(operator.name, inputs, output, levels.reshape(shape), *rest,
-                                      operator.window, single_rounding=True)
+                                      operator.window, **modes)
             case real.DepthwiseConv2D():
                 return integer.DepthwiseConv2D(operator.name, inputs, output,
                                                levels.T.reshape(shape), *rest, operator.window,
-                                               single_rounding=True)
+                                               **modes)
             case _:
-                return integer.FullyConnected(operator.name, inputs, output, levels, *rest,
-                                              single_rounding=True)
+                return integer.FullyConnected(operator.name, inputs, output, levels, *rest, **modes)
 
     def _move(self, operator: real.Operator, name: str, source: Tensor, output: Tensor, low: int,
               high: int) -> None:
@@ -396,12 +405,37 @@ class _Quantizer:
             integer.Reshape(self._unique(f"{name}_behind"), (behind,), output)]
 
 
+def _finer_bias(operator: real.WeightedOperator, source: Tensor, found: _Integers,
+                output: Tensor, exact: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
+    """Round real biases to parts of a step of the sums, as fine as accumulators have room for.
+
+    Those of channels whose results are exact stay what they are. Returns biases, and how much finer
+    their steps are, as a power of two: no finer than they need to be.
+    """
+    scale, levels, whole_steps = found
+    unit = source.scale * scale
+    steps = operator.bias.astype(np.float64) / unit
+    largest = max(_MAXIMUM - source.zero_point, source.zero_point - _MINIMUM)
+    sums = np.abs(levels).sum(axis=1) * largest
+    for finer in range(integer.BIAS_SHIFT_MAXIMUM, 0, -1):
+        bias = np.where(exact, whole_steps * 2.0**finer, _round(steps * 2.0**finer))
+        left = np.maximum(np.ceil(np.log2(unit / output.scale / 2**finer) + 1e-9), 0)
+        if finer + left.max() <= LEFT_SHIFT_LIMIT and (
+                (sums * 2.0**finer + np.abs(bias)) * 2.0**left < 1 << 31).all():
+            whole = bias.astype(np.int64)
+            while finer and not (whole & 1).any():
+                whole, finer = whole >> 1, finer - 1
+            return whole, finer
+    return whole_steps, 0
+
+
 def _exact_line(operator: real.WeightedOperator, source: Tensor, output: Tensor, found: _Integers
-                ) -> _Integers:
+                ) -> tuple[_Integers, NDArray[np.bool_]]:
     """Choose the integer of each channel's only weight so that the results are exact.
 
     Any integer holds the weight exactly, at some scale; but the bias is to be an integer, too. Of
-    all 256 inputs, as many as can be have the result of real numbers.
+    all 256 inputs, as many as can be have the result of real numbers. Returns also of which
+    channels all have.
     """
     weight = operator.by_channel[:, 0].astype(np.float64)
     bias = operator.bias.astype(np.float64)
@@ -424,7 +458,7 @@ def _exact_line(operator: real.WeightedOperator, source: Tensor, output: Tensor,
             source.scale * scales < output.scale * 2.0**LEFT_SHIFT_LIMIT)
         scale[better], steps[better], wrong[better] = scales[better], biases[better], off[better]
         levels[better, 0] = np.sign(weight[better]) * level
-    return scale, levels, steps
+    return (scale, levels, steps), wrong == 0
 
 
 def _mean(name: str, source: Tensor, output: Tensor, window: Window, low: int,

@@ -14,8 +14,8 @@ have the samples as one more axis in front.
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from eieio.model.graph.window import Window
 
 __all__ = [
     "ADD_LEFT_SHIFT",
+    "BIAS_SHIFT_MAXIMUM",
     "Add",
     "AveragePool",
     "Conv2D",
@@ -52,10 +53,14 @@ __all__ = [
     "Tensor",
     "WeightedOperator",
     "Window",
+    "with_plain_biases",
 ]
 
 #: Bits by which :class:`Add` widens its operands, so that their rescaling rounds below the result.
 ADD_LEFT_SHIFT = 20
+
+#: Largest :attr:`WeightedOperator.bias_shift`.
+BIAS_SHIFT_MAXIMUM = 7
 
 #: Bits of accumulators that no operator overflows, by the type of its biases.
 ACCUMULATOR_WIDTHS = {np.dtype(np.int32): 32, np.dtype(np.int64): 48}
@@ -116,8 +121,8 @@ class Operator:
 class WeightedOperator(Operator):
     """An operator that sums products of weights and activations, and rescales the sums.
 
-    ``output = rescale(sum(weight * (input - input.zero_point)) + bias, multiplier, shift,
-    output.zero_point, minimum, maximum, single_rounding=single_rounding)``, see
+    ``output = rescale(sum(weight * (input - input.zero_point)) * 2**bias_shift + bias, multiplier,
+    shift, output.zero_point, minimum, maximum, single_rounding=single_rounding, wraps=wraps)``, see
     :func:`eieio.model.graph.rescale.rescale`. An element of the padding is the zero point, a
     real 0.
 
@@ -130,13 +135,20 @@ class WeightedOperator(Operator):
     stored_weight : integer array, or SharedWeights
         Weights, in the shape that the operator says.
     bias : int32 or int64 array of shape (channels,)
-        Biases of the output channels.
+        Biases of the output channels, in steps of ``2**-bias_shift`` of the sums' steps.
     multiplier, shift : int32 arrays of shape (channels,)
-        Factors of the output channels, for :func:`eieio.model.graph.rescale.rescale`.
+        Factors of the output channels, for :func:`eieio.model.graph.rescale.rescale`; of steps of
+        the biases.
     minimum, maximum : :class:`int`
         Range of the output. A rectifier has the zero point as its minimum.
     single_rounding : :class:`bool`
         Whether the sums are rescaled in one rounding. The default is in two.
+    bias_shift : :class:`int`
+        How much finer than a step of the sums a step of the biases is, as a power of two: 0 to
+        :data:`BIAS_SHIFT_MAXIMUM`. Biases in real numbers need it.
+    wraps : :class:`bool`
+        Whether results above the maximum, which is that of the tensor then, are taken modulo
+        2 to the tensor's width: the lowest digit of a number that is larger.
     """
 
     stored_weight: NDArray[np.integer] | SharedWeights
@@ -146,6 +158,8 @@ class WeightedOperator(Operator):
     minimum: int
     maximum: int
     single_rounding: bool = field(default=False, kw_only=True)
+    bias_shift: int = field(default=0, kw_only=True)
+    wraps: bool = field(default=False, kw_only=True)
 
     def _check(self) -> None:
         stored, shape = self.stored_weight, (self.channels,)
@@ -168,6 +182,12 @@ class WeightedOperator(Operator):
                                          strict=True)):
             _check_factor(multiplier, shift, right)
         _check_range(self.minimum, self.maximum, self.output)
+        if self.wraps and self.maximum != self.output.maximum:
+            raise InputError(f"maximum of what wraps must be {self.output.maximum}, not "
+                             f"{self.maximum}")
+        if not 0 <= self.bias_shift <= BIAS_SHIFT_MAXIMUM:
+            raise InputError(f"bias_shift must be from 0 to {BIAS_SHIFT_MAXIMUM}, not "
+                             f"{self.bias_shift}")
         if self.accumulator_width > limit:
             raise InputError(f"accumulator must not need more than {limit} bits, not "
                              f"{self.accumulator_width}, left shift included")
@@ -200,10 +220,11 @@ class WeightedOperator(Operator):
     def channel_bounds(self) -> NDArray[np.int64]:
         """Bounds of the accumulators, int64 array of shape (channels,).
 
-        ``sum(|weight|) * max|input - zero_point| + |bias|``: no partial sum, in any order, is
-        beyond it.
+        ``sum(|weight|) * max|input - zero_point| * 2**bias_shift + |bias|``, in steps of the
+        biases: no partial sum, in any order, is beyond it.
         """
-        return self._sums() * self.input.largest + np.abs(self.bias.astype(np.int64))
+        return ((self._sums() * self.input.largest << self.bias_shift)
+                + np.abs(self.bias.astype(np.int64)))
 
     @property
     def accumulator_bound(self) -> int:
@@ -216,6 +237,9 @@ class WeightedOperator(Operator):
         left_shift = np.maximum(-self.shift.astype(np.int64), 0)
         return max(int(bound << shift).bit_length() + 1 for bound, shift
                    in zip(self.channel_bounds.tolist(), left_shift.tolist(), strict=True))
+
+
+Weighted = TypeVar("Weighted", bound=WeightedOperator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -635,6 +659,38 @@ class QuantizedGraph:
     def macs(self) -> int:
         """Products of a weight and an activation for one sample."""
         return sum(operator.macs for operator in self.operators)
+
+
+def with_plain_biases(operator: Weighted) -> Weighted:
+    """Return an operator of the same results whose biases are in steps of the sums.
+
+    Its weights are larger, by ``2**bias_shift``, and its biases int64: for engines that multiply
+    wide weights anyway.
+
+    Parameters
+    ----------
+    operator : WeightedOperator
+        Operator.
+
+    Raises
+    ------
+    InputError
+        If its results wrap, which such engines' do not.
+    """
+    if operator.wraps:
+        raise InputError(f"{type(operator).__name__} {operator.name!r}: results that wrap need the "
+                         "systolic engine (--engine systolic)")
+    if not operator.bias_shift:
+        return operator
+    stored = operator.stored_weight
+    if isinstance(stored, SharedWeights):
+        larger = replace(stored, codebook=stored.codebook << operator.bias_shift,
+                         scale=stored.scale and stored.scale / 2**operator.bias_shift)
+    else:
+        larger = stored.astype(np.int32) << operator.bias_shift
+        larger = larger.astype(np.int16) if np.abs(larger).max(initial=0) < 1 << 15 else larger
+    return replace(operator, stored_weight=larger, bias=operator.bias.astype(np.int64),
+                   bias_shift=0)
 
 
 def _check_names(what: str, names: Sequence[str]) -> None:

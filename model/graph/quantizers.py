@@ -11,9 +11,9 @@ tensor a scale so that the integers behind each quantizer are what the file says
 - Where several quantizers of different scales read one result, it is computed for each.
 - What is left are real numbers that an average, or a sum of two tensors, takes. They are held as
   *segments*: tensors whose sum is the number, each of which covers 255 steps of the range and
-  saturates at both its ends. So the step may be as fine as the quantizer behind asks for, whatever
-  the range. The sum of segments is one depthwise convolution over a
-  :class:`~eieio.model.graph.float_graph.Stack` of them.
+  saturates at both its ends; and a remainder, in steps much finer than those. So the step may be
+  as fine as the quantizer behind asks for, whatever the range. The sum of segments is one depthwise
+  convolution over a :class:`~eieio.model.graph.float_graph.Stack` of them.
 
 The range of these numbers is what the quantizers in front and behind leave of it. Where this is too
 wide, or where real numbers go into weights or are the output, it has to be measured on samples.
@@ -41,7 +41,7 @@ from eieio.model.graph.float_graph import (
 )
 from eieio.model.graph.quantization import LOG_SOFTMAX_SCALE, SOFTMAX_SCALE, Scale
 from eieio.model.graph.quantized_graph import Window
-from eieio.model.graph.real_segments import Segmenter
+from eieio.model.graph.remainders import RemainderSegmenter
 from eieio.model.graph.value_facts import EVERYTHING, Range, RangesNeededError, intersect
 
 __all__ = ["RangesNeededError", "settle"]
@@ -77,7 +77,7 @@ def settle(graph: FloatGraph, scales: Mapping[str, Scale],
     """
     return _Settler(graph, scales.get(graph.input.name), ranges).settle()
 
-class _Settler(Segmenter):
+class _Settler(RemainderSegmenter):
     def settle(self) -> tuple[FloatGraph, dict[str, Scale]]:
         output = self.graph.output
         scale = self.grid(output) or self.chosen(output, EVERYTHING)

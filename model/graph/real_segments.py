@@ -8,6 +8,7 @@ is one depthwise convolution over a :class:`~eieio.model.graph.float_graph.Stack
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,28 +32,33 @@ from eieio.model.graph.quantized_graph import Window
 from eieio.model.graph.tensor_emitter import TensorEmitter
 from eieio.model.graph.value_facts import EVERYTHING, Range, intersect, is_affine
 
-__all__ = ["Segmenter"]
+__all__ = ["AFFORDABLE", "COARSE_SHARE", "MAX_SEGMENTS", "STEPS", "Segmenter", "Term",
+           "most_often"]
 
-_STEPS = 255
+STEPS = 255
 # The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
 # worth it, and as coarse as is bearable.
-_FINE_SHARE, _COARSE_SHARE = 1 / 96, 0.5
+_FINE_SHARE, COARSE_SHARE = 1 / 96, 0.5
 # Products that the segments of a real number may take beyond what one of them takes.
-_AFFORDABLE = 1 << 22
+AFFORDABLE = 1 << 22
 # Segments of a real number at most.
-_MAX_SEGMENTS = 96
+MAX_SEGMENTS = 96
 # How far a real number may be beyond a measured end of its range, as a multiple of the end: in a
 # coarse segment. A term of a mean that saturates would change it, though the mean itself is in its
 # range.
 _BEYOND = 4.0
 _WEIGHT_MAXIMUM, _MOST_COARSE = 127, 31
+# Weight of a tensor in a sum of two numbers at most: copies of it take what is above 127.
+_MAX_LEVEL = 40 * _WEIGHT_MAXIMUM
+# By how much the ratio of two steps may be off: 1/4096 of a step, over 128 steps.
+_SMALL_RATIO = 2.0**-19
 # Weight of each number of a mean that is to lean up or down, by 1 in this and the elements, at a
 # half.
 _LEANING = 64
 
 
 @dataclass(frozen=True)
-class _Term:
+class Term:
     """A tensor of integers, and what they mean: its step is so many of the finest of a number."""
 
     value: Value
@@ -68,8 +74,8 @@ class _Term:
 class Segmenter(TensorEmitter):
     """Appends sums of products, means and additions, of integers or of real numbers in segments."""
 
-    def _terms(self, value: Value, wanted: Range, need: float, other: Sequence[_Term] = ()
-               ) -> list[_Term]:
+    def _terms(self, value: Value, wanted: Range, need: float, other: Sequence[Term] = ()
+               ) -> list[Term]:
         """Return tensors whose sum is a value, as far as a range matters.
 
         Parameters
@@ -80,51 +86,46 @@ class Segmenter(TensorEmitter):
             Range beyond which it does not matter what they are.
         need : float
             Step of the quantizer behind.
-        other : sequence of _Term
+        other : sequence of Term
             What it is to be added to: one step is a whole multiple of the other.
         """
         scale = self.grid(value)
         if scale is not None:
-            return [_Term(self.at(value, scale, EVERYTHING, value.name), scale)]
+            return [Term(self.at(value, scale, EVERYTHING, value.name), scale)]
         low, high = self.range(value, wanted)
         finest = self.finest(value)
         divides = self._divides(value)
-        if high - low <= _STEPS * need * _FINE_SHARE or not divides:
+        if high - low <= STEPS * need * _FINE_SHARE or not divides:
             if not divides:
                 low, high = self.range(value, wanted, 1.0)
             scale = scale_of((low, high), finest)
             if self.ranges is None and scale.scale > need:
                 raise self.ranges_needed(value)
-            return [_Term(self.at(value, scale, EVERYTHING, value.name), scale)]
+            return [Term(self.at(value, scale, EVERYTHING, value.name), scale)]
         # As many as are affordable, if they are worth it; more, if it would be too coarse.
-        width = (high - low) / _STEPS
-        count = min(width / (need * _FINE_SHARE), _AFFORDABLE / self._products(value))
-        count = min(max(count, width / (need * _COARSE_SHARE)), _MAX_SEGMENTS)
+        width = (high - low) / STEPS
+        count = min(width / (need * _FINE_SHARE), AFFORDABLE / self._products(value))
+        count = min(max(count, width / (need * COARSE_SHARE)), MAX_SEGMENTS)
         step = max(width / count, finest)
         if self.ranges is None and step > need:
             raise self.ranges_needed(value)
-        factor = 1
         if other and other[0].step >= step:
             # The steps of the other count more often, and none more often than a weight can.
-            most = _WEIGHT_MAXIMUM // max(term.multiple for term in other)
-            step = other[0].step / min(math.ceil(other[0].step / step), most)
-        elif other and step <= other[0].step * _WEIGHT_MAXIMUM:
-            factor = int(step / other[0].step)
-            step = other[0].step * factor
-        return self._segments(value, step, wanted, need, min(
-            _MOST_COARSE, _WEIGHT_MAXIMUM // factor))
+            step = other[0].step / min(math.ceil(other[0].step / step), most_often(other))
+        elif other and step <= other[0].step * (_MAX_LEVEL // _MOST_COARSE):
+            step = other[0].step * int(step / other[0].step)
+        return self._segments(value, step, wanted, need)
 
-    def _segments(self, value: Value, step: float, wanted: Range, need: float, most: int
-                  ) -> list[_Term]:
-        """Return the segments of a value, those at the ends in up to `most` times coarser steps."""
+    def _segments(self, value: Value, step: float, wanted: Range, need: float) -> list[Term]:
+        """Return the segments of a value, those at the ends in coarser steps."""
         near, far = self.range(value, wanted), self.range(value, wanted, _BEYOND)
         terms = []
         for sign, fine, whole in ((-1, -near[0], -far[0]), (1, near[1], far[1])):
-            count = math.ceil(fine / (_STEPS * step) - 1e-9)
+            count = math.ceil(fine / (STEPS * step) - 1e-9)
             starts = [(number, 1) for number in range(count)]
-            rest = math.ceil(whole / (_STEPS * step) - 1e-9) - count
+            rest = math.ceil(whole / (STEPS * step) - 1e-9) - count
             while rest > 0:
-                starts.append((count, min(rest, most)))
+                starts.append((count, min(rest, _MOST_COARSE)))
                 count, rest = count + starts[-1][1], rest - starts[-1][1]
             terms += [self._segment(value, step, (sign, *start), need) for start in starts]
         return terms
@@ -165,7 +166,7 @@ class Segmenter(TensorEmitter):
                 return False
 
     def _segment(self, value: Value, step: float, place: tuple[int, int, int], need: float,
-                 ends: Range = EVERYTHING) -> _Term:
+                 ends: Range = EVERYTHING) -> Term:
         """Return a part of a value.
 
         Its place is the sign, the start in times of 255 steps from 0, and the length in as many.
@@ -176,30 +177,24 @@ class Segmenter(TensorEmitter):
         key = "segment", value.name, step, place, ends
         if key not in self.made:
             self.made[key] = self._make_segment(value, step, place, need, ends)
-        return _Term(self.made[key], scale, multiple)
+        return Term(self.made[key], scale, multiple)
 
     def _make_segment(self, value: Value, step: float, place: tuple[int, int, int], need: float,
                       ends: Range) -> Value:
         sign, start, multiple = place
         scale = Scale(step * multiple, -128 if sign > 0 else 127)
-        offset = sign * start * _STEPS * step
+        offset = sign * start * STEPS * step
         name = f"{value.name}_{'plus' if sign > 0 else 'minus'}_{start}"
-        own = self.grid(value)
-        if own is not None:  # beside real numbers in a stack
-            source = self.as_image(self.at(value, own, EVERYTHING, value.name), own)
-            part = DepthwiseConv2D(
-                name=name, inputs=(), output=source, weight=np.ones((1, 1, source.shape[2])),
-                bias=np.full(source.shape[2], -offset), window=Window((1, 1)))
-            result = self.emit(part, (source,), scale, name, _shifted(ends, offset))
-            if value.shape == source.shape:
-                return result
-            return self.emit(Reshape(name=f"{name}_reshape", inputs=(), output=value), (result,),
-                             scale, f"{name}_reshaped")
+        if self.grid(value) is not None:  # beside real numbers in a stack
+            return self.computed(value, scale, ends, name, offset, need)
         operator = self.producers[value.name]
         match operator:
             case Clamp():
                 return self._segment(operator.input, step, place, need, intersect(
                     ends, (operator.minimum, operator.maximum))).value
+            case Reshape() | Pad() if ends[0] <= 0 <= ends[1] and not operator.clamps:
+                source = self._segment(operator.input, step, place, need, ends).value
+                return self.emit(operator, (source,), scale, name)
             case MaxPool() | Reshape() | Pad():
                 source = self._segment(operator.input, step, place, need).value
                 both = intersect(ends, (operator.minimum, operator.maximum))
@@ -210,21 +205,53 @@ class Segmenter(TensorEmitter):
                 sources = (self._segment(source, step, place, need, ends).value
                            for source in operator.inputs)
                 return self.emit(operator, tuple(sources), scale, name)
+            case _:
+                return self.computed(value, scale, ends, name, offset, need)
+
+    def computed(self, value: Value, scale: Scale, ends: Range, name: str, offset: float,
+                 need: float, *, wraps: bool = False) -> Value:
+        """Append what is computed, and not only chosen or moved: less an offset."""
+        own, operator = self.grid(value), self.producers.get(value.name)
+        if own is not None:
+            source = self.as_image(self.at(value, own, EVERYTHING, value.name), own)
+            part = DepthwiseConv2D(
+                name=name, inputs=(), output=source, weight=np.ones((1, 1, source.shape[2])),
+                bias=np.full(source.shape[2], -offset), window=Window((1, 1)), wraps=wraps)
+            result = self.emit(part, (source,), scale, name, _shifted(ends, offset))
+            if value.shape == source.shape:
+                return result
+            return self.emit(Reshape(name=f"{name}_reshape", inputs=(), output=value), (result,),
+                             scale, f"{name}_reshaped")
+        match operator:
             case WeightedOperator():
-                return self.weighted(operator, scale, ends, name, offset, need)
+                return self.weighted(operator, scale, ends, name, offset, need, wraps=wraps)
             case AveragePool():
-                return self.average(operator, scale, ends, name, offset, need)
+                return self.average(operator, scale, ends, name, offset, need, wraps=wraps)
             case _:
                 assert isinstance(operator, Add)
-                return self.sum(operator, scale, ends, name, offset, need)
+                return self.sum(operator, scale, ends, name, offset, need, wraps=wraps)
+
+    def has_remainder(self, value: Value, ends: Range = EVERYTHING) -> bool:
+        """Whether a value, clamped, can be computed in coarse segments and a remainder."""
+        return False
 
     def weighted(self, operator: WeightedOperator, scale: Scale, ends: Range, name: str,
-                  offset: float = 0.0, need: float | None = None) -> Value:
+                  offset: float = 0.0, need: float | None = None, *, wraps: bool = False) -> Value:
         """Append a sum of products; or a segment of it, less its offset, with the need of all."""
         both = _shifted(intersect(ends, (operator.minimum, operator.maximum)), offset)
         folded = self.folded(operator)
-        if folded is not None:
+        if folded is not None and not folded[1]:
+            part = replace(folded[0], bias=folded[0].bias - offset, wraps=wraps)
+            return self.emit(part, (self.single(part.input),), scale, name, both)
+        if folded is not None and (need is None or not self.has_remainder(operator.input)):
             return self.clamp_channels(*folded, scale, both, name, offset)
+        if is_selection(operator) and self.grid(operator.input) is None:
+            terms = self._terms(operator.input, EVERYTHING, need or scale.scale)
+            levels, window = _over_stack(terms, np.rint(operator.weight[..., :1]).astype(int),
+                                         operator.input.shape[0], operator.window)
+            return self._combine(operator, terms, levels, window, terms[0].step,
+                                 np.ones(len(operator.bias)), operator.bias - offset, scale, both,
+                                 name, wraps=wraps)
         if is_affine(operator) and self.grid(operator.input) is None:
             factor = operator.weight.reshape(-1)
             need = need or min(scale.scale, self.need(operator.output) or math.inf)
@@ -234,15 +261,16 @@ class Segmenter(TensorEmitter):
                 levels = np.array([term.multiple for term in terms]).reshape(-1, 1, 1)
                 window = Window((len(terms), 1), (1, 1), (operator.input.shape[0], 1))
                 return self._combine(operator, terms, levels, window, terms[0].step, factor,
-                                     operator.bias - offset, scale, both, name)
+                                     operator.bias - offset, scale, both, name, wraps=wraps)
             source = terms[0].value
         else:
             source = self.single(operator.input)
-        part = replace(operator, bias=operator.bias - offset, minimum=-math.inf, maximum=math.inf)
+        part = replace(operator, bias=operator.bias - offset, minimum=-math.inf, maximum=math.inf,
+                       wraps=wraps)
         return self.emit(part, (source,), scale, name, both)
 
     def average(self, operator: AveragePool, scale: Scale, ends: Range, name: str,
-                 offset: float = 0.0, need: float | None = None) -> Value:
+                 offset: float = 0.0, need: float | None = None, *, wraps: bool = False) -> Value:
         """Append the means of windows; or a segment of them, less its offset."""
         window, source = operator.window, operator.input
         elements = math.prod(window.kernel)
@@ -255,13 +283,10 @@ class Segmenter(TensorEmitter):
                 return self._even_mean(operator, terms[0].value, scale, both, name)
             return self.emit(operator, (terms[0].value,), scale, name, ends)
         height, channels = source.shape[0], source.shape[2]
-        levels = np.zeros(((len(terms) - 1) * height + window.kernel[0], window.kernel[1], 1), int)
-        for index, term in enumerate(terms):
-            levels[index * height:index * height + window.kernel[0]] = term.multiple
-        return self._combine(operator, terms, levels,
-                             Window((len(levels), window.kernel[1]), window.stride),
-                             terms[0].step, np.full(channels, 1 / elements),
-                             np.full(channels, -offset), scale, both, name)
+        levels, window = _over_stack(terms, np.ones((*window.kernel, 1), int), height, window)
+        return self._combine(operator, terms, levels, window, terms[0].step,
+                             np.full(channels, 1 / elements), np.full(channels, -offset), scale,
+                             both, name, wraps=wraps)
 
     def _even_mean(self, operator: AveragePool, source: Value, scale: Scale, ends: Range, name: str
                    ) -> Value:
@@ -280,7 +305,7 @@ class Segmenter(TensorEmitter):
             mean = DepthwiseConv2D(
                 name=f"{operator.name}_{side}", inputs=(), output=operator.output, weight=size,
                 bias=lean * scale.scale * step, window=operator.window, weight_scale=step)
-            terms.append(_Term(self.emit(mean, (source,), to, f"{name}_{side}"), to))
+            terms.append(Term(self.emit(mean, (source,), to, f"{name}_{side}"), to))
         levels = np.array([_LEANING - 2, _LEANING - 2, 4]).reshape(-1, 1, 1)
         return self._combine(operator, terms, levels,
                              Window((3, 1), (1, 1), (terms[0].value.shape[0], 1)), scale.scale,
@@ -288,7 +313,7 @@ class Segmenter(TensorEmitter):
                              np.zeros(source.shape[2]), scale, ends, name)
 
     def sum(self, operator: Add, scale: Scale, ends: Range, name: str, offset: float = 0.0,
-             need: float | None = None) -> Value:
+             need: float | None = None, *, wraps: bool = False) -> Value:
         """Append the sum of two values; or a segment of it, less its offset."""
         both = intersect(ends, (operator.minimum, operator.maximum))
         # Beyond the range of the result it does not matter by how much. All segments of a result
@@ -302,39 +327,42 @@ class Segmenter(TensorEmitter):
         if len(found[0]) == len(found[1]) == 1 and need is None:
             return self.emit(operator, (found[0][0].value, found[1][0].value), scale, name, ends)
         factors = _whole(found[0][0].step, found[1][0].step)
-        step, factor = max((terms[0].step, factor)
-                           for terms, factor in zip(found, factors, strict=True))
-        levels = np.array([factors[index] * term.multiple
-                           for index, terms in enumerate(found) for term in terms])
+        step, most = max((terms[0].step, factor)
+                         for terms, factor in zip(found, factors, strict=True))
+        # A weight above 127 is that of several copies of a tensor.
+        parts = [(term, part) for factor, terms in zip(factors, found, strict=True)
+                 for term in terms for part in _parts(factor * term.multiple)]
+        levels = np.array([part for _, part in parts])
         shape = operator.output.shape
         channels = shape[-1] if len(shape) == 3 else math.prod(shape)
         height = shape[0] if len(shape) == 3 else 1
-        return self._combine(operator, [*found[0], *found[1]], levels.reshape(-1, 1, 1),
-                             Window((len(levels), 1), (1, 1), (height, 1)), step / factor,
+        return self._combine(operator, [term for term, _ in parts], levels.reshape(-1, 1, 1),
+                             Window((len(levels), 1), (1, 1), (height, 1)), step / most,
                              np.ones(channels), np.full(channels, -offset), scale,
-                             _shifted(both, offset), name)
+                             _shifted(both, offset), name, wraps=wraps)
 
-    def _addends(self, operator: Add, wanted: list[Range], need: float) -> list[list[_Term]]:
+    def _addends(self, operator: Add, wanted: list[Range], need: float) -> list[list[Term]]:
         """Return the terms of both operands, whose steps are whole multiples of one another."""
         fixed = [self.grid(value) is not None or not self._divides(value)
                  for value in operator.inputs]
-        found: list[list[_Term]] = [[], []]
+        found: list[list[Term]] = [[], []]
         # What has its scale comes first; the other one chooses its own to go with it.
         for index in sorted(range(2), key=lambda index: not fixed[index]):
             found[index] = self._terms(operator.inputs[index], wanted[index], need,
                                        found[1 - index])
         return found
 
-    def _combine(self, operator: Operator, terms: list[_Term], levels: NDArray[np.integer],
+    def _combine(self, operator: Operator, terms: list[Term], levels: NDArray[np.integer],
                  window: Window, step: float, factor: NDArray[np.float64],
-                 bias: NDArray[np.float64], scale: Scale, ends: Range, name: str) -> Value:
+                 bias: NDArray[np.float64], scale: Scale, ends: Range, name: str, *,
+                 wraps: bool = False) -> Value:
         """Append a weighted sum of tensors, one below the other, as a depthwise convolution.
 
         Parameters
         ----------
         operator : Operator
             What the result is of.
-        terms : list of _Term
+        terms : list of Term
             Tensors of one shape.
         levels : integer array of shape (height, width, 1)
             Weights of the window, up to 127, as many of each tensor.
@@ -350,6 +378,8 @@ class Segmenter(TensorEmitter):
             Range to which it is clamped.
         name : str
             Its name.
+        wraps : bool
+            Whether its integers are the lowest bits of larger ones.
         """
         if levels.max() > _WEIGHT_MAXIMUM:
             raise InputError(f"{type(operator).__name__} {operator.name!r} must not add real "
@@ -366,7 +396,7 @@ class Segmenter(TensorEmitter):
         conv = DepthwiseConv2D(
             name=operator.name, inputs=(), output=operator.output, weight=levels * factor,
             bias=bias + wrong * factor, window=window,
-            weight_scale=np.where(factor == 0, 1, np.abs(factor)))
+            weight_scale=np.where(factor == 0, 1, np.abs(factor)), wraps=wraps)
         shape = operator.output.shape
         image = (*window.output_size(height * len(terms), width), channels)
         if shape == image:
@@ -375,14 +405,14 @@ class Segmenter(TensorEmitter):
         reshape = Reshape(name=f"{name}_reshape", inputs=(), output=operator.output)
         return self.emit(reshape, (result,), scale, name)
 
-    def _stack(self, operator: Operator, terms: list[_Term], step: float, name: str
+    def _stack(self, operator: Operator, terms: list[Term], step: float, name: str
                ) -> tuple[Value, Scale]:
         """Return tensors one below the other, and the scale of the whole: made once."""
         label = Scale(step, terms[0].scale.zero_point)
         key = "stack", step, tuple(term.value.name for term in terms)
         if key in self.made:
             return self.made[key], label
-        images = [self.as_image(term.value, term.scale) for term in terms]
+        images = [self.as_image(term.value, self.scales[term.value.name]) for term in terms]
         height, width, channels = images[0].shape
         stack = Stack(name=f"{operator.name}_stack", inputs=(), output=operator.output, axis=0)
         self.made[key] = self.emit(stack, tuple(images), label, f"{name}_stack",
@@ -394,11 +424,49 @@ def _shifted(ends: Range, offset: float) -> Range:
     return ends[0] - offset, ends[1] - offset
 
 
+def is_selection(operator: Operator) -> TypeGuard[DepthwiseConv2D]:
+    """Whether an operator adds and subtracts elements of a window, of all channels the same."""
+    return isinstance(operator, DepthwiseConv2D) and operator.weight_scale is None \
+        and operator.window.kernel != (1, 1) and operator.window.dilation == (1, 1) \
+        and operator.window.padding == ((0, 0), (0, 0)) \
+        and operator.weight.shape[2] == operator.input.shape[-1] \
+        and bool(np.isin(operator.weight, (-1, 0, 1)).all()) \
+        and bool((operator.weight == operator.weight[..., :1]).all())
+
+
+def _over_stack(terms: Sequence[Term], taps: NDArray[np.integer], height: int, window: Window
+                ) -> tuple[NDArray[np.integer], Window]:
+    """Return the weights of a window that slides over all terms of a number, and the window."""
+    rows, columns = window.kernel
+    multiples = [term.multiple for term in terms]
+    if rows == 1:
+        levels = np.array(multiples).reshape(-1, 1, 1) * taps
+        return levels, Window((len(terms), columns), window.stride, (height, 1))
+    levels = np.zeros(((len(terms) - 1) * height + rows, columns, 1), int)
+    for index, multiple in enumerate(multiples):
+        levels[index * height:index * height + rows] += multiple * taps
+    return levels, Window((len(levels), columns), window.stride)
+
+
+def most_often(terms: Sequence[Term]) -> int:
+    """Return how often each of some tensors may be taken in a sum."""
+    return _MAX_LEVEL // max(term.multiple for term in terms)
+
+
+def _parts(level: int) -> list[int]:
+    """Divide a weight into as few as can be that are at most 127."""
+    count = -(-level // _WEIGHT_MAXIMUM)
+    return [(level + part) // count for part in range(count)]
+
+
 def _whole(first: float, second: float) -> tuple[int, int]:
-    """Return the weights, at most 127, whose ratio is nearest to that of two steps."""
+    """Return the weights, not large ones, whose ratio is nearest to that of two steps."""
     if first > second:
         high, low = _whole(second, first)
         return low, high
-    best = min(range(1, _WEIGHT_MAXIMUM + 1), key=lambda denominator: abs(
-        round(denominator * first / second) / denominator - first / second))
+    denominators = np.arange(1, _MAX_LEVEL + 1)
+    off = np.abs(np.rint(denominators * first / second) / denominators - first / second)
+    # The smallest of those that are exact; or else exact enough; or else as good as any.
+    best = next(int(denominators[found.argmax()]) for found in (
+        off <= 1e-12 * first / second, off <= _SMALL_RATIO, off <= off.min()) if found.any())
     return round(best * first / second), best

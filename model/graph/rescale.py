@@ -150,7 +150,7 @@ def _reaches(product: float, level: int) -> bool:
 
 def rescale(numbers: NDArray[np.integer], multiplier: ArrayLike, shift: ArrayLike,
             zero_point: ArrayLike, minimum: ArrayLike, maximum: ArrayLike, *,
-            single_rounding: bool = False) -> NDArray[np.int64]:
+            single_rounding: bool = False, wraps: bool = False) -> NDArray[np.int64]:
     """Multiply by a factor, add a zero point and clamp.
 
     As :func:`eieio.model.fixed_point.requantize`, but a negative ``shift`` shifts the numbers to
@@ -166,6 +166,8 @@ def rescale(numbers: NDArray[np.integer], multiplier: ArrayLike, shift: ArrayLik
         Zero point and range of the result.
     single_rounding : :class:`bool`
         Whether to round once, and not twice.
+    wraps : :class:`bool`
+        Whether results above the maximum wrap, and are not clamped.
 
     Returns
     -------
@@ -175,4 +177,4 @@ def rescale(numbers: NDArray[np.integer], multiplier: ArrayLike, shift: ArrayLik
     shifts = np.asarray(shift, np.int64)
     return requantize(np.asarray(numbers, np.int64) << np.maximum(-shifts, 0), multiplier,
                       np.maximum(shifts, 0), zero_point, minimum, maximum,
-                      single_rounding=single_rounding)
+                      single_rounding=single_rounding, wraps=wraps)

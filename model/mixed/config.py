@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
@@ -77,6 +77,8 @@ class MixedConfig(EngineConfig):
     InputError
         If they do not fit together.
     """
+
+    revision: ClassVar[int] = SystolicConfig.revision
 
     convolutions: SystolicConfig = field(default_factory=SystolicConfig)
     dense: SparseConfig = field(default_factory=SparseConfig)

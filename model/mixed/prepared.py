@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.accesses import Accesses
 from eieio.model.engine import (
     CALIBRATION_SAMPLES,
     TIMED_SAMPLES,
@@ -28,6 +29,7 @@ from eieio.model.graph.load_graph import NetworkFile
 from eieio.model.host_image import HostImage
 from eieio.model.integer_network import IntegerNetwork
 from eieio.model.mixed import image
+from eieio.model.mixed.accesses import layer_accesses
 from eieio.model.mixed.cut import cut
 from eieio.model.mixed.mapping import CompiledMixed, compile_for, compile_mixed
 from eieio.model.mixed.report import (
@@ -150,6 +152,9 @@ class MixedCompiled(IntegerNetwork):
     def describe(self, x: NDArray[np.floating], rtl: Any = None) -> dict[str, Any]:
         return profile_figures(self.inner, rtl.timings if rtl is not None else self.timings(
             self.quantize(x[:TIMED_SAMPLES])))
+
+    def accesses(self, x: NDArray[np.floating]) -> list[Accesses]:
+        return layer_accesses(self.inner, self.timings(self.quantize(x)))
 
     def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
         return model_profiles(self.inner, self.timings(self.quantize(x)))

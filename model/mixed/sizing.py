@@ -1,10 +1,13 @@
-"""How the size of a mixed engine is shown; a single one is tried, that of the options."""
+"""Which sizes of the mixed engine there are: ``eieio fit`` tries that of the options alone."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from eieio.model.mixed.config import dense_name
 from eieio.model.sizing import Sizing
+from eieio.model.sparse.fitting import MEMORY_DEPTHS as DENSE_DEPTHS
+from eieio.model.systolic.fitting import MEMORY_DEPTHS
 
 __all__ = ["MixedSizing"]
 
@@ -13,6 +16,12 @@ class MixedSizing(Sizing):
     """Rows and columns of the array, and the processing elements of the other engine."""
 
     shown = MappingProxyType({"rows": "rows", "columns": "columns", "pes": "PEs"})
+    depths = MappingProxyType(
+        {**MEMORY_DEPTHS, **{dense_name(name): depth for name, depth in DENSE_DEPTHS.items()}})
+    space = MappingProxyType({
+        "rows": (2, 3, 4, 6, 8, 10), "columns": (2, 3, 4, 6, 8, 10), "lanes": (1, 2, 4),
+        "winograd": (0, 2, 4), "pes": (1, 2, 4, 8, 16), "io_lanes": (1, 2, 4),
+    })
 
     def elements(self, config: Mapping[str, Any]) -> str:
         return f"{config['rows']} x {config['columns']} and {config['pes']}"

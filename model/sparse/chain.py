@@ -21,6 +21,7 @@ from eieio.model.graph.quantized_graph import (
     SharedWeights,
     Softmax,
     Tensor,
+    with_plain_biases,
 )
 
 __all__ = ["chain", "dense_layer", "host_operators", "layers_of", "run_layers", "shared_weights",
@@ -29,6 +30,8 @@ __all__ = ["chain", "dense_layer", "host_operators", "layers_of", "run_layers", 
 
 def layers_of(graph: QuantizedGraph) -> tuple[FullyConnected, ...]:
     """Return the layers that the engine computes, in their order.
+
+    Their biases are in steps of the sums.
 
     Raises
     ------
@@ -55,7 +58,7 @@ def _split(graph: QuantizedGraph) -> tuple[tuple[FullyConnected, ...], tuple[Ope
                              "engine (--engine systolic) runs other graphs")
         match operator:
             case FullyConnected() if not host:
-                layers.append(operator)
+                layers.append(with_plain_biases(operator))
             case Softmax() | LogSoftmax() if layers:
                 host.append(operator)
             case Reshape() if not host:

@@ -21,6 +21,12 @@ class SparseSizing(Sizing):
     shown = MappingProxyType({"pes": "PEs", "entry_depth": "entries", "pointer_depth": "pointers"})
     lanes = "io_lanes"
     depths = MEMORY_DEPTHS
+    space = MappingProxyType({
+        "pes": (1, 2, 4, 8, 16, 32, 64), "column_groups": (1, 2, 4),
+        "queue_depth": (2, 4, 8, 16, 32), "columns_ahead": (4, 8, 12), "run_width": (4, 5, 6),
+        "io_lanes": (1, 2, 4, 8), "activation_width": (8, 12, 16), "weight_width": (8, 12, 16),
+    })
+    lossy = frozenset({"activation_width", "weight_width"})
 
     def sizes(self, options: Mapping[str, Any], *, network: bool) -> Iterator[list[dict[str, Any]]]:
         del network

@@ -6,7 +6,7 @@ from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
 from eieio.model.systolic.timing import LayerTiming
 from eieio.model.systolic.work import AddWork, ComputeWork
 
-__all__ = ["layer_accesses"]
+__all__ = ["layer_accesses", "stream_bits"]
 
 #: Bits of an output channel's bias, factor and shift.
 _PARAMETER_BITS = 32 + 32 + 6
@@ -31,15 +31,15 @@ def layer_accesses(compiled: CompiledGraph, timings: tuple[LayerTiming, ...]) ->
     for number, (layer, timing) in enumerate(zip(compiled.layers, timings, strict=True)):
         outer = 0
         if number == 0:
-            outer += _stream_bits(compiled.input.pixels, compiled.input.words, config)
+            outer += stream_bits(compiled.input.pixels, compiled.input.words, config)
         if number == len(compiled.layers) - 1:
-            outer += _stream_bits(compiled.output.pixels, compiled.output.words, config)
+            outer += stream_bits(compiled.output.pixels, compiled.output.words, config)
         found.append(_layer(compiled, layer, timing, outer))
     return found
 
 
-def _stream_bits(pixels: int, words: int, config: SystolicConfig) -> int:
-    """Bits of the words of a tensor, as they go through a port into the buffer or out of it."""
+def stream_bits(pixels: int, words: int, config: SystolicConfig) -> int:
+    """Count the bits of a tensor's words as they go through a port, into the buffer or out."""
     return pixels * words * config.rows * ACTIVATION_BITS
 
 

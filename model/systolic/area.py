@@ -28,7 +28,7 @@ _SHIFT_BITS = (2 * RIGHT_SHIFT_MAXIMUM + 1).bit_length() + LEFT_SHIFT_MAXIMUM.bi
 
 
 def memories(config: SystolicConfig) -> list[Memory]:
-    """List the memories of an engine without Winograd's transforms."""
+    """List the memories of an engine."""
     lanes = config.lanes
     # Of the last weights of a row, those beyond the array's columns are never read.
     units, rest = divmod(config.columns, config.weights_per_word)
@@ -43,6 +43,7 @@ def memories(config: SystolicConfig) -> list[Memory]:
         Memory(1, 32, config.program_depth * DESCRIPTOR_WORDS, "cell"),
         # The output's queue.
         Memory(1, lanes * ACTIVATION_BITS + 1, 8, "async"),
+        *_winograd_memories(config),
     ]
 
 
@@ -57,6 +58,19 @@ def _codebooks(config: SystolicConfig) -> list[Memory]:
                                "cell")] if small else [])]
 
 
+def _winograd_memories(config: SystolicConfig) -> list[Memory]:
+    """List where transformed tiles wait for the array, and outputs for requantization."""
+    if not config.winograd:
+        return []
+    transform = config.transform
+    tiles = 2 * transform.n * config.winograd_tiles
+    output = transform.m * (config.accumulator_width - 2 * transform.shift)
+    return [
+        Memory(transform.n, config.rows * transform.data_width(ACTIVATION_BITS), tiles, "cell"),
+        Memory(config.columns, output, 2 * transform.m, "async"),
+    ]
+
+
 def products(config: SystolicConfig, family: Family) -> float:
     """Count the multipliers."""
     lane = requantize_multipliers(_REQUANTIZED, family)
@@ -68,10 +82,10 @@ def products(config: SystolicConfig, family: Family) -> float:
 
 def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
     """Return the terms whose weighted sums are the lookup tables and the flip-flops."""
-    if config.winograd:
+    if config.winograd and family != "ecp5":
         raise AreaUnknownError(
-            "Area of a systolic engine must be asked for without winograd, whose transforms the "
-            "model does not know", "Winograd's transforms")
+            f"Area of a systolic engine must be asked for without winograd on {family}, where its "
+            "transforms were not measured", f"Winograd's transforms on {family}")
     # On ECP5 all registers of a product are the multiplier's own.
     registers = 0 if family == "ecp5" else config.product_stages - 1
     return np.array([
@@ -84,4 +98,7 @@ def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
         config.lanes,
         config.lanes * config.residual,
         stored_elsewhere(memories(config), family),
+        config.winograd > 0,
+        *(count * (config.winograd == m) for m in (2, 4)
+          for count in (config.rows, config.columns * config.accumulator_width)),
     ], np.float64)

@@ -1,8 +1,9 @@
 """The one object that configures the systolic engine."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from math import gcd
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from eieio.model.engine_config import NEW, EngineConfig
 from eieio.model.errors import InputError
@@ -63,6 +64,9 @@ class SystolicConfig(EngineConfig):
     InputError
         If an attribute is out of its range, or does not fit the others.
     """
+
+    #: Sums are shifted before biases are added, and results may wrap.
+    revision: ClassVar[int] = 1
 
     rows: int = 16
     columns: int = 16
@@ -195,5 +199,6 @@ class SystolicConfig(EngineConfig):
         return self.accumulator_depth // self.transform.n ** 2
 
 
+@cache
 def _transform(m: int) -> IntegerTransform:
     return integer_transform(toom_cook(m, 3))

@@ -40,6 +40,7 @@ from eieio.model.systolic.placement import Placement, place_tensors
 from eieio.model.systolic.program import (
     DESCRIPTOR_WORDS,
     LEFT_SHIFT_MAXIMUM,
+    WRAPS,
     Field,
     Flag,
     Operation,
@@ -604,6 +605,7 @@ class _Compiler:
                 for values in parameters]
         # A block of outputs has its own groups of parameters.
         base = self._store_parameters(operator, tuple(wide))
+        wraps = isinstance(operator, WeightedOperator) and operator.wraps
         weights = self.weight_rows
         rows = tiles.reshape(-1, self.config.columns).astype(np.int32)
         if self.config.code_width:
@@ -647,7 +649,7 @@ class _Compiler:
             Field.TAP_ROW_STEP: row_step * row,
             Field.WINDOWS: work.windows,
             Field.WEIGHTS: weights,
-            Field.PARAMETERS: base,
+            Field.PARAMETERS: base | wraps << WRAPS,
             Field.QUANTIZATION: _bytes(padding, output_zero_point, minimum, maximum),
             **{field: low | high << 16 for field, (low, high) in pairs.items()},
         }
@@ -655,19 +657,24 @@ class _Compiler:
             field: value & 0xffffffff for field, value in descriptor.items()}, work))
 
     def _weighted_parameters(self, operator: WeightedOperator) -> tuple[NDArray[np.int64], ...]:
-        """Biases, with the zero point of the input taken into account, and factors by channel."""
+        """Biases, with the zero point of the input taken into account, and factors by channel.
+
+        A left shift is before a bias, which is shifted here.
+        """
         sums = operator.weight.astype(np.int64)
         magnitudes = np.abs(sums)
         axes = (0, 1) if isinstance(operator, DepthwiseConv2D) else tuple(range(1, sums.ndim))
-        bias = operator.bias - operator.input.zero_point * sums.sum(axis=axes)
         right = np.maximum(operator.shift, 0).astype(np.int64)
-        left = np.maximum(-operator.shift.astype(np.int64), 0)
+        factor = np.maximum(-operator.shift.astype(np.int64), 0)
+        left = factor + operator.bias_shift
+        bias = ((operator.bias.astype(np.int64) << factor)
+                - (operator.input.zero_point * sums.sum(axis=axes) << left))
         if left.max() > LEFT_SHIFT_MAXIMUM:
             raise InputError(f"{_label(operator)}: a left shift must be at most "
                              f"{LEFT_SHIFT_MAXIMUM}, not {left.max()}")
         bound = 128 * magnitudes.sum(axis=axes)
         width = self.config.accumulator_width
-        needed = int(max(bound.max(), (bound + np.abs(bias)).max())).bit_length() + 1
+        needed = int((bound + (np.abs(bias) >> left)).max()).bit_length() + 1
         if needed > width:
             raise InputError(f"{_label(operator)}: option accumulator_width must be at least "
                              f"{needed}, not {width}")

@@ -16,14 +16,17 @@ from enum import IntEnum, IntFlag
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.word_layout import WordLayout, bytes_layout
 
-__all__ = ["DESCRIPTOR_WORDS", "LEFT_SHIFT_MAXIMUM", "Field", "Flag", "Operation", "Target",
-           "word_layouts"]
+__all__ = ["DESCRIPTOR_WORDS", "LEFT_SHIFT_MAXIMUM", "WRAPS", "Field", "Flag", "Operation",
+           "Target", "word_layouts"]
 
 #: Words from one descriptor to the next.
 DESCRIPTOR_WORDS = 32
 
-#: Largest left shift in front of a multiplier.
+#: Largest left shift in front of a bias and a multiplier.
 LEFT_SHIFT_MAXIMUM = 7
+
+#: Bit of :attr:`Field.PARAMETERS` that lets results wrap.
+WRAPS = 31
 
 
 class Target(IntEnum):
@@ -33,11 +36,12 @@ class Target(IntEnum):
     """Weights of neighbouring columns, or their codes, as many as a word of the image holds; the
     unit is the number of these columns among all."""
     BIASES = 1
-    """Biases of a lane."""
+    """Biases of a lane, in steps of what a left shift makes of the sums."""
     MULTIPLIERS = 2
     """Multipliers of a lane."""
     SHIFTS = 3
-    """Right shifts (bits 5 to 0) and left shifts (bits 10 to 8) of a lane."""
+    """Right shifts (bits 5 to 0), and left shifts of sums before the bias is added (bits 10 to 8),
+    of a lane."""
     DESCRIPTORS = 4
     """Descriptors, at ``layer * 32 + field``."""
     LAYERS = 5
@@ -114,7 +118,8 @@ class Field(IntEnum):
     WEIGHTS = 16
     """Address of the first row of weights."""
     PARAMETERS = 17
-    """Address of the first group of parameters."""
+    """Address of the first group of parameters; and whether results above the maximum wrap, and are
+    not clamped (bit 31, :data:`WRAPS`)."""
     QUANTIZATION = 18
     """Four signed bytes, lowest first: what padding is; zero point, minimum and maximum of the
     result."""

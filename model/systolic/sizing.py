@@ -25,6 +25,14 @@ class SystolicSizing(Sizing):
     shown = MappingProxyType({"rows": "rows", "columns": "columns", "lanes": "lanes"})
     lanes = "lanes"
     depths = MEMORY_DEPTHS
+    space = MappingProxyType({
+        "rows": (1, 2, 3, 4, 6, 8, 10, 12, 16), "columns": (1, 2, 3, 4, 6, 8, 10, 12, 16),
+        "lanes": (1, 2, 3, 4, 5, 6, 8), "winograd": (0, 2, 4),
+        "accumulator_depth": (64, 128, 256, 512), "accumulator_width": (20, 24, 28, 32),
+        "code_width": (0, 4),
+    })
+    # Codes of 4 bits have one scale for all channels.
+    lossy = frozenset({"code_width"})
 
     def sizes(self, options: Mapping[str, Any], *, network: bool) -> Iterator[list[dict[str, Any]]]:
         shapes = {(options.get("rows", side), options.get("columns", side)) for side in _SIDES}

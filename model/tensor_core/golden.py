@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.float_format import FLOAT16, FLOAT32, Decoded, FloatFormat
 
 __all__ = ["HALF_EXPONENT_MINIMUM", "dot_product", "long_dot_product", "matrix_step",
+           "round_sum",
            "widen"]
 
 #: The exponent of the largest term counts as at least this where a sum becomes a binary16.
@@ -29,6 +30,8 @@ HALF_EXPONENT_MINIMUM = -19
 
 # Smaller than any exponent: that of a term that is 0, which takes no part.
 _NO_EXPONENT = -(1 << 20)
+
+_POWERS = np.array([2.0 ** -bits for bits in range(64)])
 
 
 def widen(c: NDArray[np.uint16]) -> NDArray[np.uint32]:
@@ -38,7 +41,7 @@ def widen(c: NDArray[np.uint16]) -> NDArray[np.uint32]:
 
 
 def dot_product(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],
-                config: TensorCoreConfig, *, half: bool = False) -> NDArray[np.uint32]:
+                config: StepConfig, *, half: bool = False) -> NDArray[np.uint32]:
     """Compute ``sum(a * b) + c`` as one sum of a tensor core.
 
     Parameters
@@ -48,7 +51,7 @@ def dot_product(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint
     c : uint32 array of shape (...)
         Bits of the addends, binary32. For a binary16 result they must be widened binary16, see
         :func:`widen`.
-    config : TensorCoreConfig
+    config : StepConfig
         Number of products and of extra bits, format of the factors.
     half : :class:`bool`
         Whether the results are binary16.
@@ -72,26 +75,25 @@ def dot_product(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint
     x, y = config.factor_format.decode(a), config.factor_format.decode(b)
     addend = FLOAT32.decode(c)
 
-    negative = np.concatenate([x.negative ^ y.negative, addend.negative[..., None]], axis=-1)
-    product = x.significand * y.significand
-    significand = np.concatenate(
-        [product << config.fraction_width - 2 * config.factor_format.fraction_width,
-         addend.significand[..., None] << config.extra_bits], axis=-1)
-    exponent = np.concatenate([x.exponent + y.exponent, addend.exponent[..., None]], axis=-1)
-    largest = np.where(significand != 0, exponent, _NO_EXPONENT).max(axis=-1)
+    exponent = _exponent(x) + _exponent(y)
+    largest = np.maximum(exponent.max(axis=-1), _exponent(addend))
     if half:
         largest = np.maximum(largest, HALF_EXPONENT_MINIMUM)
-    shift = np.minimum(np.maximum(largest[..., None] - exponent, 0), 63)
-    aligned = significand >> shift
-    total = np.where(negative, -aligned, aligned).sum(axis=-1)
+    # Float64 holds all of this exactly: a significand has few bits, wherever it is shifted to, and
+    # sums of what is cut off are integers of less than 53 bits.
+    product = _signed(x) * _signed(y) * 2.0 ** (
+        config.fraction_width - 2 * config.factor_format.fraction_width)
+    total = np.trunc(product * _shift(largest[..., np.newaxis] - exponent)).sum(axis=-1)
+    total += np.trunc(_signed(addend) * 2.0 ** config.extra_bits
+                      * _shift(largest - _exponent(addend)))
 
-    result = _round(total, largest - config.fraction_width, FLOAT16 if half else FLOAT32,
-                    nearest=half)
-    return _special(result, x, y, addend, FLOAT16 if half else FLOAT32)
+    form = FLOAT16 if half else FLOAT32
+    result = round_sum(total.astype(np.int64), largest - config.fraction_width, form, nearest=half)
+    return _special(result, x, y, addend, form)
 
 
 def long_dot_product(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],
-                     config: TensorCoreConfig, *, half: bool = False) -> NDArray[np.uint32]:
+                     config: StepConfig, *, half: bool = False) -> NDArray[np.uint32]:
     """Compute ``sum(a * b) + c`` of any length: each block's result is the next one's addend.
 
     Parameters are those of :func:`dot_product`, but that ``a`` and ``b`` may have any number of
@@ -109,7 +111,7 @@ def long_dot_product(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np
 
 
 def matrix_step(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],
-                config: TensorCoreConfig, *, half: bool = False) -> NDArray[np.uint32]:
+                config: StepConfig, *, half: bool = False) -> NDArray[np.uint32]:
     """Compute ``a @ b + c`` of matrices, each element as one sum.
 
     Parameters
@@ -134,7 +136,22 @@ def matrix_step(a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint
     return dot_product(rows, columns, c, config, half=half)
 
 
-def _round(total: NDArray[np.int64], exponent: NDArray[np.int64], form: FloatFormat, *,
+def _exponent(number: Decoded) -> NDArray[np.int64]:
+    """Exponents of numbers; those of 0 are below all others."""
+    return np.where(number.significand != 0, number.exponent, _NO_EXPONENT)
+
+
+def _signed(number: Decoded) -> NDArray[np.float64]:
+    """Significands with the numbers' signs."""
+    return np.where(number.negative, -number.significand, number.significand).astype(np.float64)
+
+
+def _shift(bits: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what shifts right by some bits; nothing is left of a number after 63."""
+    return _POWERS[np.minimum(bits, 63)]
+
+
+def round_sum(total: NDArray[np.int64], exponent: NDArray[np.int64], form: FloatFormat, *,
            nearest: bool) -> NDArray[np.uint32]:
     """Round ``total * 2**exponent`` to a format, to nearest even or toward zero."""
     magnitude = np.abs(total)
@@ -156,6 +173,8 @@ def _round(total: NDArray[np.int64], exponent: NDArray[np.int64], form: FloatFor
 def _special(result: NDArray[np.uint32], x: Decoded, y: Decoded, addend: Decoded,
              form: FloatFormat) -> NDArray[np.uint32]:
     """Put infinities and NaN in place of results of which a term is none."""
+    if not any(each.infinite.any() or each.nan.any() for each in (x, y, addend)):
+        return result
     infinite = x.infinite | y.infinite
     zero = ((x.significand == 0) & ~x.nan) | ((y.significand == 0) & ~y.nan)
     nan = (x.nan | y.nan | (infinite & zero)).any(axis=-1) | addend.nan

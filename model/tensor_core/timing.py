@@ -1,6 +1,6 @@
 """Cycle model of a tensor core's steps."""
 
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.float_format import FLOAT32
 
 __all__ = ["PRODUCT_STAGES", "latency"]
@@ -15,7 +15,7 @@ _ALIGN = 4
 _NORMALISE = 8
 
 
-def latency(config: TensorCoreConfig) -> int:
+def latency(config: StepConfig) -> int:
     """Return the cycles from a step's operands to its result; a step can begin in each of them."""
     # The largest exponent of the products, the addend, and the least that a binary16 allows. The
     # products themselves are there before it.

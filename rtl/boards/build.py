@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eieio.model.area import Family
+from eieio.model.area import Family, Resources
 from eieio.model.cache_folder import tools_environment
 from eieio.model.child_process import run_program
 from eieio.model.errors import InputError
@@ -25,7 +25,7 @@ from eieio.rtl.boards.pll import Setting
 from eieio.rtl.boards.top import BoardTop
 
 __all__ = ["Plan", "Report", "SynthesisError", "clock_setting", "count_cells", "make_plan",
-           "read_report", "run_plan"]
+           "read_report", "require_yosys", "run_plan", "synthesize_alone"]
 
 _TOP = "top"
 _REPORT = f"{_TOP}.report.json"
@@ -53,6 +53,9 @@ _CELLS: dict[Family, dict[str, dict[str, float]]] = {
                       "MULTADDALU18X18": 2, "MULTALU36X18": 2},
               "bram": {"BSRAM": 1}},
 }
+#: The same of ECP5's cells before they are packed.
+_UNPACKED = {"lut": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4}, "ff": {"TRELLIS_FF": 1},
+             "dsp": {"MULT18X18D": 1}, "bram": {"DP16KD": 1, "PDPW16KD": 1}}
 #: Beginnings of the names of flip-flops in Yosys's netlist.
 _FLIP_FLOPS: dict[Family, str] = {"ecp5": "TRELLIS_FF", "ice40": "SB_DFF", "gowin": "DFF"}
 
@@ -246,6 +249,50 @@ def run_plan(board: Board, plan: Plan, folder: Path, *, attempts: int = 1,
     if report is None:
         raise AssertionError("The plan packs nothing")
     return report, folder / _BITSTREAMS[board.family]
+
+
+def require_yosys() -> None:
+    """Refuse, before a long run, to synthesize without Yosys.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    _find("yosys")
+
+
+def synthesize_alone(files: Mapping[str, str], top: str, folder: Path) -> Resources:
+    """Synthesize a design for ECP5 by Yosys, and count its cells; nothing is placed or routed.
+
+    Parameters
+    ----------
+    files : mapping of :class:`str`
+        Verilog by file name.
+    top : :class:`str`
+        Name of its top module.
+    folder : :class:`pathlib.Path`
+        Where to work.
+
+    Raises
+    ------
+    InputError
+        If Yosys is not installed.
+    SynthesisError
+        If it fails, or found a signal with two drivers.
+    """
+    program = _find("yosys")
+    for name, content in files.items():
+        write_text(folder / name, content)
+    write_text(folder / f"{_TOP}.ys", "\n".join([
+        *(f"read_verilog {name}" for name in files),
+        f"synth_ecp5 -top {top} -json {_NETLISTS['ecp5']}", ""]))
+    _run(program, ["-q", "-l", f"{_TOP}.rpt", f"{_TOP}.ys"], folder)
+    _check_synthesis(folder / f"{_TOP}.rpt")
+    netlist = json.loads((folder / _NETLISTS["ecp5"]).read_text(encoding="utf-8"))
+    cells = Counter(cell["type"] for cell in netlist["modules"][top]["cells"].values())
+    return Resources(**{kind: sum(worth * cells[name] for name, worth in kinds.items())
+                        for kind, kinds in _UNPACKED.items()})
 
 
 def read_report(family: Family, folder: Path) -> Report:

@@ -1,4 +1,4 @@
-"""Output lanes: bias, shift and requantization of accumulators."""
+"""Output lanes: shift, bias and requantization of accumulators."""
 
 from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
@@ -7,7 +7,7 @@ from amaranth.utils import ceil_log2
 
 from eieio.model.fixed_point import MULTIPLIER_WIDTH
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
-from eieio.model.systolic.program import LEFT_SHIFT_MAXIMUM, Field, Flag
+from eieio.model.systolic.program import LEFT_SHIFT_MAXIMUM, WRAPS, Field, Flag
 from eieio.rtl.emit import shared
 from eieio.rtl.requantize import Requantize
 from eieio.rtl.systolic.descriptor import DESCRIPTOR
@@ -64,7 +64,7 @@ class OutputLanes(wiring.Component):
     def __init__(self, config: SystolicConfig) -> None:
         self.config = self.parameters = config
         self._requantize = [Requantize(accumulator_width=ACCUMULATOR_WIDTH,
-                                       output_width=ACTIVATION_BITS)
+                                       output_width=ACTIVATION_BITS, may_wrap=True)
                             for _ in range(config.lanes)]
         self.latency = 2 + self._requantize[0].latency
         addr_width = ceil_log2(config.parameter_depth)
@@ -107,30 +107,35 @@ class OutputLanes(wiring.Component):
                             Cat(self.load_data[:_SHIFT_WIDTH], self.load_data[8:8 + _LEFT_WIDTH]))
 
         # Held while a layer is computed; a register each, close to the lanes.
-        quantization, single = Signal(32, reset_less=True), Signal(reset_less=True)
+        quantization = Signal(32, reset_less=True)
+        single, wraps = Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += [
             quantization.eq(self.descriptor[Field.QUANTIZATION]),
             single.eq((self.descriptor[Field.OPERATION] & Flag.SINGLE_ROUNDING).any()),
+            wraps.eq(self.descriptor[Field.PARAMETERS][WRAPS]),
         ]
         for lane, requantize in enumerate(self._requantize):
             m.submodules[f"lane_{lane}"] = shared(requantize, platform)
-            total = Signal(signed(ACCUMULATOR_WIDTH), name=f"total_{lane}", reset_less=True)
+            # The shift comes first: so biases may be finer than a step of the sums.
             shifted = Signal(signed(ACCUMULATOR_WIDTH), name=f"shifted_{lane}", reset_less=True)
-            factor = Signal(MULTIPLIER_WIDTH + len(shifts[lane]), name=f"factor_{lane}",
-                            reset_less=True)
-            late_factor = Signal(MULTIPLIER_WIDTH + _SHIFT_WIDTH, name=f"late_factor_{lane}",
-                                 reset_less=True)
+            bias = Signal(signed(ACCUMULATOR_WIDTH), name=f"bias_{lane}", reset_less=True)
+            total = Signal(signed(ACCUMULATOR_WIDTH), name=f"total_{lane}", reset_less=True)
+            factor, late_factor = (
+                Signal(MULTIPLIER_WIDTH + _SHIFT_WIDTH, name=f"{name}_{lane}", reset_less=True)
+                for name in ("factor", "late_factor"))
             m.d.sync += [
-                total.eq(self.i[lane] + biases[lane].as_signed()),
-                factor.eq(Cat(multipliers[lane], shifts[lane])),
-                shifted.eq(total << factor[MULTIPLIER_WIDTH + _SHIFT_WIDTH:]),
+                shifted.eq(self.i[lane] << shifts[lane][_SHIFT_WIDTH:]),
+                bias.eq(biases[lane]),
+                factor.eq(Cat(multipliers[lane], shifts[lane][:_SHIFT_WIDTH])),
+                total.eq(shifted + bias),
                 late_factor.eq(factor),
             ]
             m.d.comb += [
-                requantize.acc.eq(shifted),
+                requantize.acc.eq(total),
                 requantize.multiplier.eq(late_factor[:MULTIPLIER_WIDTH]),
                 requantize.shift.eq(late_factor[MULTIPLIER_WIDTH:]),
                 requantize.single_rounding.eq(single),
+                requantize.wraps.eq(wraps),
                 requantize.zero_point.eq(quantization[8:16].as_signed()),
                 requantize.minimum.eq(quantization[16:24].as_signed()),
                 requantize.maximum.eq(quantization[24:].as_signed()),

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.float_format import FLOAT16, FLOAT32, FloatFormat
 from eieio.model.tensor_core.golden import HALF_EXPONENT_MINIMUM
 from eieio.model.tensor_core.timing import PRODUCT_STAGES, latency
@@ -29,7 +29,7 @@ class DotProduct(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`TensorCoreConfig`
+    config : :class:`StepConfig`
         Number of products and of extra bits, format of the factors.
 
     Attributes
@@ -57,7 +57,7 @@ class DotProduct(wiring.Component):
 
     module_name = "dot_product"
 
-    def __init__(self, config: TensorCoreConfig) -> None:
+    def __init__(self, config: StepConfig) -> None:
         self.config = config
         form = config.factor_format
         self.parameters = (config.products, config.extra_bits, form)

@@ -3,11 +3,11 @@
 from amaranth.lib import wiring
 
 from eieio.model.tensor_core.config import TensorCoreConfig
-from eieio.rtl.tensor_core.matrix_step import MatrixStep
+from eieio.rtl.tensor_core.engine import TensorCoreEngine
 
 __all__ = ["make_engine"]
 
 
 def make_engine(config: TensorCoreConfig) -> wiring.Component:
     """Make the component."""
-    return MatrixStep(config)
+    return TensorCoreEngine(config)

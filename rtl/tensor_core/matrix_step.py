@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.rtl.emit import shared
 from eieio.rtl.tensor_core.dot_product import DotProduct
 
@@ -19,7 +19,7 @@ class MatrixStep(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`TensorCoreConfig`
+    config : :class:`StepConfig`
         Size of the matrices, number of extra bits, format of the factors.
 
     Attributes
@@ -53,7 +53,7 @@ class MatrixStep(wiring.Component):
 
     module_name = "matrix_step"
 
-    def __init__(self, config: TensorCoreConfig) -> None:
+    def __init__(self, config: StepConfig) -> None:
         self.config = self.parameters = config
         self._elements = [[DotProduct(config) for _ in range(config.columns)]
                           for _ in range(config.rows)]

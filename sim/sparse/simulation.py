@@ -93,15 +93,16 @@ class Comparison(simulation.Comparison):
     profiles: dict[str, list[list[LayerProfile]]] = field(default_factory=dict)
 
 
-def build_preloaded(config: SparseConfig) -> Build:
+def build_preloaded(config: SparseConfig, *, quick: bool = False) -> Build:
     """Emit an engine and build its simulation, whose large memories are filled directly.
 
     See :mod:`eieio.sim.sparse.preload`; for layers whose image would take the stream too long.
+    ``quick`` is as in :func:`eieio.sim.runner.build`.
     """
     with temporary_folder() as folder:
         sources = write(emit_engine(config), folder)
         write_text(folder / f"{HARNESS}.sv", harness(config, engine_top(config)))
-        return build([*sources, folder / f"{HARNESS}.sv"], HARNESS)
+        return build([*sources, folder / f"{HARNESS}.sv"], HARNESS, quick=quick)
 
 
 def probe(config: SparseConfig, folder: Path) -> tuple[Path, str]:

@@ -6,12 +6,14 @@ likely ones.
 """
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.graph.quantized_graph import (
+    BIAS_SHIFT_MAXIMUM,
     Add,
     AveragePool,
     Conv2D,
@@ -32,6 +34,8 @@ from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.model.systolic.timing import time_graph
 
 __all__ = ["random_graph", "random_inputs", "random_window"]
+
+_Weighted = TypeVar("_Weighted", Conv2D, DepthwiseConv2D, FullyConnected)
 
 _ACCUMULATOR_MAXIMUM = (1 << 31) - 1
 #: Inputs to draw until a graph fits, kinds of operators behind one, and operators of a kind.
@@ -193,6 +197,7 @@ class _Draw:
         # By itself, so that all else is drawn as it was before there were two modes.
         self.modes = rng.spawn(1)[0]
         self.joins = rng.spawn(1)[0]
+        self.refinements = rng.spawn(1)[0]
 
     def input(self, batch: int) -> Tensor:
         if batch > 1 or self.rng.random() < 0.1:
@@ -276,9 +281,10 @@ class _Draw:
         weight = self._thin(weight, (1, 2, 3))
         shape = (*window.output_size(*source.shape[:2]), len(weight))
         output = self._tensor(f"{name}_output", shape)
-        return Conv2D(f"conv_{name}", (source,), output, weight,
-                      *self._parameters(weight, (1, 2, 3), source), *self._range(), window,
-                      single_rounding=self._mode())
+        return self._refined(Conv2D(
+            f"conv_{name}", (source,), output, weight,
+            *self._parameters(weight, (1, 2, 3), source), *self._range(), window,
+            single_rounding=self._mode()))
 
     def _depthwise(self, name: str, source: Tensor, window: Window) -> DepthwiseConv2D:
         multiple = int(self.rng.choice([1, 1, 2, 3]))
@@ -287,9 +293,10 @@ class _Draw:
             weight[:] = weight[:1, :1]
         shape = (*window.output_size(*source.shape[:2]), weight.shape[2])
         output = self._tensor(f"{name}_output", shape)
-        return DepthwiseConv2D(f"depthwise_{name}", (source,), output, weight,
-                               *self._parameters(weight, (0, 1), source), *self._range(), window,
-                               single_rounding=self._mode())
+        return self._refined(DepthwiseConv2D(
+            f"depthwise_{name}", (source,), output, weight,
+            *self._parameters(weight, (0, 1), source), *self._range(), window,
+            single_rounding=self._mode()))
 
     def _fully_connected(self, name: str, source: Tensor, batch: int) -> FullyConnected:
         weight = self._thin(self._weights((self._channels(), source.elements)), (1,))
@@ -298,9 +305,10 @@ class _Draw:
         if channels % 2 == 0 and batch == 1:
             shapes.append((2, 1, channels // 2))
         output = self._tensor(f"{name}_output", shapes[self.rng.integers(len(shapes))])
-        return FullyConnected(f"fully_connected_{name}", (source,), output, weight,
-                              *self._parameters(weight, (1,), source), *self._range(),
-                              single_rounding=self._mode())
+        return self._refined(FullyConnected(
+            f"fully_connected_{name}", (source,), output, weight,
+            *self._parameters(weight, (1,), source), *self._range(),
+            single_rounding=self._mode()))
 
     def _pool(self, kind: type[MaxPool] | type[AveragePool], name: str, source: Tensor,
               window: Window) -> MaxPool | AveragePool:
@@ -345,6 +353,25 @@ class _Draw:
 
     def _mode(self) -> bool:
         return bool(self.modes.integers(2))
+
+    def _refined(self, operator: _Weighted) -> _Weighted:
+        """Give some operators finer biases, as far as accumulators have room, or let them wrap."""
+        rng = self.refinements
+        shift, bias = operator.shift.astype(np.int64), operator.bias.astype(np.int64)
+        room = 31 - (int(operator.channel_bounds.max()) + 1).bit_length()
+        finer = int(rng.integers(1, min(room, BIAS_SHIFT_MAXIMUM) + 1)) if room > 0 else 0
+        if finer and rng.random() < 0.4:
+            bias = (bias << finer) + rng.integers(0, 1 << finer, len(bias))
+            shift = np.minimum(shift + finer, 31)
+        else:
+            finer = 0
+        wraps = bool(rng.random() < 0.25)
+        if wraps:
+            shift = np.where(shift > 0, np.maximum(shift - rng.integers(0, 7, len(shift)), 0),
+                             shift)
+        return replace(operator, bias=bias.astype(np.int32), shift=shift.astype(np.int32),
+                       bias_shift=finer, wraps=wraps,
+                       maximum=operator.output.maximum if wraps else operator.maximum)
 
     def _channels(self) -> int:
         """Draw a number of channels: often a multiple of the array's sides, one less or more."""

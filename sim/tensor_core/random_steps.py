@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.golden import matrix_step, widen
 
 __all__ = ["Steps", "random_steps"]
@@ -29,14 +29,14 @@ class Steps(NamedTuple):
     c: NDArray[np.uint32]
     half: NDArray[np.bool_]
 
-    def results(self, config: TensorCoreConfig) -> NDArray[np.uint32]:
+    def results(self, config: StepConfig) -> NDArray[np.uint32]:
         """Compute the results by the golden model: uint32 array of shape (steps, rows, columns)."""
         full, short = (matrix_step(self.a, self.b, self.c, config, half=half)
                        for half in (False, True))
         return np.where(self.half[:, None, None], short, full)
 
 
-def random_steps(config: TensorCoreConfig, steps: int, rng: np.random.Generator) -> Steps:
+def random_steps(config: StepConfig, steps: int, rng: np.random.Generator) -> Steps:
     """Draw operands of steps.
 
     Exponents are in any place or near one another, among the smallest too, where numbers are
@@ -56,7 +56,7 @@ def random_steps(config: TensorCoreConfig, steps: int, rng: np.random.Generator)
     return Steps(a, b, np.where(rng.random(shape) < 0.2, 0, c).astype(np.uint32), half)
 
 
-def _factors(config: TensorCoreConfig, shape: tuple[int, ...],
+def _factors(config: StepConfig, shape: tuple[int, ...],
              rng: np.random.Generator) -> NDArray[np.uint16]:
     form = config.factor_format
     one = (len(shape) - 1) * (1,)

@@ -1,92 +1,166 @@
-"""Runs matrix steps on the RTL of a tensor core."""
+"""Runs a compiled network on the RTL of a tensor core, and compares it with both models."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.tensor_core.config import TensorCoreConfig
-from eieio.model.tensor_core.golden import widen
-from eieio.model.tensor_core.timing import latency
+from eieio.model.tensor_core.engine_timing import time_descriptor
+from eieio.model.tensor_core.graph_golden import run_network
+from eieio.model.tensor_core.mapping import CompiledNetwork
+from eieio.model.tensor_core.profile import layer_profiles
+from eieio.model.trace import LayerProfile
+from eieio.sim import simulation
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.runner import Build, SimulationError, run, simulation_folder
 
-__all__ = ["StepRun", "run_long_steps", "run_steps"]
+__all__ = ["Comparison", "RtlRun", "compare", "run_rtl"]
 
-# Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
-# simulator that hangs.
-_TIMEOUT = 7200
+#: Seconds after which a simulation is given up. The bench bounds itself by cycles; this is for a
+#: simulator that hangs.
+TIMEOUT = 7200
 
 
 @dataclass(frozen=True, eq=False)
-class StepRun:
+class RtlRun:
     """What the RTL did.
 
     Attributes
     ----------
-    d : uint32 array of shape (steps, rows, columns)
-        Results.
-    latency : :class:`int`
-        Cycles from each step to its result.
+    outputs : int16 array of shape (inferences, and the shape of the result)
+        What the output stream carried: bits.
+    tensors : list of uint16 arrays of shape (inferences, and the shape of the value)
+        What each layer wrote: bits.
+    layer_cycles : int64 array of shape (inferences, layers)
+        Cycles of each layer, as the engine counted them.
+    counters : int64 array of shape (inferences, descriptors, 4)
+        By descriptor: cycles, multiplications, and stalls for operands and for sums.
     """
 
-    d: NDArray[np.uint32]
-    latency: int
+    outputs: NDArray[np.int16]
+    tensors: list[NDArray[np.uint16]]
+    layer_cycles: NDArray[np.int64]
+    counters: NDArray[np.int64]
 
 
-def run_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],
-              config: TensorCoreConfig, *, half: bool | NDArray[np.bool_] = False,
-              stall: float = 0.0) -> StepRun:
-    """Run steps on the RTL, a step a cycle.
+@dataclass(frozen=True, eq=False)
+class Comparison(simulation.Comparison):
+    """The RTL beside the models.
+
+    Attributes
+    ----------
+    rtl, golden, mismatches :
+        As in the base class.
+    cycle_mismatches : :class:`int`
+        Counters of descriptors that differ from the cycle model's.
+    layer_mismatches : list of :class:`int`
+        Numbers of each layer that differ in a bit.
+    profiles : dict
+        Where the cycles went: see :meth:`eieio.sim.simulation.Simulation.compare`.
+    """
+
+    rtl: RtlRun
+    golden: list[NDArray[np.uint16]]
+    mismatches: int
+    cycle_mismatches: int
+    layer_mismatches: list[int]
+    profiles: dict[str, list[list[LayerProfile]]] = field(default_factory=dict)
+
+
+def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *, max_cycles: int,
+            stall: float = 0.0, folder: Path | None = None) -> RtlRun:
+    """Run inputs on the RTL.
 
     Parameters
     ----------
+    compiled : CompiledNetwork
+        Network to run.
+    x : int16 or uint16 array of shape (inferences, and the shape of the input)
+        Bits of the inputs.
     built : Build
-        What :func:`eieio.sim.simulation.build_engine` returned for this configuration.
-    a, b, c :
-        As in :func:`eieio.model.tensor_core.golden.matrix_step`, with one axis of steps in front.
-    config : TensorCoreConfig
-        Configuration of the tensor core.
-    half : :class:`bool`, or bool array of shape (steps,)
-        Which results are binary16.
+        What :func:`eieio.sim.simulation.build_engine` returned for ``compiled.config``.
+    max_cycles : :class:`int`
+        Cycles in which an inference must end.
     stall : :class:`float`
-        Probability of a cycle without a step.
+        Probability that a stream stalls in a cycle.
+    folder : :class:`pathlib.Path`, optional
+        Where to keep what the bench read, wrote and printed, and the waveforms.
 
     Raises
     ------
     SimulationError
-        If results are missing, or their latencies differ.
+        If an inference does not end in time, the engine reports an error, or a layer does not write
+        each of its numbers once.
     """
-    steps = len(c)
-    arrays = {"a": a, "b": b, "c": c, "half": np.broadcast_to(half, steps).astype(np.uint8)}
-    with simulation_folder() as folder:
-        save_case(folder, arrays, stall=stall, drain=64 + latency(config))
-        run(built, "eieio.sim.tensor_core.bench_step", environment=case_environment(folder),
-            folder=folder, timeout=_TIMEOUT)
-        outputs = load_outputs(folder)
-        if outputs["d"].size != c.size or len(outputs["latencies"]) != 1:
-            raise SimulationError(
-                f"The RTL gave {outputs['d'].size} results after "
-                f"{outputs['latencies'].tolist()} cycles, not {c.size} after the same number",
-                folder / "simulation.log")
-        return StepRun(outputs["d"].reshape(c.shape), int(outputs["latencies"][0]))
+    products = compiled.config.products
+    beats = np.zeros((len(x), compiled.input_beats * products), np.uint16)
+    beats[:, :compiled.graph.input.elements] = x.reshape(len(x), -1).view(np.uint16)
+    with simulation_folder(folder) as place:
+        save_case(place, {"image": compiled.words, "inputs": beats.reshape(len(x), -1, products)},
+                  stall=stall, max_cycles=max_cycles, output_beats=compiled.output_beats,
+                  descriptors=len(compiled.descriptors))
+        run(built, "eieio.sim.tensor_core.bench_engine", environment=case_environment(place),
+            folder=place, timeout=TIMEOUT)
+        seen = load_outputs(place)
+        tensors = _written(compiled, len(x), seen["places"], seen["data"], place)
+    outputs = seen["results"][:, :compiled.result.elements].view(np.int16)
+    counters = np.diff(seen["counters"], axis=1, prepend=0)
+    ends = np.cumsum([len(layer.descriptors) for layer in compiled.layers])
+    cycles = np.diff(np.cumsum(counters[:, :, 0], axis=1)[:, ends - 1], axis=1, prepend=0)
+    return RtlRun(outputs.reshape(len(x), *compiled.result.shape), tensors, cycles, counters)
 
 
-def run_long_steps(built: Build, a: NDArray[np.uint16], b: NDArray[np.uint16],
-                   c: NDArray[np.uint32], config: TensorCoreConfig, *,
-                   half: bool = False) -> StepRun:
-    """Run products longer than a step's: each block's results are the next block's addends.
+def _written(compiled: CompiledNetwork, inferences: int, places: NDArray[np.int64],
+             data: NDArray[np.uint16], folder: Path) -> list[NDArray[np.uint16]]:
+    """Put together what each layer wrote: each number once for each inference."""
+    columns = compiled.config.columns
+    number = np.repeat(np.arange(len(compiled.layers)),
+                       [len(layer.descriptors) for layer in compiled.layers])
+    wanted = (places[:, 2:] >> np.arange(columns) & 1).astype(bool)
+    addresses = np.where(wanted, places[:, 1:2] + np.arange(columns), -1)
+    layers = number[places[:, 0]]
+    found = []
+    for position, layer in enumerate(compiled.layers):
+        mine = layers == position
+        elements = layer.operator.output.elements
+        offsets = (addresses[mine] - layer.address)[wanted[mine]]
+        # Sums of values may fill their last word.
+        kept = offsets < elements
+        offsets, values = offsets[kept], data[mine][wanted[mine]][kept]
+        if offsets.size != inferences * elements or offsets.min(initial=0) < 0:
+            raise SimulationError(f"Layer {layer.name!r} must write each of its numbers once for "
+                                  "each input", folder / "simulation.log")
+        order = offsets.reshape(inferences, elements)
+        if not np.array_equal(np.sort(order), np.tile(np.arange(elements), (inferences, 1))):
+            raise SimulationError(f"Layer {layer.name!r} must write each of its numbers once for "
+                                  "each input", folder / "simulation.log")
+        tensor = np.empty((inferences, elements), np.uint16)
+        np.put_along_axis(tensor, order, values.reshape(inferences, elements), axis=1)
+        found.append(tensor.reshape(inferences, *layer.operator.output.shape))
+    return found
 
-    ``a`` of shape (steps, rows, length) and ``b`` of shape (steps, length, columns) may have any
-    length; what is missing in the last block is 0.
+
+def compare(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
+            stall: float = 0.0, folder: Path | None = None, traced: bool = False) -> Comparison:
+    """Run inputs of shape (inferences, ...) on the RTL and both models, and compare.
+
+    See :meth:`eieio.sim.simulation.Simulation.compare`.
     """
-    missing = -a.shape[-1] % config.products
-    a = np.pad(a, [(0, 0), (0, 0), (0, missing)])
-    b = np.pad(b, [(0, 0), (0, missing), (0, 0)])
-    result = StepRun(c, 0)
-    for first in range(0, a.shape[-1], config.products):
-        block = slice(first, first + config.products)
-        addend = widen(result.d.astype(np.uint16)) if half and first else result.d
-        result = run_steps(built, np.ascontiguousarray(a[..., block]),
-                           np.ascontiguousarray(b[..., block, :]), addend, config, half=half)
-    return result
+    del traced  # It costs nothing.
+    config = compiled.config
+    values = run_network(compiled.graph, x.astype(np.int16).view(np.uint16), config)
+    golden = [values[layer.operator.output.name] for layer in compiled.layers]
+    timings = [time_descriptor(each, config) for each in compiled.descriptors]
+    rtl = run_rtl(compiled, x.astype(np.int16), built, stall=stall, folder=folder,
+                  max_cycles=2 * sum(each.cycles for each in timings))
+    layer_mismatches = [int(np.count_nonzero(of_rtl != of_golden)) for of_rtl, of_golden
+                        in zip(rtl.tensors, golden, strict=True)]
+    result = values[compiled.result.name].view(np.int16)
+    expected = np.array([(each.cycles, 0 if descriptor.maximum else each.steps * config.multipliers,
+                          each.operand_stalls, each.sum_stalls)
+                         for each, descriptor in zip(timings, compiled.descriptors, strict=True)])
+    return Comparison(
+        rtl, golden, sum(layer_mismatches) + int(np.count_nonzero(rtl.outputs != result)),
+        int(np.count_nonzero(rtl.counters != expected)), layer_mismatches,
+        {"cycle model": [layer_profiles(compiled, timings)] * len(x)})

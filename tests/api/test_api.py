@@ -206,7 +206,8 @@ def refused(message: str) -> Iterator[None]:
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda n, d: n.compile("sparce"),
-     "Engine must be one of sparse, systolic, mixed, eyeriss, tensor_core, not 'sparce'"),
+     ("Engine must be one of sparse, systolic, mixed, dadiannao, eyeriss, tensor_core, not "
+      "'sparce'")),
     (lambda n, d: n.compile("sparse", rows=3),
      "Option 'rows' goes with the systolic engine, not with the sparse engine"),
     (lambda n, d: n.compile("sparse", pes="many"), "Option pes must be an integer, not 'many'"),
@@ -313,7 +314,7 @@ def test_shows_itself(network: eieio.Network, design: eieio.Design) -> None:
     assert repr(design).startswith("<Design of 'small' for the sparse engine: pes=2, queue_depth=2")
     assert re.fullmatch(r"<Cycles of an inference: [\d.]+ \(fc1 [\d.]+, fc2 [\d.]+\)>",
                         repr(design.cycles()))
-    assert eieio.engines() == ["sparse", "systolic", "mixed", "eyeriss", "tensor_core"]
+    assert eieio.engines() == ["sparse", "systolic", "mixed", "dadiannao", "eyeriss", "tensor_core"]
     assert "ulx3s-85f" in eieio.boards()
     assert "column_groups" in eieio.engines()._repr_html_()
 

@@ -32,7 +32,8 @@ def every_layer(dilation: int = 1) -> QuantizedGraph:
     a, b, c = (Tensor("a", (7, 8, 5), 0.5, -100), Tensor("b", (4, 4, 4), 0.5, -7),
                Tensor("c", (4, 4, 8), 0.5, 9))
     d, e, f = Tensor("d", (2, 2, 8), 0.5, 9), Tensor("e", (32,), 0.5, 9), Tensor("f", (6,), 0.5, 1)
-    same = Window((3, 3), dilation=(dilation, dilation), padding=((dilation, dilation),) * 2)
+    pair = dilation, dilation
+    same = Window((3, 3), dilation=pair, padding=(pair, pair))
     return QuantizedGraph("net", x, f, (
         Conv2D("padded", (x,), a, weights(5, 3, 3, 3), *parameters(5), window=same),
         Conv2D("far", (a,), b, weights(4, 1, 1, 5), *parameters(4),

@@ -133,9 +133,9 @@ def test_knows_the_row_stationary_array(change: dict[str, int], dsp: int, bram: 
     (CHIP, "gowin", (r"^Area of the eyeriss engine must be asked for an ECP5, for which alone it "
                      r"was measured$")),
     (_Other(), "ecp5", r"^Area of _Other must be modelled before it is asked for$"),
-    (SystolicConfig.for_winograd(2), "ecp5", (
-        r"^Area of a systolic engine must be asked for without winograd, whose transforms the "
-        r"model does not know$")),
+    (SystolicConfig.for_winograd(2), "gowin", (
+        r"^Area of a systolic engine must be asked for without winograd on gowin, where its "
+        r"transforms were not measured$")),
 ])
 def test_refuses_what_it_does_not_know(config: EngineConfig, family: Family, message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -194,6 +194,27 @@ def test_quantize_multiplier_too_small() -> None:
         quantize_multiplier(2.0**-65)
 
 
+@given(st.integers(-(1 << 31), (1 << 31) - 1), st.integers(0, (1 << 31) - 1), st.integers(0, 31),
+       st.integers(-128, 127), st.integers(-128, 127), st.booleans())
+def test_requantize_wraps(number: int, multiplier: int, shift: int, zero_point: int, minimum: int,
+                          once: bool) -> None:
+    """The lowest bits of what is above the maximum, of exact numbers."""
+    product = Fraction(number * multiplier, 1 << 31)
+    if not once:
+        product = Fraction(math.floor(product + Fraction(1, 2)))
+    expected = max(half_away(product / (1 << shift)) + zero_point, minimum)
+    result = requantize(np.array([number]), multiplier, shift, zero_point, minimum, 127,
+                        single_rounding=once, wraps=True)
+    assert result.tolist() == [(expected + 128) % 256 - 128]
+
+
+@pytest.mark.parametrize("maximum", [-1, 126, 128])
+def test_requantize_wraps_at_powers_of_two(maximum: int) -> None:
+    with pytest.raises(ValueError, match=r"^Maximum of what wraps must be a power of two less 1, "
+                                         rf"not {maximum}$"):
+        requantize(np.array([1]), 1, 0, 0, -128, maximum, wraps=True)
+
+
 def test_quantize() -> None:
     real = np.array([0.0, 0.25, -0.25, 0.75, -0.75, 100, -100, 0.24999999999999997])
     assert quantize(real, 0.5, 3, 8).tolist() == [3, 4, 2, 5, 1, 127, -128, 3]

@@ -1,5 +1,6 @@
 """The frame around an image."""
 
+import json
 import re
 import struct
 import zlib
@@ -39,9 +40,19 @@ def test_fingerprint() -> None:
               fingerprint("sparse", replace(config, absorb_fillers=False))}
     assert len(prints) == 5
     assert fingerprint("sparse", SparseConfig(pes=16)) == fingerprint("sparse", config)
-    with pytest.raises(InputError, match="Engine must be one of sparse, systolic, mixed, not "
-                                         "'other'"):
+    with pytest.raises(InputError, match="Engine must be one of sparse, systolic, mixed, "
+                                         "dadiannao, not 'other'"):
         fingerprint("other", config)
+
+
+def test_revision() -> None:
+    """Images for an engine that took other words are not for this one."""
+    config = SystolicConfig()
+    described = {"engine": "systolic", **config.to_dict()}
+    for revision, same in ((None, False), (config.revision, True)):
+        text = json.dumps(described if revision is None else {**described, "revision": revision},
+                          sort_keys=True, separators=(",", ":"))
+        assert (fingerprint("systolic", config) == zlib.crc32(text.encode())) is same
 
 
 def test_fingerprint_is_stable() -> None:

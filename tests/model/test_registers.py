@@ -101,8 +101,8 @@ def test_engines() -> None:
     assert engine_of(SystolicConfig()).name == "systolic"
     with pytest.raises(InputError, match="Configuration must be of an engine"):
         engine_of(EngineConfig())
-    with pytest.raises(InputError, match="Engine must be one of sparse, systolic, mixed, not "
-                                         "'other'"):
+    with pytest.raises(InputError, match="Engine must be one of sparse, systolic, mixed, "
+                                         "dadiannao, not 'other'"):
         register_map("other")
 
 

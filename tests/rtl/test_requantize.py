@@ -17,12 +17,14 @@ Integers = NDArray[np.int64]
 
 def simulate(dut: Requantize, acc: Integers, multiplier: Integers, shift: Integers,
              zero_point: int, minimum: int, maximum: int, *,
-             single_rounding: bool = False) -> list[int]:
+             single_rounding: bool = False, wraps: bool = False) -> list[int]:
     """Feed one accumulator a cycle, and return the results in order."""
     results: list[int] = []
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.single_rounding, single_rounding)
+        if dut.may_wrap:
+            ctx.set(dut.wraps, wraps)
         ctx.set(dut.zero_point, zero_point)
         ctx.set(dut.minimum, minimum)
         ctx.set(dut.maximum, maximum)
@@ -44,16 +46,16 @@ def simulate(dut: Requantize, acc: Integers, multiplier: Integers, shift: Intege
 
 def check(dut: Requantize, acc: Any, multiplier: Any, shift: Any, zero_point: int = 0,
           minimum: int | None = None, maximum: int | None = None, *,
-          single_rounding: bool = False) -> None:
+          single_rounding: bool = False, wraps: bool = False) -> None:
     bound = 1 << (dut.output_width - 1)
     minimum = -bound if minimum is None else minimum
     maximum = bound - 1 if maximum is None else maximum
     acc, multiplier, shift = np.broadcast_arrays(
         *(np.asarray(values, dtype=np.int64).ravel() for values in (acc, multiplier, shift)))
     expected = requantize(acc, multiplier, shift, zero_point, minimum, maximum,
-                          single_rounding=single_rounding)
+                          single_rounding=single_rounding, wraps=wraps)
     results = simulate(dut, acc, multiplier, shift, zero_point, minimum, maximum,
-                       single_rounding=single_rounding)
+                       single_rounding=single_rounding, wraps=wraps)
     wrong = [case for case, result in enumerate(results) if result != expected[case]]
     assert not wrong, [(acc[case], multiplier[case], shift[case], results[case], expected[case])
                        for case in wrong[:5]]
@@ -178,3 +180,23 @@ def test_ties_of_the_product(accumulator_width: int) -> None:
 def test_range(zero_point: int, minimum: int, maximum: int) -> None:
     acc = np.concatenate([np.arange(-600, 600, 7), [-(1 << 31), (1 << 31) - 1]])
     check(Requantize(output_width=8), acc, 1 << 30, 0, zero_point, minimum, maximum)
+
+
+@pytest.mark.parametrize("wraps", [False, True])
+@pytest.mark.parametrize(("zero_point", "minimum"), [(0, -128), (-128, -128), (127, -3), (5, 90)])
+def test_wraps(zero_point: int, minimum: int, *, wraps: bool) -> None:
+    """Above the maximum and nowhere else; clamps as ever if it is not to."""
+    rng = np.random.default_rng(7)
+    acc = np.concatenate([np.arange(-1500, 1500, 7), [-(1 << 31), (1 << 31) - 1],
+                          rng.integers(-1 << 31, 1 << 31, 300) >> rng.integers(0, 24, 300)])
+    dut = Requantize(output_width=8, may_wrap=True)
+    check(dut, acc, 1 << 30, 0, zero_point, minimum, 127, wraps=wraps)
+    check(dut, acc, rng.integers(1 << 30, 1 << 31, len(acc)), rng.integers(0, 20, len(acc)),
+          zero_point, minimum, 127, single_rounding=True, wraps=wraps)
+
+
+def test_may_wrap() -> None:
+    dut = Requantize(output_width=8, may_wrap=True)
+    assert dict(dut.signature.members)["wraps"] == In(1)
+    assert dut.parameters == (32, 8, "may_wrap")
+    assert dut.latency == Requantize(output_width=8).latency

@@ -1,5 +1,6 @@
 """``eieio bench``."""
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from eieio.model.sparse.eie_layers import EIE_LAYERS
 from eieio.scripts import plots
 from eieio.scripts.sparse import bench, bench_docs
 from eieio.sim.sparse import eie_benchmark
+from eieio.sim.sparse.simulation import build_preloaded
 
 Run = Callable[..., Result]
 
@@ -174,7 +176,8 @@ def test_eie_refusals(refused: Callable[..., None], arguments: list[object],
 
 
 def test_layer_in_rtl(eieio: Run, saved: list[object], arrays: dict[str, NDArray[np.float64]],
-                      tmp_path: Path) -> None:
+                      tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "build_preloaded", functools.partial(build_preloaded, quick=True))
     path = tmp_path / "layer.json"
     # A batch, whose second input is zero.
     batch = np.stack([arrays["activation"], 0 * arrays["activation"]])

@@ -203,7 +203,7 @@ def test_leaves_out_what_cannot_be(eieio: Callable[..., Result], tmp_path: Path)
     (("--board", "icebreaker", "--engine", "systolic", "--rows", "257"),
      "Option rows must be an integer from 1 to 256"),
     (("--board", "icebreaker", "--engine", "systolic", "--winograd", "2"),
-     "Area of a systolic engine must be asked for without winograd"),
+     "Area of a systolic engine must be asked for without winograd on ice40"),
     (("/", "--board", "icebreaker"), "/ must be a network or a file of options, not a folder"),
 ])
 def test_refuses(eieio: Callable[..., Result], arguments: tuple[str, ...], message: str) -> None:

@@ -85,7 +85,8 @@ def test_parameters() -> None:
 
 
 @pytest.mark.parametrize(("parameters", "message"), [
-    ({"engine": "dense"}, "Parameter 'engine' must be one of sparse, systolic, mixed, not 'dense'"),
+    ({"engine": "dense"},
+     "Parameter 'engine' must be one of sparse, systolic, mixed, dadiannao, not 'dense'"),
     ({"bus": "ahb"}, "Parameter 'bus' must be one of axi, native, not 'ahb'"),
     ({"options": 3}, "Parameter 'options' must hold options by name, not 3"),
     ({"clock_hz": -1}, "Parameter 'clock_hz' must be from 0 to 2^32 - 1, not -1"),

@@ -1,5 +1,6 @@
 """``eieio bench tensor-core``: figures, and what it refuses."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from click.testing import Result
 from numpy.typing import NDArray
 
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.golden import long_dot_product, widen
+from eieio.scripts.tensor_core import bench
+from eieio.sim.simulation import build_engine
 
 Run = Callable[..., Result]
 
@@ -23,7 +26,7 @@ def vectors() -> dict[str, NDArray[Any]]:
     a, b = (rng.standard_normal((11, 6)).astype(np.float16) for _ in range(2))
     a[3, 2] = np.nan
     c = rng.standard_normal(11).astype(np.float32)
-    bits = [long_dot_product(a.view(np.uint16), b.view(np.uint16), addend, TensorCoreConfig(),
+    bits = [long_dot_product(a.view(np.uint16), b.view(np.uint16), addend, StepConfig(),
                              half=half)
             for addend, half in ((c.view(np.uint32), False),
                                  (widen(c.astype(np.float16).view(np.uint16)), True))]
@@ -33,7 +36,9 @@ def vectors() -> dict[str, NDArray[Any]]:
     return {"a": a, "b": b, "c": c, "d_fp32": full, "d_fp16": short}
 
 
-def test_in_rtl(eieio: Run, tmp_path: Path, vectors: dict[str, NDArray[Any]]) -> None:
+def test_in_rtl(eieio: Run, tmp_path: Path, vectors: dict[str, NDArray[Any]],
+                monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "build_engine", functools.partial(build_engine, quick=True))
     np.savez(tmp_path / "v.npz", allow_pickle=False, **vectors)
     result = eieio("bench", "tensor-core", "--vectors", tmp_path / "v.npz", "--rows", 1,
                    "--columns", 2, "--random", 100, "--json", tmp_path / "new" / "figures.json")

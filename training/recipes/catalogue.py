@@ -9,7 +9,10 @@ __all__ = ["RECIPES", "open_recipe"]
 
 #: What each recipe measures, in one line. Its module has its name, with underscores.
 RECIPES = {
+    "dense-sparse-dense": "Pruned weights that grow again, on few images, beside dense trainings.",
+    "distillation": "A small network that learns from a large one, on MNIST as Hinton et al. did.",
     "dynamic-fixed-point": "Accuracy against bits of weights and of activations, from 2 to 16.",
+    "mixed-precision": "float16 with and without float32 weights and a scale of the loss.",
     "low-rank": "Products and accuracy of a LeNet-5 whose layers are factored.",
     "ternary": "BinaryConnect, Ternary Weight Networks, and Trained Ternary Quantization.",
     "pruning": "At once or step by step, trained again or not, and structured forms' cycles.",

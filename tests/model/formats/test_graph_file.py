@@ -58,7 +58,8 @@ def network() -> QuantizedGraph:
         MaxPool("maximum", (t["d"],), t["e"], Window((3, 2), (2, 2)), -128, 127),
         AveragePool("mean", (t["e"],), t["f"], Window((2, 2)), -128, 127),
         Reshape("reshape", (t["f"],), t["g"]),
-        FullyConnected("dense", (t["g"],), t["h"], weight(3, 16), *parameters(3)),
+        FullyConnected("dense", (t["g"],), t["h"], weight(3, 16), *parameters(3), bias_shift=3,
+                       wraps=True),
         Softmax("softmax", (t["h"],), y, 1 << 30, -2)))
 
 

@@ -239,6 +239,27 @@ def test_add(scale: tuple[float, float, float], zero: tuple[int, int, int], firs
                                atol=0.501 * y.scale + 1e-4 * max(scale))
 
 
+def test_fine_biases_and_lowest_bits() -> None:
+    """Biases in parts of a step decide halves; what wraps is the exact result modulo 256."""
+    rng = np.random.default_rng(4)
+    x = Tensor("x", (9,), 1.0, 3)
+    weight = rng.integers(-128, 128, (6, 9)).astype(np.int8)
+    bias = rng.integers(-99999, 99999, 6).astype(np.int32)
+    shift = np.array([9, 5, 3, 7, -1, 8], np.int32)
+    for wraps in (False, True):
+        operator = FullyConnected(
+            "f", (x,), Tensor("y", (6,), 1.0, -7), weight, bias, np.full(6, 1 << 30, np.int32),
+            shift, -100, 127, single_rounding=True, bias_shift=5, wraps=wraps)
+        q = filled("random", 5, (30, 9))
+        sums = (q.astype(int) - 3) @ weight.T.astype(int) * 32 + bias
+        assert np.array_equal(accumulate(operator, q), sums)
+        for row, result in zip(sums.tolist(), run_operator(operator, q).tolist(), strict=True):
+            exact = [max(half_away(Fraction(number, 2) / Fraction(2)**places) - 7, -100)
+                     for number, places in zip(row, shift.tolist(), strict=True)]
+            assert result == [(number + 128) % 256 - 128 if wraps else min(number, 127)
+                              for number in exact]
+
+
 def test_add_of_one_tensor_twice() -> None:
     x = Tensor("x", (3,), 1.0, 0)
     operator = Add("add", (x, x), Tensor("y", (3,), 1.0, 0), *Add.factors(1, 1, 1), -128, 127)

@@ -14,7 +14,12 @@ from eieio.model.graph.calibration import calibrate
 from eieio.model.graph.float_graph import FloatGraph, Value, run
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.quantization import Scale, quantize
-from eieio.model.graph.quantized_graph import QuantizedGraph, Softmax, Window
+from eieio.model.graph.quantized_graph import (
+    QuantizedGraph,
+    Softmax,
+    WeightedOperator,
+    Window,
+)
 from eieio.model.graph.quantizers import RangesNeededError, settle
 
 IMAGE = (4, 5, 3)
@@ -110,9 +115,11 @@ def test_means_of_real_numbers(step: float) -> None:
     assert off <= 1 + 1e-9
     names = [type(operator).__name__ for operator in network.operators]
     assert names[-1] == "DepthwiseConv2D"
-    segments = names.count("Conv2D")
-    # 30 by 255 steps, which are a 96th of the quantizer's.
-    assert segments == min(max(1, math.ceil(30 / (255 * step / 96))), 96)
+    # Lowest bits of the terms, and of what they are beyond 30; and 30 and two bytes by 255 steps,
+    # each 248 fine ones: 4,096 of the quantizer's, no more than 96, or 128 of the sums.
+    fine = max(step / 4096, 30 / (96 * 255 * 248), 2**-17 * (1 + 2**-20))
+    assert names.count("Conv2D") == 2 + math.ceil((30 + 512 * fine) / (255 * 248 * fine))
+    assert names.count("DepthwiseConv2D") == 2
 
 
 @pytest.mark.parametrize("zero_point", [-128, -3, 0, 127])
@@ -168,7 +175,7 @@ def test_mean_of_one() -> None:
 
 
 def test_segments_of_both_signs() -> None:
-    """Padding in front of a mean stays a real 0 in each of them."""
+    """Padding in front of a mean stays a real 0 in each of them, and in the remainder."""
     first = quantizer("q", Value("x", IMAGE), 1 / 16)
     conv = convolution(first.output)
     pad = real.Pad(name="pad", inputs=(conv.output,), output=Value("p", (6, 5, 3)),
@@ -180,7 +187,7 @@ def test_segments_of_both_signs() -> None:
     assert off <= 1 + 1e-9
     zero_points = {operator.output.zero_point for operator in network.operators
                    if type(operator).__name__ == "Pad"}
-    assert zero_points == {-128, 127}
+    assert zero_points == {-128, 0, 127}
 
 
 def test_sums_of_sums() -> None:
@@ -199,6 +206,60 @@ def test_sums_of_sums() -> None:
         first, conv, other, inner, outer, mean, quantizer("y", mean.output, 1 / 32)))
     _, off = steps_off(graph, samples=True)
     assert off <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("clamp", ["none", "below", "both", "beyond"])
+def test_remainders(clamp: str) -> None:
+    """Few numbers are rounded to the other side of a half: 1 of 16,384 on the average."""
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    low, high = {"none": (-math.inf, math.inf), "below": (0.0, math.inf), "both": (-1.0, 6.0),
+                 "beyond": (0.3, 900.0)}[clamp]
+    conv = replace(convolution(first.output), minimum=low, maximum=high)
+    mean = real.AveragePool(name="mean", inputs=(conv.output,), output=Value("m", (3, 4, 3)),
+                            window=Window((2, 2)))
+    y = quantizer("y", mean.output, 0.0437, 5)
+    graph = chain(first, conv, mean, y)
+    network, off = steps_off(graph, samples=True)
+    assert off <= 1 + 1e-9
+    assert any(getattr(operator, "wraps", False) for operator in network.operators)
+    wrong = run_graph(network, network.input.quantize(X))["y"] - (
+        np.rint(run(graph, X)["y"] / 0.0437) + 5)
+    assert np.count_nonzero(wrong) <= 2  # of 1,800
+
+
+@pytest.mark.parametrize(("kernel", "stride", "pad"), [(2, 2, 0), (3, 1, 1), (2, 1, 1)])
+def test_maxima_of_real_numbers(kernel: int, stride: int, pad: int) -> None:
+    """As fine as sums: they are computed of differences. Around positive numbers, padding is 0."""
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    conv = replace(convolution(first.output), minimum=0.0 if pad else -math.inf)
+    window = Window((kernel, kernel), (stride, stride), padding=((pad, pad), (pad, 0)))
+    shape = (*window.output_size(*IMAGE[:2]), 3)
+    pool = real.MaxPool(name="pool", inputs=(conv.output,), output=Value("p", shape), window=window,
+                        maximum=7.0)
+    mean = real.AveragePool(name="mean", inputs=(pool.output,), output=Value("m", (1, 1, 3)),
+                            window=Window(shape[:2], shape[:2]))
+    y = quantizer("y", mean.output, 0.0037)
+    graph = chain(first, conv, pool, mean, y)
+    network, off = steps_off(graph, samples=True)
+    assert off <= 1 + 1e-9
+    low, high = np.array([-128, 127]) * 0.0037
+    wanted = np.rint(np.clip(run(graph, X)["m"], low, high) / 0.0037)
+    wrong = run_graph(network, network.input.quantize(X))["y"] != np.clip(wanted, -128, 127)
+    assert np.count_nonzero(wrong) <= 1  # of 150
+
+
+def test_biases_in_parts_of_a_step() -> None:
+    """Real biases of a file are rounded to 1/128 of a step of the sums, where there is room."""
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    conv = replace(convolution(first.output), bias=np.array([0.5003, -1.00051, 2.00017]))
+    network, _ = steps_off(chain(first, conv, quantizer("y", conv.output, 1 / 64)))
+    operator, = network.operators
+    assert isinstance(operator, WeightedOperator)
+    assert operator.bias_shift == 7
+    assert operator.bias.tolist() == [round(bias * 1024 * 128) for bias in conv.bias.tolist()]
+    sums = run(chain(first, conv), X)["c"] * 64
+    expected = np.clip(np.trunc(sums + np.copysign(0.5, sums)), -128, 127)
+    assert np.array_equal(run_graph(network, network.input.quantize(X))["y"], expected)
 
 
 def test_refused() -> None:

@@ -11,6 +11,7 @@ from eieio.host.device import Device
 from eieio.model.errors import InputError
 from eieio.model.formats.design_folder import write_manifest
 from eieio.model.graph.quantized_graph import FullyConnected, QuantizedGraph, Reshape, Tensor
+from eieio.model.mixed.accesses import layer_accesses
 from eieio.model.mixed.config import MixedConfig
 from eieio.model.mixed.cut import cut
 from eieio.model.mixed.engine import ENGINE
@@ -156,3 +157,20 @@ def test_the_slower_engine_sets_the_interval(case: Case) -> None:
         assert set(np.diff(stream.inputs)[2:].tolist()) == {interval.cycles}
         assert interval.cycles > max(slower.dense_cycles, timing.convolutions.cycles)
         assert interval.cycles < slower.cycles + interval.input + interval.output
+
+
+def test_accesses(case: Case) -> None:
+    """Every multiplication is counted, and only input and output go through ports."""
+    compiled, x = case
+    timings = MixedCompiled(compiled).timings(x)
+    layers = layer_accesses(compiled, timings)
+    assert [layer.name for layer in layers] == compiled.layer_names
+    assert sum(layer.macs for layer in layers) == np.mean([timing.macs for timing in timings])
+    host = MixedCompiled(compiled).host
+    config = compiled.config
+    assert [layer.outer for layer in layers] == [
+        8 * config.convolutions.lanes * host.inputs.beats, 0,
+        config.dense.activation_width * compiled.results[-1].elements]
+    step = hand_over(config, compiled.handed_beats)
+    assert sum(layer.cycles for layer in layers) + step == np.mean(
+        [timing.cycles for timing in timings])

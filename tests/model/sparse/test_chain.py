@@ -11,7 +11,7 @@ import pytest
 
 from eieio.model.errors import InputError
 from eieio.model.formats import graph_file
-from eieio.model.graph.golden import run_graph
+from eieio.model.graph.golden import run_graph, run_operator
 from eieio.model.graph.quantized_graph import (
     FullyConnected,
     QuantizedGraph,
@@ -60,6 +60,23 @@ def network() -> QuantizedGraph:
         Reshape("flatten", (IMAGE,), FLAT), hidden, logits,
         Softmax("softmax", (logits.output,), end, 1 << 30, -24)), channels_first=True,
         integer_input="uint8")
+
+
+def test_fine_biases() -> None:
+    """Biases in parts of a step: the weights are larger then, and the results the same."""
+    graph = network()
+    layers = [replace(layer, bias_shift=6, shift=layer.shift + 6) for layer in layers_of(graph)]
+    fine = replace(graph, operators=(graph.operators[0], *layers, graph.operators[-1]))
+    assert [layer.weight_kind for layer in layers_of(fine)] == ["int16", "int16"]
+    compiled = fit_graph(fine, X, {"pes": 4}).compiled
+    assert compiled.config.weight_width == 15
+    for layer, plain in zip(layers, layers_of(compiled.network), strict=True):
+        x = np.random.default_rng(3).integers(-128, 128, (5, *layer.input.shape)).astype(np.int8)
+        assert np.array_equal(run_operator(layer, x), run_operator(plain, x))
+    wrapping = replace(layers[1], wraps=True)
+    with pytest.raises(InputError, match=r"^FullyConnected 'logits': results that wrap need the "
+                                         r"systolic engine \(--engine systolic\)$"):
+        layers_of(replace(fine, operators=(*fine.operators[:2], wrapping, fine.operators[3])))
 
 
 X = np.random.default_rng(2).integers(-128, 128, (4, 3, 4, 2)).astype(np.int8)

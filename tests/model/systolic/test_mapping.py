@@ -28,7 +28,7 @@ from eieio.model.graph.quantized_graph import (
 )
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
-from eieio.model.systolic.program import Field, Flag, Operation, Target
+from eieio.model.systolic.program import WRAPS, Field, Flag, Operation, Target
 from eieio.model.systolic.work import ComputeWork
 from eieio.sim.systolic.random_graph import random_graph, random_inputs
 
@@ -138,16 +138,17 @@ class Interpreter:
         """Rescale a group of sums of shape (lanes,), and write it behind an address."""
         _, zero_point, minimum, maximum = (
             signed(self.descriptor[Field.QUANTIZATION] >> 8 * byte, 8) for byte in range(4))
-        total = values + [signed(int(bias), 32) for bias in self.biases[parameter]]
+        parameter &= 0xffff
         shifts = self.shifts[parameter]
-        total = [signed(int(number) << int(left), 32)
-                 for number, left in zip(total, shifts >> 8, strict=True)]
+        total = [signed((int(number) << int(left)) + int(bias), 32) for number, left, bias
+                 in zip(values, shifts >> 8, self.biases[parameter], strict=True)]
         words, place = divmod(group, self.config.word_groups)
         lanes = self.config.lanes
         self.buffer[base + words, place * lanes:(place + 1) * lanes] = requantize(
             np.array(total, np.int64), self.multipliers[parameter], shifts & 63, zero_point,
             minimum, maximum,
-            single_rounding=bool(self.descriptor[Field.OPERATION] & Flag.SINGLE_ROUNDING))
+            single_rounding=bool(self.descriptor[Field.OPERATION] & Flag.SINGLE_ROUNDING),
+            wraps=bool(self.descriptor[Field.PARAMETERS] >> WRAPS))
 
     def _add(self) -> None:
         operands = self.descriptor[Field.ADD_OPERANDS]

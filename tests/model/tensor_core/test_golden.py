@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tensor_core_cases import FLOAT16_CASES, FLOAT32_CASES, SPECIALS
 
 from eieio.model.errors import InputError
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.golden import dot_product, long_dot_product, matrix_step, widen
 
-V100 = TensorCoreConfig()
-CONFIGS = [V100, TensorCoreConfig(products=8, extra_bits=1),
-           TensorCoreConfig(products=16, extra_bits=2), TensorCoreConfig(products=1),
-           TensorCoreConfig(products=3, input_format="bfloat16")]
+V100 = StepConfig()
+CONFIGS = [V100, StepConfig(products=8, extra_bits=1),
+           StepConfig(products=16, extra_bits=2), StepConfig(products=1),
+           StepConfig(products=3, input_format="bfloat16")]
 
 
 def halves(values: object) -> NDArray[np.uint16]:
@@ -25,31 +26,6 @@ def halves(values: object) -> NDArray[np.uint16]:
 
 def floats(values: object) -> NDArray[np.uint32]:
     return np.asarray(values, np.float32).view(np.uint32)
-
-
-# Products, addend, result: what measurements of a V100 show (Fasi et al., PeerJ CS 7:e330, 2021).
-FLOAT32_CASES = [
-    ([(2**-24, 4)], 0, 2**-22),
-    ([], 2**-149, 2**-149),
-    ([(1 - 2**-11, 1 - 2**-11)], 0, 1 - 2**-10 + 2**-22),
-    ([(1 - 2**-11, 1 - 2**-11)] * 4, 0, 4 * (1 - 2**-10 + 2**-22)),
-    ([(2**-12, 2**-12)] * 4, 1, 1),
-    ([(1, 1)] + [(2**-12, 2**-12)] * 3, 2**-24, 1),
-    ([(1, 2), (1, 2**-23), (1, 2**-24)], 0, 2),
-    ([(1, -2), (1, -2**-23), (1, -2**-24)], 0, -2),
-    ([(1, 1)], -(1 - 2**-24), 2**-23),
-    ([(2**-12, 2**-12)] * 4, 1 - 2**-24, 1 + 2**-23),
-    ([(1, 1), (-1, 2**-24)], -1 + 2**-24, 2**-23),
-    ([(1, 1)] * 3 + [(2**-12, 2**-11)], 1 + 2**-22 + 2**-23, 4 + 2**-21),
-    ([(1, 1), (1, 1.5), (1, 1.75), (1, 1.875)], 1.875, 8),
-    ([(1, 1)] * 4, 1 + 2**-22 + 2**-23, 5),
-    ([(-1, 1)] * 4, -(1 + 2**-22 + 2**-23), -5),
-]
-FLOAT16_CASES = [
-    ([(2**-14, 0.5)], 0, 2**-15),
-    ([(2**-14, 1)], -(2**-15), 2**-15),
-    ([(2**-12, 2**-13), (2**-13, 2**-13)], 0, 2**-24),
-]
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -80,7 +56,7 @@ def test_vectors_of_a_v100(shared_data: Path, half: bool) -> None:
     assert np.array_equal(d, expected.view(np.uint16 if half else np.uint32))
 
 
-def exact(config: TensorCoreConfig, bits: int) -> Fraction:
+def exact(config: StepConfig, bits: int) -> Fraction:
     """Return a factor by the definition of its format."""
     form = config.factor_format
     field = bits >> form.fraction_width & (1 << form.exponent_width) - 1
@@ -89,12 +65,12 @@ def exact(config: TensorCoreConfig, bits: int) -> Fraction:
     return sign * (fraction + (field > 0)) * Fraction(2) ** (max(field, 1) - form.bias)
 
 
-def exponent_of(config: TensorCoreConfig, bits: int) -> int:
+def exponent_of(config: StepConfig, bits: int) -> int:
     form = config.factor_format
     return max(bits >> form.fraction_width & (1 << form.exponent_width) - 1, 1) - form.bias
 
 
-def defined(config: TensorCoreConfig, a: NDArray[np.uint16], b: NDArray[np.uint16],
+def defined(config: StepConfig, a: NDArray[np.uint16], b: NDArray[np.uint16],
             c: NDArray[np.uint32], *, half: bool) -> float:
     """Compute one sum of finite terms by the rules, in rational numbers."""
     terms = [(exact(config, int(x)) * exact(config, int(y)),
@@ -124,7 +100,7 @@ def defined(config: TensorCoreConfig, a: NDArray[np.uint16], b: NDArray[np.uint1
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.label)
-def test_rational_arithmetic(config: TensorCoreConfig, half: bool) -> None:
+def test_rational_arithmetic(config: StepConfig, half: bool) -> None:
     rng = np.random.default_rng(5)
     cases = 150
     shape = (cases, config.products)
@@ -151,18 +127,7 @@ def test_rational_arithmetic(config: TensorCoreConfig, half: bool) -> None:
 
 
 @pytest.mark.parametrize("half", [False, True])
-@pytest.mark.parametrize(("a", "b", "c", "expected"), [
-    ([np.nan, 1], [1, 1], 0, np.nan),
-    ([1, 1], [1, 1], np.nan, np.nan),
-    ([np.inf, 1], [0, 1], 0, np.nan),
-    ([0, 1], [-np.inf, 1], 0, np.nan),
-    ([np.inf, 1], [1, -np.inf], 0, np.nan),
-    ([np.inf, 1], [1, 1], -np.inf, np.nan),
-    ([np.inf, 1], [-2, 1], 5, -np.inf),
-    ([np.inf, np.inf], [1, np.inf], np.inf, np.inf),
-    ([1, 1], [1, 1], -np.inf, -np.inf),
-    ([1, -1], [1, 1], 0, 0),
-])
+@pytest.mark.parametrize(("a", "b", "c", "expected"), SPECIALS)
 def test_specials(half: bool, a: list[float], b: list[float], c: float, expected: float) -> None:
     d = dot_product(halves([*a, 0, 0]), halves([*b, 0, 0]),
                     widen(halves(c)) if half else floats(c), V100, half=half)
@@ -177,7 +142,7 @@ def test_overflow_is_infinite() -> None:
     largest = np.float32(3.4028235e38)
     assert dot_product(halves([65504] * 4), halves([65504] * 4), floats(largest),
                        V100).view(np.float32) == largest
-    config = TensorCoreConfig(input_format="bfloat16", products=1)
+    config = StepConfig(input_format="bfloat16", products=1)
     power, minus = (np.array([bits], np.uint16) for bits in (0x5F80, 0xDF80))  # 2**64
     assert dot_product(power, power, floats(0), config) == 0x7F800000
     assert dot_product(power, minus, floats(0), config) == 0xFF800000
@@ -189,7 +154,7 @@ def test_overflow_is_infinite() -> None:
 
 
 def test_products_of_bfloat16_below_all_results() -> None:
-    config = TensorCoreConfig(input_format="bfloat16", products=2)
+    config = StepConfig(input_format="bfloat16", products=2)
     smallest = np.array([1, 0], np.uint16)  # 2**-133
     one = np.array([0x3F80, 0], np.uint16)
     assert dot_product(smallest, one, floats(0), config) == 1 << 16
@@ -232,7 +197,7 @@ def test_bad_arguments() -> None:
         dot_product(halves([0] * 4), halves([0] * 4), np.zeros((), np.float32), V100)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"^Option input_format must be one of float16, bfloat16, "
                                          r"not 'float8'$"):
-        TensorCoreConfig(input_format="float8")
+        StepConfig(input_format="float8")
     with pytest.raises(InputError,
                        match=r"^Option products must be an integer from 1 to 32, not 0$"):
-        TensorCoreConfig(products=0)
+        StepConfig(products=0)

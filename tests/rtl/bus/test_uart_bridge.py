@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from amaranth.lib.wiring import In, Out
 
 from eieio.rtl.bus.uart_bridge import UartBridge
@@ -25,6 +26,7 @@ def test_emission_is_the_same_each_time() -> None:
     assert first == second
 
 
+@pytest.mark.long
 def test_bridge(tmp_path: Path) -> None:
     """With beats of five bytes in, and two out."""
     bridge = UartBridge(4, input_width=36, output_width=16, queue_depth=256)

@@ -1,5 +1,6 @@
 """Dot product of the tensor core in Amaranth's simulator: against the golden model."""
 
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -7,24 +8,55 @@ import pytest
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
+from numpy.typing import NDArray
+from tensor_core_cases import FLOAT16_CASES, FLOAT32_CASES, SPECIALS
 
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.timing import latency
 from eieio.rtl.tensor_core.dot_product import DotProduct
 from eieio.sim.tensor_core.random_steps import random_steps
 
-CONFIGS = [TensorCoreConfig(1, 1), TensorCoreConfig(1, 1, products=8, extra_bits=1),
-           TensorCoreConfig(1, 1, products=1), TensorCoreConfig(1, 1, products=2, extra_bits=8),
-           TensorCoreConfig(1, 1, products=3, input_format="bfloat16")]
+CONFIGS = [StepConfig(1, 1), StepConfig(1, 1, products=8, extra_bits=1),
+           StepConfig(1, 1, products=1), StepConfig(1, 1, products=2, extra_bits=8),
+           StepConfig(1, 1, products=3, input_format="bfloat16")]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.label)
-def test_golden_model(config: TensorCoreConfig) -> None:
-    dut = DotProduct(config)
+def test_golden_model(config: StepConfig) -> None:
     drawn = random_steps(config, 300, np.random.default_rng(1))
     a, b, c, half = drawn.a[:, 0], drawn.b[:, :, 0], drawn.c[:, 0, 0], drawn.half
     expected = drawn.results(config)[:, 0, 0]
-    results = []
+    results = run(config, a, b, c, half)
+    wrong = np.flatnonzero(results != expected)
+    assert not wrong.size, [(a[i], b[i], hex(c[i]), half[i], hex(expected[i]), hex(results[i]))
+                            for i in wrong[:3]]
+
+
+def test_results_of_a_v100() -> None:
+    """What is known of a V100, with the products in every place, and what is not a number."""
+    rows = []
+    for cases, half in ((FLOAT32_CASES, False), (FLOAT16_CASES, True)):
+        for products, addend, result in cases:
+            padded = products + [(0, 0)] * (4 - len(products))
+            rows += [(*zip(*order, strict=True), addend, result, half)
+                     for order in sorted(set(permutations(padded)))]
+    rows += [((*a, 0, 0), (*b, 0, 0), c, result, half)
+             for a, b, c, result in SPECIALS for half in (False, True)]
+    a, b = (np.array([row[side] for row in rows], np.float16).view(np.uint16) for side in (0, 1))
+    half = np.array([row[4] for row in rows])
+    c, expected = (np.array([row[side] for row in rows], np.float32) for side in (2, 3))
+    short = expected.astype(np.float16).view(np.uint16).astype(np.uint32)
+    wanted = np.where(half, short, expected.view(np.uint32))
+    wanted = np.where(np.isnan(expected), np.where(half, 0x7FFF, 0x7FFFFFFF), wanted)
+    c = np.where(np.isnan(c), np.uint32(0x7FFFFFFF), c.view(np.uint32))
+    assert np.array_equal(run(StepConfig(1, 1), a, b, c, half), wanted)
+
+
+def run(config: StepConfig, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],
+        half: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    """Run sums, one a cycle."""
+    dut = DotProduct(config)
+    results: list[int] = []
 
     async def bench(ctx: Any) -> None:
         for case in range(len(c) + dut.latency - 1):
@@ -42,13 +74,11 @@ def test_golden_model(config: TensorCoreConfig) -> None:
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
-    wrong = np.flatnonzero(np.array(results, np.uint32) != expected)
-    assert not wrong.size, [(a[i], b[i], hex(c[i]), half[i], hex(expected[i]), hex(results[i]))
-                            for i in wrong[:3]]
+    return np.array(results, np.uint32)
 
 
 def test_members() -> None:
-    dut = DotProduct(TensorCoreConfig(products=8))
+    dut = DotProduct(StepConfig(products=8))
     dut._MustUse__used = True  # type: ignore[attr-defined]
     assert dict(dut.signature.members) == {
         "a": In(data.ArrayLayout(16, 8)),
@@ -57,4 +87,4 @@ def test_members() -> None:
         "half": In(1),
         "d": Out(32),
     }
-    assert dut.latency == latency(TensorCoreConfig(products=8)) == 21
+    assert dut.latency == latency(StepConfig(products=8)) == 21

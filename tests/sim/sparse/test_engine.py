@@ -568,6 +568,7 @@ def test_images_that_do_not_fit_their_descriptors(session: Session, tmp_path: Pa
     s.run(tmp_path)
 
 
+@pytest.mark.long
 @needs_icarus
 def test_waves(tmp_path: Path) -> None:
     compiled = compile_network(network_of(np.eye(4)), ICARUS)

@@ -68,7 +68,7 @@ CODES = SystolicConfig(rows=2, columns=4, lanes=2, residual=False, accumulator_d
 ICARUS = SystolicConfig.for_winograd(2, rows=4, columns=3, lanes=1, accumulator_depth=40,
                                      **{**DEPTHS, "program_depth": 15})
 #: Configurations that only long tests build.
-LONG = ["f4", "one"]
+LONG = ["f4", "wide", "one"]
 SHORT = [name for name in POOL if name not in LONG]
 SIMPLE = "tall"
 
@@ -182,7 +182,7 @@ def test_short_last_chunks() -> None:
     check(compiled, random_inputs(compiled, 1, rng), built(config))
 
 
-@pytest.mark.parametrize("name", ["odd", "wide"])
+@pytest.mark.parametrize("name", ["odd", *long("wide")])
 def test_stacks(name: str) -> None:
     """Images that are computed in their places in a stack, between others; one is used before."""
     config = POOL[name]
@@ -270,8 +270,8 @@ def test_operators_in_icarus() -> None:
 
     Channels do not fill words: what is undefined also is after it has been multiplied by 0. The
     graph has all operators, channels side by side with lanes between them, chunks that are partial,
-    last blocks of outputs that are, windows that are padded differently on every side, and left
-    shifts.
+    last blocks of outputs that are, windows that are padded differently on every side, left
+    shifts, biases in parts of a step, and results that wrap.
     """
     compiled = compile_graph(_all_operators(), ICARUS, winograd=True)
     assert any(layer.output.channels % ICARUS.rows for layer in compiled.layers)
@@ -314,7 +314,9 @@ def _all_operators() -> QuantizedGraph:
     two = replace(two, output=replace(two.output, zero_point=five.output.zero_point))
     stack = Stack("stack", (five.output, two.output),
                   replace(five.output, name="joined", shape=(5, 5, 7)), 2)
-    behind = convolution("behind", stack.output, 2, Window((1, 1)), rng)
+    # Results are larger than 8 bits: of one operator they wrap.
+    behind = replace(convolution("behind", stack.output, 2, Window((1, 1)), rng), bias_shift=5,
+                     minimum=-9, maximum=127, wraps=True)
     dense = _connect(maxima, 7, rng)
     return QuantizedGraph("all", source, dense.output, (
         first, second, left, pad, depthwise, maximum, mean, total, five, two, stack, behind, dense))

@@ -3,19 +3,18 @@
 import numpy as np
 import pytest
 
-from eieio.model.tensor_core.config import TensorCoreConfig
+from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.timing import latency
 from eieio.sim.runner import Build
-from eieio.sim.simulation import build_engine
 from eieio.sim.tensor_core.random_steps import random_steps
-from eieio.sim.tensor_core.simulation import run_steps
+from eieio.sim.tensor_core.steps import build_steps, run_steps
 
-CONFIG = TensorCoreConfig(rows=1, columns=2)
+CONFIG = StepConfig(rows=1, columns=2)
 
 
 @pytest.fixture(scope="module")
 def built() -> Build:
-    return build_engine(CONFIG, quick=True)
+    return build_steps(CONFIG, quick=True)
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.sim import simulation
-from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.runner import Build, run, simulation_folder
+from eieio.sim.run_case import run_case
+from eieio.sim.runner import Build, simulation_folder
 from tiny_engine.engine import TinyCompiled
 
 __all__ = ["Comparison", "compare"]
@@ -37,10 +37,8 @@ def compare(compiled: TinyCompiled, x: NDArray[Any], built: Build, *, folder: Pa
     """Run inputs of shape (samples, inputs)."""
     counters = compiled.counters(x)
     with simulation_folder(folder) as place:
-        save_case(place, {"image": compiled.image(), "inputs": x},
-                  outputs=len(compiled.bias), max_cycles=2 * counters[0].cycles)
-        run(built, "tiny_engine.bench", environment=case_environment(place), folder=place)
-        seen = load_outputs(place)
+        seen = run_case(built, "tiny_engine.bench", {"image": compiled.image(), "inputs": x}, place,
+                        outputs=len(compiled.bias), max_cycles=2 * counters[0].cycles)
     golden = compiled.run(x)
     cycles = [[counter.cycles, counter.macs] for counter in counters]
     return Comparison(RtlRun(seen["outputs"], seen["counters"][:, :1]), [golden],

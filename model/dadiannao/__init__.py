@@ -1,0 +1,1 @@
+"""DaDianNao, tiles beside their synapses: configuration, compiler, golden and cycle model."""

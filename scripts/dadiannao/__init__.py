@@ -1,0 +1,1 @@
+"""Commands below ``eieio bench`` of the DaDianNao engine."""
