@@ -132,7 +132,7 @@ TARGETS = {
     "dot_product_h100": Target(lambda: DotProduct(StepConfig(products=16, extra_bits=2)), 130),
     "dot_product_bfloat16": Target(lambda: DotProduct(StepConfig(input_format="bfloat16")), 130),
     "tensor_core_2x2x2": Target(lambda: TensorCoreEngine(TensorCoreConfig(
-        rows=2, columns=2, products=2, activation_depth=8192)), 60),
+        rows=2, columns=2, products=2, activation_depth=8192)), 80),
     "narrow": Target(lambda: Narrow(FLOAT16), 120),
     "uart_bridge": Target(
         lambda: UartBridge(baud_divisor(125_000_000, 3_000_000), input_width=16, output_width=16),

@@ -20,7 +20,7 @@ class EngineConfig:
     ----------
     revision : :class:`int`
         Number of what the words of an image mean to the engine, if they have not always meant it;
-        or else 0. It is part of a fingerprint, so that older images and engines are not mixed up.
+        or else 0. It is part of a fingerprint, so that older images and engines are told apart.
     """
 
     revision: ClassVar[int] = 0

@@ -37,6 +37,7 @@ from eieio.model.graph.quantized_graph import (
     Tensor,
     WeightedOperator,
     Window,
+    with_plain_biases,
 )
 
 __all__ = ["CompiledGraph", "CompiledLayer", "Parameters", "compile_graph"]
@@ -195,7 +196,8 @@ class _Compiler:
         self.table = None if function is None else make_table(
             function, config.activation_width, output_scale(config.activation_width))
         self.memory = _Memory(config)
-        operators = list(graph.operators)
+        operators = [with_plain_biases(operator) if isinstance(operator, WeightedOperator)
+                     else operator for operator in graph.operators]
         first = next((number for number, operator in enumerate(operators)
                       if isinstance(operator, Softmax | LogSoftmax)), len(operators))
         self.operators, self.host = operators[:first], operators[first:]

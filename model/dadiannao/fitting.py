@@ -8,7 +8,12 @@ from eieio.model.dadiannao.compiler import CompiledGraph, compile_graph
 from eieio.model.dadiannao.config import DaDianNaoConfig
 from eieio.model.dadiannao.functions import with_arguments
 from eieio.model.dadiannao.placement import centred_width
-from eieio.model.graph.quantized_graph import Add, QuantizedGraph, WeightedOperator
+from eieio.model.graph.quantized_graph import (
+    Add,
+    QuantizedGraph,
+    WeightedOperator,
+    with_plain_biases,
+)
 
 __all__ = ["MEMORY_DEPTHS", "compile_fitted"]
 
@@ -68,7 +73,8 @@ def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *, exact: 
 
 def _needs(graph: QuantizedGraph) -> dict[str, Any]:
     """Return the widths that a network needs, and whether it adds tensors."""
-    weighted = [each for each in graph.operators if isinstance(each, WeightedOperator)]
+    weighted = [with_plain_biases(each) for each in graph.operators
+                if isinstance(each, WeightedOperator)]
     adds = any(isinstance(each, Add) for each in graph.operators)
     needed = max(centred_width(tensor) for tensor in graph.tensors)
     sums = max([32, *(each.accumulator_width for each in weighted)])

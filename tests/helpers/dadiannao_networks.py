@@ -63,12 +63,13 @@ class Builder:
         bias = rng.normal(0, deviation, channels).astype(np.int32)
         return weight, bias, multiplier, shift, low, output.maximum
 
-    def dense(self, channels: int, *, once: bool = False) -> Tensor:
+    def dense(self, channels: int, *, once: bool = False, bias_shift: int = 0,
+              wraps: bool = False) -> Tensor:
         """Add a fully connected layer."""
         x, y = self.last, self._tensor((channels,))
         return self._add(FullyConnected(
             self._name, (x,), y, *self._numbers((channels, x.elements), channels, x.elements, y),
-            single_rounding=once))
+            single_rounding=once, bias_shift=bias_shift, wraps=wraps))
 
     def conv(self, channels: int, window: Window, *, once: bool = False) -> Tensor:
         """Add a convolution."""

@@ -13,7 +13,7 @@ from eieio.model.compress.weight_sharing import share_weights
 from eieio.model.formats import compressed
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.graph.chain import chain, fully_connected
-from eieio.model.graph.float_graph import FloatGraph
+from eieio.model.graph.float_graph import FloatGraph, FullyConnected
 from eieio.scripts.main import main
 
 RNG = np.random.default_rng(0)
@@ -36,7 +36,8 @@ def network() -> FloatGraph:
     weight = weights(8, 12)
     signs = ternary_signs(weight, twn_threshold(weight))
     scale = ternary_scale(weight, signs)
-    return chain("methods", [*first, fully_connected(
+    dense = [layer for layer in first if isinstance(layer, FullyConnected)]
+    return chain("methods", [*dense, fully_connected(
         "ternary", sign_codes(signs, scale, scale), bias[:8])])
 
 

@@ -56,6 +56,7 @@ def test_fits() -> None:
         assert config.program_depth == 4
         assert (config.activation_width, config.weight_width, config.additions) == (9, 8, False)
     assert compile_fitted(graph, {**SIZE, "sb_depth": 100}).config.sb_depth == 100
+    assert compile_fitted(fine_biases(), SIZE).config.weight_width == 16
 
 
 def test_cycles_of_a_dense_layer_by_hand() -> None:
@@ -178,7 +179,22 @@ def far_apart() -> QuantizedGraph:
     return net.graph
 
 
+def wrapping() -> QuantizedGraph:
+    net = Builder((8,), 1)
+    net.dense(4, wraps=True)
+    return net.graph
+
+
+def fine_biases() -> QuantizedGraph:
+    net = Builder((8,), 1)
+    net.dense(4, bias_shift=1)
+    return net.graph
+
+
 @pytest.mark.parametrize(("graph", "change", "message"), [
+    (wrapping, {}, ("FullyConnected 'operator_0': results that wrap need the systolic engine")),
+    (fine_biases, {}, ("FullyConnected 'operator_0': weights must be int8, not int16: "
+                       "--weight-width says how many bits")),
     (far_apart, {}, ("Conv2D 'operator_0': it is too large for an instruction: Field dilation_y "
                      "must have 8 bits, not 290")),
     (network, {"sb_depth": 20}, ("Network 'network' needs 24 rows of a synapse buffer, and the "

@@ -90,11 +90,11 @@ def residual() -> QuantizedGraph:
 
 
 def wide() -> QuantizedGraph:
-    """Activations of 15 bits."""
+    """Activations of 15 bits, and biases in finer steps than the sums."""
     net = Builder((5, 4, 3), 5, 15)
     net.conv(6, Window((3, 3), (2, 1), padding=((1, 1), (1, 1))))
     net.pool(MaxPool, Window((2, 2)))
-    net.dense(9)
+    net.dense(9, bias_shift=2)
     net.dense(7)
     return net.graph
 
