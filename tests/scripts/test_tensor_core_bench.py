@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from eieio.model.tensor_core.config import StepConfig
 from eieio.model.tensor_core.golden import long_dot_product, widen
 from eieio.scripts.tensor_core import bench
-from eieio.sim.simulation import build_engine
+from eieio.sim.tensor_core.steps import build_steps
 
 Run = Callable[..., Result]
 
@@ -38,7 +38,7 @@ def vectors() -> dict[str, NDArray[Any]]:
 
 def test_in_rtl(eieio: Run, tmp_path: Path, vectors: dict[str, NDArray[Any]],
                 monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "build_engine", functools.partial(build_engine, quick=True))
+    monkeypatch.setattr(bench, "build_steps", functools.partial(build_steps, quick=True))
     np.savez(tmp_path / "v.npz", allow_pickle=False, **vectors)
     result = eieio("bench", "tensor-core", "--vectors", tmp_path / "v.npz", "--rows", 1,
                    "--columns", 2, "--random", 100, "--json", tmp_path / "new" / "figures.json")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from long_cases import long
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
@@ -227,7 +228,8 @@ def test_remainders(clamp: str) -> None:
     assert np.count_nonzero(wrong) <= 2  # of 1,800
 
 
-@pytest.mark.parametrize(("kernel", "stride", "pad"), [(2, 2, 0), (3, 1, 1), (2, 1, 1)])
+@pytest.mark.parametrize(("kernel", "stride", "pad"), [
+    (2, 2, 0), *long((3, 1, 1), (2, 1, 1))])
 def test_maxima_of_real_numbers(kernel: int, stride: int, pad: int) -> None:
     """As fine as sums: they are computed of differences. Around positive numbers, padding is 0."""
     first = quantizer("q", Value("x", IMAGE), 1 / 16)
