@@ -13,7 +13,9 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 _TIMEOUT = 600
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [
+    pytest.param(path, marks=pytest.mark.long if path.stem in ("sparse", "systolic") else ())
+    for path in NOTEBOOKS], ids=lambda path: path.stem)
 # The kernel's client, not the notebook.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,7 @@ def test_every_answer_is_the_golden_model_s(built: BoardBuild, example: Any) -> 
     assert board.figures.bytes_to_board > len(example.image.frame())
 
 
+@pytest.mark.long
 def test_a_systolic_engine(systolic_example: Any) -> None:
     """Its answers are the golden model's, and its counters the cycle model's, after errors, too."""
     example = systolic_example

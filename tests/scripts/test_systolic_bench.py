@@ -30,6 +30,7 @@ def test_layers_are_those_of_the_networks() -> None:
     assert parameters["SqueezeNet 1.1"] == 1_235_496
 
 
+@pytest.mark.long
 def test_quick_in_rtl(eieio: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Winograd's transforms, whose engines take long to build."""
     for mode in list(MODES)[1:]:

@@ -193,6 +193,7 @@ def test_verilator_build_error(tmp_path: Path) -> None:
         build([source], "wrong", cache=tmp_path)
 
 
+@pytest.mark.long
 @simulators
 def test_waves(simulator: str) -> None:
     built = build([SOURCE], "counter", simulator=simulator, waves=True)

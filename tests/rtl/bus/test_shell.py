@@ -72,6 +72,7 @@ def test_members() -> None:
             ("rdata", Out, 32), ("rresp", Out, 2), ("rvalid", Out, 1), ("rready", In, 1))}
 
 
+@pytest.mark.long
 def test_emission() -> None:
     """The same every time, and with no other ports than the signature's, clock and reset."""
     config = replace(CONFIG, pes=1)
@@ -173,7 +174,8 @@ def test_inferences(session: ShellSession, tmp_path: Path, stall: float) -> None
     stalled = shown["stalled"]
     assert (stalled["output"] > 0, stalled["read data"] > 0) == (stall > 0, stall > 0)
 
-@pytest.mark.parametrize("seed", [0, *long(1, 2)])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_reset_is_all_it_takes(session: ShellSession, tmp_path: Path, seed: int) -> None:
     """Whatever registers and memories hold at first, a reset of one cycle makes the shell right.
 

@@ -165,6 +165,7 @@ def test_winograd(name: str, weight: int | None) -> None:
     check(compiled, x, built(config), traced=True)
 
 
+@pytest.mark.long
 def test_short_last_chunks() -> None:
     """A last chunk of one to four windows follows longer ones without a gap."""
     config = POOL["odd"]
