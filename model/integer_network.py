@@ -1,6 +1,7 @@
 """What engines have in common that compute the operators of a network of integers as they are."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,10 @@ class IntegerNetwork(Compiled):
     def quantize(self, x: NDArray[np.floating]) -> NDArray[np.integer]:
         return self.graph.input.quantize(x)
 
+    def values(self, x: NDArray[np.integer]) -> dict[str, NDArray[Any]]:
+        """Compute all tensors by the golden model, by name: the samples' axis in front."""
+        return run_graph(self.graph, x.astype(self.graph.input.dtype))
+
     def run(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
-        x = x.astype(self.graph.input.dtype)
-        return np.concatenate([run_graph(self.graph, x[start:start + TOGETHER])[self.result.name]
+        return np.concatenate([self.values(x[start:start + TOGETHER])[self.result.name]
                                for start in range(0, len(x), TOGETHER)])

@@ -29,19 +29,17 @@ from eieio.model.engine import (
 from eieio.model.errors import InputError
 from eieio.model.formats import graph_file, image_file
 from eieio.model.formats.atomic import write_bytes
-from eieio.model.formats.design_folder import GRAPH, IMAGE, MANIFEST, read_manifest
+from eieio.model.formats.design_folder import GRAPH, IMAGE, MANIFEST, design_with
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.samples import Samples
-from eieio.model.graph.golden import run_graph, run_operator
-from eieio.model.graph.load_graph import NetworkFile, read_inputs
+from eieio.model.graph.golden import run_operator
+from eieio.model.graph.load_graph import NetworkFile
 from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.host_image import HostImage
+from eieio.model.integer_network import IntegerNetwork
 from eieio.model.trace import LayerProfile
 
 __all__ = ["DaDianNaoCompiled", "DaDianNaoPrepared", "open_design", "prepare"]
-
-#: Samples that the golden model computes together.
-_TOGETHER = 32
 
 
 class DaDianNaoPrepared(Prepared):
@@ -109,7 +107,7 @@ def prepare(file: NetworkFile, request: Request, messages: Messages) -> DaDianNa
     return DaDianNaoPrepared(graph, file, samples, messages, function)
 
 
-class DaDianNaoCompiled(Compiled):
+class DaDianNaoCompiled(IntegerNetwork):
     """A network in nodes.
 
     Parameters
@@ -125,7 +123,7 @@ class DaDianNaoCompiled(Compiled):
 
     def __init__(self, compiled: CompiledGraph) -> None:
         self.name, self.config, self.inner = compiled.graph.name, compiled.config, self
-        self.compiled = compiled
+        self.compiled, self.graph, self.result = compiled, compiled.graph, compiled.result
 
     def write(self, folder: Path) -> None:
         graph_file.write(folder / GRAPH, self.compiled.graph)
@@ -139,30 +137,15 @@ class DaDianNaoCompiled(Compiled):
     def host(self) -> HostImage:
         return self._host
 
-    def read_samples(self, path: Path, scale: float | None) -> Samples:
-        return read_inputs(path, self.compiled.graph, scale)
-
-    def random_inputs(self, count: int) -> NDArray[np.floating]:
-        return self.compiled.graph.input.draw(count)
-
-    def quantize(self, x: NDArray[np.floating]) -> NDArray[np.integer]:
-        return self.compiled.graph.input.quantize(x)
-
     def values(self, x: NDArray[np.integer]) -> dict[str, NDArray[Any]]:
         """Compute all tensors by the golden model, by name: the samples' axis in front.
 
         If the engine computes a function of the outputs, they are its results.
         """
-        values = run_graph(self.compiled.graph, x.astype(self.compiled.graph.input.dtype))
-        result = self.compiled.result
+        values, result = super().values(x), self.result
         for table in self.compiled.tables:
             values[result.name] = table(values[result.name]).astype(result.dtype)
         return values
-
-    def run(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
-        name = self.compiled.result.name
-        return np.concatenate([self.values(x[start:start + _TOGETHER])[name]
-                               for start in range(0, len(x), _TOGETHER)])
 
     @cached_property
     def timing(self) -> GraphTiming:
@@ -269,10 +252,7 @@ def open_design(folder: Path) -> DaDianNaoCompiled:
     InputError
         If a file is missing or damaged, or does not belong to the others.
     """
-    design = read_manifest(folder)
-    for name in (GRAPH, IMAGE):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} must hold {name}: generate the design from a network")
+    design = design_with(folder, GRAPH, IMAGE)
     data = read_bytes(folder / IMAGE)
     found = image.load(data)
     if found.config.to_dict() != design.config:
