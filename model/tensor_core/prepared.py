@@ -15,7 +15,7 @@ from eieio.model.engine import Compiled, Counters, Messages, Prepared, Request, 
 from eieio.model.errors import InputError
 from eieio.model.formats import compressed, image_file
 from eieio.model.formats.atomic import write_bytes
-from eieio.model.formats.design_folder import COMPRESSED, IMAGE, MANIFEST, read_manifest
+from eieio.model.formats.design_folder import COMPRESSED, IMAGE, MANIFEST, design_with
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.samples import Samples
 from eieio.model.graph.dequantization import dequantize_graph
@@ -288,10 +288,7 @@ def open_design(folder: Path) -> TensorCoreCompiled:
     InputError
         If a file is missing or damaged, or does not belong to the others.
     """
-    design = read_manifest(folder)
-    for name in (COMPRESSED, IMAGE):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} must hold {name}: generate the design from a network")
+    design = design_with(folder, COMPRESSED, IMAGE)
     about, words = image_file.unpack(read_bytes(folder / IMAGE))
     if about.get("engine") != "tensor_core" or about.get("config") != design.config:
         raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
