@@ -113,7 +113,7 @@ def test_only_what_is_needed_moves() -> None:
                               (2, 1, range(8, 9))]
     # Windows of 7 rows over regions of one reach beyond the neighbours.
     regions = plan_regions(WINDOWS["whole"], 5, 5, split(5, 5))
-    assert {(halo.source, halo.target) for halo in halos(regions)} >= {(0, 3), (2, 0), (4, 1)}
+    assert {(halo.source, halo.target) for halo in halos(regions)} >= {(2, 0), (0, 2), (1, 3)}
     # Rows that are not needed are not sent.
     regions = plan_regions(Window((1, 1), (6, 1)), 12, 1, split(12, 2))
     assert not halos(regions)
