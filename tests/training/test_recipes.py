@@ -22,8 +22,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "pruning": {"epochs": 1, "retraining": 1, "densities": (0.1,), "qualities": (1.0,),
                 "pes": 4, "form_densities": (0.1,)},
     "parallel-training": {
-        "epochs": 1, "batch": 16, "workers": (2,), "servers": (2,), "processes": (2,), "batches": 3,
-        "split_images": 4, "search_workers": 2, "search_images": 40, "search_hidden": 4,
+        "epochs": 1, "shared_batch": 16, "workers": (2,), "servers": (2,), "processes": (2,),
+        "batches": 3, "split_images": 4, "search_workers": 2, "search_images": 40,
+        "search_hidden": 4,
         "search_rates": (0.1,), "search_momenta": (0.0,), "search_batches": (8, 16)},
 }
 #: What takes long, and has tests of its parts.

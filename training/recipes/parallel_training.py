@@ -273,7 +273,7 @@ def _measure_delays(session: Session) -> list[Measured]:
         rate = part * settings["server_rate"]
         model = session.train(
             f"server-{workers}-{rate:g}", lenet_300_100, epochs=passes, rate=rate,
-            batch=settings["batch"], schedule=_schedule(rate, 0, passes),
+            batch=settings["shared_batch"], schedule=_schedule(rate, 0, passes),
             optimizer=lambda parameters, rate, workers=workers: DelayedSGD(
                 parameters, rate, workers - 1))
         measured.append(Measured(
@@ -323,10 +323,11 @@ def _measure(session: Session) -> list[Measured]:
     split = session.train("lenet-5", lenet_5, epochs=1, rate=4e-3).cpu()
     session.report("processes", 0, 2)
     torch.manual_seed(session.seed)
-    some = settings["batch"] * settings["batches"]
+    some = settings["shared_batch"] * settings["batches"]
     measured += measure_processes(Together(
         settings["processes"], lenet_300_100(), split, session.x[:some].cpu(),
-        session.y[:some].cpu(), settings["batch"], settings["rate"], settings["momentum"],
+        session.y[:some].cpu(), settings["shared_batch"], settings["shared_rate"],
+        settings["momentum"],
         session.x_test[:settings["split_images"]].cpu()))
     session.report("processes", 1, 2)
     measured += measure_search(session)
@@ -337,10 +338,11 @@ def _measure(session: Session) -> list[Measured]:
 RECIPE = Recipe(
     name="parallel-training", method="Parallel training",
     unit="% of the test images that are wrong", measure=_measure,
-    settings={"epochs": 6, "rate": 0.05, "momentum": 0.9, "batch": 64, "workers": (4, 16, 64),
-              "warm": 1.0, "servers": (4, 16), "server_rate": 0.2, "server_slower": 0.25,
-              "server_epochs": 2, "processes": (2, 3, 4),
-              "batches": 20, "split_images": 100, "search_workers": 3, "search_images": 2000,
-              "search_hidden": 32, "search_rates": (0.01, 0.03, 0.1, 0.3),
-              "search_momenta": (0.0, 0.9), "search_batches": (16, 64)},
+    settings={"epochs": 6, "rate": 0.0125, "momentum": 0.9, "batch": 16, "workers": (4, 16, 64),
+              "warm": 1.0, "shared_batch": 64, "shared_rate": 0.05, "servers": (4, 16),
+              "server_rate": 0.2, "server_slower": 0.25, "server_epochs": 2,
+              "processes": (2, 3, 4), "batches": 20, "split_images": 100, "search_workers": 3,
+              "search_images": 2000, "search_hidden": 32,
+              "search_rates": (0.01, 0.03, 0.1, 0.3), "search_momenta": (0.0, 0.9),
+              "search_batches": (16, 64)},
     axis="workers, each with as many images a step")
