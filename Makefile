@@ -127,7 +127,7 @@ build/installed/run: .venv/pyvenv.cfg constraints.txt pyproject.toml build/files
 
 EXTRAS_test := test
 EXTRAS_lint := test,lint
-EXTRAS_docs := docs
+EXTRAS_docs := docs,tune
 EXTRAS_package := package
 EXTRAS_boards := boards
 $(addprefix build/installed/,test lint docs package boards): build/installed/%: \

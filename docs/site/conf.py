@@ -93,6 +93,7 @@ docs/methods/dynamic-fixed-point
 docs/methods/mixed-precision
 docs/methods/low-rank
 docs/methods/ternary
+docs/methods/parallel-training
 docs/methods/pruning
 ```
 
