@@ -145,8 +145,8 @@ The folder `networks` holds the .tflite files of mlcommons/tiny, which are not p
 
 {markdown_table(*engine_table(networks))}
 
-Of the arrays that fit the board by the area model these make the most inferences a second for each
-multiplier. `--rows`, `--columns` and the other options of `eieio build` choose others.
+These are chosen for many inferences a second for each multiplier. `--rows`, `--columns` and the
+other options of `eieio build` choose others, and `eieio fit` lists what the board has room for.
 
 ## What holds them
 

@@ -6,9 +6,9 @@ from typing import Any
 
 __all__ = ["PRESETS"]
 
-#: For the networks of :mod:`eieio.model.mlperf_tiny`: of the arrays that fit an LFE5U-85F by the
-#: area model the one with the most inferences a second for each multiplier, input and output
-#: included.
+#: For the networks of :mod:`eieio.model.mlperf_tiny`: of the arrays of 32 processing elements and
+#: more that fit an LFE5U-85F by the area model, the one with the most inferences a second for each
+#: multiplier, input and output included. For "vww" none fits; this one is near.
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "kws": {"rows": 4, "columns": 8, "lanes": 1},
     "ic": {"rows": 8, "columns": 4, "lanes": 1, "winograd": 2},
