@@ -75,11 +75,10 @@ class Proof:
     engine : :class:`str`
         ``"pdr"``, property-directed reachability: unbounded. ``"induction"``: unbounded, by
         ``depth`` cycles. ``"bmc"``, bounded model checking: the first ``depth`` cycles.
+        ``"pipeline"``, complete: the component is shown to have as many registers on every path
+        from its inputs to :meth:`Harness.result`, and then proved without them.
     depth : :class:`int`
-        Cycles of induction or of a bounded proof, at least the latency.
-    complete : :class:`bool`
-        A bounded proof holds for all cycles, since the component is a pipeline without feedback
-        and the first result that the harness looks at is any result.
+        Cycles of induction or of a bounded proof.
     cover_depth : :class:`int`
         Cycles in which all covers are reached.
     replaced : tuple
@@ -93,14 +92,13 @@ class Proof:
     bugs: tuple[Bug, ...]
     engine: str = "pdr"
     depth: int = 0
-    complete: bool = False
     cover_depth: int = 24
     replaced: tuple[tuple[ModuleType, str, Any], ...] = ()
 
     @property
     def unbounded(self) -> bool:
         """Whether it holds for all cycles."""
-        return self.complete or self.engine != "bmc"
+        return self.engine != "bmc"
 
 
 class Harness:
@@ -181,6 +179,14 @@ class Harness:
     def assume(self, condition: ValueLike, when: ValueLike = 1) -> None:
         """Assume something in all cycles in which something else holds."""
         self.m.d.comb += Assume(_holds(condition, when), src_loc_at=1)
+
+    def result(self, value: ValueLike, latency: int) -> Value:
+        """Name what leaves a pipeline, and when; return it as bits."""
+        bits = Value.cast(value)
+        result = Signal(len(bits), name=f"result_{latency}")
+        self.ports.append(result)
+        self.m.d.comb += result.eq(bits)
+        return result
 
     def cover(self, condition: ValueLike) -> None:
         """Demand that something can happen."""

