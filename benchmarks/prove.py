@@ -16,7 +16,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,10 @@ sys.path.insert(0, str(PROOFS))
 
 from catalogue import all_proofs  # noqa: E402
 from harness import Proof, emit  # noqa: E402
-from report import update_report  # noqa: E402
 from tools import ToolError, installed, refute_or_prove, versions  # noqa: E402
 
 from eieio.model.formats.atomic import write_text  # noqa: E402
+from eieio.sim.verification_report import update_report  # noqa: E402
 
 FOLDER = ROOT / "build" / "verify"
 
@@ -68,7 +67,7 @@ def main() -> int:
                   flush=True)
     kept = {proof.name: results.get(proof.name) or _kept(path, proof)
             for path, proof in everything}
-    update_report(FOLDER / "report.json", "proofs", summary(kept))
+    update_report(FOLDER, "proofs", summary(kept))
     bad = [name for name, result in results.items() if result["status"] != "proved"]
     print(f"{len(results) - len(bad)} proofs hold and see all their bugs, {len(bad)} do not"
           + (f": {', '.join(bad)}" if bad else ""))
@@ -157,12 +156,6 @@ def _planted(path: str, name: str, number: str) -> str:
     if run.returncode:
         raise RuntimeError(f"Bug {number} of {name} cannot be planted: {run.stderr[-1000:]}")
     return run.stdout
-
-
-def _components() -> Iterator[str]:
-    """Files of ``rtl``."""
-    for path in sorted((ROOT / "rtl").glob("**/*.py")):
-        yield str(path.relative_to(ROOT / "rtl"))
 
 
 if __name__ == "__main__":
