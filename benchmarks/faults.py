@@ -14,8 +14,8 @@ silent      if an output is wrong, withdrawn, changed while it waits, or one too
 hang        if nothing of this happens in 20 times the cycles.
 
 Cases without a fault stand among them, and must be right. Results are added to
-``build/verify/report.json`` as they come; the command goes on where it was stopped. Exits with status
-1 if a case without a fault fails.
+``build/verify/report.json`` as they come; the command goes on where it was stopped. Exits with
+status 1 if a case without a fault fails.
 """
 
 import argparse

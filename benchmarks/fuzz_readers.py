@@ -294,9 +294,9 @@ def hunt_in_process(options: argparse.Namespace, out: Path) -> None:
             return changed if len(changed) <= size else pack(rng.choice(seeds))
 
         largest = max(_LONGEST, *(2 * len(pack(seed)) for seed in seeds))
-        atheris.Setup([sys.argv[0], str(corpus), f"-seed={options.seed + 1}", "-handle_alrm=0",
+        atheris.Setup([sys.argv[0], str(corpus), f"-seed={options.seed + 1}",  
                        f"-max_len={largest}", "-len_control=0", "-timeout=1000000", "-verbosity=0",
-                       "-rss_limit_mb=0", f"-artifact_prefix={out}/", "-print_final_stats=0"], one, custom_mutator=damage)
+                       "-rss_limit_mb=0", f"-artifact_prefix={out}/"], one, custom_mutator=damage)
         atheris.Fuzz()
 
 

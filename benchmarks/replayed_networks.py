@@ -1,7 +1,7 @@
-"""Random networks for an engine that is there already, found through the contract of engines alone.
+"""Random networks for an engine that is there already, through the contract of engines alone.
 
-For ``soak.py`` and ``faults.py``: small networks of real numbers are drawn, prepared as users' files
-are, and compiled for one configuration; what does not fit it is drawn again.
+For ``soak.py`` and ``faults.py``: small networks of real numbers are drawn, prepared as files
+of users are, and compiled for one configuration; what does not fit it is drawn again.
 """
 
 import tempfile

@@ -1,10 +1,10 @@
 // Drives an engine by a script, without Python: images, inputs, resets and stalls at random, and,
-// in a design that can be struck, single flips of its bits. See sim/replay.py, which writes scripts.
+// in a design that can be struck, single flips of its bits. sim/replay.py describes scripts.
 //
 //   replay SCRIPT SEED
 //
-// It prints a line for each case: its number, its outcome, the error code that was seen last, and its
-// cycles; and at the end all cycles.
+// It prints a line for each case: its number, its outcome, the error code that was seen last, and
+// its cycles; and at the end all cycles.
 
 #include <cstdint>
 #include <cstdio>
@@ -22,6 +22,8 @@
 #include "Vreplayed.h"
 #include "ports.h"
 #include "verilated.h"
+
+// Verilator spells two underscores within a name so: i__valid is i___05Fvalid.
 
 namespace {
 
@@ -82,7 +84,7 @@ class Replay {
         dut_->rst = 1;
         dut_->run = 1;
         dut_->clear_error = 0;
-        dut_->image__valid = dut_->i__valid = dut_->o__ready = 0;
+        dut_->image___05Fvalid = dut_->i___05Fvalid = dut_->o___05Fready = 0;
         for (int i = 0; i < 3; ++i) cycle();
         dut_->rst = 0;
     }
@@ -239,7 +241,7 @@ class Replay {
         last_ = nullptr;
         strike_.armed = may_fail_ = false;
         held_ = false;
-        dut_->image__valid = dut_->i__valid = dut_->o__ready = 0;
+        dut_->image___05Fvalid = dut_->i___05Fvalid = dut_->o___05Fready = 0;
         dut_->clear_error = 0;
         dut_->rst = 1;
         for (unsigned i = 0; i < length; ++i) cycle();
@@ -272,16 +274,16 @@ class Replay {
         }
 #endif
         const bool resets = dut_->rst;
-        const bool image = dut_->image__valid && dut_->image__ready && !resets;
-        const bool input = dut_->i__valid && dut_->i__ready && !resets;
+        const bool image = dut_->image___05Fvalid && dut_->image___05Fready && !resets;
+        const bool input = dut_->i___05Fvalid && dut_->i___05Fready && !resets;
         bool wrong = false;
         const char* what = "";
-        if (dut_->o__valid && !resets) {
-            const Beat beat = get(dut_->o__payload);
+        if (dut_->o___05Fvalid && !resets) {
+            const Beat beat = get(dut_->o___05Fpayload);
             if (held_ && beat != before_) wrong = true, what = "unstable";
             before_ = beat;
-            held_ = !dut_->o__ready;
-            if (dut_->o__ready) {
+            held_ = !dut_->o___05Fready;
+            if (dut_->o___05Fready) {
                 if (outputs_.empty()) {
                     wrong = true, what = "surplus";
                 } else {
@@ -304,11 +306,12 @@ class Replay {
         if (image) image_.pop_front();
         if (input) inputs_.pop_front();
         // A beat that waits must stay.
-        if (image || !dut_->image__valid) dut_->image__valid = !image_.empty() && !stalls(0);
-        if (dut_->image__valid) put(dut_->image__payload, image_.front());
-        if (input || !dut_->i__valid) dut_->i__valid = !inputs_.empty() && !stalls(1);
-        if (dut_->i__valid) put(dut_->i__payload, inputs_.front());
-        dut_->o__ready = !stalls(2);
+        if (image || !dut_->image___05Fvalid)
+            dut_->image___05Fvalid = !image_.empty() && !stalls(0);
+        if (dut_->image___05Fvalid) put(dut_->image___05Fpayload, image_.front());
+        if (input || !dut_->i___05Fvalid) dut_->i___05Fvalid = !inputs_.empty() && !stalls(1);
+        if (dut_->i___05Fvalid) put(dut_->i___05Fpayload, inputs_.front());
+        dut_->o___05Fready = !stalls(2);
         dut_->run = !stalls(3);
         if (wrong) throw Failure(what);
     }

@@ -155,7 +155,7 @@ def build_replay(config: EngineConfig, extra: Mapping[str, str] | None = None,
                     write_text(folder / "build.log", reply.stdout + reply.stderr)
                     forget(folder)  # The message names the log in it.
                     errors = [line for line in (reply.stderr + reply.stdout).splitlines()
-                              if "rror" in line]
+                              if "%Error" in line or "error:" in line]
                     raise BuildError(f"verilator cannot build a replay: "
                                      f"{errors[0] if errors else 'no reason'} (log: "
                                      f"{folder / 'build.log'})")
