@@ -13,6 +13,7 @@ from eieio.rtl.image_loader import ImageLoader
 from eieio.rtl.systolic.accumulators import Accumulators
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
 from eieio.rtl.systolic.array import SystolicArray
+from eieio.rtl.systolic.depthwise import Depthwise
 from eieio.rtl.systolic.drain import Drain, GroupInterface, GroupSignature
 from eieio.rtl.systolic.output_lanes import ACCUMULATOR_WIDTH, OutputLanes
 from eieio.rtl.systolic.program_sequencer import ProgramSequencer
@@ -237,6 +238,18 @@ class SystolicEngine(wiring.Component):
                                                  drain, accumulators, descriptor))
         read: Value = Mux(sending, Cat(output_port.read_addr, output_port.read_last),
                           Cat(reader.o_addr, reader.o_last_word))
+        by_channel = Signal()
+        if config.depthwise_lanes:
+            m.submodules.depthwise = unit = Depthwise(config, weights.latency)
+            m.d.sync += [by_channel.eq(operation == Operation.DEPTHWISE),
+                         unit.start.eq(sequencer.fetched & (operation == Operation.DEPTHWISE))]
+            m.d.comb += [unit.descriptor.eq(descriptor), unit.word.eq(buffer.word),
+                         unit.row.eq(weights.weights)]
+            with m.If(by_channel):
+                m.d.comb += weights.read_addr.eq(unit.row_addr)
+            depthwise_source = len(groups)
+            groups.append((unit.o, unit.o_sums.as_value()))
+            read = Mux(by_channel, Cat(unit.read_addr, unit.read_last), read)
         if config.residual:
             m.submodules.residual = residual = Residual(config)
             m.d.sync += residual.start.eq(sequencer.fetched & (operation == Operation.ADD))
@@ -249,7 +262,10 @@ class SystolicEngine(wiring.Component):
         ]
 
         source = Signal(range(len(groups)))
-        m.d.sync += source.eq(Mux(adding, len(groups) - 1, winograd))
+        computed: Value = winograd
+        if config.depthwise_lanes:
+            computed = Mux(by_channel, depthwise_source, winograd)
+        m.d.sync += source.eq(Mux(adding, len(groups) - 1, computed))
         valid, last = Signal(), Signal()
         addr, place = Signal.like(self.word_addr), Signal.like(self.word_group)
         with m.Switch(source):
