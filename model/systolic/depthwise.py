@@ -114,8 +114,6 @@ def plan_depthwise(config: SystolicConfig, window: Window, source: Placement,
         return (f"its windows of {high} x {wide} are larger than {side} x {side} (option "
                 "depthwise_kernel)")
     start = high - 1 - top, wide - 1 - left
-    if min(start) < 0:
-        return "its padding is as wide as a window"
     row = (result[1] - 1) * across
     line = max(size[1], 1 if linear else LINE_MINIMUM,
                -(-(row + 1) // down) if result[0] > 1 else 1)

@@ -10,7 +10,7 @@ from eieio.model.systolic.fitting import memory_needs
 from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field
 from eieio.model.systolic.timing import LayerTiming
-from eieio.model.systolic.work import ComputeWork
+from eieio.model.systolic.work import ComputeWork, DepthwiseWork
 from eieio.model.trace import LayerProfile
 
 __all__ = ["CAUSES", "layer_profile", "layer_profiles", "profile_figures"]
@@ -23,20 +23,21 @@ CAUSES = {
     "transform": "the array waits for tiles that Winograd's transform makes",
     "start": "before the first vector: descriptor, first tile of weights, first window",
     "drain": "after the last vector: sums leave the array, are requantized and written",
+    "depthwise": "the depthwise unit computes, without the array",
     "add": "two tensors are added, without the array",
 }
 #: Bits of a bias, a factor and its shifts.
 _PARAMETER_BITS = 32 + MULTIPLIER_WIDTH + 9
 
 
-def layer_profile(name: str, timing: LayerTiming, pes: int) -> LayerProfile:
+def layer_profile(name: str, timing: LayerTiming, pes: int, alone: str = "add") -> LayerProfile:
     """Tell where the cycles of a layer went, see :data:`CAUSES`.
 
     Waiting for the first transformed tiles is ``transform``, not ``start``. A layer that needs no
-    array has ``add`` alone.
+    array has one cause alone.
     """
     if not timing.last_vector:
-        return LayerProfile(name, timing.cycles, {"add": timing.cycles})
+        return LayerProfile(name, timing.cycles, {alone: timing.cycles})
     vectors = timing.macs // pes
     between = timing.last_vector - timing.first_vector + 1
     stalls = timing.accumulator_stalls + timing.transform_stalls - timing.early_stalls
@@ -52,7 +53,8 @@ def layer_profile(name: str, timing: LayerTiming, pes: int) -> LayerProfile:
 
 def layer_profiles(compiled: CompiledGraph, timings: Sequence[LayerTiming]) -> list[LayerProfile]:
     """Tell where the cycles of an inference went, layer by layer, of its timings."""
-    return [layer_profile(layer.name, timing, compiled.config.pes)
+    return [layer_profile(layer.name, timing, compiled.config.pes,
+                          "depthwise" if isinstance(layer.work, DepthwiseWork) else "add")
             for layer, timing in zip(compiled.layers, timings, strict=True)]
 
 

@@ -26,7 +26,8 @@ from eieio.model.systolic.program import Field
 from eieio.model.systolic.work import AddWork, ComputeWork, DepthwiseWork, Work
 
 __all__ = ["PIXEL_LATENCY", "VECTOR_LATENCY", "GraphTiming", "LayerTiming", "compute_cycles",
-           "depthwise_cycles", "inference_interval", "phase_lead", "slot_minimum", "time_graph", "time_layer"]
+           "depthwise_cycles", "inference_interval", "phase_lead", "slot_minimum", "time_graph",
+           "time_layer"]
 
 #: Cycles from the step that reads a word to the register behind its padding: two for the address,
 #: two for the memory, and that register.
@@ -55,7 +56,7 @@ GROUP = READ - 2
 WRITE = 5 + REQUANTIZE
 #: Cycles of the depthwise unit from the last weight's address to the first window that takes it.
 WEIGHTS_READY = 2
-#: Cycles from the turn of a window's group to its place, besides one for each addition of the sum of
+#: Cycles from the turn of a window's group to its place, besides one for each level of the sum of
 #: its products: four until the window is there, three of the products, and less three, as the sum
 #: comes two later than its place, and writes are counted from the cycle behind that.
 WINDOW = 4
