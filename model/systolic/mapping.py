@@ -469,7 +469,10 @@ class _Compiler:
                      window: Window, source: Placement, destination: Placement,
                      parameters: tuple[NDArray, ...], padding: int, *,
                      zero_point: int | None = None, start: tuple[int, int] | None = None) -> None:
-        """Each channel by itself: tiles of weights are diagonal."""
+        """Each channel by itself: tiles of weights are diagonal.
+
+        An engine with a depthwise unit makes them of their diagonals, a row each.
+        """
         config = self.config
         columns = config.channelwise_columns
         channels, lanes = self._written(destination), source.lanes(config.rows)
@@ -481,11 +484,13 @@ class _Compiler:
         spread[:, lanes] = parameters
         same = bool((weight == weight[:1, :1]).all())
         used = values[:1] if same else values
-        tiles = np.zeros((outputs, 1, len(used), config.rows, config.columns), np.int64)
+        tiles = np.zeros((outputs, 1, len(used), 1 if config.depthwise_lanes else config.rows,
+                          config.columns), np.int64)
         for output in range(outputs):
             for column in range(columns):
                 channel = output * columns + column
-                tiles[output, 0, :, channel % config.rows, column] = used[:, channel]
+                row = 0 if config.depthwise_lanes else channel % config.rows
+                tiles[output, 0, :, row, column] = used[:, channel]
         work = self._compute_work(destination.pixels, outputs, taps, channels, columns)
         work = replace(work, reuse=taps if same else 1)
         plan = self._choose_depthwise(operator, flags, window, source, destination, work)
@@ -621,7 +626,7 @@ class _Compiler:
               row_windows: int | None = None) -> None:
         """Add a layer that computes.
 
-        ``tiles`` has shape (output blocks, channel blocks, taps or 1, rows, columns), and
+        ``tiles`` has shape (output blocks, channel blocks, taps or 1, rows or 1, columns), and
         ``parameters`` are biases, multipliers, right and left shifts by channel.
         """
         (down, across), (row_step, column_step) = window.stride, window.dilation

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from eieio.model.fixed_point import MULTIPLIER_WIDTH
 from eieio.model.graph.description import describe
 from eieio.model.systolic.config import ACTIVATION_BITS
@@ -90,8 +92,18 @@ def _used(compiled: CompiledGraph, layer: CompiledLayer, profile: LayerProfile
         return {}
     base = layer.descriptor[Field.WEIGHTS]
     tiles = work.outputs * work.slots // work.reuse
-    weights = compiled.weights[base:base + tiles * config.rows]
-    nonzero = weights.reshape(tiles, config.rows, config.columns) != 0
+    if config.depthwise_lanes and layer.mode == "channelwise":
+        # Of a tile there is its diagonal.
+        shares = config.rows // config.channelwise_columns
+        diagonals = compiled.weights[base:base + tiles]
+        nonzero = np.zeros((tiles, config.rows, config.columns), bool)
+        for tile, column in np.ndindex(tiles, config.channelwise_columns):
+            share = tile // (tiles // work.outputs) % shares
+            row = share * config.channelwise_columns + column
+            nonzero[tile, row, column] = diagonals[tile, column] != 0
+    else:
+        weights = compiled.weights[base:base + tiles * config.rows]
+        nonzero = weights.reshape(tiles, config.rows, config.columns) != 0
     share = profile.causes["multiply"] / profile.cycles
     return {"row": (share * nonzero.any(axis=2).mean(axis=0)).tolist(),
             "column": (share * nonzero.any(axis=1).mean(axis=0)).tolist()}

@@ -72,7 +72,9 @@ class Flag(IntFlag):
     MAXIMUM = 1 << 4
     """Accumulate maxima, not sums."""
     CHANNELWISE = 1 << 5
-    """Each block of outputs takes the one block of channels that it lies in."""
+    """Each block of outputs takes the one block of channels that it lies in. In an engine with a
+    depthwise unit, tiles have a single row of weights: the weight of each column, which is for the
+    column's own channel."""
     WINOGRAD = 1 << 6
     """Windows are tiles, which go through Winograd's transforms."""
     LINEAR = 1 << 4

@@ -201,7 +201,8 @@ class SystolicEngine(wiring.Component):
                 delayed(m, tiles.weight_addr, VECTOR_LATENCY - weights.latency, "weight_addr",
                         reset_less=True)),
             array.w_valid.eq(delayed(m, tiles.weight_valid, VECTOR_LATENCY, "weight_valid")),
-            array.w_weights.eq(weights.weights),
+            array.w_weights.eq(weights.weights if not config.depthwise_lanes else
+                               self._diagonals(m, tiles, weights, descriptor)),
             accumulators.i_valid.eq(array.o_valid),
             accumulators.i_last.eq(array.o_last),
             accumulators.i_sums.eq(array.o_sums),
@@ -316,6 +317,24 @@ class SystolicEngine(wiring.Component):
             m.d.sync += [elapsed.eq(0), self.macs.eq(0), self.accumulator_stalls.eq(0),
                          self.transform_stalls.eq(0)]
         return m
+
+    def _diagonals(self, m: Module, tiles: TileSequencer, weights: WeightBuffer,
+                   descriptor: data.View) -> Value:
+        """Make the rows of a tile of single channels of the row that holds its diagonal."""
+        config = self.config
+        columns = config.channelwise_columns
+        # Which column of the array a row's only weight is for.
+        column = Signal(signed(ceil_log2(config.rows) + 2), reset_less=True)
+        m.d.sync += column.eq(tiles.weight_row - tiles.weight_share * columns)
+        late = delayed(m, column, VECTOR_LATENCY - 2, "diagonal", reset_less=True).as_signed()
+        direct, used = Signal(), Signal(config.columns, reset_less=True)
+        m.d.sync += [
+            direct.eq(~(descriptor[Field.OPERATION] & Flag.CHANNELWISE).any()),
+            used.eq(Cat(direct | (late == number if number < columns else Const(0))
+                        for number in range(config.columns))),
+        ]
+        return weights.weights.as_value() & Cat(
+            bit.replicate(config.weight_width) for bit in used)
 
     def _connect_streams(self, m: Module, sequencer: ProgramSequencer, input_port: InputPort,
                          output_port: OutputPort, weights: WeightBuffer,

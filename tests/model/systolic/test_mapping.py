@@ -258,9 +258,15 @@ class Interpreter:
         groups = columns // config.lanes
         written = self.buffer.copy()
         for output in range(outputs):
-            first = self.descriptor[Field.WEIGHTS] + output * tiles * config.rows
-            weights = self._decode(self.weights[first:first + tiles * config.rows]).reshape(
-                tiles, config.rows, -1).repeat(reuse, axis=0)
+            rows = 1 if channelwise and config.depthwise_lanes else config.rows
+            first = self.descriptor[Field.WEIGHTS] + output * tiles * rows
+            weights = self._decode(self.weights[first:first + tiles * rows]).reshape(
+                tiles, rows, -1).repeat(reuse, axis=0)
+            if rows < config.rows:
+                # What is there is the diagonal, of the channels' part of a word.
+                place = np.arange(columns) + output * columns % config.rows
+                weights = np.where(np.arange(config.rows)[:, None] == np.append(
+                    place, np.full(config.columns - columns, -1)), weights, 0)
             used = [output * columns // config.rows] if channelwise else list(range(blocks))
             for window in range(self.descriptor[Field.WINDOWS]):
                 vectors = self._vectors(window, used)
