@@ -119,6 +119,8 @@ BUGS = [
     systolic("depthwise_sequencer", "each block takes the parameters of the first one",
              "first_parameter.eq(first_parameter + config.word_groups)",
              "first_parameter.eq(first_parameter)"),
+    systolic("depthwise", "the mean of all pixels has the pixels before, too",
+             "total & ~sequencer.first", "total"),
     systolic("depthwise_window", "the word above a pixel is that of two lines before",
              "side - 2 - row, width", "row, width"),
     systolic("depthwise_window", "a linear window takes words of other lines",

@@ -86,7 +86,7 @@ def _depthwise(config: SystolicConfig, work: DepthwiseWork, name: str, cycles: i
     rows = work.blocks * -(-taps * config.rows // config.columns)
     weights = rows * config.columns * config.stored_width
     looked_up = rows * config.columns * config.weight_width if config.code_width else 0
-    drained = work.window_groups * lanes
+    drained = work.result_groups * lanes
     return Accesses(
         name, cycles, dense, macs,
         product_bits=macs * ACTIVATION_BITS ** 2,

@@ -9,7 +9,8 @@ windows of a row or for the memory of the lines.
 
 A window lies in the last rows and columns of the unit's square, and the rest of the square has
 weights of 0. A window of a single row takes the whole square as one row, without lines. An image of
-a single column is taken as one of a single row.
+a single column is taken as one of a single row, and so is one all of whose pixels are added up, a
+window behind the other.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.placement import Placement
 from eieio.model.systolic.work import DepthwiseWork
 
-__all__ = ["LINE_MINIMUM", "DepthwisePlan", "plan_depthwise"]
+__all__ = ["LINE_MINIMUM", "DepthwisePlan", "plan_depthwise", "plan_total"]
 
 #: Fewest pixels of a line: what is written to a line is read that many steps later.
 LINE_MINIMUM = 3
@@ -120,12 +121,37 @@ def plan_depthwise(config: SystolicConfig, window: Window, source: Placement,
     if not linear and line > config.depthwise_width:
         return (f"its lines of {line} pixels are longer than {config.depthwise_width} (option "
                 "depthwise_width)")
-    groups = config.lanes // config.depthwise_lanes
-    last = -(-channels // config.lanes) - (source.words - 1) * config.word_groups
     work = DepthwiseWork(
         blocks=source.words, height=result[0], width=result[1],
         lead=start[0] * line + start[1], across=across,
-        down=max(down * line - row, 1), groups=config.depthwise_groups, last_groups=last * groups)
+        down=max(down * line - row, 1), groups=config.depthwise_groups,
+        last_groups=_last_groups(config, source, channels))
     if max(work.lead + 1, work.down, across, line, *size, *result, source.words) >= _FIELD:
         return "it is too large"
     return DepthwisePlan(work, (high, wide), (down, across), start, size, result, line, linear)
+
+
+def plan_total(config: SystolicConfig, source: Placement, channels: int) -> DepthwisePlan:
+    """Find out how the unit adds up all pixels of a tensor.
+
+    Parameters
+    ----------
+    config, source, channels
+        As for :func:`plan_depthwise`.
+    """
+    taps = config.depthwise_taps
+    windows = -(-source.pixels // taps)
+    # The last window ends with the last pixel, and the first one begins before the first.
+    first = (source.pixels - 1) % taps
+    work = DepthwiseWork(
+        blocks=source.words, height=1, width=windows, lead=first, across=taps, down=1,
+        groups=config.depthwise_groups, last_groups=_last_groups(config, source, channels),
+        total=True)
+    return DepthwisePlan(work, (1, taps), (1, taps), (0, first), (1, source.pixels), (1, windows),
+                         source.pixels, True)
+
+
+def _last_groups(config: SystolicConfig, source: Placement, channels: int) -> int:
+    """Count the groups of the unit's lanes in the last word of a pixel."""
+    groups = -(-channels // config.lanes) - (source.words - 1) * config.word_groups
+    return groups * (config.lanes // config.depthwise_lanes)

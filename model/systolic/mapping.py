@@ -36,7 +36,7 @@ from eieio.model.graph.quantized_graph import (
 )
 from eieio.model.systolic.coded_weights import CodedWeights, check_values, code_weights
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.depthwise import DepthwisePlan, plan_depthwise
+from eieio.model.systolic.depthwise import DepthwisePlan, plan_depthwise, plan_total
 from eieio.model.systolic.placement import Placement, place_tensors
 from eieio.model.systolic.program import (
     DESCRIPTOR_WORDS,
@@ -495,8 +495,8 @@ class _Compiler:
         work = replace(work, reuse=taps if same else 1)
         plan = self._choose_depthwise(operator, flags, window, source, destination, work)
         if plan is not None:
-            wide = np.zeros((*window.kernel, source.words * config.rows), np.int64)
-            wide[:, :, lanes] = weight
+            wide = np.zeros((*plan.kernel, source.words * config.rows), np.int64)
+            wide[:, :, lanes] = 1 if plan.work.total else weight.reshape(*plan.kernel, -1)
             self._emit_depthwise(operator, plan, source, destination, plan.lay_out(config, wide),
                                  tuple(spread), padding, zero_point)
             return
@@ -511,6 +511,9 @@ class _Compiler:
         if not config.depthwise_lanes or flags or isinstance(operator, Pad):
             return None
         plan = plan_depthwise(config, window, source, destination, self._written(destination))
+        if isinstance(plan, str) and isinstance(operator, AveragePool) and (
+                window.kernel == (source.height, source.width)):
+            plan = plan_total(config, source, self._written(destination))
         if isinstance(plan, str):
             if isinstance(operator, DepthwiseConv2D):
                 self.notes.append(f"{_label(operator)}: the array computes it, not the depthwise "
@@ -705,12 +708,12 @@ class _Compiler:
             Field.STRIDE: plan.stride,
             Field.BLOCKS: (work.blocks, 0),
             Field.SLOTS: (work.lead, work.down),
-            Field.DESTINATION_STEP: (destination.step, last_groups),
+            Field.DESTINATION_STEP: (0 if work.total else destination.step, last_groups),
             Field.DESTINATION_SIZE: plan.destination_size,
         }
-        linear = Flag.LINEAR if plan.linear else Flag(0)
+        flags = Flag.LINEAR * plan.linear | Flag.TOTAL * work.total
         self.layers.append(CompiledLayer(operator.name, operator, destination, {
-            Field.OPERATION: (int(Operation.DEPTHWISE) | int(linear | _rounding(operator))
+            Field.OPERATION: (int(Operation.DEPTHWISE) | int(flags | _rounding(operator))
                               | _reads(source, config)),
             Field.SOURCE: source.base,
             Field.DESTINATION: destination.base,

@@ -79,6 +79,8 @@ class Flag(IntFlag):
     """Windows are tiles, which go through Winograd's transforms."""
     LINEAR = 1 << 4
     """Of :attr:`Operation.DEPTHWISE`: windows have a single row, as long as the unit's square."""
+    TOTAL = 1 << 5
+    """Of :attr:`Operation.DEPTHWISE`: the sums of all windows are added up, to one pixel."""
     SINGLE_ROUNDING = 1 << 7
     """Sums are rescaled in one rounding, not in two."""
 

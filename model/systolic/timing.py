@@ -57,9 +57,10 @@ WRITE = 5 + REQUANTIZE
 #: Cycles of the depthwise unit from the last weight's address to the first window that takes it.
 WEIGHTS_READY = 2
 #: Cycles from the turn of a window's group to its place, besides one for each level of the sum of
-#: its products: four until the window is there, three of the products, and less three, as the sum
-#: comes two later than its place, and writes are counted from the cycle behind that.
-WINDOW = 4
+#: its products: four until the window is there, three of the products, one to add the windows
+#: before, and less three, as the sum comes two later than its place, and writes are counted from
+#: the cycle behind that.
+WINDOW = 5
 #: Cycles between inferences: from an input's last beat to the inference, from its last write to the
 #: first beat of the output, and from the last one to the next input. Before the latter two a
 #: descriptor is fetched.

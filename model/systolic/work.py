@@ -76,6 +76,8 @@ class DepthwiseWork:
         Steps from the last window of a row to the first one of the next.
     groups, last_groups : :class:`int`
         Groups of the unit's lanes that a block has, and the last one.
+    total : :class:`bool`
+        Whether the sums of all windows of a block are added up, to one result.
     """
 
     blocks: int
@@ -86,6 +88,7 @@ class DepthwiseWork:
     down: int
     groups: int
     last_groups: int
+    total: bool = False
 
     @property
     def steps(self) -> int:
@@ -96,7 +99,16 @@ class DepthwiseWork:
     @property
     def window_groups(self) -> int:
         """Groups of windows that are computed."""
-        return self.height * self.width * ((self.blocks - 1) * self.groups + self.last_groups)
+        return self.height * self.width * self._pixel_groups
+
+    @property
+    def result_groups(self) -> int:
+        """Groups of results."""
+        return self._pixel_groups if self.total else self.window_groups
+
+    @property
+    def _pixel_groups(self) -> int:
+        return (self.blocks - 1) * self.groups + self.last_groups
 
 
 Work = ComputeWork | AddWork | DepthwiseWork

@@ -1,7 +1,7 @@
 """Depthwise unit: windows over single channels, all their products in a cycle."""
 
-from amaranth.hdl import Cat, Module, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -120,11 +120,31 @@ class Depthwise(wiring.Component):
             window.padding.eq(self.descriptor[Field.QUANTIZATION][:ACTIVATION_BITS]),
         ]
 
-        # Groups of the output lanes are of one or several of the unit's, which come in turn.
+        # A group of sums of a window is added to that of the windows before, if all are added up.
+        # Until it is needed again at least a window's steps are taken, which are several.
+        total = Signal()
+        m.d.sync += total.eq((self.descriptor[Field.OPERATION] & Flag.TOTAL).any())
+        later = wait + sums.latency
         lanes, share = config.depthwise_lanes, config.lanes // config.depthwise_lanes
-        wide = [Signal(signed(ACCUMULATOR_WIDTH), name=f"wide_{lane}") for lane in range(lanes)]
-        m.d.comb += [wide[lane].eq(sums.o[lane]) for lane in range(lanes)]
-        group = Cat(wide)
+        index = delayed(m, window.index, sums.latency, "sum_index", reset_less=True)
+        adding = delayed(m, total & ~sequencer.first, later, "adding", reset_less=True)
+        m.submodules.totals = totals = memory.Memory(
+            shape=unsigned(lanes * ACCUMULATOR_WIDTH), depth=config.depthwise_groups, init=[],
+            attrs={"ram_style": "distributed"})
+        before, after = totals.read_port(domain="comb"), totals.write_port()
+        wide = Signal(data.ArrayLayout(signed(ACCUMULATOR_WIDTH), lanes), reset_less=True)
+        for lane in range(lanes):
+            old = before.data.word_select(lane, ACCUMULATOR_WIDTH).as_signed()
+            m.d.sync += wide[lane].eq(sums.o[lane] + Mux(adding, old, 0))
+        m.d.comb += [
+            before.addr.eq(index),
+            after.addr.eq(delayed(m, index, 1, "total_index", reset_less=True)),
+            after.data.eq(wide.as_value()),
+            after.en.eq(delayed(m, sequencer.valid, later + 1, "sum_valid")),
+        ]
+
+        # Groups of the output lanes are of one or several of the unit's, which come in turn.
+        group: Value = wide.as_value()
         if share > 1:
             earlier = Signal((share - 1) * lanes * ACCUMULATOR_WIDTH, reset_less=True)
             group = Cat(earlier, group)
@@ -132,6 +152,6 @@ class Depthwise(wiring.Component):
         m.d.comb += self.o_sums.as_value().eq(group)
         for name in self.o.signature.members:
             m.d.comb += getattr(self.o, name).eq(
-                delayed(m, getattr(sequencer.o, name), wait + sums.latency - _GROUP_LATENCY,
+                delayed(m, getattr(sequencer.o, name), later + 1 - _GROUP_LATENCY,
                         f"late_{name}", reset_less=name not in ("valid", "last")))
         return m

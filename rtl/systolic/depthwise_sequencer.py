@@ -52,10 +52,13 @@ class DepthwiseSequencer(wiring.Component):
         Its number in the word.
     bank : ``Out(1)``
         Whether its block's number is odd.
+    first : ``Out(1)``
+        Its window is the first one of a block.
     inside : ``Out(taps)``
         Which elements of its window are in the image, first row first.
     o : ``Out(GroupSignature(config))``
-        Group of ``lanes`` that it is the last part of, if it is one's.
+        Group of ``lanes`` that it is the last part of, if it is one's. Where all windows are added
+        up, only the last window's groups are.
     """
 
     descriptor: data.View
@@ -71,6 +74,7 @@ class DepthwiseSequencer(wiring.Component):
     valid: Signal
     index: Signal
     bank: Signal
+    first: Signal
     inside: Signal
     o: GroupInterface
 
@@ -90,6 +94,7 @@ class DepthwiseSequencer(wiring.Component):
             "valid": Out(1),
             "index": Out(range(config.depthwise_groups)),
             "bank": Out(1),
+            "first": Out(1),
             "inside": Out(unsigned(config.depthwise_taps)),
             "o": Out(GroupSignature(config)),
         })
@@ -157,7 +162,8 @@ class DepthwiseSequencer(wiring.Component):
             blocks.last, pair(descriptor, Field.DESTINATION_STEP)[1] * share,
             config.depthwise_groups))
         part = Signal(range(share))
-        final = Signal()
+        final, window_last, total = Signal(), Signal(), Signal()
+        m.d.sync += total.eq((descriptor[Field.OPERATION] & Flag.TOTAL).any())
         place, parameter = Signal.like(self.o.group), Signal.like(self.o.parameter_addr)
         target = Signal(addr_width)
         pixel, block, first_parameter = (Signal.like(signal, name=name) for signal, name in (
@@ -180,6 +186,8 @@ class DepthwiseSequencer(wiring.Component):
                 target.eq(pixel + block),
                 pixel.eq(pixel + pair(descriptor, Field.DESTINATION_STEP)[0]),
                 final.eq(columns.last & rows.last & blocks.last),
+                window_last.eq(columns.last & rows.last),
+                self.first.eq(first),
             ]
         destination = bits(descriptor, Field.DESTINATION, addr_width)
         with m.If(block_ends):
@@ -189,7 +197,7 @@ class DepthwiseSequencer(wiring.Component):
                 first_parameter.eq(first_parameter + config.word_groups),
             ]
         m.d.comb += [
-            self.o.valid.eq(self.valid & part_last),
+            self.o.valid.eq(self.valid & part_last & (window_last | ~total)),
             self.o.last.eq(self.valid & group_left.last & final),
             self.o.addr.eq(target),
             self.o.group.eq(place),

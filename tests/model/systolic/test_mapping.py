@@ -30,7 +30,7 @@ from eieio.model.graph.quantized_graph import (
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.model.systolic.program import WRAPS, Field, Flag, Operation, Target
-from eieio.model.systolic.work import ComputeWork
+from eieio.model.systolic.work import ComputeWork, DepthwiseWork
 from eieio.sim.systolic.random_graph import random_graph, random_inputs
 
 DEPTHS: dict[str, Any] = {"activation_depth": 4096, "weight_depth": 8192, "parameter_depth": 300,
@@ -190,6 +190,8 @@ class Interpreter:
             weights = self._decode(self.weights[first:first + rows]).reshape(-1)[
                 :taps * config.rows].reshape(taps, config.rows)
             place = lead
+            total = np.zeros(config.rows, np.int64)
+            last = math.prod(windows) - 1
             for number, (y, x) in enumerate(np.ndindex(*windows)):
                 if number:
                     place += across if x else down
@@ -205,6 +207,11 @@ class Interpreter:
                             self.descriptor[Field.SOURCE] + row * self.descriptor[Field.ROW_STEP]
                             + column * self.descriptor[Field.PIXEL_STEP] + block, block)
                     sums += word.astype(np.int64) * weights[tap]
+                if self.descriptor[Field.OPERATION] & Flag.TOTAL:
+                    total += sums
+                    if number < last:
+                        continue
+                    sums = total
                 self.buffer, written = written, self.buffer
                 for group in range(last_groups if block == blocks - 1 else config.word_groups):
                     self._write(self.descriptor[Field.DESTINATION] + number * step + block, group,
@@ -650,6 +657,20 @@ def test_macs() -> None:
     assert compiled.macs == 5 * math.prod((8, 3))
     assert compiled.input_beats == 5 * 2
     assert compiled.output_beats == 5
+
+
+def test_mean_of_all_pixels() -> None:
+    """The unit adds up the windows of a row of all pixels."""
+    config = SystolicConfig(rows=4, columns=4, lanes=2, depthwise_lanes=2, **DEPTHS)
+    source = tensor("input", 6, 7, 6, zero_point=-5)
+    pool = AveragePool("pool", (source,), tensor("output", 1, 1, 6, zero_point=-5), Window((6, 7)),
+                       -128, 127)
+    compiled = compile_graph(QuantizedGraph("mean", source, pool.output, (pool,)), config)
+    layer, = compiled.layers
+    assert isinstance(layer.work, DepthwiseWork)
+    assert (layer.work.total, layer.work.width, layer.work.result_groups) == (True, 5, 3)
+    rng = np.random.default_rng(0)
+    interpret(compiled, rng.integers(-128, 128, (1, *source.shape)).astype(np.int8))
 
 
 #: Windows over images of 6 x 7, and what the unit of the configuration below says of them.

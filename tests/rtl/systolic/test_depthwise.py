@@ -10,7 +10,13 @@ import pytest
 from amaranth.hdl import Signal
 from numpy.typing import NDArray
 
-from eieio.model.graph.quantized_graph import DepthwiseConv2D, QuantizedGraph, Tensor, Window
+from eieio.model.graph.quantized_graph import (
+    AveragePool,
+    DepthwiseConv2D,
+    QuantizedGraph,
+    Tensor,
+    Window,
+)
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.model.systolic.program import Field
@@ -64,9 +70,22 @@ def compiled_case(config: SystolicConfig, shape: tuple[int, int, int], window: W
     return compiled
 
 
+def pooled_case(config: SystolicConfig, shape: tuple[int, int, int]) -> CompiledGraph:
+    """Mean of all pixels, more than fit in a window."""
+    source = Tensor("input", shape, 1.0, 3)
+    output = Tensor("output", (1, 1, shape[2]), 1.0, 3)
+    pool = AveragePool("layer", (source,), output, Window(shape[:2]), -128, 127)
+    with patch("eieio.model.systolic.mapping.depthwise_cycles", return_value=0):
+        compiled = compile_graph(QuantizedGraph("case", source, output, (pool,)), config)
+    assert compiled.layers[0].mode == "depthwise"
+    return compiled
+
+
 def expected_sums(compiled: CompiledGraph, x: NDArray[np.int8]) -> NDArray[np.int64]:
     """Compute the sums of all windows: int64 array of shape (rows, columns, channels)."""
     operator = compiled.layers[0].operator
+    if isinstance(operator, AveragePool):
+        return x.astype(np.int64).sum(axis=(0, 1))
     assert isinstance(operator, DepthwiseConv2D)
     window = operator.window
     padded = np.pad(x.astype(np.int64), (*window.padding, (0, 0)),
@@ -198,6 +217,23 @@ def test_lanes_and_layers(simulate: Callable[..., None], name: str, latency: int
             assert check(await bench.run(ctx, layer, x), layer, x)
 
     simulate(bench.dut, run, reset=reset)
+
+
+@pytest.mark.parametrize("name", ["plain", "three groups"])
+def test_all_pixels(simulate: Callable[..., None], name: str) -> None:
+    """Sums of more pixels than a window has, and a layer of windows behind."""
+    config = CONFIGS[name]
+    rng = np.random.default_rng(0)
+    layers = [pooled_case(config, shape) for shape in ((5, 4, 7), (2, 9, 1), (1, 10, 9))]
+    layers.append(compiled_case(config, *CASES["same"], rng))
+    bench = Bench(config)
+
+    async def run(ctx: Any) -> None:
+        for layer in layers:
+            x = rng.integers(-128, 128, layer.graph.input.shape).astype(np.int8)
+            assert check(await bench.run(ctx, layer, x), layer, x)
+
+    simulate(bench.dut, run)
 
 
 def test_latency_of_weights() -> None:
