@@ -4,8 +4,8 @@
 
 Every graph is run on several inputs; every integer of every layer, the cycles of every layer and
 input, and the counters of stalls must be equal. With ``--joins`` half of the graphs have branches
-whose channels lie side by side, if these fit. With ``--depthwise`` engines have a unit for depthwise
-convolutions. Exits with status 1 if anything differs. Engines are built into the cache
+whose channels lie side by side, if these fit. With ``--depthwise`` engines have a unit for
+depthwise convolutions. Exits with status 1 if anything differs. Engines are built into the cache
 (``EIEIO_CACHE``, or else ``build/cache``): the first run takes longer.
 """
 
