@@ -27,7 +27,7 @@ def memories(config: SparseConfig) -> list[Memory]:
         Memory(2 * pes, config.code_width + config.run_width, config.entry_depth // 2, "cell"),
         Memory(2 * pes, pointer, config.pointer_depth // 2, "cell"),
         # An activation with a bit that tells whether it is nonzero.
-        Memory(groups, pes // groups * (config.activation_width + 1),
+        Memory(groups << config.double_buffered, pes // groups * (config.activation_width + 1),
                2 << (config.activation_depth - 1).bit_length(), "any"),
         Memory(pes * groups, config.accumulator_width, sums,
                "lut" if config.accumulator_depth <= 128 else "any"),

@@ -66,6 +66,9 @@ class SparseConfig(EngineConfig):
         Activations in one beat of the input and output streams; divides ``pes``.
     per_channel : :class:`bool`
         Whether each output of a layer has a factor of its own, in place of one for the layer.
+    double_buffered : :class:`bool`
+        Whether activations have a second memory of two buffers, so that the next input is received
+        and the output before sent while an inference is under way.
     coded_images : :class:`bool`
         Whether the shell around the engine also takes coded images.
 
@@ -95,6 +98,7 @@ class SparseConfig(EngineConfig):
     io_lanes: int = 1
     per_channel: bool = field(default=False, metadata=NEW)
     coded_images: bool = field(default=False, metadata=NEW)
+    double_buffered: bool = field(default=False, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -105,7 +109,8 @@ class SparseConfig(EngineConfig):
             ("pointer_depth", 4, 1 << 20), ("accumulator_depth", 2, 1 << 14),
             ("activation_depth", 2, 1 << 15), ("output_depth", 2, 1 << 16),
             ("layer_depth", 1, 256), ("column_groups", 1, 16), ("io_lanes", 1, 256))
-        self._check_flags("skip_empty_columns", "absorb_fillers", "per_channel", "coded_images")
+        self._check_flags("skip_empty_columns", "absorb_fillers", "per_channel", "coded_images",
+                          "double_buffered")
         for name in ("entry_depth", "pointer_depth"):
             if getattr(self, name) % 2:
                 raise InputError(f"Option {name} must be even, not {getattr(self, name)}")

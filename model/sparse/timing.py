@@ -15,6 +15,7 @@ A column that is empty in a PE is not queued there, or takes a cycle if empty co
 skipped. A cycle decodes an entry, or a filler and the entry behind it if fillers are absorbed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,8 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc
 from eieio.model.sparse.mapping import CompiledNetwork
 
-__all__ = ["FIRST_TAKE", "LayerTiming", "LayerWork", "NetworkTimer", "inference_interval",
-           "simulate_layer"]
+__all__ = ["FIRST_TAKE", "LayerTiming", "LayerWork", "NetworkTimer", "StreamTiming",
+           "inference_interval", "output_cycles", "simulate_layer", "time_stream"]
 
 #: Cycle of the first take, counted from the one before the layer's descriptor is read: descriptor,
 #: start, activation buffer, its output register, and the word itself.
@@ -48,10 +49,16 @@ START_TO_FIRE = 4
 END_TO_IDLE = 2
 #: From there to the first read of an accumulator.
 IDLE_TO_DRAIN = 5
-#: Cycles between inferences: from an input's last beat to the inference, from its last write to the
-#: first beat of the output, and from the last one to the next input.
-TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, 5, 3
-HANDSHAKES = TO_BEGIN + TO_OUTPUT + TO_INPUT
+#: From an input's last beat to the cycle in which its inference begins; from there to the first
+#: beat of the next input.
+TO_BEGIN, TO_INPUT = 3, 2
+#: From the last write of an inference to the beginning of the next one, if nothing is missing.
+TO_NEXT = 1
+#: From the last write, or the cycle in which the output before is out of the way, to the first beat
+#: of the output; and from its last beat to that cycle.
+TO_OUTPUT, TO_SENT = 5, 1
+#: From there to the next input, if it has no memory of its own.
+TO_OPEN = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,9 +315,17 @@ class NetworkTimer:
                 for number, (work, source) in enumerate(zip(self._work, sources, strict=True))]
 
 
+def output_cycles(config: SparseConfig, output_beats: int) -> int:
+    """Count the cycles from an output's first beat to its last: between words there is a pause."""
+    return output_beats + (output_beats - 1) // (config.pes // config.io_lanes)
+
+
 def inference_interval(config: SparseConfig, cycles: float, input_beats: int, output_beats: int
                        ) -> Interval:
-    """Return what an inference takes with its input and output.
+    """Return what an inference takes with its input and output, in a long stream.
+
+    If activations are double-buffered, the next input is received, and the output before sent,
+    while an inference is under way: the longest of the three decides.
 
     Parameters
     ----------
@@ -321,6 +336,55 @@ def inference_interval(config: SparseConfig, cycles: float, input_beats: int, ou
     input_beats, output_beats : :class:`int`
         Beats of an input and of an output.
     """
-    # Behind each full word there is a pause, behind the last one as well.
-    pauses = output_beats // (config.pes // config.io_lanes)
-    return Interval(input_beats, cycles, output_beats + pauses, HANDSHAKES)
+    sent = output_cycles(config, output_beats)
+    handshakes = TO_BEGIN - 1 + TO_OUTPUT + TO_SENT - 1 + TO_OPEN
+    if not config.double_buffered:
+        return Interval(input_beats, cycles, sent, handshakes)
+    steady = max(cycles + TO_NEXT, input_beats + TO_BEGIN - 1 + TO_INPUT,
+                 sent + TO_OUTPUT + TO_SENT - 1)
+    return Interval(input_beats, cycles, sent, handshakes,
+                    input_beats + cycles + sent + handshakes - steady)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamTiming:
+    """When the beats of a stream of inputs and outputs move, if sender and receiver never wait.
+
+    Attributes
+    ----------
+    inputs : int64 array of shape (inferences,)
+        Cycle of the first beat of each input, from that of the first on.
+    outputs : int64 array of shape (inferences,)
+        Cycle of the first beat of each output.
+    """
+
+    inputs: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+
+
+def time_stream(config: SparseConfig, cycles: Sequence[int], input_beats: int, output_beats: int
+                ) -> StreamTiming:
+    """Tell when the beats of a stream move.
+
+    Parameters
+    ----------
+    config : SparseConfig
+        Engine.
+    cycles : sequence of :class:`int`
+        Cycles of each inference.
+    input_beats, output_beats : :class:`int`
+        Beats of an input and of an output.
+    """
+    sent = output_cycles(config, output_beats)
+    inputs, outputs = [], []
+    # First cycles in which an input is taken, an inference may begin, an output may go.
+    taken = free = clear = 0
+    for inference in cycles:
+        inputs.append(taken)
+        begin = max(taken + input_beats - 1 + TO_BEGIN, free)
+        over = max(begin + inference, clear)
+        free = over + TO_NEXT
+        outputs.append(over + TO_OUTPUT)
+        clear = outputs[-1] + sent - 1 + TO_SENT
+        taken = begin + TO_INPUT if config.double_buffered else clear + TO_OPEN
+    return StreamTiming(np.array(inputs, np.int64), np.array(outputs, np.int64))

@@ -11,7 +11,6 @@ from amaranth.hdl import (
     Const,
     DomainRenamer,
     Module,
-    Mux,
     ResetSignal,
     Signal,
     unsigned,
@@ -55,6 +54,7 @@ def engine_signature(config: SparseConfig) -> wiring.Signature:
         "run": In(1),
         "receiving": Out(1),
         "waiting": Out(1),
+        "begun": Out(1),
         "busy": Out(1),
         "error": Out(unsigned(4)),
         "clear_error": In(1),
@@ -63,6 +63,8 @@ def engine_signature(config: SparseConfig) -> wiring.Signature:
         "macs": Out(unsigned(48)),
         "loading": Out(1),
         "loaded": Out(1),
+        "running_cycles": Out(unsigned(32)),
+        "running_macs": Out(unsigned(48)),
         "layer_done": Out(1),
         "word_valid": Out(1),
         "word_layer": Out(unsigned(max(1, ceil_log2(config.layer_depth)))),
@@ -75,8 +77,10 @@ class SparseEngine(wiring.Component):
     """Takes an image once, then an input vector at a time, and returns an output vector for each.
 
     An inference begins when its whole input has arrived and ``run`` is 1, and runs all layers of
-    the image without the host in between. Input, inference and output follow one another; an image
-    may be loaded whenever no inference is under way, and replaces the one before.
+    the image without the host in between. If it is ``double_buffered``, the next input is taken and
+    the output before sent meanwhile, and the next inference begins when both are done; otherwise
+    input, inference and output follow one another. An image may be loaded whenever no inference is
+    under way, and replaces the one before.
 
     Source: Han et al., "EIE: Efficient Inference Engine on Compressed Deep Neural Network",
     ISCA 2016; the differences are in ``docs/architecture.md``.
@@ -102,6 +106,8 @@ class SparseEngine(wiring.Component):
         From the cycle after its first beat on, without a gap.
     waiting : ``Out(1)``
         An input is complete, and its inference has not begun.
+    begun : ``Out(1)``
+        An inference began in the cycle before.
     busy : ``Out(1)``
         An inference is under way or its output is being sent.
     error : ``Out(ErrorCode)``
@@ -110,16 +116,19 @@ class SparseEngine(wiring.Component):
         Return ``error`` to ``NONE``, unless something is refused in this cycle.
     cycles : ``Out(32)``
         Cycles of the inference, from the one in which it began to the one in which the last
-        requantized activation was written. Holds until the next.
+        requantized activation was written. This and the next two are of the inference whose output
+        is or was sent last; they change 3 cycles before an output is offered.
     blocked_cycles : ``Out(32)``
         Cycles in which a column waited for room in a queue, summed over column groups.
     macs : ``Out(48)``
-        Multiplications of the inference, without fillers. Holds until the next.
+        Multiplications of the inference, without fillers.
     loading : ``Out(1)``
         A word of an image has been taken, and ``loaded`` and ``error`` do not show yet what came of
         it. From the cycle after the word on, without a gap.
     loaded : ``Out(1)``
         A whole image has been taken, it has layers to run, and nothing of it was refused.
+    running_cycles, running_macs : ``Out``
+        Monitors: cycles and multiplications of the inference under way.
     layer_done : ``Out(1)``
         A layer's last activations are being written.
     word_valid, word_layer, word_addr, word_data : ``Out``
@@ -132,6 +141,7 @@ class SparseEngine(wiring.Component):
     run: Signal
     receiving: Signal
     waiting: Signal
+    begun: Signal
     busy: Signal
     error: Signal
     clear_error: Signal
@@ -140,6 +150,8 @@ class SparseEngine(wiring.Component):
     macs: Signal
     loading: Signal
     loaded: Signal
+    running_cycles: Signal
+    running_macs: Signal
     layer_done: Signal
     word_valid: Signal
     word_layer: Signal
@@ -194,9 +206,11 @@ class SparseEngine(wiring.Component):
             m.d.sync += self.waiting.eq(1)
         with m.Elif(sequencer.begin & sequencer.free):
             m.d.sync += self.waiting.eq(0)
-        # Between two vectors or images, an image that waits goes first.
-        receiving = Signal()
+        # Between two vectors or images, an image that waits goes first, but not into an inference.
+        open_ = Signal()
+        idle = Signal()
         image_first = Signal()
+        sent = Signal()
         # A new image needs some cycles until it has arrived everywhere, and its descriptors can be
         # read.
         arrives = Signal()
@@ -212,22 +226,25 @@ class SparseEngine(wiring.Component):
             m.d.sync += image_first.eq(self.image.valid)
         usable = Signal()
         m.d.sync += [
-            receiving.eq(sequencer.free & ~self.waiting & ~packer.done),
+            open_.eq(~self.waiting & ~packer.done
+                     & (1 if config.double_buffered else sequencer.free & sent)),
+            idle.eq(sequencer.free & ~self.waiting & ~packer.done & sent),
             usable.eq(sequencer.loaded & ~arriving.any() & ~sequencer.clearing),
         ]
         m.d.comb += [
             # What an image left in accumulators that it never drained does not outlive it.
-            sequencer.clear.eq(receiving & image_first),
-            loader.enable.eq(receiving & image_first & sequencer.clean),
-            packer.enable.eq(receiving & ~image_first & usable),
+            sequencer.clear.eq(idle & image_first),
+            loader.enable.eq(idle & image_first & sequencer.clean),
+            packer.enable.eq(open_ & ~image_first & usable),
             packer.beats.eq(sequencer.input_beats),
             packer.padding.eq(sequencer.input_padding),
             sequencer.begin.eq(self.waiting & self.run),
             unpacker.beats.eq(sequencer.output_beats),
-            sequencer.sent.eq(~(unpacker.start | unpacker.busy)),
+            sent.eq(~(unpacker.start | unpacker.busy)),
+            sequencer.sent.eq(sent),
             self.receiving.eq(packer.busy),
-            self.busy.eq(~sequencer.free),
-            self.cycles.eq(sequencer.cycles),
+            self.busy.eq(~(sequencer.free & sent)),
+            self.running_cycles.eq(sequencer.cycles),
             self.loading.eq(loader.busy | arriving_somewhere),
             self.loaded.eq(usable),
         ]
@@ -279,9 +296,10 @@ class SparseEngine(wiring.Component):
             ready = Signal(3, name=f"ready_{c}")
             m.d.sync += ready.eq(reduce(and_, (pe.ready for pe in pes[c::groups])))
             m.d.comb += [
-                bank.start.eq(sequencer.start | unpacker.bank_start),
-                bank.step.eq(switch.bank_step[c] | unpacker.bank_step),
+                bank.start.eq(sequencer.start),
+                bank.step.eq(switch.bank_step[c]),
                 bank.take.eq(switch.bank_take[c]),
+                bank.side.eq(sequencer.side),
                 bank.read_buffer.eq(sequencer.source),
                 switch.bank_found[c].eq(bank.found),
                 switch.bank_several[c].eq(bank.several),
@@ -336,22 +354,29 @@ class SparseEngine(wiring.Component):
                     ]
         m.d.comb += sequencer.finished.eq(Cat(pe.idle for pe in pes).all()
                                           & ~Cat(broadcast.busy for broadcast in broadcasts).any())
-        begun = Signal()
-        m.d.sync += begun.eq(sequencer.begin & sequencer.free)
+        m.d.sync += self.begun.eq(sequencer.begin & sequencer.free)
         blocked = sum((broadcast.blocked for broadcast in broadcasts), Const(0))
-        with m.If(begun):
-            m.d.sync += self.blocked_cycles.eq(0)
+        running_blocked = Signal.like(self.blocked_cycles)
+        with m.If(self.begun):
+            m.d.sync += running_blocked.eq(0)
         with m.Else():
-            m.d.sync += self.blocked_cycles.eq(self.blocked_cycles + blocked)
+            m.d.sync += running_blocked.eq(running_blocked + blocked)
+        # The next inference may begin when an output is handed over, and not earlier.
+        with m.If(unpacker.start):
+            m.d.sync += [
+                self.cycles.eq(self.running_cycles),
+                self.blocked_cycles.eq(running_blocked),
+                self.macs.eq(self.running_macs),
+            ]
 
         m.submodules.products = products = PopulationCount(config.pes)
         # The last products are counted before the output is offered.
         assert products.latency < write_latency
         m.d.comb += products.i.eq(Cat(pe.multiplies for pe in pes))
-        with m.If(begun):
-            m.d.sync += self.macs.eq(0)
+        with m.If(self.begun):
+            m.d.sync += self.running_macs.eq(0)
         with m.Else():
-            m.d.sync += self.macs.eq(self.macs + products.o)
+            m.d.sync += self.running_macs.eq(self.running_macs + products.o)
 
         # Drain. What holds during a layer arrives a cycle later than the layer begins.
         first_bank = Signal.like(sequencer.first_bank)
@@ -407,10 +432,9 @@ class SparseEngine(wiring.Component):
                 partial_sum.first_bank.eq(first_bank),
             ]
 
-        # Activations: written by the input or by the drain, read by the broadcast or the output.
-        written = Signal(config.pes * width)
-        current = Cat(
-            banks[number % groups].word.word_select(number // groups, width)
+        # Activations: written by input and drain, read by broadcast and output.
+        sent_word = Cat(
+            banks[number % groups].output_word.word_select(number // groups, width)
             for number in range(config.pes))
         m.d.comb += [
             self.word_valid.eq(sequencer.write_valid),
@@ -418,17 +442,23 @@ class SparseEngine(wiring.Component):
             self.word_addr.eq(sequencer.write_addr),
             self.word_data.eq(Cat(lane.activation for lane in lanes)),
             self.layer_done.eq(sequencer.layer_done),
-            written.eq(Mux(sequencer.write_valid, self.word_data, packer.write_data)),
-            unpacker.word.eq(current),
+            unpacker.word.eq(sent_word),
         ]
         for c, bank in enumerate(banks):
             m.d.comb += [
-                bank.write_valid.eq(sequencer.write_valid | packer.write_valid),
-                bank.write_buffer.eq(sequencer.source ^ sequencer.write_valid),
-                bank.write_addr.eq(
-                    Mux(sequencer.write_valid, sequencer.write_addr, packer.write_addr)),
-                bank.write_data.eq(Cat(written.word_select(number, width)
+                bank.write_valid.eq(sequencer.write_valid),
+                bank.write_addr.eq(sequencer.write_addr),
+                bank.write_data.eq(Cat(self.word_data.word_select(number, width)
                                        for number in range(c, config.pes, groups))),
+                bank.computes.eq(sequencer.computes),
+                bank.input_valid.eq(packer.write_valid),
+                bank.input_buffer.eq(sequencer.input_buffer),
+                bank.input_addr.eq(packer.write_addr),
+                bank.input_data.eq(Cat(packer.write_data.word_select(number, width)
+                                       for number in range(c, config.pes, groups))),
+                bank.output_step.eq(unpacker.bank_step),
+                bank.output_buffer.eq(sequencer.output_buffer),
+                bank.output_addr.eq(unpacker.bank_addr),
             ]
 
         with m.If(self.clear_error | (self.error == ErrorCode.NONE)):

@@ -1,6 +1,6 @@
 """Sequencer: runs the layers of an image one after the other."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -18,8 +18,12 @@ class Sequencer(wiring.Component):
     An inference begins in the cycle in which ``begin`` is 1 and the sequencer is free. For each
     layer it spends a cycle on the descriptor and one on ``start``; runs until all broadcasts and
     PEs have finished; drains the accumulators, a word a cycle from 4 cycles later on; and goes on
-    when the last word has been written. After reset it clears the accumulators before it is free,
-    and later when it is told to.
+    when the last word has been written. The output is handed over once the one before has been
+    sent. After reset it clears the accumulators before it is free, and later when it is told to.
+
+    It also says who uses which activations. While an inference is under way in the memory ``side``,
+    the other memory, if there is one, holds the output before and takes the next input, in buffers
+    of their own. At ``done`` they change places.
 
     Parameters
     ----------
@@ -33,13 +37,18 @@ class Sequencer(wiring.Component):
     begin : ``In(1)``
         Begin an inference.
     free : ``Out(1)``
-        Nothing is under way. Inputs and images are accepted.
+        No inference is under way.
     done : ``Out(1)``
-        An inference ends; pulse.
+        The output of an inference is handed over; pulse.
     sent : ``In(1)``
-        Its output has been sent, and the sequencer may become free.
+        No output is being sent. Not in the cycle after ``done``.
+    side, computes : ``Out(1)``
+        Memory of the inference under way, or of the next one; whether one is under way, from the
+        cycle after ``begin`` to ``done``. Registers.
     source : ``Out(1)``
-        Buffer that holds the source activations; the other is the destination.
+        Buffer in it that holds the source activations; the other is the destination.
+    input_buffer, output_buffer : ``Out(1)``
+        Buffers for the next input, and of the output that was handed over. Registers.
     layer : ``Out``
         Layer under way.
     start : ``Out(1)``
@@ -50,8 +59,8 @@ class Sequencer(wiring.Component):
         :class:`eieio.model.sparse.image_layout.DescriptorField`; ``word_columns`` is the number of
         columns of each group in a word.
     input_beats, input_padding, output_beats : ``Out``
-        Beats of an input, lanes that the last one has beyond it, and beats of an output of the
-        layer under way.
+        Beats of an input and lanes that the last one has beyond it, of the first layer, and beats
+        of an output of the layer under way, which is the last one until the cycle after ``done``.
     finished : ``In(1)``
         All broadcasts and PEs have finished.
     drain_valid, drain_banks, drain_addr, drain_bias_addr : ``Out``
@@ -83,6 +92,10 @@ class Sequencer(wiring.Component):
     free: Signal
     done: Signal
     sent: Signal
+    side: Signal
+    computes: Signal
+    input_buffer: Signal
+    output_buffer: Signal
     source: Signal
     layer: Signal
     start: Signal
@@ -127,6 +140,10 @@ class Sequencer(wiring.Component):
             "free": Out(1),
             "done": Out(1),
             "sent": In(1),
+            "side": Out(1),
+            "computes": Out(1),
+            "input_buffer": Out(1),
+            "output_buffer": Out(1),
             "source": Out(1),
             "layer": Out(unsigned(ceil_log2(config.layer_depth))),
             "start": Out(1),
@@ -204,10 +221,14 @@ class Sequencer(wiring.Component):
             Cat(self.multiplier, self.single_rounding).eq(read.data[field.MULTIPLIER]),
             self.minimum.eq(read.data[field.MINIMUM]),
             self.maximum.eq(read.data[field.MAXIMUM]),
-            self.input_beats.eq(read.data[field.INPUT_BEATS]),
-            self.input_padding.eq(read.data[field.INPUT_BEATS][24:]),
             self.output_beats.eq(read.data[field.OUTPUT_BEATS]),
         ]
+        # The next input is taken whichever layer is under way.
+        with m.If(self.load_descriptor & (self.load_addr == field.INPUT_BEATS)):
+            m.d.sync += [
+                self.input_beats.eq(self.load_data),
+                self.input_padding.eq(self.load_data[24:]),
+            ]
 
         # Drained words, on their way to the activation banks.
         word = Signal(16)
@@ -264,19 +285,38 @@ class Sequencer(wiring.Component):
         counting = Signal()
         with m.If(counting):
             m.d.sync += self.cycles.eq(self.cycles + 1)
+
+        def hand_over(buffer: Value) -> None:
+            m.d.comb += self.done.eq(1)
+            m.d.sync += [
+                self.layer.eq(0),
+                self.side.eq(~self.side),
+                self.computes.eq(0),
+                self.output_buffer.eq(buffer),
+            ]
+            m.next = "FREE"
+
         with m.FSM() as fsm:
             m.d.comb += [
                 running.eq(fsm.ongoing("RUN")),
-                counting.eq(~(clearing | self.free | fsm.ongoing("SEND")
-                              | fsm.ongoing("RETURN"))),
+                counting.eq(~(clearing | self.free | fsm.ongoing("CLEARED")
+                              | fsm.ongoing("HAND OVER"))),
             ]
             with m.State("CLEAR"):
                 with m.If(clear_last):
-                    m.next = "RETURN"
+                    m.next = "CLEARED"
+            with m.State("CLEARED"):
+                m.next = "FREE"
             with m.State("FREE"):
                 m.d.comb += self.free.eq(1)
                 with m.If(self.begin):
-                    m.d.sync += [self.cycles.eq(0), self.clean.eq(0)]
+                    m.d.sync += [
+                        self.cycles.eq(0),
+                        self.clean.eq(0),
+                        self.computes.eq(1),
+                        self.source.eq(self.input_buffer),
+                        self.input_buffer.eq(~self.output_buffer),
+                    ]
                     m.next = "DESCRIPTOR"
             with m.State("DESCRIPTOR"):
                 m.next = "START"
@@ -296,15 +336,13 @@ class Sequencer(wiring.Component):
                 with m.If(self.layer_done):
                     m.d.sync += self.source.eq(~self.source)
                     with m.If(self.layer == layers - 1):
-                        m.d.comb += self.done.eq(1)
-                        m.next = "SEND"
+                        m.next = "HAND OVER"
+                        with m.If(self.sent):
+                            hand_over(~self.source)
                     with m.Else():
                         m.d.sync += self.layer.eq(self.layer + 1)
                         m.next = "DESCRIPTOR"
-            with m.State("SEND"):
+            with m.State("HAND OVER"):
                 with m.If(self.sent):
-                    m.d.sync += self.layer.eq(0)
-                    m.next = "RETURN"
-            with m.State("RETURN"):
-                m.next = "FREE"
+                    hand_over(self.source)
         return m

@@ -185,7 +185,7 @@ def test_defaults_are_as_fast_as_the_benchmark() -> None:
                                           slow.layouts))
     assert {choice.option: choice.value for choice in fitted.choices} == {
         "accumulator_width": config.accumulator_width, "column_groups": 4,
-        "run_width": config.run_width, "io_lanes": config.io_lanes,
+        "run_width": config.run_width, "double_buffered": True, "io_lanes": config.io_lanes,
         "output_order": "network" if fitted.layouts[-1].positions is None else "fastest"}
 
 
@@ -193,7 +193,7 @@ def test_what_is_given_wins() -> None:
     network = share_weights(networks(400, 250, 10, density=0.05), 4)
     x = np.random.default_rng(4).random((4, 400))
     given = {"pes": 32, "column_groups": 2, "run_width": 3, "io_lanes": 1,
-             "accumulator_width": 31}
+             "double_buffered": False, "accumulator_width": 31}
     fitted = fit_network(network, x, given, reorder_outputs=False)
     assert {name: getattr(fitted.compiled.config, name) for name in given} == given
     assert max(layout.groups for layout in fitted.layouts) == 2
@@ -206,8 +206,8 @@ def test_boards_keep_small_engines() -> None:
     x = np.random.default_rng(4).random((4, 400))
     config = fit_network(network, x, {"pes": 32}, board=True).compiled.config
     default = SparseConfig()
-    assert (config.column_groups, config.run_width, config.io_lanes) == (
-        default.column_groups, default.run_width, default.io_lanes)
+    assert (config.column_groups, config.run_width, config.io_lanes, config.double_buffered) == (
+        default.column_groups, default.run_width, default.io_lanes, default.double_buffered)
 
 
 def test_longer_runs_where_fillers_cost() -> None:
@@ -223,7 +223,7 @@ def test_beats_as_wide_as_pays() -> None:
     """Many inputs and little work want wide beats; much work does with a narrow one."""
     x = np.random.default_rng(4).random((4, 200))
     thin = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 16})
-    assert thin.compiled.config.io_lanes == 8
+    assert thin.compiled.config.io_lanes == 4
     thick = fit_network(share_weights(networks(200, 200, density=1), 4), x, {"pes": 4})
     assert thick.compiled.config.io_lanes == 1
     narrow = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 3})
