@@ -28,7 +28,7 @@ from eieio.model.sparse.csc import InterleavedCsc
 from eieio.model.sparse.mapping import CompiledNetwork
 
 __all__ = ["FIRST_TAKE", "LayerTiming", "LayerWork", "NetworkTimer", "StreamTiming",
-           "inference_interval", "output_cycles", "simulate_layer", "time_stream"]
+           "inference_interval", "layer_lead", "output_cycles", "simulate_layer", "time_stream"]
 
 #: Cycle of the first take, counted from the one before the layer's descriptor is read: descriptor,
 #: start, activation buffer, its output register, and the word itself.
@@ -49,6 +49,8 @@ START_TO_FIRE = 4
 END_TO_IDLE = 2
 #: From there to the first read of an accumulator.
 IDLE_TO_DRAIN = 5
+#: From the last write of a layer to the first read of the next one's accumulators, at least.
+WRITE_TO_DRAIN = 4
 #: From an input's last beat to the cycle in which its inference begins; from there to the first
 #: beat of the next input.
 TO_BEGIN, TO_INPUT = 3, 2
@@ -112,7 +114,10 @@ class LayerTiming:
     Attributes
     ----------
     cycles : :class:`int`
-        From the cycle in which the layer begins to the write of its last activation.
+        From the last write of the layer before, or the cycle in which the inference begins, to the
+        write of its last activation.
+    lead : :class:`int`
+        How many cycles earlier it began than it would if it waited for that write.
     ideal : :class:`float`
         Nonzero weights that meet nonzero activations, divided by the number of PEs.
     products : int64 array of shape (pes,)
@@ -132,10 +137,11 @@ class LayerTiming:
         Cycles in which a column waited for room in a queue, summed over column groups.
     overhead_cycles : :class:`int`
         Cycles before the first column is taken and after the last entry is decoded: start, drain
-        and requantization.
+        and requantization; those are not counted twice that go to the layer before.
     """
 
     cycles: int
+    lead: int
     ideal: float
     products: NDArray[np.int64]
     filler_cycles: NDArray[np.int64]
@@ -147,7 +153,17 @@ class LayerTiming:
     overhead_cycles: int
 
 
-def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTiming:
+def layer_lead(config: SparseConfig, words: int) -> int:
+    """Tell how many cycles a layer begins before the last write of the one before.
+
+    It does so when the first of its ``words`` has been written and all accumulators have been read.
+    0 words stand for the input of the network, which has arrived.
+    """
+    return min(words, _drain_to_write(config) + 2)
+
+
+def simulate_layer(work: LayerWork, activations: NDArray[np.integer], words_before: int = 0
+                   ) -> LayerTiming:
     """Run the cycle model over one layer.
 
     Parameters
@@ -156,6 +172,8 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         The layer's matrix.
     activations : integer array of shape (columns,)
         Source activations in the engine's order; only which of them are 0 matters.
+    words_before : :class:`int`
+        Words that the layer before writes; 0 if there is none.
 
     Returns
     -------
@@ -173,6 +191,7 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         raise InputError(f"Activations must have shape ({columns},), not {activations.shape}")
     groups = matrix.groups
     words = -(-columns // config.pes)
+    lead = layer_lead(config, words_before)
     position = np.flatnonzero(activations)
     word, lane = np.divmod(position, config.pes)
     # Order within a word: by bank, in bit-reversed order of its number in the group, then by lane.
@@ -182,7 +201,8 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         reversed_number = reversed_number << 1 | number >> bit & 1
     order: NDArray[np.intp] = np.lexsort((lane, reversed_number, word))
 
-    finished = 0
+    # Times are from where the layer would begin without a lead.
+    finished = WRITE_TO_DRAIN + lead if lead else 0
     blocked = 0
     decoded = 0
     entries = 0
@@ -203,10 +223,11 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         entries += int(work.entries[pes, numbers].sum())
         if not config.skip_empty_columns:
             empties[pes] = np.count_nonzero(work.entries[pes, numbers] == 0, axis=1)
-    cycles = finished + -(-rows // config.pes) - 1 + _drain_to_write(config)
+    cycles = finished + -(-rows // config.pes) - 1 + _drain_to_write(config) - lead
     overhead = cycles - (decoded - FIRST_TAKE if decoded else 0)
     return LayerTiming(
         cycles=cycles,
+        lead=lead,
         ideal=float(products.sum()) / config.pes,
         products=products,
         filler_cycles=busy - products - empties,
@@ -311,7 +332,10 @@ class NetworkTimer:
             One a layer. The cycles of an inference are the sum of theirs.
         """
         sources = [x, *activations[:-1]]
-        return [simulate_layer(work, self.compiled.to_engine(source[None], number)[0])
+        pes = self.compiled.config.pes
+        words = [0, *(-(-layer.matrix.shape[0] // pes) for layer in self.compiled.layers)]
+        return [simulate_layer(work, self.compiled.to_engine(source[None], number)[0],
+                               words[number])
                 for number, (work, source) in enumerate(zip(self._work, sources, strict=True))]
 
 

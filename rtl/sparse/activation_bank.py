@@ -55,8 +55,8 @@ class ActivationBank(wiring.Component):
         The current word has at least one, at least two, untaken nonzeros. Registers.
     lane, activation : ``Out``
         Lane in this bank and value of what was the first untaken nonzero in the cycle before.
-    write_valid, write_addr, write_data : ``In``
-        Write a whole word into the other buffer of it. It takes a cycle more until it is there.
+    write_valid, write_buffer, write_addr, write_data : ``In``
+        Write a whole word into a buffer of it. It takes a cycle more until it is there.
     computes : ``In(1)``
         An inference is under way: inputs go into the other memory. Else they go into that of
         ``side``, which waits for them.
@@ -82,6 +82,7 @@ class ActivationBank(wiring.Component):
     lane: Signal
     activation: Signal
     write_valid: Signal
+    write_buffer: Signal
     write_addr: Signal
     write_data: Signal
     computes: Signal
@@ -110,6 +111,7 @@ class ActivationBank(wiring.Component):
             "lane": Out(unsigned(ceil_log2(self.lanes))),
             "activation": Out(signed(width)),
             "write_valid": In(1),
+            "write_buffer": In(1),
             "write_addr": In(unsigned(self._addr_width)),
             "write_data": In(unsigned(self.lanes * width)),
             "computes": In(1),
@@ -143,7 +145,7 @@ class ActivationBank(wiring.Component):
                 written.eq(Mux(writes, self.write_data, self.input_data)),
                 words.write_en.eq(Mux(writes, self.write_valid,
                                       self.input_valid & (self.computes ^ mine))),
-                words.write_addr.eq(Mux(writes, Cat(self.write_addr, ~self.read_buffer),
+                words.write_addr.eq(Mux(writes, Cat(self.write_addr, self.write_buffer),
                                         Cat(self.input_addr, self.input_buffer))),
             ]
             m.d.comb += [

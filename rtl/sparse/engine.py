@@ -428,7 +428,7 @@ class SparseEngine(wiring.Component):
                 m.d.comb += lane.sum.eq(pe.sums[0])
         for partial_sum in partial_sums:
             m.d.comb += [
-                partial_sum.group_bits.eq(sequencer.group_bits),
+                partial_sum.group_bits.eq(sequencer.drain_group_bits),
                 partial_sum.first_bank.eq(first_bank),
             ]
 
@@ -438,7 +438,7 @@ class SparseEngine(wiring.Component):
             for number in range(config.pes))
         m.d.comb += [
             self.word_valid.eq(sequencer.write_valid),
-            self.word_layer.eq(sequencer.layer),
+            self.word_layer.eq(sequencer.drain_layer),
             self.word_addr.eq(sequencer.write_addr),
             self.word_data.eq(Cat(lane.activation for lane in lanes)),
             self.layer_done.eq(sequencer.layer_done),
@@ -447,6 +447,7 @@ class SparseEngine(wiring.Component):
         for c, bank in enumerate(banks):
             m.d.comb += [
                 bank.write_valid.eq(sequencer.write_valid),
+                bank.write_buffer.eq(sequencer.write_buffer),
                 bank.write_addr.eq(sequencer.write_addr),
                 bank.write_data.eq(Cat(self.word_data.word_select(number, width)
                                        for number in range(c, config.pes, groups))),

@@ -1,6 +1,6 @@
 """Sequencer: runs the layers of an image one after the other."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -16,10 +16,13 @@ class Sequencer(wiring.Component):
     """Holds the layer descriptors and steps through a layer's phases.
 
     An inference begins in the cycle in which ``begin`` is 1 and the sequencer is free. For each
-    layer it spends a cycle on the descriptor and one on ``start``; runs until all broadcasts and
-    PEs have finished; drains the accumulators, a word a cycle from 4 cycles later on; and goes on
-    when the last word has been written. The output is handed over once the one before has been
-    sent. After reset it clears the accumulators before it is free, and later when it is told to.
+    layer it spends a cycle on ``start``, for the first one also one on the descriptor; runs until
+    all broadcasts and PEs have finished, and the words of the layer before are written; and drains
+    the accumulators, a word a cycle from 4 cycles later on. The next layer starts when all
+    accumulators have been read and the first word has been written: it does not read words faster
+    than they are written. When the last word of all has been written, the output is handed over
+    once the one before has been sent. After reset it clears the accumulators before it is free, and
+    later when it is told to.
 
     It also says who uses which activations. While an inference is under way in the memory ``side``,
     the other memory, if there is one, holds the output before and takes the next input, in buffers
@@ -50,14 +53,15 @@ class Sequencer(wiring.Component):
     input_buffer, output_buffer : ``Out(1)``
         Buffers for the next input, and of the output that was handed over. Registers.
     layer : ``Out``
-        Layer under way.
+        Layer under way: its columns are broadcast, and then its sums are read.
     start : ``Out(1)``
         Begin to broadcast the source activations; pulse.
     words, pointer_base, word_columns, group_bits : ``Out``
-    multiplier, single_rounding, shift, minimum, maximum : ``Out``
         What the layer's descriptor says, see
         :class:`eieio.model.sparse.image_layout.DescriptorField`; ``word_columns`` is the number of
         columns of each group in a word.
+    drain_layer, drain_group_bits, multiplier, single_rounding, shift, minimum, maximum : ``Out``
+        The same of the layer whose words are drained, until the last has been written. Registers.
     input_beats, input_padding, output_beats : ``Out``
         Beats of an input and lanes that the last one has beyond it, of the first layer, and beats
         of an output of the layer under way, which is the last one until the cycle after ``done``.
@@ -68,7 +72,7 @@ class Sequencer(wiring.Component):
         ``drain_banks`` may be set without ``drain_valid``, to clear.
     first_bank : ``Out``
         Lowest of ``drain_banks``. A register.
-    write_valid, write_addr : ``Out``
+    write_valid, write_buffer, write_addr : ``Out``
         A drained word arrives at the activation banks.
     layer_done : ``Out(1)``
         It is the layer's last.
@@ -103,6 +107,8 @@ class Sequencer(wiring.Component):
     pointer_base: Signal
     word_columns: Signal
     group_bits: Signal
+    drain_layer: Signal
+    drain_group_bits: Signal
     multiplier: Signal
     single_rounding: Signal
     shift: Signal
@@ -118,6 +124,7 @@ class Sequencer(wiring.Component):
     drain_bias_addr: Signal
     first_bank: Signal
     write_valid: Signal
+    write_buffer: Signal
     write_addr: Signal
     layer_done: Signal
     load_descriptor: Signal
@@ -151,6 +158,8 @@ class Sequencer(wiring.Component):
             "pointer_base": Out(unsigned(ceil_log2(config.pointer_depth // 2) + 1)),
             "word_columns": Out(unsigned(ceil_log2(config.pes + 1))),
             "group_bits": Out(unsigned(ceil_log2(groups).bit_length())),
+            "drain_layer": Out(unsigned(ceil_log2(config.layer_depth))),
+            "drain_group_bits": Out(unsigned(ceil_log2(groups).bit_length())),
             "multiplier": Out(unsigned(31)),
             "single_rounding": Out(1),
             "shift": Out(unsigned(6)),
@@ -166,6 +175,7 @@ class Sequencer(wiring.Component):
             "drain_bias_addr": Out(unsigned(ceil_log2(config.output_depth))),
             "first_bank": Out(unsigned(ceil_log2(groups))),
             "write_valid": Out(1),
+            "write_buffer": Out(1),
             "write_addr": Out(unsigned(ceil_log2(config.activation_depth))),
             "layer_done": Out(1),
             "load_descriptor": In(1),
@@ -217,10 +227,6 @@ class Sequencer(wiring.Component):
             self.group_bits.eq(read.data[field.POINTER_BASE][28:]),
             self.word_columns.eq(config.pes >> self.group_bits),
             bias_base.eq(read.data[field.BIAS_BASE][:16]),
-            self.shift.eq(read.data[field.BIAS_BASE][16:]),
-            Cat(self.multiplier, self.single_rounding).eq(read.data[field.MULTIPLIER]),
-            self.minimum.eq(read.data[field.MINIMUM]),
-            self.maximum.eq(read.data[field.MAXIMUM]),
             self.output_beats.eq(read.data[field.OUTPUT_BEATS]),
         ]
         # The next input is taken whichever layer is under way.
@@ -245,6 +251,8 @@ class Sequencer(wiring.Component):
             self.write_valid.eq(drained[-1]),
             self.layer_done.eq(drained_last[-1]),
         ]
+        writing, opened = Signal(), Signal()
+        m.d.comb += writing.eq(self.drain_valid | drained.any())
         # They come in order.
         with m.If(self.layer_done):
             m.d.sync += self.write_addr.eq(0)
@@ -282,17 +290,28 @@ class Sequencer(wiring.Component):
         # The last products are stored 3 cycles after the PEs become idle.
         finished = Signal()
         m.d.sync += finished.eq(self.finished & running)
+        # While words are on their way, another layer may be under way, but not drain.
+        with m.If(running & ~writing):
+            m.d.sync += [
+                self.drain_layer.eq(self.layer),
+                self.drain_group_bits.eq(self.group_bits),
+                self.write_buffer.eq(~self.source),
+                self.shift.eq(read.data[field.BIAS_BASE][16:]),
+                Cat(self.multiplier, self.single_rounding).eq(read.data[field.MULTIPLIER]),
+                self.minimum.eq(read.data[field.MINIMUM]),
+                self.maximum.eq(read.data[field.MAXIMUM]),
+            ]
         counting = Signal()
         with m.If(counting):
             m.d.sync += self.cycles.eq(self.cycles + 1)
 
-        def hand_over(buffer: Value) -> None:
+        def hand_over() -> None:
             m.d.comb += self.done.eq(1)
             m.d.sync += [
                 self.layer.eq(0),
                 self.side.eq(~self.side),
                 self.computes.eq(0),
-                self.output_buffer.eq(buffer),
+                self.output_buffer.eq(self.write_buffer),
             ]
             m.next = "FREE"
 
@@ -324,25 +343,31 @@ class Sequencer(wiring.Component):
                 m.d.comb += self.start.eq(1)
                 m.next = "RUN"
             with m.State("RUN"):
-                m.d.sync += [word.eq(0), drain_last.eq(output_words <= 1)]
-                with m.If(finished):
+                m.d.sync += [word.eq(0), drain_last.eq(output_words <= 1), opened.eq(0)]
+                with m.If(finished & ~writing):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.comb += draining.eq(1)
-                m.d.sync += [word.eq(word + 1), drain_last.eq(word == last_but_one)]
+                m.d.sync += [
+                    word.eq(word + 1),
+                    drain_last.eq(word == last_but_one),
+                    opened.eq(opened | self.write_valid),
+                ]
                 with m.If(drain_last):
-                    m.next = "WRITE"
+                    with m.If(self.layer == layers - 1):
+                        m.next = "WRITE"
+                    with m.Else():
+                        m.d.sync += [self.layer.eq(self.layer + 1), self.source.eq(~self.source)]
+                        m.next = "OPEN"
+            with m.State("OPEN"):
+                with m.If(self.write_valid | opened):
+                    m.next = "START"
             with m.State("WRITE"):
                 with m.If(self.layer_done):
-                    m.d.sync += self.source.eq(~self.source)
-                    with m.If(self.layer == layers - 1):
-                        m.next = "HAND OVER"
-                        with m.If(self.sent):
-                            hand_over(~self.source)
-                    with m.Else():
-                        m.d.sync += self.layer.eq(self.layer + 1)
-                        m.next = "DESCRIPTOR"
+                    m.next = "HAND OVER"
+                    with m.If(self.sent):
+                        hand_over()
             with m.State("HAND OVER"):
                 with m.If(self.sent):
-                    hand_over(self.source)
+                    hand_over()
         return m

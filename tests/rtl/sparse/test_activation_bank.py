@@ -112,6 +112,7 @@ def test_members() -> None:
         "lane": Out(unsigned(3)),
         "activation": Out(signed(6)),
         "write_valid": In(1),
+        "write_buffer": In(1),
         "write_addr": In(unsigned(4)),
         "write_data": In(unsigned(30)),
         "computes": In(1),
@@ -161,15 +162,14 @@ def test_random(simulate: Callable[..., None], pes: int, groups: int, depth: int
                         (dut.output_buffer, output_buffer), (dut.output_addr, output_addr)):
                     ctx.set(signal, value)
                 written: list[tuple[int, int, Word] | None] = [None, None]
-                for name, target, into in (("write", side, buffer ^ 1),
-                                           ("input", side ^ computes, rng.randrange(2))):
+                for name, target in (("write", side), ("input", side ^ computes)):
+                    into = rng.randrange(2)
                     word, addr = random_word(rng, dut.lanes), rng.randrange(depth)
                     valid = rng.random() < 0.5
                     ctx.set(getattr(dut, f"{name}_valid"), valid)
                     ctx.set(getattr(dut, f"{name}_addr"), addr)
                     ctx.set(getattr(dut, f"{name}_data"), pack(word))
-                    if name == "input":
-                        ctx.set(dut.input_buffer, into)
+                    ctx.set(getattr(dut, f"{name}_buffer"), into)
                     if valid and (computes or name == "input"):
                         written[target] = into, addr, word
                 *_, found, several, lane, activation, shown = await ctx.tick().sample(

@@ -1,7 +1,7 @@
 """Sequencer: interface, and phases of inferences against the contract, cycle by cycle."""
 
 from collections.abc import Callable
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from random import Random
 from typing import Any
 
@@ -110,6 +110,7 @@ class Phase:
     buffers: tuple[int, int, int, int] = (0, 0, 0, 0)  # side, source, input, output
     drain: tuple[int, int, int, int] | None = None  # banks, row, biases, first bank
     write: int | None = None
+    drained: int | None = None
     layer_done: int = 0
 
 
@@ -124,6 +125,10 @@ class Buffers:
     def during(self, layer: int) -> tuple[int, int, int, int]:
         return self.side, self.input ^ layer & 1, self.output ^ 1, self.output
 
+    def writes(self, layer: int) -> int:
+        """Buffer that a layer writes."""
+        return self.input ^ layer & 1 ^ 1
+
     def after(self, layers: int) -> "Buffers":
         return Buffers(self.side ^ 1, self.output ^ 1, self.input ^ layers & 1)
 
@@ -136,25 +141,36 @@ def phases_of(layers: list[Layer], runs: list[int], settings: SparseConfig, late
     ``waits`` cycles more than the inference.
     """
     groups = settings.column_groups
-    phases = []
+    start, written = 1, -3
+    shown: list[dict[str, Any]] = []
+
+    def show(cycle: int, **values: Any) -> None:
+        shown.extend({} for _ in range(cycle + 1 - len(shown)))
+        shown[cycle] |= values
+
+    begun = [0]
     for number, (layer, run) in enumerate(zip(layers, runs, strict=True)):
-        here: dict[str, Any] = {"layer": number, "buffers": buffers.during(number)}
-        phases += [Phase(**here), Phase(**here, start=1)]
-        phases += [Phase(**here)] * (run + FINISHED_TO_DRAIN - 1)
+        show(start, start=1)
+        drain = max(start + run, written) + FINISHED_TO_DRAIN
         used = 1 << layer.group_bits
-        for cycle in range(layer.output_words + latency):
-            drain = write = None
-            if cycle < layer.output_words:
-                # Slots of a word's rows, which are neighbours.
-                row, first = divmod(cycle * used, groups)
-                drain = ((1 << used) - 1 << first, row, layer.bias_base + cycle, first)
-            if cycle >= latency:
-                write = cycle - latency
-            last = cycle == layer.output_words + latency - 1
-            phases.append(Phase(**here, drain=drain, write=write, layer_done=int(last),
-                                done=int(last and number == len(layers) - 1 and not waits)))
-    here = {"layer": len(layers) - 1, "buffers": buffers.during(len(layers))}
-    return phases + [Phase(**here, done=int(wait == waits - 1)) for wait in range(waits)]
+        for word in range(layer.output_words):
+            # Slots of a word's rows, which are neighbours.
+            row, first = divmod(word * used, groups)
+            show(drain + word, drain=((1 << used) - 1 << first, row, layer.bias_base + word, first))
+            show(drain + word + latency, write=word, drained=number)
+        written = drain + layer.output_words - 1 + latency
+        show(written, layer_done=1)
+        begun.append(drain + layer.output_words - 1)
+        # When the first word has been written, and all accumulators have been read.
+        start = drain + max(latency + 1, layer.output_words)
+    show(written + waits, done=1)
+    phases = []
+    number = 0
+    for cycle, values in enumerate(shown):
+        while number < len(layers) - 1 and cycle >= begun[number + 1]:
+            number += 1
+        phases.append(Phase(layer=number, buffers=buffers.during(number), **values))
+    return phases
 
 
 async def infer(ctx: Any, dut: Sequencer, layers: list[Layer], runs: list[int], rng: Random, *,
@@ -178,16 +194,18 @@ async def infer(ctx: Any, dut: Sequencer, layers: list[Layer], runs: list[int], 
         sent = len(phases) - 1 - count
         ctx.set(dut.sent, rng.randrange(2) if sent > waits else sent == 0)
         (*_, free, done, start, shown, computes, side, source, into, out, valid, banks, row, bias,
-         first, write, write_addr, layer_done, cycles) = await ctx.tick().sample(
+         first, write, write_addr, drained, layer_done, cycles) = await ctx.tick().sample(
             dut.free, dut.done, dut.start, dut.layer, dut.computes, dut.side, dut.source,
             dut.input_buffer, dut.output_buffer, dut.drain_valid,
             dut.drain_banks, dut.drain_addr, dut.drain_bias_addr, dut.first_bank, dut.write_valid,
-            dut.write_addr, dut.layer_done, dut.cycles)
+            dut.write_addr, dut.drain_layer, dut.layer_done, dut.cycles)
         assert bool(banks) == valid
         phase = Phase(free, done, start, shown, computes, (side, source, into, out),
                       (banks, row, bias, first) if valid else None, write_addr if write else None,
-                      layer_done)
+                      drained if write else None, layer_done)
         assert phase == expected, count
+        if expected.drained is not None:
+            check_drained(ctx, dut, layers[expected.drained], buffers.writes(expected.drained))
         # From the cycle behind `begin` to the last write.
         assert cycles == min(count, len(phases) - waits)
         if start:
@@ -214,10 +232,16 @@ def check_output(ctx: Any, dut: Sequencer, layer: Layer) -> None:
     assert ctx.get(dut.output_beats) == layer.output_beats
 
 
+def check_drained(ctx: Any, dut: Sequencer, layer: Layer, buffer: int) -> None:
+    for name in ("multiplier", "single_rounding", "shift", "minimum", "maximum"):
+        assert ctx.get(getattr(dut, name)) == getattr(layer, name), name
+    assert ctx.get(dut.drain_group_bits) == layer.group_bits
+    assert ctx.get(dut.write_buffer) == buffer
+
+
 def check_descriptor(ctx: Any, dut: Sequencer, layer: Layer) -> None:
-    for name, value in asdict(layer).items():
-        if name not in ("output_words", "bias_base", "input_beats", "input_padding"):
-            assert ctx.get(getattr(dut, name)) == value, name
+    for name in ("words", "pointer_base", "group_bits", "output_beats"):
+        assert ctx.get(getattr(dut, name)) == getattr(layer, name), name
     assert ctx.get(dut.word_columns) == dut.config.pes >> layer.group_bits
 
 
@@ -240,6 +264,8 @@ def test_members() -> None:
         "pointer_base": Out(unsigned(5)),
         "word_columns": Out(unsigned(4)),
         "group_bits": Out(unsigned(2)),
+        "drain_layer": Out(unsigned(2)),
+        "drain_group_bits": Out(unsigned(2)),
         "multiplier": Out(unsigned(31)),
         "single_rounding": Out(1),
         "shift": Out(unsigned(6)),
@@ -255,6 +281,7 @@ def test_members() -> None:
         "drain_bias_addr": Out(unsigned(4)),
         "first_bank": Out(unsigned(2)),
         "write_valid": Out(1),
+        "write_buffer": Out(1),
         "write_addr": Out(unsigned(4)),
         "layer_done": Out(1),
         "load_descriptor": In(1),
