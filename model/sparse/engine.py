@@ -54,6 +54,7 @@ class Sparse(Engine):
         "per_channel": "Hold a factor for each output of a layer, in place of one for the layer.",
         "double_buffered": "Take the next input and send the output before while an inference is "
         "under way, from a second memory of activations.",
+        "pes_per_lane": "Processing elements that share an output lane and take turns at it.",
         "coded_images": "Let the shell take Huffman-coded images, too.",
     }
     defaults: ClassVar = {

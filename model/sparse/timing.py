@@ -156,8 +156,9 @@ class LayerTiming:
 def layer_lead(config: SparseConfig, words: int) -> int:
     """Tell how many cycles a layer begins before the last write of the one before.
 
-    It does so when the first of its ``words`` has been written and all accumulators have been read.
-    0 words stand for the input of the network, which has arrived.
+    It does so when all accumulators have been read, and so many of its ``words`` have been written
+    that the next layer, which may read one a cycle, does not overtake it. 0 words stand for the
+    input of the network, which has arrived.
     """
     return min(words, _drain_to_write(config) + 2)
 
@@ -223,7 +224,8 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer], words_befo
         entries += int(work.entries[pes, numbers].sum())
         if not config.skip_empty_columns:
             empties[pes] = np.count_nonzero(work.entries[pes, numbers] == 0, axis=1)
-    cycles = finished + -(-rows // config.pes) - 1 + _drain_to_write(config) - lead
+    turns = -(-rows // config.pes) * config.pes_per_lane
+    cycles = finished + turns - 1 + _drain_to_write(config) - lead
     overhead = cycles - (decoded - FIRST_TAKE if decoded else 0)
     return LayerTiming(
         cycles=cycles,

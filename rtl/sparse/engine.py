@@ -1,18 +1,21 @@
 """Sparse engine: runs the layers of a compressed network back to back."""
 
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from typing import Any, cast
 
 from amaranth.hdl import (
+    Array,
     Cat,
     ClockDomain,
     ClockSignal,
     Const,
     DomainRenamer,
     Module,
+    Mux,
     ResetSignal,
     Signal,
+    Value,
     unsigned,
 )
 from amaranth.lib import data, stream, wiring
@@ -173,7 +176,7 @@ class SparseEngine(wiring.Component):
         broadcasts = [Broadcast(config) for _ in range(groups)]
         pes = [ProcessingElement(config) for _ in range(config.pes)]
         partial_sums = [PartialSum(config) for _ in range(config.pes // groups if levels else 0)]
-        lanes = [OutputLane(config) for _ in range(config.pes)]
+        lanes = [OutputLane(config) for _ in range(config.output_lanes)]
         for name, components in (("bank", banks), ("broadcast", broadcasts),
                                  ("partial_sum", partial_sums), ("lane", lanes)):
             for number, component in enumerate(components):
@@ -260,23 +263,24 @@ class SparseEngine(wiring.Component):
             following = Signal(_load_layout(config), name=f"load_{first}")
             m.d.sync += following.eq(load)
             for number in range(first, min(first + NEAR_PES, config.pes)):
-                pe, lane = pes[number], lanes[number]
+                pe = pes[number]
                 # The loader has seen to it that there is such a unit.
                 mine = load.valid & (load.unit == number)
                 m.d.comb += [
                     pe.load_addr.eq(following.addr),
                     pe.load_data.eq(following.data),
-                    lane.load_addr.eq(following.addr),
-                    lane.load_data.eq(following.data),
                 ]
-                if config.per_channel:
-                    m.d.sync += lane.load_factor.eq(mine & (load.target == Target.FACTORS))
                 m.d.sync += [
                     pe.load_entries.eq(mine & (load.target == Target.ENTRIES)),
                     pe.load_pointers.eq(mine & (load.target == Target.POINTERS)),
                     pe.load_codebook.eq(load.valid & (load.target == Target.CODEBOOK)),
-                    lane.load_valid.eq(mine & (load.target == Target.BIASES)),
                 ]
+                lane_number, turn = config.output_lane(number)
+                if turn == config.pes_per_lane - 1:
+                    # Here come the loads of all its PEs, one after the other.
+                    turns = [load.valid & (load.unit == number - before * groups)
+                             for before in reversed(range(config.pes_per_lane))]
+                    _load_lane(m, lanes[lane_number], turns, load, following)
             if first == 0:
                 m.d.comb += [
                     sequencer.load_addr.eq(following.addr),
@@ -390,9 +394,14 @@ class SparseEngine(wiring.Component):
         layout = _drain_layout(config)
         drain = Signal(layout)
         # What goes to a PE's accumulators within the cycle has a register for each PE.
-        drain_banks, drain_addrs = (
-            add_register_copies(m, name, platform, signal, config.pes) for name, signal in (
-                ("pe_drain_banks", sequencer.drain_banks), ("pe_drain_addr", sequencer.drain_addr)))
+        drain_addrs = add_register_copies(m, "pe_drain_addr", platform, sequencer.drain_addr,
+                                          config.pes)
+        drain_banks = [
+            add_register_copies(m, f"pe_drain_banks_{turn}" if config.pes_per_lane > 1
+                                else "pe_drain_banks", platform,
+                                sequencer.drain_banks.word_select(turn, groups),
+                                config.output_lanes)
+            for turn in range(config.pes_per_lane)]
         m.d.comb += [
             drain.bias_addr.eq(bias_addr),
             drain.layer.eq(sequencer.layer),
@@ -404,13 +413,25 @@ class SparseEngine(wiring.Component):
         ]
         drains = [data.View(layout, register) for register in add_register_copies(
             m, "pe_drain", platform, drain.as_value(), len(chunks))]
-        for number, (pe, lane, drain_bank, drain_addr) in enumerate(
-                zip(pes, lanes, drain_banks, drain_addrs, strict=True)):
+        sums: list[list[Value]] = [[] for _ in lanes]
+        for number, (pe, drain_addr) in enumerate(zip(pes, drain_addrs, strict=True)):
             near = drains[number // NEAR_PES]
+            lane_number, turn = config.output_lane(number)
+            lane = lanes[lane_number]
             m.d.comb += [
                 pe.layer.eq(near.layer),
-                pe.drain.eq(drain_bank),
+                pe.drain.eq(drain_banks[turn][lane_number]),
                 pe.drain_addr.eq(drain_addr),
+            ]
+            if levels:
+                partial_sum = partial_sums[number // groups]
+                m.d.comb += partial_sum.banks[number % groups].eq(pe.sums)
+                sums[lane_number].append(partial_sum.sums[number % groups])
+            else:
+                sums[lane_number].append(pe.sums[0])
+            if turn:
+                continue
+            m.d.comb += [
                 lane.bias_addr.eq(near.bias_addr),
                 *(() if config.per_channel else [lane.multiplier.eq(near.multiplier)]),
                 lane.single_rounding.eq(near.single_rounding),
@@ -418,14 +439,15 @@ class SparseEngine(wiring.Component):
                 lane.minimum.eq(near.minimum),
                 lane.maximum.eq(near.maximum),
             ]
-            if levels:
-                partial_sum = partial_sums[number // groups]
-                m.d.comb += [
-                    partial_sum.banks[number % groups].eq(pe.sums),
-                    lane.sum.eq(partial_sum.sums[number % groups]),
-                ]
-            else:
-                m.d.comb += lane.sum.eq(pe.sums[0])
+        # Whose turn it is follows the sums.
+        turn = sequencer.drain_bias_addr[:ceil_log2(config.pes_per_lane)]
+        for stage in range(2 + levels):
+            delayed = Signal.like(turn, name=f"turn_{stage}")
+            m.d.sync += delayed.eq(turn)
+            turn = delayed
+        for lane, shared_sums in zip(lanes, sums, strict=True):
+            m.d.comb += lane.sum.eq(Array(shared_sums)[turn] if len(shared_sums) > 1
+                                    else shared_sums[0])
         for partial_sum in partial_sums:
             m.d.comb += [
                 partial_sum.group_bits.eq(sequencer.drain_group_bits),
@@ -440,7 +462,7 @@ class SparseEngine(wiring.Component):
             self.word_valid.eq(sequencer.write_valid),
             self.word_layer.eq(sequencer.drain_layer),
             self.word_addr.eq(sequencer.write_addr),
-            self.word_data.eq(Cat(lane.activation for lane in lanes)),
+            self.word_data.eq(Cat(*self._activations(m, lanes))),
             self.layer_done.eq(sequencer.layer_done),
             unpacker.word.eq(sent_word),
         ]
@@ -465,6 +487,38 @@ class SparseEngine(wiring.Component):
         with m.If(self.clear_error | (self.error == ErrorCode.NONE)):
             m.d.sync += self.error.eq(loader.error | packer.error)
         return m
+
+    def _activations(self, m: Module, lanes: list[OutputLane]) -> list[Value]:
+        """Return the activations of a word: those of earlier turns wait for those of the last."""
+        late: list[list[Value]] = []
+        for number, lane in enumerate(lanes):
+            mine: list[Value] = [lane.activation]
+            for turn in reversed(range(self.config.pes_per_lane - 1)):
+                earlier = Signal.like(lane.activation, name=f"activation_{number}_{turn}",
+                                      reset_less=True)
+                m.d.sync += earlier.eq(mine[-1])
+                mine.append(earlier)
+            late.append(mine[::-1])
+        return [late[lane][turn] for lane, turn in map(self.config.output_lane,
+                                                       range(self.config.pes))]
+
+
+def _load_lane(m: Module, lane: OutputLane, turns: list[Value], load: Any, following: Any) -> None:
+    """Load a lane with what is for one of its PEs: ``turns`` tell for which."""
+    bits = ceil_log2(len(turns))
+    turn = Signal(bits)
+    mine = reduce(or_, turns)
+    m.d.sync += [
+        turn.eq(reduce(or_, (Mux(chosen, number, 0) for number, chosen in enumerate(turns)))),
+        lane.load_valid.eq(mine & (load.target == Target.BIASES)),
+    ]
+    addr = Cat(turn, following.addr)
+    if lane.config.per_channel:
+        # Multiplier and shift have the lowest bit of an address.
+        m.d.sync += lane.load_factor.eq(mine & (load.target == Target.FACTORS))
+        factor_addr = Cat(following.addr[0], turn, following.addr[1:])
+        addr = Mux(lane.load_factor, factor_addr, addr) if bits else factor_addr
+    m.d.comb += [lane.load_addr.eq(addr), lane.load_data.eq(following.data)]
 
 
 def _load_layout(config: SparseConfig) -> data.StructLayout:

@@ -68,8 +68,9 @@ class Sequencer(wiring.Component):
     finished : ``In(1)``
         All broadcasts and PEs have finished.
     drain_valid, drain_banks, drain_addr, drain_bias_addr : ``Out``
-        A word to drain: banks and row of the accumulators, address of the biases. Registers.
-        ``drain_banks`` may be set without ``drain_valid``, to clear.
+        A word to drain, or the part of it whose turn it is: banks, for each turn, and row of the
+        accumulators, address of the biases. Registers. ``drain_banks`` may be set without
+        ``drain_valid``, to clear.
     first_bank : ``Out``
         Lowest of ``drain_banks``. A register.
     write_valid, write_buffer, write_addr : ``Out``
@@ -170,9 +171,10 @@ class Sequencer(wiring.Component):
             "output_beats": Out(unsigned(beats_width(config))),
             "finished": In(1),
             "drain_valid": Out(1),
-            "drain_banks": Out(unsigned(groups)),
+            "drain_banks": Out(unsigned(groups * config.pes_per_lane)),
             "drain_addr": Out(unsigned(ceil_log2(config.accumulator_depth // groups))),
-            "drain_bias_addr": Out(unsigned(ceil_log2(config.output_depth))),
+            "drain_bias_addr": Out(unsigned(ceil_log2(
+                config.output_depth * config.pes_per_lane))),
             "first_bank": Out(unsigned(ceil_log2(groups))),
             "write_valid": Out(1),
             "write_buffer": Out(1),
@@ -218,7 +220,7 @@ class Sequencer(wiring.Component):
 
         output_words, last_but_one = Signal(16), Signal(16)
         m.d.sync += last_but_one.eq(output_words - 2)
-        bias_base = Signal.like(self.drain_bias_addr)
+        bias_base = Signal(ceil_log2(config.output_depth))
         field = DescriptorField
         m.d.comb += [
             self.words.eq(read.data[field.WORDS][:16]),
@@ -240,19 +242,41 @@ class Sequencer(wiring.Component):
         word = Signal(16)
         drain_last = Signal()
         draining = Signal()
+        turns = config.pes_per_lane
+        turn = Signal(range(turns))
+        turn_last = Signal()
+        m.d.comb += turn_last.eq(turn == turns - 1)
+        with m.If(draining):
+            m.d.sync += turn.eq(turn + 1)
         m.d.sync += self.drain_valid.eq(draining)
         drained = Signal(self._write_latency)
         drained_last = Signal(self._write_latency + 1)
+        whole = Signal()  # Its word's last part.
         m.d.sync += [
-            drained.eq(Cat(self.drain_valid, drained)),
-            drained_last.eq(Cat(draining & drain_last, drained_last)),
+            whole.eq(draining & turn_last),
+            drained.eq(Cat(whole, drained)),
+            drained_last.eq(Cat(draining & turn_last & drain_last, drained_last)),
         ]
         m.d.comb += [
             self.write_valid.eq(drained[-1]),
             self.layer_done.eq(drained_last[-1]),
         ]
         writing, opened = Signal(), Signal()
-        m.d.comb += writing.eq(self.drain_valid | drained.any())
+        m.d.comb += writing.eq(whole | drained.any())
+        # The next layer may read a word a cycle, from two cycles before that on in which its last
+        # word, if it has all of them, has been written.
+        opens = Signal()
+        if turns == 1:
+            m.d.comb += opens.eq(self.write_valid)
+        else:
+            elapsed, to_open = Signal(16 + ceil_log2(turns)), Signal(16 + ceil_log2(turns))
+            opening = Signal(self._write_latency + 1)
+            m.d.sync += [
+                elapsed.eq(Mux(draining, elapsed + 1, 0)),
+                to_open.eq(output_words * (turns - 1)),
+                opening.eq(Cat(draining & (elapsed == to_open), opening)),
+            ]
+            m.d.comb += opens.eq(opening[-1])
         # They come in order.
         with m.If(self.layer_done):
             m.d.sync += self.write_addr.eq(0)
@@ -263,7 +287,7 @@ class Sequencer(wiring.Component):
         m.d.comb += position.eq(word << self.group_bits)
         m.d.sync += [
             self.first_bank.eq(position[:levels]),
-            self.drain_bias_addr.eq(bias_base + word),
+            self.drain_bias_addr.eq(Cat(turn, (bias_base + word)[:len(bias_base)])),
             self.drain_banks.eq(0),
         ]
         clearing = Signal(init=1)
@@ -272,7 +296,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [clear_last.eq(clear_addr == rows - 1), self.clearing.eq(clearing)]
         with m.If(clearing):
             m.d.sync += [
-                self.drain_banks.eq((1 << groups) - 1),
+                self.drain_banks.eq((1 << groups * turns) - 1),
                 self.drain_addr.eq(clear_addr),
                 clear_addr.eq(Mux(clear_last, 0, clear_addr + 1)),
                 clearing.eq(~clear_last),
@@ -280,7 +304,8 @@ class Sequencer(wiring.Component):
             ]
         with m.Elif(draining):
             m.d.sync += [
-                self.drain_banks.eq(((1 << (1 << self.group_bits)) - 1) << position[:levels]),
+                self.drain_banks.eq(
+                    ((1 << (1 << self.group_bits)) - 1) << Cat(position[:levels], turn)),
                 self.drain_addr.eq(position[levels:]),
             ]
         with m.Else():
@@ -348,19 +373,17 @@ class Sequencer(wiring.Component):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.comb += draining.eq(1)
-                m.d.sync += [
-                    word.eq(word + 1),
-                    drain_last.eq(word == last_but_one),
-                    opened.eq(opened | self.write_valid),
-                ]
-                with m.If(drain_last):
+                m.d.sync += opened.eq(opened | opens)
+                with m.If(turn_last):
+                    m.d.sync += [word.eq(word + 1), drain_last.eq(word == last_but_one)]
+                with m.If(turn_last & drain_last):
                     with m.If(self.layer == layers - 1):
                         m.next = "WRITE"
                     with m.Else():
                         m.d.sync += [self.layer.eq(self.layer + 1), self.source.eq(~self.source)]
                         m.next = "OPEN"
             with m.State("OPEN"):
-                with m.If(self.write_valid | opened):
+                with m.If(opens | opened):
                     m.next = "START"
             with m.State("WRITE"):
                 with m.If(self.layer_done):

@@ -152,17 +152,22 @@ def phases_of(layers: list[Layer], runs: list[int], settings: SparseConfig, late
     for number, (layer, run) in enumerate(zip(layers, runs, strict=True)):
         show(start, start=1)
         drain = max(start + run, written) + FINISHED_TO_DRAIN
-        used = 1 << layer.group_bits
+        used, turns = 1 << layer.group_bits, settings.pes_per_lane
         for word in range(layer.output_words):
             # Slots of a word's rows, which are neighbours.
             row, first = divmod(word * used, groups)
-            show(drain + word, drain=((1 << used) - 1 << first, row, layer.bias_base + word, first))
-            show(drain + word + latency, write=word, drained=number)
-        written = drain + layer.output_words - 1 + latency
+            banks, bias = (1 << used) - 1 << first, (layer.bias_base + word) * turns
+            for turn in range(turns):
+                show(drain + word * turns + turn,
+                     drain=(banks << turn * groups, row, bias + turn, first))
+            show(drain + (word + 1) * turns - 1 + latency, write=word, drained=number)
+        read = drain + layer.output_words * turns - 1
+        written = read + latency
         show(written, layer_done=1)
-        begun.append(drain + layer.output_words - 1)
-        # When the first word has been written, and all accumulators have been read.
-        start = drain + max(latency + 1, layer.output_words)
+        begun.append(read)
+        # It reads a word a cycle from its second on, none before it is there; and all accumulators
+        # have been read.
+        start = max(written + 2 - layer.output_words, read + 1)
     show(written + waits, done=1)
     phases = []
     number = 0
@@ -298,9 +303,9 @@ def test_members() -> None:
 
 
 @pytest.mark.parametrize("latency", [1, 13])
-@pytest.mark.parametrize("groups", [1, 2, 4, 8])
-def test_random(simulate: Callable[..., None], groups: int, latency: int) -> None:
-    settings = config(groups, io_lanes=groups)
+@pytest.mark.parametrize(("groups", "turns"), [(1, 1), (2, 1), (4, 1), (8, 1), (1, 2), (2, 4)])
+def test_random(simulate: Callable[..., None], groups: int, turns: int, latency: int) -> None:
+    settings = config(groups, io_lanes=groups, pes_per_lane=turns)
     dut = Sequencer(settings, write_latency=latency)
     rng = Random(f"{groups} {latency}")
 

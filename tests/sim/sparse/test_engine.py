@@ -60,11 +60,11 @@ POOL = {
                     double_buffered=True),
     "pairs": replace(SMALL, pes=8, column_groups=2, queue_depth=16, columns_ahead=9, run_width=5,
                      code_width=5, activation_width=16, weight_width=8, io_lanes=4,
-                     absorb_fillers=False),
+                     absorb_fillers=False, pes_per_lane=4),
     "many": replace(SMALL, pes=9, queue_depth=4, run_width=3, accumulator_width=36),
 }
-ICARUS = replace(SMALL, pes=2, column_groups=2, run_width=3, queue_depth=2, io_lanes=2,
-                 double_buffered=True)
+ICARUS = replace(SMALL, pes=4, column_groups=2, run_width=3, queue_depth=2, io_lanes=2,
+                 accumulator_depth=128, double_buffered=True, pes_per_lane=2)
 
 # Examples cost a simulation each, so they are few, the same each time, and are not shrunk.
 few = functools.partial(settings, deadline=None, derandomize=True,
