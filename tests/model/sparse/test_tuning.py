@@ -223,7 +223,7 @@ def test_beats_as_wide_as_pays() -> None:
     """Many inputs and little work want wide beats; much work does with a narrow one."""
     x = np.random.default_rng(4).random((4, 200))
     thin = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 16})
-    assert thin.compiled.config.io_lanes == 4
+    assert thin.compiled.config.io_lanes == 2
     thick = fit_network(share_weights(networks(200, 200, density=1), 4), x, {"pes": 4})
     assert thick.compiled.config.io_lanes == 1
     narrow = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 3})
