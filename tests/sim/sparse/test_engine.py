@@ -603,8 +603,8 @@ def test_interval(name: str, sizes: tuple[int, ...], density: float, limit: str)
     assert np.array_equal(seen.outputs, golden[-1])
     assert (seen.inputs_from - seen.inputs_from[0]).tolist() == expected.inputs.tolist()
     assert (seen.outputs_from - seen.inputs_from[0]).tolist() == expected.outputs.tolist()
-    # In the long run an input comes after the interval of the one before it; of the one before that,
-    # if that is still under way.
+    # In the long run an input comes after the interval of the one before it, or of the one before
+    # that, if this is still under way.
     intervals = [speed_of(host, taken).interval for taken in cycles]
     before = 1 + config.double_buffered
     assert np.diff(expected.inputs)[2:].tolist() == [
