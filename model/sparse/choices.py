@@ -6,6 +6,7 @@ What is given always wins. Otherwise:
 - Rows lie in the order, and layers have the column groups, that the cycle model finds fastest
   (:mod:`eieio.model.sparse.tuning`).
 - The engine has the fewest column groups and the shortest runs that are nearly as fast as any.
+- So many processing elements share an output lane that its turns cost next to nothing.
 - The next input is received, and the output before sent, while an inference is under way.
 - A beat of the streams holds so many activations that inferences do not wait for them.
 
@@ -46,8 +47,10 @@ __all__ = ["FittedNetwork", "fit_graph", "fit_network"]
 
 #: Most column groups that are chosen.
 _MOST_GROUPS = 4
+#: Most PEs that share an output lane.
+_MOST_TURNS = 4
 #: How much slower than the fastest a smaller engine may be.
-_GROUPS_SLACK, _RUNS_SLACK = 0.005, 0.001
+_GROUPS_SLACK, _RUNS_SLACK, _TURNS_SLACK = 0.005, 0.001, 0.005
 #: Longest runs that are tried, in bits.
 _LONGEST_RUN = 8
 #: Share of the cycles from one inference to the next that twice as many lanes must spare; and most
@@ -181,6 +184,9 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
         # Fewer groups may be all that the given depth has room for.
         while config.accumulator_depth % most or config.accumulator_depth < 2 * most:
             most //= 2
+    if not given & {"column_groups"}:
+        while config.pes // most % config.pes_per_lane:
+            most //= 2
     large = replace(large, column_groups=most)
     tuner = Tuner(quantized, large, x, places=places)
     speeds = {}
@@ -201,6 +207,10 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
             width for width, cycles in runs.items()
             if cycles <= (1 + _RUNS_SLACK) * min(runs.values())))
     cycles = runs[config.run_width]
+    words = sum(-(-layer.channels // config.pes) for layer in layers_of(quantized))
+    if "pes_per_lane" not in given and not board:
+        config = replace(config, pes_per_lane=_pes_per_lane(config, words, cycles))
+        cycles += (config.pes_per_lane - 1) * words
     if "double_buffered" not in given and not board:
         config = replace(config, double_buffered=True)
     if "io_lanes" not in given and not board:
@@ -213,8 +223,17 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
     compiled = replace(compiled, config=config)
     told = _Told(config, given, board)
     return FittedNetwork(compiled, tuple(chosen), tuple(filter(None, [
-        told.groups(speeds), told.runs(runs), told.buffers(quantized, cycles),
+        told.groups(speeds), told.runs(runs), told.turns(words), told.buffers(quantized, cycles),
         told.lanes(quantized, cycles), told.outputs(chosen[-1])])))
+
+
+def _pes_per_lane(config: SparseConfig, words: int, cycles: float) -> int:
+    """Choose the PEs that share an output lane: each more costs a cycle for a word of outputs."""
+    turns = 1
+    while turns < _MOST_TURNS and config.pes // config.column_groups % (2 * turns) == 0 \
+            and (2 * turns - 1) * words <= _TURNS_SLACK * cycles:
+        turns *= 2
+    return turns
 
 
 def _lanes(config: SparseConfig, network: QuantizedGraph, cycles: float) -> int:
@@ -297,6 +316,16 @@ class _Told:
         others = ", ".join(f"{other}: {cycles:,.1f}" for other, cycles in runs.items()
                            if other != width)
         return Choice("run_width", width, f"{runs[width]:,.1f} cycles ({others})")
+
+    def turns(self, words: int) -> Choice | None:
+        """Tell how many PEs share an output lane, if any do."""
+        turns = self._config.pes_per_lane
+        if "pes_per_lane" in self._given or turns == 1:
+            return None
+        mine, alone = (estimate(made, _FAMILY) for made in (
+            self._config, replace(self._config, pes_per_lane=1)))
+        return Choice("pes_per_lane", turns, f"costs {(turns - 1) * words:,} cycles, and spares "
+                      f"{alone.dsp - mine.dsp:,} multipliers ({_FAMILY.upper()})")
 
     def buffers(self, network: QuantizedGraph, cycles: float) -> Choice | None:
         """Tell what it brings to move data while an inference is under way."""

@@ -228,3 +228,43 @@ def test_beats_as_wide_as_pays() -> None:
     assert thick.compiled.config.io_lanes == 1
     narrow = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 3})
     assert narrow.compiled.config.io_lanes == 1
+
+
+def test_lanes_are_shared_where_that_costs_little() -> None:
+    """Few outputs of much work leave the lanes idle."""
+    x = np.random.default_rng(4).random((4, 2000))
+    network = share_weights(networks(2000, 16, density=0.5), 4)
+    few = fit_network(network, x, {"pes": 4, "column_groups": 1})
+    assert few.compiled.config.pes_per_lane == 4
+    choice, = (choice for choice in few.choices if choice.option == "pes_per_lane")
+    assert choice.reason.startswith("costs 12 cycles, and spares ")
+    alone = fit_network(network, x, {"pes": 4, "column_groups": 1, "pes_per_lane": 1})
+    one, other = (NetworkTimer(fitted.compiled)(values, list(run_layers(
+        fitted.compiled.network, values[None])))[0].cycles for fitted in (few, alone)
+        for values in [fitted.compiled.network.quantize_input(x[:1])[0]])
+    assert one == other + 12
+    many = fit_network(share_weights(networks(40, 200, density=0.5), 4), x[:, :40], {"pes": 4})
+    assert many.compiled.config.pes_per_lane == 1
+
+
+def test_shared_lanes_limit_the_column_groups() -> None:
+    x = np.random.default_rng(4).random((4, 40))
+    network = share_weights(networks(40, 20, density=0.5), 4)
+    config = fit_network(network, x, {"pes": 8, "pes_per_lane": 4}).compiled.config
+    assert (config.pes_per_lane, config.column_groups) in {(4, 1), (4, 2)}
+
+
+def test_work_is_even_in_each_sample() -> None:
+    """Rows that are busy in the same samples do not share a PE, although all are busy as often."""
+    rng = np.random.default_rng(2)
+    kinds = np.arange(32) // 8
+    codes = (np.arange(64) // 16 == kinds[:, None]).astype(np.uint8)
+    shuffled = rng.permutation(32)
+    codes = codes[shuffled]
+    active = np.arange(64) // 16 == rng.integers(0, 4, 100)[:, None]
+    positions = order_rows(Nonzeros.of(codes), "even work in each sample", pes=4, active=active)
+    for pe in range(4):
+        assert sorted(kinds[shuffled][positions % 4 == pe]) == [0, 0, 1, 1, 2, 2, 3, 3]
+    few = order_rows(Nonzeros.of(codes), "even work in each sample", pes=4, active=active[:20])
+    assert few.tolist() == order_rows(Nonzeros.of(codes), "even work in 16 spans", pes=4,
+                                      active=active[:20]).tolist()
