@@ -24,8 +24,8 @@ _TRANSFORMS = (2, 4)
 class SystolicSizing(Sizing):
     """Arrays, each with as many lanes as fit."""
 
-    shown = MappingProxyType({"rows": "rows", "columns": "columns", "lanes": "lanes",
-                              "winograd": "Winograd"})
+    shown = MappingProxyType({"rows": "rows", "columns": "columns", "lanes": "lanes"})
+    ways = ("winograd", "depthwise_lanes", "depthwise_multipliers")
     lanes = "lanes"
     depths = MEMORY_DEPTHS
     space = MappingProxyType({
@@ -55,12 +55,16 @@ class SystolicSizing(Sizing):
 
     def variants(self, config: EngineConfig, options: Mapping[str, Any]
                  ) -> Iterator[list[dict[str, Any]]]:
-        """List the same array with Winograd's transforms."""
+        """List the same array with Winograd's transforms, and with a depthwise unit."""
         assert isinstance(config, SystolicConfig)
+        array = {"rows": config.rows, "columns": config.columns}
         if not {"winograd", "code_width"} & set(options):
-            array = {"rows": config.rows, "columns": config.columns}
             for m in _TRANSFORMS:
                 yield self._lanes({**array, "winograd": m}, options)
+        if "depthwise_lanes" not in options:
+            unit = {"depthwise_multipliers": options.get("depthwise_multipliers", "lut")}
+            yield [{**lanes, **unit, "depthwise_lanes": lanes.get("lanes", config.lanes)}
+                   for lanes in self._lanes(array, options)]
 
     def fewer(self, config: EngineConfig, options: Mapping[str, Any]
               ) -> Iterator[list[dict[str, Any]]]:
@@ -74,8 +78,11 @@ class SystolicSizing(Sizing):
             if fewer * others * 4 > rows * columns:
                 lanes = {} if "lanes" in options else {"lanes": min(gcd(fewer, others),
                                                                     _MOST_LANES)}
-                transform = {} if "winograd" in options else {"winograd": config.winograd}
-                yield [{"rows": fewer, "columns": others, **lanes, **transform}]
+                ways = {name: getattr(config, name) for name in self.ways
+                        if name not in options}
+                if ways.get("depthwise_lanes"):
+                    ways["depthwise_lanes"] = lanes.get("lanes", config.lanes)
+                yield [{"rows": fewer, "columns": others, **lanes, **ways}]
 
     def with_multipliers(self, count: int) -> dict[str, int]:
         """Return the array that is nearest to a square, and not longer than wide."""
