@@ -45,12 +45,14 @@ from eieio.sim.simulation import build_engine, simulation_of
 
 __all__ = ["Matrix", "ends_of", "main"]
 
-_SIZE, _SIDE, _WORDS, _TRIES = 16, 4, 1024, 300
+_SIZE, _SIDE, _WORDS, _TRIES = 16, 4, 1024, 200
 #: Options that multiply each other's size.
-_SIDES = frozenset({"rows", "columns", "lanes", "tiles", "inputs", "outputs", "nodes"})
+_SIDES = frozenset({"rows", "columns", "tiles", "inputs", "outputs", "nodes"})
 #: Values next to an end that are tried in its place.
 _NEAR = 16
 _LINES = ("\n", "\r")
+#: Orders of options that are tried for a row, and what no option is.
+_ORDERS, _NONE = 8, object()
 
 Row = dict[str, Any]
 
@@ -114,7 +116,7 @@ def small_ends(engine: Engine) -> dict[str, tuple[Any, ...]]:
         low, high = values[0], values[-1]
         if isinstance(low, bool) or not isinstance(low, int) or name == "clock_mhz":
             small[name] = values
-        elif name in _SIDES:
+        elif name in _SIDES or name.endswith("lanes"):
             small[name] = (low, min(high, _SIDE))
         elif high > 64 and name.endswith("_depth"):
             small[name] = (None, min(high, _WORDS))
@@ -124,8 +126,8 @@ def small_ends(engine: Engine) -> dict[str, tuple[Any, ...]]:
             small[name] = (low, min(high, _SIZE))
         else:
             small[name] = values
-        if isinstance(low, int) and name not in _SIDES and small[name][0] is not None \
-                and not name.endswith("_bytes"):
+        if (isinstance(low, int) and name not in _SIDES and small[name][0] is not None
+                and not name.endswith(("lanes", "_bytes"))):
             small[name] = tuple(dict.fromkeys(
                 next((near for near in range(value, value + step * _NEAR, step)
                       if _stands_alone(engine, name, near)), value)
@@ -164,35 +166,53 @@ class Matrix:
                 left.discard(pair)
                 continue
             self.rows.append(row)
-            left -= {pair for pair in left if all(row[name] == value for name, value in pair)}
+            left -= {pair for pair in left
+                     if all(row.get(name, _NONE) == value for name, value in pair)}
 
     def _row(self, pair: Row, ends: Mapping[str, tuple[Any, ...]], left: set[Any],
              rng: random.Random) -> Row | None:
         """Complete a pair to the best of many random rows that are configurations."""
-        best, most, reason = None, -1, ""
+        best: Row | None = None
+        most, reason = -1, ""
         for attempt in range(_TRIES):
-            row = {name: pair.get(name, rng.choice(values)) for name, values in ends.items()}
-            if attempt % 3 == 0:  # Mostly defaults go together.
-                row |= {name: values[-1] for name, values in ends.items()
-                        if name not in pair and rng.random() < 0.3}
-            try:
-                self.engine.make_config({name: value for name, value in row.items()
-                                         if value is not None})
-            except InputError as error:
-                reason = str(error)
-                if any(line in reason for line in _LINES):
-                    raise
+            # Mostly one option after the other; all at once where a pair needs others beside it.
+            row = dict(pair) if attempt < _TRIES // 2 else {
+                name: pair.get(name, rng.choice(values)) for name, values in ends.items()}
+            found = self._refusal(row)
+            if found is not None:
+                reason = reason or found
+                if attempt < _TRIES // 2:
+                    continue
+            for name in rng.sample([*ends], len(ends)):
+                for value in rng.sample(ends[name], len(ends[name])):
+                    if name not in row and self._refusal({**row, name: value}) is None:
+                        row[name] = value
+            if self._refusal(row) is not None:
                 continue
-            new = sum(all(row[name] == value for name, value in each) for each in left)
+            new = sum(all(row.get(name, _NONE) == value for name, value in each) for each in left)
             if new > most:
                 best, most = row, new
+            if attempt < _TRIES // 2 and attempt >= _ORDERS:
+                break
         if best is None:
-            try:
-                self.engine.make_config(_given(pair))
-            except InputError as error:
-                reason = str(error)
             self.refused[tuple(pair.items())] = reason
         return best
+
+    def _refusal(self, row: Row) -> str | None:
+        """Tell why options do not go together; None if they do.
+
+        Raises
+        ------
+        InputError
+            If that is no single line.
+        """
+        try:
+            self.engine.make_config(_given(row))
+        except InputError as error:
+            if any(line in str(error) for line in _LINES):
+                raise
+            return str(error)
+        return None
 
 
 def _given(row: Row) -> Row:

@@ -1,6 +1,6 @@
 """Damaged files of every kind: a slice of ``benchmarks/fuzz_readers.py``, and what it has found."""
 
-import importlib.util
+import importlib
 import io
 import json
 import random
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmark_modules import benchmark
 
 from eieio.model.errors import InputError
 from eieio.model.formats import (
@@ -30,7 +31,6 @@ from eieio.model.graph.chain import chain, fully_connected
 from eieio.model.graph.weight_codes import WeightCodes
 from eieio.model.registry import find_engine
 
-_BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 _CASES = 40
 _READERS = ("npz", "samples", "onnx", "tflite", "eie", "net", "prototxt", "graph", "image", "coded",
             "design", "config")
@@ -38,21 +38,9 @@ _READERS = ("npz", "samples", "onnx", "tflite", "eie", "net", "prototxt", "graph
 
 @pytest.fixture(scope="module")
 def fuzzing() -> Iterator[ModuleType]:
-    """Load the benchmark and the modules beside it, which are no part of the package."""
-    names = ("fuzz_mutations", "fuzz_seeds", "fuzz_readers")
-    sys.path.insert(0, str(_BENCHMARKS))
-    try:
-        for name in names:
-            spec = importlib.util.spec_from_file_location(name, _BENCHMARKS / f"{name}.py")
-            assert spec is not None
-            assert spec.loader is not None
-            sys.modules[name] = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(sys.modules[name])
-        yield sys.modules["fuzz_readers"]
-    finally:
-        sys.path.remove(str(_BENCHMARKS))
-        for name in names:
-            sys.modules.pop(name, None)
+    with benchmark("fuzz_readers") as module:
+        importlib.import_module("fuzz_seeds")
+        yield module
 
 
 @pytest.fixture(scope="module")
