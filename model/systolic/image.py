@@ -29,6 +29,7 @@ The file is one of :mod:`eieio.model.formats.image_file`, with words of
     Names of the layers, in the order of their descriptors.
 """
 
+import math
 import os
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,6 +40,7 @@ from numpy.typing import NDArray
 from eieio.model.errors import InputError
 from eieio.model.formats import image_file
 from eieio.model.formats.atomic import write_bytes
+from eieio.model.formats.described import name_or_none, scale, sizes, whole
 from eieio.model.formats.input_file import read_parsed
 from eieio.model.graph.quantized_graph import LogSoftmax, Softmax, Tensor
 from eieio.model.image_frame import fingerprint
@@ -191,20 +193,29 @@ def parse(described: dict[str, Any], words: NDArray[np.uint32]) -> SystolicImage
         if described["engine"] != "systolic":
             raise ValueError
         config = SystolicConfig.from_dict(described["config"])
-        softmax = tuple((multiplier, shift) for multiplier, shift in described["softmax"])
+        batch = whole(described["batch"], 1)
+        softmax = tuple((whole(multiplier), whole(shift, -64, 64))
+                        for multiplier, shift in described["softmax"])
         return SystolicImage(
-            str(described["network"]), config, int(described["fingerprint"]),
-            int(described["batch"]), _port(described["input"]), _port(described["output"]),
-            softmax, tuple(described["layers"]), words,
+            str(described["network"]), config, whole(described["fingerprint"]),
+            batch, _port(described["input"], batch), _port(described["output"], batch),
+            softmax, tuple(map(str, described["layers"])), words,
             bool(described.get("log_softmax", False)),
-            bool(described.get("channels_first", False)), described.get("integer_input"))
-    except (ValueError, TypeError, KeyError) as error:
+            bool(described.get("channels_first", False)),
+            name_or_none(described.get("integer_input")))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError("Image must have a description of a systolic engine and its "
                          "network") from error
 
 
-def _port(values: dict[str, Any]) -> Port:
-    return Port(**{**values, "shape": tuple(values["shape"])})
+def _port(values: dict[str, Any], batch: int) -> Port:
+    shape = sizes(values["shape"])
+    vectors, channels = sizes([values["vectors"], values["channels"]])
+    if vectors * channels != math.prod(shape) * batch:
+        raise ValueError("vectors and channels must be those of the shape")
+    return Port(**{**values, "shape": shape, "scale": scale(values["scale"]),
+                   "zero_point": whole(values["zero_point"], -128, 127),
+                   "lanes": whole(values["lanes"], 1, 256)})
 
 
 def write(path: str | os.PathLike[str], compiled: CompiledGraph) -> None:
