@@ -36,20 +36,23 @@ from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
-from amaranth.hdl import ClockSignal, Const, Elaboratable, Instance, ResetSignal, Value
+from amaranth.hdl import ClockSignal, Elaboratable, Instance, ResetSignal, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
 
 from eieio.model.cache_folder import tools_environment
 from eieio.model.child_process import run_program
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_text
+from eieio.rtl.interface import bound_ports
 
-__all__ = ["EmissionError", "emit", "shared", "write"]
+__all__ = ["EmissionError", "emit", "shared", "sources_kept", "write"]
 
 
 _Component = TypeVar("_Component", bound=wiring.Component)
+
+# Whether statements say where in Amaranth's source they come from; see `sources_kept`.
+_with_sources = False
 
 
 class EmissionError(Exception):
@@ -80,7 +83,7 @@ class _Emission:
                 inner = _Emission(module_name, self.family)
                 inner.components = self.components
             text = _rtlil(component, module_name, inner)
-            members = {port for port, _, _ in _ports(component)}
+            members = {port for port, _, _ in bound_ports(component)}
             ports = _module_ports(text)
             domain_ports = tuple(port for port in ports if port not in members)
             self.components[module_name] = _Shared(key, domain_ports, text)
@@ -91,7 +94,8 @@ class _Emission:
                 f"{_describe(key)}; give them different module_name attributes")
         _mark_used(component)
         return Instance(module_name,
-                        *((direction, port, value) for port, direction, value in _ports(component)),
+                        *((direction, port, value)
+                          for port, direction, value in bound_ports(component)),
                         *(("i", port, _domain_signal(port)) for port in entry.domain_ports))
 
 
@@ -227,6 +231,20 @@ def write(files: Mapping[str, str], folder: Path) -> list[Path]:
     return [folder / name for name in files]
 
 
+@contextmanager
+def sources_kept() -> Iterator[None]:
+    """Let what is emitted say where it comes from, by attributes ``src`` with files and lines.
+
+    For measuring coverage. These files hold paths, which others do not.
+    """
+    global _with_sources
+    before, _with_sources = _with_sources, True
+    try:
+        yield
+    finally:
+        _with_sources = before
+
+
 def _identity(component: wiring.Component) -> tuple[str, object]:
     kind = type(component).__name__
     if not hasattr(component, "parameters"):
@@ -245,21 +263,13 @@ def _describe(key: tuple[type, object]) -> str:
     return f"{key[0].__name__} with {key[1]!r}"
 
 
-def _ports(component: wiring.Component) -> Iterator[tuple[str, str, Value]]:
-    """Name, direction ("i" or "o") and value of each port, as Amaranth's back end names them."""
-    for path, member, value in component.signature.flatten(component):
-        value = Value.cast(value)
-        # A constant member, such as the ready of an always-ready stream, is not a wire, and
-        # neither is one without bits.
-        if len(value) and not isinstance(value, Const):
-            yield "__".join(map(str, path)), "i" if member.flow == In else "o", value
-
-
 def _rtlil(component: wiring.Component, name: str, emission: _Emission) -> str:
     directions = {"i": PortDirection.Input, "o": PortDirection.Output}
-    ports = {port: (value, directions[direction]) for port, direction, value in _ports(component)}
+    ports = {port: (value, directions[direction])
+             for port, direction, value in bound_ports(component)}
     with _without_zero_memories():
-        return rtlil.convert(component, name=name, platform=emission, ports=ports, emit_src=False)
+        return rtlil.convert(component, name=name, platform=emission, ports=ports,
+                             emit_src=_with_sources)
 
 
 @contextmanager
@@ -318,7 +328,9 @@ def _plain_names(text: str) -> str:
 
 def _verilog(text: str) -> dict[str, str]:
     """Convert RTLIL into the Verilog of each of its modules."""
-    attributes = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+    attributes = ["generator", "top", "amaranth.hierarchy", "amaranth.decoding"]
+    if not _with_sources:
+        attributes.append("src")
     remove = " ".join(f"-remove {attribute}" for attribute in attributes)
     script = "\n".join([
         f"read_rtlil <<rtlil\n{text}\nrtlil",
