@@ -64,7 +64,7 @@ def test_files() -> list[Path]:
     """Find the files of tests that simulate Verilog."""
     simulates = re.compile(r"eieio\.sim\.(?!amaranth_streams|mutation|coverage)|record_ports")
     return [path.relative_to(ROOT)
-            for folder in ("tests/sim", "tests/rtl") for path in sorted(
+            for folder in ("tests/rtl", "tests/sim") for path in sorted(
                 (ROOT / folder).rglob("test_*.py"))
             if simulates.search(path.read_text(encoding="utf-8"))]
 
@@ -99,7 +99,9 @@ def measure(test: str, kept: Path) -> int:
     with measured() as points:
         status = pytest.main(["-q", "--tb=short", "-m", "not long", "-p", "no:cacheprovider",
                               "-p", "no:xdist", test])
-    if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+    # Tests of the Verilog's text fail, since it holds more than it should.
+    if status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED,
+                  pytest.ExitCode.NO_TESTS_COLLECTED):
         write_points(kept, points)
     return int(status)
 

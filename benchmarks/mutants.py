@@ -17,6 +17,7 @@ the same; survivors are tried again when its tests change. The sums go into
 import argparse
 import hashlib
 import json
+import signal
 import sys
 import time
 import tomllib
@@ -226,6 +227,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"),
                         help="end in about so much time, and go on when called again")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # with all processes
     options.end = time.monotonic() + 60 * options.minutes
 
     reasons = load_reasons()

@@ -20,10 +20,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from _pytest.runner import runtestprotocol
 
+from eieio.sim import runner
 from eieio.sim.mutation.components import Component
 from eieio.sim.mutation.netlist import Mutation, Netlist, compiled_netlists
 from eieio.sim.mutation.netlists import component_rtlil
@@ -205,6 +207,7 @@ def _forked(works: Sequence[Callable[[Callable[[Any], None]], None]], jobs: int
 
 
 def _child(work: Callable[[Callable[[Any], None]], None], pipe: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
@@ -213,11 +216,16 @@ def _child(work: Callable[[Callable[[Any], None]], None], pipe: int) -> None:
         os.write(pipe, json.dumps(message).encode() + b"\n")
 
     try:
-        work(send)
+        with patch.object(runner, "tool_environment", _no_verilog):
+            work(send)
     except BaseException as error:
         send({"error": f"{type(error).__name__}: {error}"})
     finally:
         os._exit(0)
+
+
+def _no_verilog(simulator: str) -> dict[str, str]:
+    raise RuntimeError("Only tests in Amaranth's simulator are of use here")
 
 
 def _run(item: pytest.Item, limit: float | None, send: Callable[[Any], None]) -> bool:
