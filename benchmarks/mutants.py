@@ -17,6 +17,7 @@ the same; survivors are tried again when its tests change. The sums go into
 import argparse
 import hashlib
 import json
+import re
 import signal
 import sys
 import time
@@ -128,13 +129,18 @@ def test_configuration(component: Component, configuration: Configuration, items
                        folder: Path, count: int, options: argparse.Namespace
                        ) -> tuple[dict[str, dict[str, Any]], int]:
     """Make mutants of one configuration: what became of each, and how many are left."""
-    rtlil = digest(folder / "component.il")
     path = folder / "results.json"
     known = load(path)
-    if known.get("rtlil") != rtlil:
-        for old in [*folder.glob("mutations-*"), folder / "netlist.json", path]:
+    text = digest(folder / "component.il")
+    if known.get("text") != text:
+        for old in [*folder.glob("mutations-*"), folder / "netlist.json"]:
             old.unlink(missing_ok=True)
+    # Where things are in the sources makes no difference.
+    rtlil = hashlib.sha256(re.sub(r"(?m)^ *attribute \\src .*\n", "", (
+        folder / "component.il").read_text(encoding="utf-8")).encode()).hexdigest()[:16]
+    if known.get("rtlil") != rtlil:
         known = {"rtlil": rtlil, "mutants": {}}
+    known["text"] = text
     netlist = read_netlist(folder)
     netlist.compile()
     mutations = list_mutations(netlist, folder, count, options.seed)
@@ -144,7 +150,7 @@ def test_configuration(component: Component, configuration: Configuration, items
                             if one["status"] != "survived"}
         known |= {"bench": bench, "times": None}
     mutants: dict[str, Any] = known["mutants"]
-    todo = [mutation for mutation in mutations if mutation.line not in mutants]
+    todo = [mutation for mutation in mutations if mutation.key not in mutants]
     chosen = [item for item in items if item.nodeid in configuration.tests]
     if todo and known["times"] is None:
         # Of the netlist as it is: tests that look into the component cannot run on it.
@@ -162,7 +168,7 @@ def test_configuration(component: Component, configuration: Configuration, items
                                     options.jobs, times=known["times"] or {}):
         mutation = todo[number]
         status = "killed" if verdict.killed else "survived"
-        mutants[mutation.line] = {"status": status, "by": verdict.by,
+        mutants[mutation.key] = {"status": status, "by": verdict.by,
                                   "seconds": round(verdict.seconds, 3)}
         if not verdict.killed:
             try:
@@ -170,13 +176,13 @@ def test_configuration(component: Component, configuration: Configuration, items
                                          seconds=options.proof)
             except InputError as error:
                 proof = str(error)
-            mutants[mutation.line] |= {
+            mutants[mutation.key] |= {
                 "status": "equivalent" if proof == "equivalent" else "survived", "proof": proof}
         save(path, known)
         if time.monotonic() > options.end:
             break
-    done = {mutation.line: mutants[mutation.line] for mutation in mutations
-            if mutation.line in mutants}
+    done = {mutation.line: mutants[mutation.key] for mutation in mutations
+            if mutation.key in mutants}
     return done, len(mutations) - len(done)
 
 

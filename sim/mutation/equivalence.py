@@ -66,7 +66,7 @@ def prove_equivalent(netlist: Netlist, mutation: Mutation, folder: Path, *,
         {"modules": {"original": module}}), encoding="utf-8")
     (folder / "miter.v").write_text(_miter(module["ports"]), encoding="utf-8")
     changed = "" if cell["type"].startswith("$mem") else re.sub(
-        r"-module \S+", r"-module \\mutant", mutation.line.partition(" -wire ")[0])
+        r"-module \S+", r"-module \\mutant", mutation.key)
     if not changed:
         return "undecided"
     run_yosys(f"""read_json original.json

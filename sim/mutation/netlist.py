@@ -65,6 +65,11 @@ class Mutation:
                    int(options.get("ctrlbit", 0)), options.get("src", ""))
 
     @property
+    def key(self) -> str:
+        """What is done where, the same after the source has moved."""
+        return self.line.partition(" -wire ")[0].partition(" -src ")[0]
+
+    @property
     def place(self) -> str:
         """What is done where, in short."""
         control = f" by bit {self.control}" if self.mode.startswith("cnot") else ""
