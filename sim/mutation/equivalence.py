@@ -104,9 +104,11 @@ def _open_module(netlist: Netlist) -> dict[str, Any]:
     top["attributes"] = {}
     top.pop("memories", None)
     clock = top["ports"].get("clk", {"direction": "input", "bits": [_fresh(netlist)]})
-    reset = {"direction": "input", "bits": [_fresh(netlist) + 1]}
+    # Where the reset is a port it is in the logic, too.
+    inside = "rst" in top["ports"]
+    reset = top["ports"].get("rst", {"direction": "input", "bits": [_fresh(netlist) + 1]})
     ports = {"clk": clock, "rst": reset, **{
-        name: port for name, port in top["ports"].items() if name != "clk"}}
+        name: port for name, port in top["ports"].items() if name not in ("clk", "rst")}}
     cells = {}
     for name, cell in netlist.cells.items():
         kind, bits = cell["type"], cell["connections"]
@@ -121,7 +123,7 @@ def _open_module(netlist: Netlist) -> dict[str, Any]:
                     "direction": "output", "bits": bits[port]}
         elif not kind.startswith("$meminit"):
             cells[name] = cell
-            if kind == "$dff" and (init := netlist.reset_value(cell)) is not None:
+            if kind == "$dff" and not inside and (init := netlist.reset_value(cell)) is not None:
                 cells[name] = {
                     **cell, "type": "$sdff",
                     "parameters": {**cell["parameters"], "SRST_POLARITY": "1",

@@ -19,7 +19,7 @@ from amaranth.sim import _pyrtl, pysim
 
 from eieio.rtl.interface import bound_ports
 
-__all__ = ["Mutation", "Netlist", "UnsupportedNetlist", "compiled_netlists"]
+__all__ = ["Mutation", "Netlist", "UnsupportedNetlist", "compiled_netlists", "is_hardware"]
 
 #: A bit of a netlist: a number, or a constant "0", "1", "x" or "z".
 Bit = int | str
@@ -162,15 +162,8 @@ class Netlist:
         return ((name, cell) for name, cell in self.cells.items() if cell["type"] in kinds)
 
     def may_change(self, mutation: Mutation) -> bool:
-        """Whether a mutation is one of the hardware that can be simulated.
-
-        Clocks are not, and neither are the contents of memories that are written.
-        """
-        cell = self.cells.get(mutation.cell)
-        if cell is None or cell["type"].startswith("$meminit"):
-            return False
-        return mutation.port not in ("CLK", "ARST", "SRST") and mutation.bit < len(
-            cell["connections"][mutation.port])
+        """Whether a mutation is one of the hardware."""
+        return is_hardware(mutation, self.cells.get(mutation.cell))
 
     def reset_value(self, cell: Any) -> str | None:
         """Return what the domain's reset gives a flip-flop, in bits, or None if it does not."""
@@ -404,6 +397,19 @@ class Netlist:
                                  signals[f"{cell_name}.DATA"].eq(port.data)]
                     if clocked:
                         m.d.comb += port.en.eq(sinks[f"{cell_name}.EN"])
+
+
+def is_hardware(mutation: Mutation, cell: Any) -> bool:
+    """Whether a mutation of a cell is one of the hardware.
+
+    Those of clocks are not, nor those of what memories hold after power-up, nor of the enable of
+    a memory that is read without a clock.
+    """
+    if cell is None or cell["type"].startswith("$meminit"):
+        return False
+    if cell["type"] == "$memrd_v2" and mutation.port == "EN":
+        return bool(_number(cell["parameters"]["CLK_ENABLE"]))
+    return mutation.port not in ("CLK", "ARST", "SRST")
 
 
 def _memory_name(cell: Any) -> str:
