@@ -20,7 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from mutants import FOLDER, ROOT, load, save, source_line
+from mutants import FOLDER, add_to_report, load, save, source_line
 from soak import Round
 
 from eieio.model.engine import Engine
@@ -32,7 +32,6 @@ from eieio.sim.mutation.equivalence import prove_equivalent
 from eieio.sim.mutation.netlist import UnsupportedNetlist
 from eieio.sim.replay import Outcome, build_replay, is_replayable, replay
 from eieio.sim.runner import BuildError
-from eieio.sim.verification_report import update_report
 
 #: Cases that mutants meet, a few for all of them, and then more for those that are left.
 STAGES = ((0, 1), (1, 6), (6, 40))
@@ -146,7 +145,6 @@ def main() -> int:
     options = parser.parse_args()
     options.end = time.monotonic() + 60 * options.minutes
 
-    sums = {}
     for engine in [find_engine(options.engine)] if options.engine else engines():
         if not is_replayable(engine.make_config({})):
             print(f"{engine.name} has no native ports, and is left out", file=sys.stderr)
@@ -172,9 +170,7 @@ def main() -> int:
                 place, text = source_line(mutation)
                 print(f"    {entry.get('proof', 'more cases to meet')} {place}: {module}: "
                       f"{mutation.place}: {text}")
-        sums[engine.name] = {"total": total.total(), **{
-            status: total[status] for status in ("killed", "equivalent", "survived")}}
-        update_report(ROOT / "build" / "verify", f"engine_mutants_{engine.name}", sums[engine.name])
+        add_to_report(f"engine {engine.name}", total)
     return 0
 
 

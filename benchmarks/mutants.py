@@ -264,12 +264,22 @@ def main() -> int:
     for reason, count in explanations.items():
         print(f"{count} survive since {reason}")
     if options.only == [""]:
-        counts = Counter(one["status"] for result in results for one in result.statuses.values())
-        update_report(ROOT / "build" / "verify", "mutants", {
-            "total": counts.total(), "killed": counts["killed"],
-            "equivalent": counts["equivalent"], "survived": counts["survived"],
-            "explained": explanations.total()})
+        add_to_report("components", Counter(
+            one["status"] for result in results for one in result.statuses.values()),
+            explanations.total())
     return int(bool(unexplained))
+
+
+def add_to_report(part: str, statuses: Counter[str], explained: int = 0) -> None:
+    """Set the figures of one part of all mutants, and the sums."""
+    figures = {"total": statuses.total(), **{
+        status: statuses[status] for status in ("killed", "equivalent", "survived")},
+        "explained": explained}
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    parts = {**load(FOLDER / "parts.json"), part: figures}
+    save(FOLDER / "parts.json", parts)
+    update_report(ROOT / "build" / "verify", "mutants", {
+        **{name: sum(one[name] for one in parts.values()) for name in figures}, "parts": parts})
 
 
 def load_reasons() -> list[dict[str, str]]:
