@@ -152,17 +152,17 @@ def _miter(ports: Mapping[str, Any]) -> str:
     inputs = [name for name, port in ports.items() if port["direction"] == "input"]
     outputs = [name for name, port in ports.items() if port["direction"] == "output"]
 
-    def wire(name: str) -> str:
-        return f"[{len(ports[name]['bits']) - 1}:0] {name}"
+    def declared(name: str, prefix: str = "") -> str:
+        # Escaped, since a port may be a word of Verilog.
+        return f"[{len(ports[name]['bits']) - 1}:0] \\{prefix}{name} "
 
-    declared = ", ".join(f"input {wire(name)}" for name in inputs)
-    lines = [f"module miter({declared}, output differs);"]
-    for copy_name in ("original", "mutant"):
-        lines += [f"wire {wire(name)}".replace(name, f"{copy_name}__{name}") + ";"
-                  for name in outputs]
-        connections = [*(f".{name}({name})" for name in inputs),
-                       *(f".{name}({copy_name}__{name})" for name in outputs)]
-        lines.append(f"{copy_name} {copy_name}_0 ({', '.join(connections)});")
+    heads = ", ".join(f"input {declared(name)}" for name in inputs)
+    lines = [f"module miter({heads}, output differs);"]
+    for one in ("original", "mutant"):
+        lines += [f"wire {declared(name, f'{one}__')};" for name in outputs]
+        connections = [*(f".\\{name} (\\{name} )" for name in inputs),
+                       *(f".\\{name} ({one}__{name})" for name in outputs)]
+        lines.append(f"{one} {one}_0 ({', '.join(connections)});")
     conditions = [_difference(name, outputs) for name in outputs]
     lines += [f"assign differs = {' || '.join(conditions or ['0'])};", "endmodule", ""]
     return "\n".join(lines)
