@@ -219,6 +219,12 @@ class Harness:
 
         Parameters
         ----------
+        name : :class:`str`
+            Beginning of the names of signals.
+        push, i, pop, o : value
+            An element comes; it; the oldest one goes; it.
+        capacity : :class:`int`
+            Most elements.
         show : value
             Cycles in which ``o`` must already be what is to be popped; those of ``pop`` if None.
 

@@ -58,7 +58,7 @@ def _handshakes() -> Harness:
 
 
 def _values() -> Harness:
-    """A master's view: what is written is there when the answer comes, and nothing else."""
+    """See what a master sees: what is written is there with the answer, and nothing else."""
     h, d, registers = _registers()
     m = h.m
     enable, status = registers["INTERRUPT_ENABLE"], registers["INTERRUPT_STATUS"]
