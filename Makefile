@@ -134,7 +134,7 @@ build/installed/run: .venv/pyvenv.cfg constraints.txt pyproject.toml build/files
 
 EXTRAS_test := test
 EXTRAS_lint := test,lint
-EXTRAS_docs := docs
+EXTRAS_docs := docs,tune
 EXTRAS_package := package
 EXTRAS_boards := boards
 EXTRAS_verify := verify

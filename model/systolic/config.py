@@ -58,6 +58,16 @@ class SystolicConfig(EngineConfig):
         ``winograd``, whose transformed weights have too many values.
     coded_images : :class:`bool`
         Whether the shell around the engine also takes coded images.
+    depthwise_lanes : :class:`int`
+        Channels that a unit beside the array computes in a cycle, each of its own window; divides
+        ``lanes``. 0 if there is none, and the array has to do it.
+    depthwise_kernel : :class:`int`
+        Side of the largest window that the unit takes, 2 to 7. A window of a single row may have as
+        many elements as that square.
+    depthwise_width : :class:`int`
+        Words of a line of the unit's buffer: pixels in a row of the widest image that it takes.
+    depthwise_multipliers : :class:`str`
+        What the unit's multipliers are made of: ``dsp``, those of the FPGA, or ``lut``, its logic.
 
     Raises
     ------
@@ -84,6 +94,10 @@ class SystolicConfig(EngineConfig):
     program_depth: int = 64
     code_width: int = field(default=0, metadata=NEW)
     coded_images: bool = field(default=False, metadata=NEW)
+    depthwise_lanes: int = field(default=0, metadata=NEW)
+    depthwise_kernel: int = field(default=3, metadata=NEW)
+    depthwise_width: int = field(default=64, metadata=NEW)
+    depthwise_multipliers: str = field(default="dsp", metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -91,7 +105,9 @@ class SystolicConfig(EngineConfig):
             ("weight_width", 4, 18), ("accumulator_width", 16, 48), ("product_stages", 1, 3),
             ("winograd", 0, 4), ("lanes", 0, 256), ("accumulator_depth", 0, 1 << 16),
             ("activation_depth", 2, 1 << 24), ("weight_depth", 2, 1 << 24),
-            ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12), ("code_width", 0, 8))
+            ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12), ("code_width", 0, 8),
+            ("depthwise_lanes", 0, 256), ("depthwise_kernel", 2, 7),
+            ("depthwise_width", 4, 1 << 14))
         self._check_flags("residual", "coded_images")
         side = gcd(self.rows, self.columns)
         if self.lanes == 0:
@@ -100,6 +116,12 @@ class SystolicConfig(EngineConfig):
         if side % self.lanes:
             raise InputError(f"Option lanes must divide rows and columns, {self.rows} and "
                              f"{self.columns}, not {self.lanes}")
+        if self.depthwise_lanes and self.lanes % self.depthwise_lanes:
+            raise InputError(f"Option depthwise_lanes must divide lanes, {self.lanes}, or be 0, "
+                             f"not {self.depthwise_lanes}")
+        if self.depthwise_multipliers not in {"dsp", "lut"}:
+            raise InputError("Option depthwise_multipliers must be dsp or lut, not "
+                             f"{self.depthwise_multipliers!r}")
         if self.code_width not in {0, 4, 8}:
             raise InputError(f"Option code_width must be 0, 4 or 8, not {self.code_width}")
         if self.winograd:
@@ -176,6 +198,16 @@ class SystolicConfig(EngineConfig):
         """
         return max(columns for columns in range(self.lanes, min(self.rows, self.columns) + 1,
                                                 self.lanes) if self.rows % columns == 0)
+
+    @property
+    def depthwise_taps(self) -> int:
+        """Products of a channel that the depthwise unit computes in a cycle."""
+        return self.depthwise_kernel ** 2 if self.depthwise_lanes else 0
+
+    @property
+    def depthwise_groups(self) -> int:
+        """Groups of the depthwise unit's channels in a word of the activation buffer."""
+        return self.rows // self.depthwise_lanes
 
     @property
     def stored_width(self) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 from eieio.model.graph.quantized_graph import Add, QuantizedGraph
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.program import Field, Flag
+from eieio.model.systolic.work import DepthwiseWork
 
 __all__ = ["MEMORY_DEPTHS", "compile_fitted", "make_config", "memory_needs"]
 
@@ -17,6 +19,9 @@ MEMORY_DEPTHS = {
     "parameter_depth": 1 << 16,
     "program_depth": 1 << 12,
 }
+
+# Words of a line of the depthwise unit.
+_SHORTEST_LINE, _LONGEST_LINE = 4, 1 << 14
 
 
 def make_config(options: Mapping[str, Any]) -> SystolicConfig:
@@ -71,7 +76,8 @@ def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
     """
     adds = any(isinstance(operator, Add) for operator in graph.operators)
     make_config(options)
-    roomy = make_config({"residual": adds, **MEMORY_DEPTHS, **options})
+    lines = {"depthwise_width": _LONGEST_LINE} if options.get("depthwise_lanes") else {}
+    roomy = make_config({"residual": adds, **MEMORY_DEPTHS, **lines, **options})
     compiled = compile_graph(graph, roomy, batch=batch, winograd=winograd)
     needs = memory_needs(compiled)
     config = replace(roomy, **{name: max(need, 2) if exact else 1 << (max(need, 2) - 1).bit_length()
@@ -83,7 +89,13 @@ def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
 def memory_needs(compiled: CompiledGraph) -> dict[str, int]:
     """Tell how much of each memory a network uses, by the option that sizes it."""
     placements = [compiled.input, *(layer.output for layer in compiled.layers)]
-    return {
+    lines = {}
+    if compiled.config.depthwise_lanes:
+        lines["depthwise_width"] = max([_SHORTEST_LINE, *(
+            layer.descriptor[Field.WINDOWS] for layer in compiled.layers
+            if isinstance(layer.work, DepthwiseWork)
+            and not layer.descriptor[Field.OPERATION] & Flag.LINEAR)])
+    return lines | {
         "activation_depth": max(placement.base + placement.size for placement in placements),
         "weight_depth": len(compiled.weights),
         "parameter_depth": len(compiled.biases),
