@@ -58,6 +58,20 @@ class SystolicConfig(EngineConfig):
         ``winograd``, whose transformed weights have too many values.
     coded_images : :class:`bool`
         Whether the shell around the engine also takes coded images.
+    input_depth : :class:`int`
+        Words of each half of an input memory, which takes an input while the one before is
+        computed; 0 for none: the input is then in the activation buffer, and comes between
+        inferences.
+    output_depth : :class:`int`
+        Beats that wait for their receiver while the next inference runs; with an input memory only.
+        0 stands for 8, which is also what there is without one.
+    patch_rows, patch_columns, patch_channels : :class:`int`
+        Rows and columns of the patches that a convolution of the input can take in place of pixels,
+        and channels of their pixels, of which a beat has room for one. A patch fits in a word. 0
+        for no patches.
+    line_depth : :class:`int`
+        Columns of an image, padding included, whose patches can have more than one row; at least 4
+        then, and 0 if they have one.
 
     Raises
     ------
@@ -84,6 +98,12 @@ class SystolicConfig(EngineConfig):
     program_depth: int = 64
     code_width: int = field(default=0, metadata=NEW)
     coded_images: bool = field(default=False, metadata=NEW)
+    input_depth: int = field(default=0, metadata=NEW)
+    output_depth: int = field(default=0, metadata=NEW)
+    patch_rows: int = field(default=0, metadata=NEW)
+    patch_columns: int = field(default=0, metadata=NEW)
+    patch_channels: int = field(default=0, metadata=NEW)
+    line_depth: int = field(default=0, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -91,7 +111,9 @@ class SystolicConfig(EngineConfig):
             ("weight_width", 4, 18), ("accumulator_width", 16, 48), ("product_stages", 1, 3),
             ("winograd", 0, 4), ("lanes", 0, 256), ("accumulator_depth", 0, 1 << 16),
             ("activation_depth", 2, 1 << 24), ("weight_depth", 2, 1 << 24),
-            ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12), ("code_width", 0, 8))
+            ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12), ("code_width", 0, 8),
+            ("input_depth", 0, 1 << 24), ("output_depth", 0, 1 << 24), ("patch_rows", 0, 256),
+            ("patch_columns", 0, 256), ("patch_channels", 0, 256), ("line_depth", 0, 1 << 16))
         self._check_flags("residual", "coded_images")
         side = gcd(self.rows, self.columns)
         if self.lanes == 0:
@@ -102,6 +124,7 @@ class SystolicConfig(EngineConfig):
                              f"{self.columns}, not {self.lanes}")
         if self.code_width not in {0, 4, 8}:
             raise InputError(f"Option code_width must be 0, 4 or 8, not {self.code_width}")
+        self._check_input()
         if self.winograd:
             self._check_winograd()
         if self.accumulator_depth == 0:
@@ -110,6 +133,25 @@ class SystolicConfig(EngineConfig):
         if self.winograd and self.accumulator_depth < self.transform.n ** 2:
             raise InputError(f"Option accumulator_depth must be at least {self.transform.n ** 2} "
                              f"for winograd={self.winograd}, not {self.accumulator_depth}")
+
+    def _check_input(self) -> None:
+        if self.output_depth and not self.input_depth:
+            raise InputError("Option output_depth must be 0 without an input memory (input_depth), "
+                             f"not {self.output_depth}")
+        shape = self.patch_rows, self.patch_columns, self.patch_channels
+        if any(shape):
+            if not all(shape) or not self.input_depth:
+                raise InputError("Options patch_rows, patch_columns and patch_channels must be 0, "
+                                 "or all at least 1 beside an input memory (input_depth), not "
+                                 f"{', '.join(map(str, shape))}")
+            if self.patch_lanes > self.rows or self.patch_channels > self.lanes:
+                raise InputError(f"A patch must have at most {self.rows} numbers (option rows), "
+                                 f"and a pixel {self.lanes} (option lanes), not {self.patch_lanes} "
+                                 f"and {self.patch_channels}")
+        least = 4 if self.patch_rows > 1 else 0
+        if (self.line_depth < least) if least else self.line_depth:
+            raise InputError(f"Option line_depth must be {'at least 4' if least else 0} for "
+                             f"patch_rows={self.patch_rows}, not {self.line_depth}")
 
     def _check_winograd(self) -> None:
         if self.winograd not in {2, 4}:
@@ -161,6 +203,26 @@ class SystolicConfig(EngineConfig):
     def word_groups(self) -> int:
         """Groups of ``lanes`` activations in a word of the activation buffer."""
         return self.rows // self.lanes
+
+    @property
+    def patch_lanes(self) -> int:
+        """Numbers of a patch."""
+        return self.patch_rows * self.patch_columns * self.patch_channels
+
+    @property
+    def queue_depth(self) -> int:
+        """Beats of output that wait for their receiver."""
+        return self.output_depth or 8
+
+    @property
+    def input_base(self) -> int:
+        """Address from which on words are read of the input memory, if there is one."""
+        return 1 << (max(self.activation_depth, self.input_depth) - 1).bit_length()
+
+    @property
+    def address_width(self) -> int:
+        """Bits of an address of what is read: of the activation buffer, or of both memories."""
+        return (self.input_base if self.input_depth else self.activation_depth - 1).bit_length()
 
     @property
     def column_groups(self) -> int:

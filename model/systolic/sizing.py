@@ -47,6 +47,12 @@ class SystolicSizing(Sizing):
                 yield [{**array, "lanes": lanes} for lanes in range(_MOST_LANES, 0, -1)
                        if not any(count % lanes for count in array.values())]
 
+    def smallest(self, config: EngineConfig, options: Mapping[str, Any]) -> dict[str, int]:
+        found = super().smallest(config, options)
+        if not getattr(config, "line_depth", 0):
+            found.pop("line_depth", None)
+        return found
+
     def fewer(self, config: EngineConfig, options: Mapping[str, Any]
               ) -> Iterator[list[dict[str, Any]]]:
         """List arrays of fewer rows or columns, which may suit the channels."""
