@@ -47,8 +47,8 @@ class Systolic(Engine):
         "program_depth": "Layers of a program, input and output included.",
         "code_width": "Bits of a weight in memory, where a codebook decodes it on its way into the "
                       "array: 4 or 8; 0 keeps the weights themselves.",
-        "input_depth": "Words of each half of an input memory, which takes an input while another is "
-                       "computed; 0 for none.",
+        "input_depth": "Words of each half of an input memory, which takes an input while another "
+                       "is computed; 0 for none.",
         "output_depth": "Beats of output that may wait while the next inference runs.",
         "patch_rows": "Rows of the patches that a convolution of the input takes in place of "
                       "pixels.",
