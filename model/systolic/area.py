@@ -44,6 +44,7 @@ def memories(config: SystolicConfig) -> list[Memory]:
         # The output's queue.
         Memory(1, lanes * ACTIVATION_BITS + 1, 8, "async"),
         *_winograd_memories(config),
+        *_depthwise_memories(config),
     ]
 
 
@@ -71,13 +72,28 @@ def _winograd_memories(config: SystolicConfig) -> list[Memory]:
     ]
 
 
+def _depthwise_memories(config: SystolicConfig) -> list[Memory]:
+    """List the lines of the depthwise unit, and the weights of two blocks of channels."""
+    if not config.depthwise_lanes:
+        return []
+    groups = 1 << (config.depthwise_groups - 1).bit_length()
+    return [
+        Memory(1, (config.depthwise_kernel - 1) * config.rows * ACTIVATION_BITS,
+               config.depthwise_width, "cell"),
+        Memory(config.depthwise_taps, config.depthwise_lanes * ACTIVATION_BITS, 2 * groups,
+               "async"),
+    ]
+
+
 def products(config: SystolicConfig, family: Family) -> float:
     """Count the multipliers."""
     lane = requantize_multipliers(_REQUANTIZED, family)
     if config.residual:
         lane += _OPERANDS * requantize_multipliers(_ADDED, family)
     return (config.pes * product(config.activation_width, config.weight_width, family)
-            + config.lanes * lane)
+            + config.lanes * lane
+            + (config.depthwise_multipliers == "dsp") * config.depthwise_taps
+            * config.depthwise_lanes * product(ACTIVATION_BITS, ACTIVATION_BITS, family))
 
 
 def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
@@ -86,6 +102,11 @@ def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
         raise AreaUnknownError(
             f"Area of a systolic engine must be asked for without winograd on {family}, where its "
             "transforms were not measured", f"Winograd's transforms on {family}")
+    if config.depthwise_lanes and family != "ecp5":
+        raise AreaUnknownError(
+            f"Area of a systolic engine must be asked for without depthwise_lanes on {family}, "
+            "where its depthwise unit was not measured", f"the depthwise unit on {family}")
+    unit = config.depthwise_taps * config.depthwise_lanes
     # On ECP5 all registers of a product are the multiplier's own.
     registers = 0 if family == "ecp5" else config.product_stages - 1
     return np.array([
@@ -101,4 +122,8 @@ def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
         config.winograd > 0,
         *(count * (config.winograd == m) for m in (2, 4)
           for count in (config.rows, config.columns * config.accumulator_width)),
+        config.depthwise_lanes > 0,
+        unit,
+        unit * (config.depthwise_multipliers == "lut"),
+        config.depthwise_taps * config.rows * ACTIVATION_BITS,
     ], np.float64)

@@ -67,11 +67,20 @@ class SystolicConfig(EngineConfig):
         0 stands for 8, which is also what there is without one.
     patch_rows, patch_columns, patch_channels : :class:`int`
         Rows and columns of the patches that a convolution of the input can take in place of pixels,
-        and channels of their pixels, of which a beat has room for one. A patch fits in a word. 0
-        for no patches.
+        and channels of their pixels. A patch fits in a word. 0 for no patches.
     line_depth : :class:`int`
         Columns of an image, padding included, whose patches can have more than one row; at least 4
         then, and 0 if they have one.
+    depthwise_lanes : :class:`int`
+        Channels that a unit beside the array computes in a cycle, each of its own window; divides
+        ``lanes``. 0 if there is none, and the array has to do it.
+    depthwise_kernel : :class:`int`
+        Side of the largest window that the unit takes, 2 to 7. A window of a single row may have as
+        many elements as that square.
+    depthwise_width : :class:`int`
+        Words of a line of the unit's buffer: pixels in a row of the widest image that it takes.
+    depthwise_multipliers : :class:`str`
+        What the unit's multipliers are made of: ``dsp``, those of the FPGA, or ``lut``, its logic.
 
     Raises
     ------
@@ -104,6 +113,10 @@ class SystolicConfig(EngineConfig):
     patch_columns: int = field(default=0, metadata=NEW)
     patch_channels: int = field(default=0, metadata=NEW)
     line_depth: int = field(default=0, metadata=NEW)
+    depthwise_lanes: int = field(default=0, metadata=NEW)
+    depthwise_kernel: int = field(default=3, metadata=NEW)
+    depthwise_width: int = field(default=64, metadata=NEW)
+    depthwise_multipliers: str = field(default="dsp", metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -113,7 +126,9 @@ class SystolicConfig(EngineConfig):
             ("activation_depth", 2, 1 << 24), ("weight_depth", 2, 1 << 24),
             ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12), ("code_width", 0, 8),
             ("input_depth", 0, 1 << 24), ("output_depth", 0, 1 << 24), ("patch_rows", 0, 256),
-            ("patch_columns", 0, 256), ("patch_channels", 0, 256), ("line_depth", 0, 1 << 16))
+            ("patch_columns", 0, 256), ("patch_channels", 0, 256), ("line_depth", 0, 1 << 16),
+            ("depthwise_lanes", 0, 256), ("depthwise_kernel", 2, 7),
+            ("depthwise_width", 4, 1 << 14))
         self._check_flags("residual", "coded_images")
         side = gcd(self.rows, self.columns)
         if self.lanes == 0:
@@ -122,6 +137,12 @@ class SystolicConfig(EngineConfig):
         if side % self.lanes:
             raise InputError(f"Option lanes must divide rows and columns, {self.rows} and "
                              f"{self.columns}, not {self.lanes}")
+        if self.depthwise_lanes and self.lanes % self.depthwise_lanes:
+            raise InputError(f"Option depthwise_lanes must divide lanes, {self.lanes}, or be 0, "
+                             f"not {self.depthwise_lanes}")
+        if self.depthwise_multipliers not in {"dsp", "lut"}:
+            raise InputError("Option depthwise_multipliers must be dsp or lut, not "
+                             f"{self.depthwise_multipliers!r}")
         if self.code_width not in {0, 4, 8}:
             raise InputError(f"Option code_width must be 0, 4 or 8, not {self.code_width}")
         self._check_input()
@@ -144,10 +165,9 @@ class SystolicConfig(EngineConfig):
                 raise InputError("Options patch_rows, patch_columns and patch_channels must be 0, "
                                  "or all at least 1 beside an input memory (input_depth), not "
                                  f"{', '.join(map(str, shape))}")
-            if self.patch_lanes > self.rows or self.patch_channels > self.lanes:
+            if self.patch_lanes > self.rows:
                 raise InputError(f"A patch must have at most {self.rows} numbers (option rows), "
-                                 f"and a pixel {self.lanes} (option lanes), not {self.patch_lanes} "
-                                 f"and {self.patch_channels}")
+                                 f"not {self.patch_lanes}")
         least = 4 if self.patch_rows > 1 else 0
         if (self.line_depth < least) if least else self.line_depth:
             raise InputError(f"Option line_depth must be {'at least 4' if least else 0} for "
@@ -238,6 +258,16 @@ class SystolicConfig(EngineConfig):
         """
         return max(columns for columns in range(self.lanes, min(self.rows, self.columns) + 1,
                                                 self.lanes) if self.rows % columns == 0)
+
+    @property
+    def depthwise_taps(self) -> int:
+        """Products of a channel that the depthwise unit computes in a cycle."""
+        return self.depthwise_kernel ** 2 if self.depthwise_lanes else 0
+
+    @property
+    def depthwise_groups(self) -> int:
+        """Groups of the depthwise unit's channels in a word of the activation buffer."""
+        return self.rows // self.depthwise_lanes
 
     @property
     def stored_width(self) -> int:

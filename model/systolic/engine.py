@@ -12,6 +12,7 @@ from eieio.model.interval import Interval
 from eieio.model.register import Access, Register
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import MEMORY_DEPTHS, PATCHES, make_config
+from eieio.model.systolic.presets import PRESETS
 from eieio.model.systolic.sizing import SystolicSizing
 from eieio.model.word_layout import WordLayout
 
@@ -55,6 +56,12 @@ class Systolic(Engine):
         "patch_columns": "Columns of these patches.",
         "patch_channels": "Channels of their pixels; 0 for no patches.",
         "line_depth": "Columns of an image whose patches can have more than one row.",
+        "depthwise_lanes": "Channels that a unit for depthwise convolutions computes in a cycle; a "
+                           "divisor of lanes, or 0 without such a unit.",
+        "depthwise_kernel": "Side of the largest window of that unit.",
+        "depthwise_width": "Pixels in a row of the widest image that it takes.",
+        "depthwise_multipliers": "What its multipliers are made of: dsp, the FPGA's, or lut, its "
+                                 "logic.",
         "coded_images": "Let the shell take Huffman-coded images, too.",
     }
     defaults: ClassVar = {
@@ -63,6 +70,7 @@ class Systolic(Engine):
         "weight_width": "8, or what Winograd's transforms need",
         "product_stages": "1, or on an ECP5 board 3",
         "lanes": "the most, up to 8, that divide rows and columns",
+        "depthwise_width": "what the network needs",
         "accumulator_depth": "4 for each row, or a tile of Winograd's for each",
         **dict.fromkeys(PATCHES, "what is fastest"),
     }
@@ -88,6 +96,7 @@ class Systolic(Engine):
     simulation = "eieio.sim.systolic.simulation"
     benchmarks = "eieio.scripts.systolic.bench"
     sizing = SystolicSizing()
+    presets = PRESETS
 
     def make_config(self, options: Mapping[str, Any]) -> EngineConfig:
         return make_config(options)

@@ -9,6 +9,8 @@ from eieio.model.graph.quantized_graph import Add, Conv2D, QuantizedGraph
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.model.systolic.patches import LEAST_LINE, find_patches, patch_shapes
+from eieio.model.systolic.program import Field, Flag
+from eieio.model.systolic.work import DepthwiseWork
 
 __all__ = ["INPUT_DEPTHS", "MEMORY_DEPTHS", "PATCHES", "compile_fitted", "make_config",
            "memory_needs"]
@@ -27,6 +29,9 @@ MEMORY_DEPTHS = {
 INPUT_DEPTHS = ("input_depth", "output_depth", "line_depth")
 #: Options that shape the patches of an input.
 PATCHES = ("patch_rows", "patch_columns", "patch_channels")
+
+# Words of a line of the depthwise unit.
+_SHORTEST_LINE, _LONGEST_LINE = 4, 1 << 14
 
 
 def make_config(options: Mapping[str, Any]) -> SystolicConfig:
@@ -83,7 +88,8 @@ def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
     """
     adds = any(isinstance(operator, Add) for operator in graph.operators)
     make_config(_with_input(options))
-    roomy = {"residual": adds, **MEMORY_DEPTHS, **options}
+    lines = {"depthwise_width": _LONGEST_LINE} if options.get("depthwise_lanes") else {}
+    roomy = {"residual": adds, **MEMORY_DEPTHS, **lines, **options}
     if not roomy["input_depth"]:
         roomy |= dict.fromkeys(INPUT_DEPTHS, 0)
     compiled = _compile_patched(graph, _without_line(roomy), options, batch, winograd)
@@ -157,4 +163,9 @@ def memory_needs(compiled: CompiledGraph) -> dict[str, int]:
         line = compiled.config.line_depth and LEAST_LINE
         needs |= {"input_depth": compiled.input_words, "output_depth": compiled.output_beats,
                   "line_depth": compiled.patches.line if compiled.patches else line}
+    if compiled.config.depthwise_lanes:
+        needs["depthwise_width"] = max([_SHORTEST_LINE, *(
+            layer.descriptor[Field.WINDOWS] for layer in compiled.layers
+            if isinstance(layer.work, DepthwiseWork)
+            and not layer.descriptor[Field.OPERATION] & Flag.LINEAR)])
     return needs

@@ -36,6 +36,7 @@ from eieio.model.graph.quantized_graph import (
 )
 from eieio.model.systolic.coded_weights import CodedWeights, check_values, code_weights
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.depthwise import DepthwisePlan, plan_depthwise, plan_total
 from eieio.model.systolic.patches import Patches, find_patches
 from eieio.model.systolic.placement import Placement, place_tensors
 from eieio.model.systolic.program import (
@@ -48,8 +49,8 @@ from eieio.model.systolic.program import (
     Operation,
     Target,
 )
-from eieio.model.systolic.timing import compute_cycles
-from eieio.model.systolic.work import AddWork, ComputeWork, Work
+from eieio.model.systolic.timing import compute_cycles, depthwise_cycles
+from eieio.model.systolic.work import AddWork, ComputeWork, DepthwiseWork, Work
 
 __all__ = ["CompiledGraph", "CompiledLayer", "compile_graph"]
 
@@ -91,9 +92,11 @@ class CompiledLayer:
 
     @property
     def mode(self) -> str:
-        """How the engine computes it: direct, patches, channelwise, winograd or add."""
+        """How the engine computes it: direct, patches, channelwise, depthwise, winograd or add."""
         if isinstance(self.work, AddWork):
             return "add"
+        if isinstance(self.work, DepthwiseWork):
+            return "depthwise"
         if self.patches:
             return "patches"
         flags = Flag(self.descriptor[Field.OPERATION] & 0xf0)
@@ -129,6 +132,8 @@ class CompiledGraph:
         Codes of the weights, and codebooks, if the engine has them.
     patches : Patches, optional
         How the input lies in its memory, if not as pixels.
+    notes : tuple of :class:`str`
+        What one would not expect: layers that the array computes though there is a unit for them.
     """
 
     graph: QuantizedGraph
@@ -145,6 +150,7 @@ class CompiledGraph:
     shifts: NDArray[np.int64]
     coded: CodedWeights | None = None
     patches: Patches | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def macs(self) -> int:
@@ -295,6 +301,7 @@ class _Compiler:
         #: The one operator that may read patches of the input, and those that one does read.
         self.patched: Operator | None = None
         self.patches: Patches | None = None
+        self.notes: list[str] = []
 
     def compile(self) -> CompiledGraph:
         graph, config = self.graph, self.config
@@ -341,7 +348,7 @@ class _Compiler:
             placements[result.name], result, host, tuple(self.layers),
             np.concatenate([empty, *self.weights.values()]), *parameters,
             coded=code_weights(config, self.weights, len(self.layers) + 2)
-            if config.code_width else None, patches=self.patches)
+            if config.code_width else None, patches=self.patches, notes=tuple(self.notes))
 
     # What runs where.
 
@@ -540,7 +547,10 @@ class _Compiler:
                      window: Window, source: Placement, destination: Placement,
                      parameters: tuple[NDArray, ...], padding: int, *,
                      zero_point: int | None = None, start: tuple[int, int] | None = None) -> None:
-        """Each channel by itself: tiles of weights are diagonal."""
+        """Each channel by itself: tiles of weights are diagonal.
+
+        An engine with a depthwise unit makes them of their diagonals, a row each.
+        """
         config = self.config
         columns = config.channelwise_columns
         channels, lanes = self._written(destination), source.lanes(config.rows)
@@ -552,16 +562,43 @@ class _Compiler:
         spread[:, lanes] = parameters
         same = bool((weight == weight[:1, :1]).all())
         used = values[:1] if same else values
-        tiles = np.zeros((outputs, 1, len(used), config.rows, config.columns), np.int64)
+        tiles = np.zeros((outputs, 1, len(used), 1 if config.depthwise_lanes else config.rows,
+                          config.columns), np.int64)
         for output in range(outputs):
             for column in range(columns):
                 channel = output * columns + column
-                tiles[output, 0, :, channel % config.rows, column] = used[:, channel]
+                row = 0 if config.depthwise_lanes else channel % config.rows
+                tiles[output, 0, :, row, column] = used[:, channel]
         work = self._compute_work(destination.pixels, outputs, taps, channels, columns)
         work = replace(work, reuse=taps if same else 1)
+        plan = self._choose_depthwise(operator, flags, window, source, destination, work)
+        if plan is not None:
+            wide = np.zeros((*plan.kernel, source.words * config.rows), np.int64)
+            wide[:, :, lanes] = 1 if plan.work.total else weight.reshape(*plan.kernel, -1)
+            self._emit_depthwise(operator, plan, source, destination, plan.lay_out(config, wide),
+                                 tuple(spread), padding, zero_point)
+            return
         self._emit(operator, flags | Flag.CHANNELWISE, window, source, destination, work, 1, tiles,
                    tuple(spread), padding=padding, columns=columns,
                    zero_point=zero_point, start=start)
+
+    def _choose_depthwise(self, operator: Operator, flags: Flag, window: Window, source: Placement,
+                          destination: Placement, work: ComputeWork) -> DepthwisePlan | None:
+        """Find out how the depthwise unit takes a layer; None if the array is to compute it."""
+        config = self.config
+        if not config.depthwise_lanes or flags or isinstance(operator, Pad):
+            return None
+        plan = plan_depthwise(config, window, source, destination, self._written(destination))
+        if isinstance(plan, str) and isinstance(operator, AveragePool) and (
+                window.kernel == (source.height, source.width)):
+            plan = plan_total(config, source, self._written(destination))
+        if isinstance(plan, str):
+            if isinstance(operator, DepthwiseConv2D):
+                self.notes.append(f"{_label(operator)}: the array computes it, not the depthwise "
+                                  f"unit, as {plan}")
+            return None
+        faster = depthwise_cycles(config, plan.work) < compute_cycles(config, work)
+        return plan if faster else None
 
     def _choose_winograd(self, operator: WeightedOperator, weight: NDArray[np.integer],
                          window: Window, direct: ComputeWork, source: Placement,
@@ -672,7 +709,7 @@ class _Compiler:
               row_windows: int | None = None, patches: bool = False) -> None:
         """Add a layer that computes.
 
-        ``tiles`` has shape (output blocks, channel blocks, taps or 1, rows, columns), and
+        ``tiles`` has shape (output blocks, channel blocks, taps or 1, rows or 1, columns), and
         ``parameters`` are biases, multipliers, right and left shifts by channel.
         """
         (down, across), (row_step, column_step) = window.stride, window.dilation
@@ -686,12 +723,8 @@ class _Compiler:
         # A block of outputs has its own groups of parameters.
         base = self._store_parameters(operator, tuple(wide))
         wraps = isinstance(operator, WeightedOperator) and operator.wraps
-        weights = self.weight_rows
-        rows = tiles.reshape(-1, self.config.columns).astype(np.int32)
-        if self.config.code_width:
-            check_values(_label(operator), rows, self.config.code_width)
-        self.weights[len(self.layers) + 1] = rows
-        self.weight_rows += len(rows)
+        weights = self._store_weights(
+            operator, tiles.reshape(-1, self.config.columns).astype(np.int32))
         m = self.config.winograd
         output_row = destination.width * destination.step
         output_zero_point = operator.output.zero_point if zero_point is None else zero_point
@@ -736,6 +769,54 @@ class _Compiler:
         self.layers.append(CompiledLayer(operator.name, operator, destination, {
             field: value & 0xffffffff for field, value in descriptor.items()}, work,
             (Field.SOURCE,) if source.input else (), patches))
+
+    def _emit_depthwise(self, operator: Operator, plan: DepthwisePlan, source: Placement,
+                        destination: Placement, weights: NDArray[np.int32],
+                        parameters: tuple[NDArray, ...], padding: int,
+                        zero_point: int | None) -> None:
+        """Add a layer that the depthwise unit computes."""
+        config, work = self.config, plan.work
+        assert isinstance(operator, DepthwiseConv2D | AveragePool)
+        lanes = work.blocks * config.rows
+        base = self._store_parameters(operator, tuple(
+            np.pad(values[:lanes], (0, max(lanes - len(values), 0))) for values in parameters))
+        wraps = isinstance(operator, WeightedOperator) and operator.wraps
+        first = self._store_weights(operator, weights)
+        last_groups = work.last_groups * config.depthwise_lanes // config.lanes
+        pairs = {
+            Field.SOURCE_SIZE: plan.source_size,
+            Field.SOURCE_START: plan.start,
+            Field.STRIDE: plan.stride,
+            Field.BLOCKS: (work.blocks, 0),
+            Field.SLOTS: (work.lead, work.down),
+            Field.DESTINATION_STEP: (0 if work.total else destination.step, last_groups),
+            Field.DESTINATION_SIZE: plan.destination_size,
+        }
+        flags = Flag.LINEAR * plan.linear | Flag.TOTAL * work.total
+        self.layers.append(CompiledLayer(operator.name, operator, destination, {
+            Field.OPERATION: (int(Operation.DEPTHWISE) | int(flags | _rounding(operator))
+                              | _reads(source, config)),
+            Field.SOURCE: source.base,
+            Field.DESTINATION: destination.base,
+            Field.PIXEL_STEP: source.step,
+            Field.ROW_STEP: plan.source_size[1] * source.step,
+            Field.WINDOWS: plan.line,
+            Field.WEIGHTS: first,
+            Field.PARAMETERS: base | wraps << WRAPS,
+            Field.QUANTIZATION: _bytes(
+                padding, operator.output.zero_point if zero_point is None else zero_point,
+                operator.minimum, operator.maximum),
+            **{field: low | high << 16 for field, (low, high) in pairs.items()},
+        }, work, (Field.SOURCE,) if source.input else ()))
+
+    def _store_weights(self, operator: Operator, rows: NDArray[np.int32]) -> int:
+        """Append rows of weights, and return the address of the first."""
+        if self.config.code_width:
+            check_values(_label(operator), rows, self.config.code_width)
+        first = self.weight_rows
+        self.weights[len(self.layers) + 1] = rows
+        self.weight_rows += len(rows)
+        return first
 
     def _weighted_parameters(self, operator: WeightedOperator) -> tuple[NDArray[np.int64], ...]:
         """Biases, with the zero point of the input taken into account, and factors by channel.

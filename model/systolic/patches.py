@@ -171,8 +171,6 @@ def _axis(length: int, size: int, kernel: int, stride: int, before: int, outputs
 def patch_shapes(config: SystolicConfig, kernel: tuple[int, int], channels: int
                  ) -> list[tuple[int, int]]:
     """List rows and columns that patches can have in the words of an engine."""
-    if channels > config.lanes:
-        return []
     most = config.rows // channels
     return [(rows, columns) for rows in range(1, min(kernel[0], most) + 1)
             for columns in range(1, min(kernel[1], most // rows) + 1) if rows * columns > 1]

@@ -13,6 +13,7 @@ from eieio.rtl.image_loader import ImageLoader
 from eieio.rtl.systolic.accumulators import Accumulators
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
 from eieio.rtl.systolic.array import SystolicArray
+from eieio.rtl.systolic.depthwise import Depthwise
 from eieio.rtl.systolic.drain import Drain, GroupInterface, GroupSignature
 from eieio.rtl.systolic.input_memory import InputMemory
 from eieio.rtl.systolic.output_lanes import ACCUMULATOR_WIDTH, OutputLanes
@@ -213,7 +214,8 @@ class SystolicEngine(wiring.Component):
                 delayed(m, tiles.weight_addr, VECTOR_LATENCY - weights.latency, "weight_addr",
                         reset_less=True)),
             array.w_valid.eq(delayed(m, tiles.weight_valid, VECTOR_LATENCY, "weight_valid")),
-            array.w_weights.eq(weights.weights),
+            array.w_weights.eq(weights.weights if not config.depthwise_lanes else
+                               self._diagonals(m, tiles, weights, descriptor)),
             accumulators.i_valid.eq(array.o_valid),
             accumulators.i_last.eq(array.o_last),
             accumulators.i_sums.eq(array.o_sums),
@@ -250,6 +252,18 @@ class SystolicEngine(wiring.Component):
                                                  drain, accumulators, descriptor))
         read: Value = Mux(sending, Cat(output_port.read_addr, output_port.read_last),
                           Cat(reader.o_addr, reader.o_last_word))
+        by_channel = Signal()
+        if config.depthwise_lanes:
+            m.submodules.depthwise = unit = Depthwise(config, weights.latency)
+            m.d.sync += [by_channel.eq(operation == Operation.DEPTHWISE),
+                         unit.start.eq(sequencer.fetched & (operation == Operation.DEPTHWISE))]
+            m.d.comb += [unit.descriptor.eq(descriptor), unit.word.eq(word),
+                         unit.row.eq(weights.weights)]
+            with m.If(by_channel):
+                m.d.comb += weights.read_addr.eq(unit.row_addr)
+            depthwise_source = len(groups)
+            groups.append((unit.o, unit.o_sums.as_value()))
+            read = Mux(by_channel, Cat(unit.read_addr, unit.read_last), read)
         if config.residual:
             m.submodules.residual = residual = Residual(config)
             m.d.sync += residual.start.eq(sequencer.fetched & (operation == Operation.ADD))
@@ -263,7 +277,10 @@ class SystolicEngine(wiring.Component):
         ]
 
         source = Signal(range(len(groups)))
-        m.d.sync += source.eq(Mux(adding, len(groups) - 1, winograd))
+        computed: Value = winograd
+        if config.depthwise_lanes:
+            computed = Mux(by_channel, depthwise_source, winograd)
+        m.d.sync += source.eq(Mux(adding, len(groups) - 1, computed))
         valid, last = Signal(), Signal()
         addr, place = Signal.like(self.word_addr), Signal.like(self.word_group)
         with m.Switch(source):
@@ -316,6 +333,24 @@ class SystolicEngine(wiring.Component):
             m.d.sync += [elapsed.eq(0), self.macs.eq(0), self.accumulator_stalls.eq(0),
                          self.transform_stalls.eq(0)]
         return m
+
+    def _diagonals(self, m: Module, tiles: TileSequencer, weights: WeightBuffer,
+                   descriptor: data.View) -> Value:
+        """Make the rows of a tile of single channels of the row that holds its diagonal."""
+        config = self.config
+        columns = config.channelwise_columns
+        # Which column of the array a row's only weight is for.
+        column = Signal(signed(ceil_log2(config.rows) + 2), reset_less=True)
+        m.d.sync += column.eq(tiles.weight_row - tiles.weight_share * columns)
+        late = delayed(m, column, VECTOR_LATENCY - 2, "diagonal", reset_less=True).as_signed()
+        direct, used = Signal(), Signal(config.columns, reset_less=True)
+        m.d.sync += [
+            direct.eq(~(descriptor[Field.OPERATION] & Flag.CHANNELWISE).any()),
+            used.eq(Cat(direct | (late == number if number < columns else Const(0))
+                        for number in range(config.columns))),
+        ]
+        return weights.weights.as_value() & Cat(
+            bit.replicate(config.weight_width) for bit in used)
 
     def _connect_streams(self, m: Module, sequencer: ProgramSequencer, input_port: InputPort,
                          output_port: OutputPort, weights: WeightBuffer,

@@ -1,6 +1,6 @@
 """Stream ports: input beats to the activation buffer, and the activation buffer to output beats."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -197,14 +197,27 @@ class InputPort(wiring.Component):
 
         m.submodules.former = former = PatchFormer(config)
         patches = Signal()
+        # A pixel may be several beats; those before its last one are kept.
+        beats = Countdown(8, "pixel_beats")
+        all_beats = -(-config.patch_channels // config.lanes)
+        pixel: Value = beat.data
+        if all_beats > 1:
+            first_beats = Signal((all_beats - 1) * len(beat.data), reset_less=True)
+            pixel = Cat(first_beats, beat.data)
+            with m.If(beat_valid):
+                m.d.sync += first_beats.eq(pixel >> len(beat.data))
+        with m.If(accepted):
+            m.d.sync += beats.step()
+        with m.If(restart | (accepted & beats.last)):
+            m.d.sync += beats.load(all_beats)
         with m.If(self.start):
             m.d.sync += patches.eq(self.descriptor[Field.OPERATION][PATCHES])
         m.d.comb += [
             former.descriptor.eq(self.descriptor),
             former.prepare.eq(self.start),
             former.start.eq(restart),
-            former.step.eq(accepted & patches & ~dropping),
-            former.pixel.eq(beat.data),
+            former.step.eq(accepted & beats.last & patches & ~dropping),
+            former.pixel.eq(pixel),
             pauses.eq(former.pauses & patches),
             finished.eq(finishing & former.ended),
         ]

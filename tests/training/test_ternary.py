@@ -8,7 +8,7 @@ from eieio.model.graph.chain import as_chain
 
 torch = pytest.importorskip("torch")
 
-from eieio.training.recipes.ternary import CodedLinear, Kind, coded_graph  # noqa: E402
+from eieio.training.coded import CodedLinear, Kind, coded_graph  # noqa: E402
 
 
 def layer(kind: Kind) -> CodedLinear:

@@ -1,102 +1,43 @@
-"""Binary and ternary weights: LeNet-300-100 with 1 and 2 bits a weight."""
+"""Binary and ternary weights: LeNet-300-100, and a LeNet-5 with normalization, of few bits."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-from eieio.model.compress.ternary import (
-    binary_scale,
-    binary_signs,
-    sign_codes,
-    ternary_scale,
-    ternary_signs,
-    ttq_threshold,
-    twn_threshold,
-)
-from eieio.model.graph.float_graph import FloatGraph
-from eieio.model.graph.weight_codes import WeightCodes
-from eieio.training.networks import lenet_300_100, to_graph
+from eieio.training.coded import CodedConv2d, CodedLinear, Kind, clip, coded_graph
+from eieio.training.networks import lenet_300_100
 from eieio.training.recipes.recipe import Measured, Recipe
 from eieio.training.session import Session
 
-__all__ = ["RECIPE", "CodedLinear", "Kind", "coded_graph"]
-
-Kind = Literal["binary", "stochastic", "twn", "ttq"]
+__all__ = ["RECIPE", "normalized_lenet_5"]
 
 
-class CodedLinear(nn.Linear):
-    """A fully connected layer that trains in full precision and computes with 1 or 2 bits.
-
-    The gradient of a coded weight is taken for that of the full-precision one; with TTQ it is
-    multiplied by the weight's scale.
+def normalized_lenet_5(kind: Kind | None = None) -> nn.Sequential:
+    """Make the network of the TWN paper: 32C5-MP2-64C5-MP2-512FC-10FC, normalized.
 
     Parameters
     ----------
-    inputs, outputs : :class:`int`
-        Sizes.
-    kind : ``"binary"``, ``"stochastic"``, ``"twn"`` or ``"ttq"``
-        BinaryConnect with signs, or with drawn signs while it trains; TWN; TTQ.
+    kind : Kind, optional
+        Codes of all its weights.
     """
+    def convolution(inputs: int, outputs: int) -> nn.Conv2d:
+        return (nn.Conv2d(inputs, outputs, 5, bias=False) if kind is None
+                else CodedConv2d(inputs, outputs, 5, kind))
 
-    def __init__(self, inputs: int, outputs: int, kind: Kind) -> None:
-        super().__init__(inputs, outputs)
-        self.kind: Kind = kind
-        self.scale = binary_scale(outputs, inputs)
-        if kind == "ttq":
-            start = float(self.weight.detach().abs().mean())
-            self.positive = nn.Parameter(torch.tensor(start))
-            self.negative = nn.Parameter(torch.tensor(start))
+    def dense(inputs: int, outputs: int) -> nn.Linear:
+        return nn.Linear(inputs, outputs) if kind is None else CodedLinear(inputs, outputs, kind)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the layer with coded weights."""
-        return functional.linear(x, self.coded(), self.bias)
-
-    def coded(self) -> Tensor:
-        """Return the weights to compute with, which carry gradients back."""
-        weight, exact = self.weight, self.weight.detach()
-        if self.kind == "ttq":
-            high = exact > (threshold := 0.05 * exact.abs().max())
-            low = exact < -threshold
-            found = self.positive * high - self.negative * low
-            factor = torch.where(high, self.positive, torch.where(low, self.negative, 1.0)).detach()
-            return found + (weight - exact) * factor
-        if self.kind == "twn":
-            magnitudes = exact.abs()
-            kept = magnitudes > 0.7 * magnitudes.mean()
-            scale = (magnitudes * kept).sum() / kept.sum().clamp(min=1)
-            found = scale * torch.sign(exact) * kept
-        else:
-            if self.kind == "stochastic" and self.training:
-                high = torch.rand_like(exact) < (exact / self.scale + 1) / 2
-            else:
-                high = exact >= 0
-            found = self.scale * (2.0 * high - 1)
-        return found + (weight - exact)
-
-    def clip(self) -> None:
-        """Keep binary weights where they can still change their sign, as BinaryConnect does."""
-        if self.kind in {"binary", "stochastic"}:
-            with torch.no_grad():
-                self.weight.clamp_(-self.scale, self.scale)
-
-    def codes(self) -> WeightCodes:
-        """Return the weights as codes of 2 bits, by the functions of NumPy."""
-        weight = self.weight.detach().cpu().numpy()
-        match self.kind:
-            case "ttq":
-                return sign_codes(ternary_signs(weight, ttq_threshold(weight)),
-                                  self.positive.item(), self.negative.item())
-            case "twn":
-                signs = ternary_signs(weight, twn_threshold(weight))
-                scale = ternary_scale(weight, signs)
-            case _:
-                signs, scale = binary_signs(weight), self.scale
-        return sign_codes(signs, scale, scale)
+    model = nn.Sequential()
+    for name, layer in (
+            ("conv1", convolution(1, 32)), ("norm1", nn.BatchNorm2d(32)), ("relu1", nn.ReLU()),
+            ("pool1", nn.MaxPool2d(2)), ("conv2", convolution(32, 64)),
+            ("norm2", nn.BatchNorm2d(64)), ("relu2", nn.ReLU()), ("pool2", nn.MaxPool2d(2)),
+            ("flatten", nn.Flatten()), ("fc1", dense(1024, 512)), ("norm3", nn.BatchNorm1d(512)),
+            ("relu3", nn.ReLU()), ("fc2", dense(512, 10))):
+        model.add_module(name, layer)
+    return model.to(memory_format=torch.channels_last)
 
 
 def _coded(kind: Kind) -> nn.Sequential:
@@ -112,20 +53,9 @@ def _coded(kind: Kind) -> nn.Sequential:
     return model
 
 
-def coded_graph(name: str, model: nn.Sequential) -> FloatGraph:
-    """Copy a network of coded layers into a graph with shared weights of 2 bits."""
-    graph = to_graph(name, model)
-    codes = [layer.codes() for layer in model if isinstance(layer, CodedLinear)]
-    return graph.with_weighted(
-        replace(layer, weight=found.weight, shared=found)
-        for layer, found in zip(graph.weighted, codes, strict=True))
-
-
 def _clip(model: nn.Sequential, step: int) -> None:
     del step
-    for layer in model:
-        if isinstance(layer, CodedLinear):
-            layer.clip()
+    clip(model)
 
 
 def _measure(session: Session) -> list[Measured]:
@@ -164,10 +94,20 @@ def _measure(session: Session) -> list[Measured]:
         codes = np.concatenate([layer.codes.ravel() for layer in graph.weighted])
         measured.append(Measured(f"{arm}, density", 100 * float(np.mean(codes != 0)),
                                  unit="% of the weights that are not 0"))
-    return measured
+    return measured + _measure_normalized(session)
+
+
+def _measure_normalized(session: Session) -> list[Measured]:
+    arms: tuple[tuple[str, Kind | None], ...] = (
+        ("float32", None), ("BinaryConnect, signs", "binary"), ("TWN", "twn"))
+    return [Measured(f"normalized LeNet-5, {arm}", session.error(session.train(
+                f"lenet-5-{kind or 'float'}", lambda kind=kind: normalized_lenet_5(kind),
+                epochs=session.settings["convolution_epochs"], rate=session.settings["rate"],
+                after_step=_clip)))
+            for arm, kind in arms]
 
 
 RECIPE = Recipe(
     name="ternary", method="Binary and ternary weights",
     unit="% of the test images that are wrong", measure=_measure,
-    settings={"epochs": 6, "rate": 2e-3})
+    settings={"epochs": 6, "convolution_epochs": 4, "rate": 2e-3})

@@ -142,7 +142,7 @@ def test_where_there_are_none() -> None:
     ({"patch_rows": 1, "patch_columns": 2, "patch_channels": 1}, "Options patch_rows"),
     ({"patch_rows": 1, "patch_columns": 9, "patch_channels": 2, "input_depth": 4},
      "A patch must have at most 16 numbers"),
-    ({"patch_rows": 1, "patch_columns": 1, "patch_channels": 9, "input_depth": 4},
+    ({"patch_rows": 1, "patch_columns": 1, "patch_channels": 17, "input_depth": 4},
      "A patch must have at most 16 numbers"),
     ({"patch_rows": 2, "patch_columns": 1, "patch_channels": 1, "input_depth": 4},
      "Option line_depth must be at least 4"),

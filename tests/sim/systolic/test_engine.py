@@ -32,7 +32,7 @@ from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.model.systolic.prepared import SystolicCompiled
 from eieio.model.systolic.program import Field, Flag, Operation, Target
 from eieio.model.systolic.timing import time_graph
-from eieio.model.systolic.work import AddWork
+from eieio.model.systolic.work import ComputeWork
 from eieio.scripts.speed import speed_of
 from eieio.sim.case import case_environment, load_outputs, save_case
 from eieio.sim.interval import measure_intervals
@@ -52,8 +52,9 @@ DEPTHS: dict[str, Any] = {"activation_depth": 1500, "weight_depth": 3000, "param
 #: accumulators make many chunks.
 POOL = {
     "tall": SystolicConfig(rows=8, columns=4, lanes=2, accumulator_width=24, accumulator_depth=10,
-                           residual=False, input_depth=400, output_depth=40, patch_rows=3,
-                           patch_columns=2, patch_channels=1, line_depth=15, **DEPTHS),
+                           residual=False, depthwise_lanes=1, depthwise_width=10,
+                           input_depth=400, output_depth=40, patch_rows=3, patch_columns=2,
+                           patch_channels=1, line_depth=15, **DEPTHS),
     "odd": SystolicConfig(rows=3, columns=5, lanes=1, product_stages=2, accumulator_depth=7,
                           **DEPTHS),
     "f4": SystolicConfig.for_winograd(4, rows=4, columns=4, lanes=2, product_stages=2,
@@ -61,12 +62,14 @@ POOL = {
     "f2": SystolicConfig.for_winograd(2, rows=6, columns=3, lanes=3, accumulator_depth=5 * 16,
                                       **DEPTHS),
     "wide": SystolicConfig(rows=4, columns=8, lanes=4, product_stages=3, accumulator_depth=64,
-                           code_width=8, **DEPTHS),
+                           code_width=8, depthwise_lanes=4, depthwise_multipliers="lut",
+                           **DEPTHS),
     "one": SystolicConfig(rows=1, columns=1, accumulator_depth=5, **DEPTHS),
 }
 CODES = SystolicConfig(rows=2, columns=4, lanes=2, residual=False, accumulator_depth=20,
-                       code_width=4, **DEPTHS)
+                       code_width=4, depthwise_lanes=2, depthwise_kernel=2, **DEPTHS)
 ICARUS = SystolicConfig.for_winograd(2, rows=4, columns=3, lanes=1, accumulator_depth=40,
+                                     depthwise_lanes=1, depthwise_width=8,
                                      **{**DEPTHS, "program_depth": 15})
 #: Configurations that only long tests build.
 LONG = ["f4", "wide", "one"]
@@ -206,7 +209,7 @@ def test_short_last_chunks() -> None:
                  for number, (window, channels, _) in enumerate(cases)]
     graph = QuantizedGraph("short", source, operators[-1].output, tuple(operators))
     compiled = compile_graph(graph, config)
-    works = [layer.work for layer in compiled.layers if not isinstance(layer.work, AddWork)]
+    works = [layer.work for layer in compiled.layers if isinstance(layer.work, ComputeWork)]
     assert [work.chunks[-2:] for work in works] == [[7, last] for *_, last in cases]
     check(compiled, random_inputs(compiled, 1, rng), built(config))
 
@@ -240,6 +243,63 @@ def test_stacks(name: str) -> None:
                        "the input or in another stack"):
         compile_graph(QuantizedGraph("stacks", source, total.output,
                                      (*images, twice, total)), config)
+
+
+def depthwise_layer(name: str, source: Tensor, window: Window, rng: np.random.Generator
+                    ) -> DepthwiseConv2D:
+    """Depthwise convolution whose weights are random; its outputs rarely saturate."""
+    channels = source.shape[2]
+    output = Tensor(f"{name}_output", (*window.output_size(*source.shape[:2]), channels), 1.0,
+                    int(rng.integers(-20, 20)))
+    bias, multiplier, shift = (rng.integers(low, high, channels).astype(np.int32) for low, high in (
+        (-999, 999), (1 << 30, 1 << 31), (8, 10)))
+    return DepthwiseConv2D(
+        name, (source,), output,
+        rng.integers(-128, 128, (*window.kernel, channels)).astype(np.int8), bias, multiplier,
+        shift, -120, 120, window)
+
+
+ALL_SIDES = ((1, 1), (1, 1))
+#: Convolutions that make images of 5 x 7, a pixel, a column and a row of 11; windows over each, and
+#: which of them the depthwise unit does not take: too large, dilated, or of too wide an image.
+DEPTHWISE = {
+    "image": [(Window((1, 1)), [
+        (Window((3, 3), padding=ALL_SIDES), True),
+        (Window((3, 3), (2, 2), padding=ALL_SIDES), True),
+        (Window((2, 3), (2, 1), padding=((0, 1), (2, 0))), True),
+        (Window((4, 3)), False), (Window((2, 2), dilation=(1, 2)), False)])],
+    "others": [(Window((5, 7)), [(Window((3, 3), padding=ALL_SIDES), True)]),
+               (Window((1, 7)), [(Window((5, 1), padding=((4, 4), (0, 0))), True)]),
+               (Window((3, 5), padding=((0, 0), (4, 4))), [
+                   (Window((3, 3), (2, 2)), False),
+                   (Window((1, 7), (1, 2), padding=((0, 0), (3, 3))), True)])],
+}
+
+
+@pytest.mark.parametrize("channels", [1, 11])
+@pytest.mark.parametrize("shape", DEPTHWISE)
+@pytest.mark.parametrize("name", [SIMPLE, *long("wide")])
+def test_depthwise(name: str, shape: str, channels: int) -> None:
+    """The depthwise unit and the array compute the same; the unit takes what it is faster at."""
+    config = POOL[name]
+    rng = np.random.default_rng(channels)
+    source = Tensor("input", (5, 7, 3), 1.0, -3)
+    operators: list[Any] = []
+    taken: dict[str, bool] = {}
+    for number, (window, layers) in enumerate(DEPTHWISE[shape]):
+        image = convolution(f"image_{number}", source, channels, window, rng)
+        operators.append(image)
+        for layer, (above, fits) in enumerate(layers):
+            operators.append(depthwise_layer(f"layer_{number}_{layer}", image.output, above, rng))
+            taken[operators[-1].name] = fits
+    graph = QuantizedGraph("depthwise", source, operators[-1].output, tuple(operators))
+    compiled = compile_graph(graph, config)
+    modes = {layer.name: layer.mode for layer in compiled.layers}
+    if name == SIMPLE:
+        assert len(compiled.notes) == list(taken.values()).count(False)
+        assert all(modes[layer] == "channelwise" for layer, fits in taken.items() if not fits)
+    assert "depthwise" in modes.values()
+    check(compiled, random_inputs(compiled, 2, rng), built(config), stall=0.2)
 
 
 def side_by_side(config: SystolicConfig, rng: np.random.Generator) -> QuantizedGraph:
@@ -304,8 +364,9 @@ def test_operators_in_icarus() -> None:
     """
     compiled = compile_graph(_all_operators(), ICARUS, winograd=True)
     assert any(layer.output.channels % ICARUS.rows for layer in compiled.layers)
-    assert {layer.mode for layer in compiled.layers} == {"direct", "channelwise", "winograd", "add"}
-    works = [layer.work for layer in compiled.layers if not isinstance(layer.work, AddWork)]
+    assert {layer.mode for layer in compiled.layers} == {"direct", "channelwise", "depthwise",
+                                                         "winograd", "add"}
+    works = [layer.work for layer in compiled.layers if isinstance(layer.work, ComputeWork)]
     assert {work.winograd for work in works if work.chunks[0] > work.chunks[-1]} == {False, True}
     assert any(work.last_groups < work.groups for work in works)
     rng = np.random.default_rng(0)
