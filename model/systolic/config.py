@@ -63,8 +63,9 @@ class SystolicConfig(EngineConfig):
         computed; 0 for none: the input is then in the activation buffer, and comes between
         inferences.
     output_depth : :class:`int`
-        Beats that wait for their receiver while the next inference runs; with an input memory only.
-        0 stands for 8, which is also what there is without one.
+        Beats for which there is room while they wait for their receiver and the next inference
+        runs, with an input memory only. There is always room for 8; of an output of more, one less
+        can wait whole.
     patch_rows, patch_columns, patch_channels : :class:`int`
         Rows and columns of the patches that a convolution of the input can take in place of pixels,
         and channels of their pixels. A patch fits in a word. 0 for no patches.
@@ -232,7 +233,7 @@ class SystolicConfig(EngineConfig):
     @property
     def queue_depth(self) -> int:
         """Beats of output that wait for their receiver."""
-        return self.output_depth or 8
+        return max(self.output_depth, 8)
 
     @property
     def input_base(self) -> int:

@@ -161,7 +161,7 @@ def memory_needs(compiled: CompiledGraph) -> dict[str, int]:
     }
     if compiled.config.input_depth:
         line = compiled.config.line_depth and LEAST_LINE
-        needs |= {"input_depth": compiled.input_words, "output_depth": compiled.output_beats,
+        needs |= {"input_depth": compiled.input_words, "output_depth": compiled.output_beats + 1,
                   "line_depth": compiled.patches.line if compiled.patches else line}
     if compiled.config.depthwise_lanes:
         needs["depthwise_width"] = max([_SHORTEST_LINE, *(

@@ -64,7 +64,7 @@ WINDOW = 5
 #: Cycles between inferences: from an input's last beat to the inference, from its last write to the
 #: first beat of the output, for which a descriptor is fetched, and from the last one to the next
 #: input.
-TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, max(Field) + 1 + 8, 4
+TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, max(Field) + 1 + 8, 2
 HANDSHAKES = TO_BEGIN + TO_OUTPUT + TO_INPUT
 #: With an input memory: cycles from an input's last beat to the next input's first, from an
 #: inference's last write to the first read of its output, from the last one to the next inference,
