@@ -62,7 +62,7 @@ class SystolicConfig(EngineConfig):
         Words of each half of an input memory, which takes an input while the one before is
         computed; 0 for none: the input is then in the activation buffer, and comes between
         inferences.
-    output_depth : :class:`int`
+    output_queue_depth : :class:`int`
         Beats for which there is room while they wait for their receiver and the next inference
         runs, with an input memory only. There is always room for 8; of an output of more, one less
         can wait whole.
@@ -109,7 +109,7 @@ class SystolicConfig(EngineConfig):
     code_width: int = field(default=0, metadata=NEW)
     coded_images: bool = field(default=False, metadata=NEW)
     input_depth: int = field(default=0, metadata=NEW)
-    output_depth: int = field(default=0, metadata=NEW)
+    output_queue_depth: int = field(default=0, metadata=NEW)
     patch_rows: int = field(default=0, metadata=NEW)
     patch_columns: int = field(default=0, metadata=NEW)
     patch_channels: int = field(default=0, metadata=NEW)
@@ -126,7 +126,7 @@ class SystolicConfig(EngineConfig):
             ("winograd", 0, 4), ("lanes", 0, 256), ("accumulator_depth", 0, 1 << 16),
             ("activation_depth", 2, 1 << 24), ("weight_depth", 2, 1 << 24),
             ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12), ("code_width", 0, 8),
-            ("input_depth", 0, 1 << 24), ("output_depth", 0, 1 << 24), ("patch_rows", 0, 256),
+            ("input_depth", 0, 1 << 24), ("output_queue_depth", 0, 1 << 24), ("patch_rows", 0, 256),
             ("patch_columns", 0, 256), ("patch_channels", 0, 256), ("line_depth", 0, 1 << 16),
             ("depthwise_lanes", 0, 256), ("depthwise_kernel", 2, 7),
             ("depthwise_width", 4, 1 << 14))
@@ -157,9 +157,9 @@ class SystolicConfig(EngineConfig):
                              f"for winograd={self.winograd}, not {self.accumulator_depth}")
 
     def _check_input(self) -> None:
-        if self.output_depth and not self.input_depth:
-            raise InputError("Option output_depth must be 0 without an input memory (input_depth), "
-                             f"not {self.output_depth}")
+        if self.output_queue_depth and not self.input_depth:
+            raise InputError("Option output_queue_depth must be 0 without an input memory "
+                             f"(input_depth), not {self.output_queue_depth}")
         shape = self.patch_rows, self.patch_columns, self.patch_channels
         if any(shape):
             if not all(shape) or not self.input_depth:
@@ -233,7 +233,7 @@ class SystolicConfig(EngineConfig):
     @property
     def queue_depth(self) -> int:
         """Beats of output that wait for their receiver."""
-        return max(self.output_depth, 8)
+        return max(self.output_queue_depth, 8)
 
     @property
     def input_base(self) -> int:

@@ -50,7 +50,7 @@ class Systolic(Engine):
                       "array: 4 or 8; 0 keeps the weights themselves.",
         "input_depth": "Words of each half of an input memory, which takes an input while another "
                        "is computed; 0 for none.",
-        "output_depth": "Beats of output that may wait while the next inference runs.",
+        "output_queue_depth": "Beats of output that may wait while the next inference runs.",
         "patch_rows": "Rows of the patches that a convolution of the input takes in place of "
                       "pixels.",
         "patch_columns": "Columns of these patches.",

@@ -22,11 +22,11 @@ MEMORY_DEPTHS = {
     "parameter_depth": 1 << 16,
     "program_depth": 1 << 12,
     "input_depth": 1 << 24,
-    "output_depth": 1 << 24,
+    "output_queue_depth": 1 << 24,
     "line_depth": 1 << 16,
 }
 #: Those that there are with an input memory only.
-INPUT_DEPTHS = ("input_depth", "output_depth", "line_depth")
+INPUT_DEPTHS = ("input_depth", "output_queue_depth", "line_depth")
 #: Options that shape the patches of an input.
 PATCHES = ("patch_rows", "patch_columns", "patch_channels")
 
@@ -105,7 +105,7 @@ def compile_fitted(graph: QuantizedGraph, options: Mapping[str, Any], *,
 def _with_input(options: Mapping[str, Any]) -> dict[str, Any]:
     """Add depths that given options need, where none are given, to check them."""
     needed: dict[str, Any] = {}
-    if any(options.get(name) for name in (*PATCHES, "output_depth")):
+    if any(options.get(name) for name in (*PATCHES, "output_queue_depth")):
         needed["input_depth"] = MEMORY_DEPTHS["input_depth"]
     if options.get("patch_rows", 0) > 1:
         needed["line_depth"] = LEAST_LINE
@@ -161,7 +161,8 @@ def memory_needs(compiled: CompiledGraph) -> dict[str, int]:
     }
     if compiled.config.input_depth:
         line = compiled.config.line_depth and LEAST_LINE
-        needs |= {"input_depth": compiled.input_words, "output_depth": compiled.output_beats + 1,
+        needs |= {"input_depth": compiled.input_words,
+                  "output_queue_depth": compiled.output_beats + 1,
                   "line_depth": compiled.patches.line if compiled.patches else line}
     if compiled.config.depthwise_lanes:
         needs["depthwise_width"] = max([_SHORTEST_LINE, *(

@@ -137,7 +137,7 @@ def test_where_there_are_none() -> None:
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"output_depth": 4}, "Option output_depth must be 0 without an input memory"),
+    ({"output_queue_depth": 4}, "Option output_queue_depth must be 0 without an input memory"),
     ({"patch_rows": 1, "input_depth": 4}, "Options patch_rows, patch_columns and patch_channels"),
     ({"patch_rows": 1, "patch_columns": 2, "patch_channels": 1}, "Options patch_rows"),
     ({"patch_rows": 1, "patch_columns": 9, "patch_channels": 2, "input_depth": 4},

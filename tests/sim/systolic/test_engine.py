@@ -53,7 +53,7 @@ DEPTHS: dict[str, Any] = {"activation_depth": 1500, "weight_depth": 3000, "param
 POOL = {
     "tall": SystolicConfig(rows=8, columns=4, lanes=2, accumulator_width=24, accumulator_depth=10,
                            residual=False, depthwise_lanes=1, depthwise_width=10,
-                           input_depth=400, output_depth=40, patch_rows=3, patch_columns=2,
+                           input_depth=400, output_queue_depth=40, patch_rows=3, patch_columns=2,
                            patch_channels=1, line_depth=15, **DEPTHS),
     "odd": SystolicConfig(rows=3, columns=5, lanes=1, product_stages=2, accumulator_depth=7,
                           **DEPTHS),
