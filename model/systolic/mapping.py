@@ -696,8 +696,8 @@ class _Compiler:
         lanes = self.config.lanes
         limit = min(limit or self.config.accumulator_depth, _FIELD - 1)
         chunk = -(-windows // -(-windows // limit))
-        # Whole words are written where the last block of outputs reaches so far.
-        whole = -(-channels // self.config.rows) * self.config.rows
+        # Of the last block of outputs whole groups are written, and none without a channel.
+        whole = -(-channels // lanes) * lanes
         last = min(columns, whole - (outputs - 1) * columns)
         return ComputeWork(windows=windows, chunk=chunk, outputs=outputs, slots=slots,
                            groups=columns // lanes, last_groups=last // lanes)
