@@ -102,11 +102,10 @@ def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
         raise AreaUnknownError(
             f"Area of a systolic engine must be asked for without winograd on {family}, where its "
             "transforms were not measured", f"Winograd's transforms on {family}")
-    if config.depthwise_lanes and family != "ecp5":
+    if config.depthwise_lanes:
         raise AreaUnknownError(
-            f"Area of a systolic engine must be asked for without depthwise_lanes on {family}, "
-            "where its depthwise unit was not measured", f"the depthwise unit on {family}")
-    unit = config.depthwise_taps * config.depthwise_lanes
+            "Area of a systolic engine must be asked for without depthwise_lanes: its depthwise "
+            "unit was not measured", "the depthwise unit")
     # On ECP5 all registers of a product are the multiplier's own.
     registers = 0 if family == "ecp5" else config.product_stages - 1
     return np.array([
@@ -122,8 +121,4 @@ def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
         config.winograd > 0,
         *(count * (config.winograd == m) for m in (2, 4)
           for count in (config.rows, config.columns * config.accumulator_width)),
-        config.depthwise_lanes > 0,
-        unit,
-        unit * (config.depthwise_multipliers == "lut"),
-        config.depthwise_taps * config.rows * ACTIVATION_BITS,
     ], np.float64)
