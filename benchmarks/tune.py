@@ -32,13 +32,15 @@ import numpy as np
 
 from eieio.model.engine import Engine
 from eieio.model.registry import find_engine
+from eieio.model.search.objective import Objective
+from eieio.model.search.outcome import Outcome
+from eieio.model.search.sampler import SpaceSampler
+from eieio.model.search.search import Search
+from eieio.model.search.space import Point, Space
 from eieio.rtl.boards.find import find_board
-from eieio.scripts.tuning.evaluation import Outcome
-from eieio.scripts.tuning.objectives import Objective, chosen_objectives
+from eieio.scripts.tuning.objectives import chosen_objectives
 from eieio.scripts.tuning.pareto import front_of, hypervolume, scale_of
-from eieio.scripts.tuning.sampler import SpaceSampler
-from eieio.scripts.tuning.search import Search
-from eieio.scripts.tuning.space import Point, Space, axes_of, make_space, parse_tries
+from eieio.scripts.tuning.space import axes_of, make_space, parse_tries
 
 _LENET = Path(__file__).parent.parent / "examples" / "lenet_5"
 _BOARD = "ulx3s-85f"

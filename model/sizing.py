@@ -50,6 +50,15 @@ class Sizing:
         del config
         return {name: 4 for name in self.depths if name not in options}
 
+    def variants(self, config: EngineConfig, options: Mapping[str, Any]
+                 ) -> Iterator[list[dict[str, Any]]]:
+        """List engines of the same size as one that may be faster with a network.
+
+        As :meth:`sizes` does; without what is given.
+        """
+        del config, options
+        yield from ()
+
     def fewer(self, config: EngineConfig, options: Mapping[str, Any]
               ) -> Iterator[list[dict[str, Any]]]:
         """List smaller engines that may be faster than one, as :meth:`sizes` does."""

@@ -57,6 +57,10 @@ def _draw_curves(axes: Any, curves: list[dict[str, Any]], levels: list[dict[str,
     for number, arm in enumerate(levels):
         axes.axhline(arm["mean"], label=arm["name"], color="#7F7F7F", linewidth=1,
                      linestyle=("--", ":", "-.")[number % 3])
+    places = [arm["x"] for arm in curves]
+    if 0 < min(places) <= max(places) / 32:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
     values = [arm["mean"] for arm in curves if arm["mean"] > 0]
     if len(values) == len(curves) and max(values) > 10 * min(values):
         axes.set_yscale("log")

@@ -17,6 +17,8 @@ from eieio.model.engine import Engine, Rows
 from eieio.model.errors import InputError
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.registry import engines, names
+from eieio.model.search.objective import Objective
+from eieio.model.search.space import Point, Space
 from eieio.rtl.boards.board import Board
 from eieio.scripts.board_option import board_option
 from eieio.scripts.console import check_writable, note, progress, show, write_json
@@ -29,17 +31,16 @@ from eieio.scripts.tuning.objectives import (
     ACCURACY,
     ENERGY,
     OBJECTIVES,
-    Objective,
     chosen_objectives,
 )
 from eieio.scripts.tuning.plot import plot_front
-from eieio.scripts.tuning.space import Point, Space, axes_of, make_space, parse_tries
+from eieio.scripts.tuning.space import axes_of, make_space, parse_tries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from eieio.model.search.search import Evaluated
     from eieio.scripts.tuning.evaluation import Evaluator
-    from eieio.scripts.tuning.search import Evaluated
 
 __all__ = ["tune"]
 
@@ -124,9 +125,9 @@ def tune(network: Path, board: Board, asked: str, chosen: str | None, tries: Seq
     earlier = None if against is None else _read_earlier(against, objectives)
     own, networks = _read_networks(network, chosen)
 
+    from eieio.model.search.sampler import EXHAUSTIVE, SpaceSampler
+    from eieio.model.search.search import Search
     from eieio.scripts.tuning.evaluation import Evaluator
-    from eieio.scripts.tuning.sampler import EXHAUSTIVE, SpaceSampler
-    from eieio.scripts.tuning.search import Search
 
     evaluator = Evaluator(board, networks, {engine.name: engine for engine in own}, samples,
                           input_scale, objectives, table)

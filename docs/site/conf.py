@@ -75,6 +75,7 @@ docs/results
 docs/comparison
 docs/tuning
 docs/benchmarks
+docs/mlperf_tiny
 docs/compression
 docs/squeezenet
 docs/boards
@@ -93,6 +94,7 @@ docs/methods/dynamic-fixed-point
 docs/methods/mixed-precision
 docs/methods/low-rank
 docs/methods/ternary
+docs/methods/parallel-training
 docs/methods/pruning
 ```
 

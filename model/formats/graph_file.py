@@ -28,8 +28,6 @@ network always gives the same bytes.
 import io
 import json
 import os
-import zipfile
-import zlib
 from dataclasses import astuple, fields
 from typing import Any
 
@@ -39,6 +37,7 @@ from numpy.typing import NDArray
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.input_file import read_parsed
+from eieio.model.formats.numpy_file import NumpyFileError, load_numpy
 from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
@@ -122,12 +121,13 @@ def load(data: bytes) -> QuantizedGraph:
         If the data is of something else, truncated or damaged.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays: dict[str, NDArray[Any]] = {name: file[name] for name in file.files}
+        arrays = load_numpy(data)
+        if not isinstance(arrays, dict):
+            raise TypeError
         description = json.loads(arrays["graph"].tobytes())
         version = description["version"]
-    except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError, MemoryError,
-            NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, NumpyFileError
+            ) as error:
         raise InputError("Graph must be readable; it is of another kind, or damaged") from error
     if version != _VERSION:
         raise InputError(f"Graph must have version {_VERSION}, not {version!r}")

@@ -12,6 +12,7 @@ from eieio.model.interval import Interval
 from eieio.model.register import Access, Register
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import MEMORY_DEPTHS, make_config
+from eieio.model.systolic.presets import PRESETS
 from eieio.model.systolic.sizing import SystolicSizing
 from eieio.model.word_layout import WordLayout
 
@@ -86,6 +87,7 @@ class Systolic(Engine):
     simulation = "eieio.sim.systolic.simulation"
     benchmarks = "eieio.scripts.systolic.bench"
     sizing = SystolicSizing()
+    presets = PRESETS
 
     def make_config(self, options: Mapping[str, Any]) -> EngineConfig:
         return make_config(options)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,16 @@ from eieio.model.area import Resources, estimate, memory_bits
 from eieio.model.energy import EnergyTable
 from eieio.model.engine import TIMED_SAMPLES, Compiled, Engine, Messages, Prepared, Request
 from eieio.model.errors import InputError
+from eieio.model.search.objective import Objective
+from eieio.model.search.outcome import Outcome
+from eieio.model.search.space import Point
 from eieio.rtl.boards.board import Board
 from eieio.scripts.console import CONSOLE
 from eieio.scripts.speed import speed_of
 from eieio.scripts.synthesis import compile_for_board
-from eieio.scripts.tuning.objectives import ACCURACY, ENERGY, Objective
-from eieio.scripts.tuning.space import Point
+from eieio.scripts.tuning.objectives import ACCURACY, ENERGY
 
-__all__ = ["Evaluator", "Outcome"]
+__all__ = ["Evaluator"]
 
 
 class _Notes(Messages):
@@ -30,36 +32,6 @@ class _Notes(Messages):
 
     def note(self, text: str) -> None:
         CONSOLE.note(text)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a point.
-
-    Attributes
-    ----------
-    values : tuple of :class:`float` or None
-        Its objectives; None if the network cannot be compiled so.
-    beyond : tuple of :class:`str`
-        What is more than the board has.
-    excess : :class:`float`
-        By which share of what the board has the most needed of it is more; 0 if it fits.
-    refused : :class:`str` or None
-        Why it cannot be compiled.
-    figures : dict
-        What else is known of it.
-    """
-
-    values: tuple[float, ...] | None
-    beyond: tuple[str, ...] = ()
-    excess: float = 0.0
-    refused: str | None = None
-    figures: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def feasible(self) -> bool:
-        """Whether there are values, and the board has room."""
-        return self.values is not None and not self.beyond
 
 
 @dataclass

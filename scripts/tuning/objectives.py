@@ -1,42 +1,9 @@
 """What ``eieio tune`` optimizes."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 from eieio.model.errors import InputError
+from eieio.model.search.objective import Objective
 
-__all__ = ["ACCURACY", "ENERGY", "OBJECTIVES", "Objective", "chosen_objectives"]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A figure of an engine that is to be small, or large.
-
-    Attributes
-    ----------
-    name : :class:`str`
-        Name on the command line.
-    title : :class:`str`
-        What it is, with its unit.
-    maximise : :class:`bool`
-        Whether more is better.
-    digits : :class:`int`
-        Digits behind the point that are shown.
-    """
-
-    name: str
-    title: str
-    maximise: bool = False
-    digits: int = 0
-
-    @property
-    def direction(self) -> Literal["minimize", "maximize"]:
-        """What is to be done with it."""
-        return "maximize" if self.maximise else "minimize"
-
-    def text(self, value: float) -> str:
-        """Write a value."""
-        return f"{value:,.{self.digits}f}"
+__all__ = ["ACCURACY", "ENERGY", "OBJECTIVES", "chosen_objectives"]
 
 
 ENERGY = "energy"

@@ -20,8 +20,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "low-rank": {"epochs": 1, "tuning": 1, "speedups": (2.0,)},
     "ternary": {"epochs": 1},
     "pruning": {"epochs": 1, "retraining": 1, "densities": (0.1,), "qualities": (1.0,),
-                "pes": 4},
+                "pes": 4, "form_densities": (0.1,)},
+    "parallel-training": {
+        "epochs": 1, "shared_batch": 16, "workers": (2,), "servers": (2,), "processes": (2,),
+        "batches": 3, "split_images": 4, "search_workers": 2, "search_images": 40,
+        "search_hidden": 4,
+        "search_rates": (0.1,), "search_momenta": (0.0,), "search_batches": (8, 16)},
 }
+#: What takes long, and has tests of its parts.
+LONG = {"pruning", "parallel-training"}
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +44,12 @@ def images() -> ImageSet:
 
 
 @pytest.fixture(scope="module", params=[
-    pytest.param(name, marks=[pytest.mark.long] if name == "pruning" else []) for name in SMALL])
+    pytest.param(name, marks=[pytest.mark.long] if name in LONG else []) for name in SMALL])
 def ran(request: pytest.FixtureRequest, images: ImageSet, tmp_path_factory: pytest.TempPathFactory
         ) -> tuple[str, Path, dict[str, Any]]:
     """Run a recipe: its name, its folder, and what comes of it."""
+    if request.param == "parallel-training":
+        pytest.importorskip("optuna")
     recipe = open_recipe(request.param)
     folder = tmp_path_factory.mktemp(recipe.name)
     result = run_recipe(recipe, images, (0,), dict(recipe.settings) | SMALL[recipe.name], folder)
@@ -57,10 +66,11 @@ def test_runs(ran: tuple[str, Path, dict[str, Any]]) -> None:
         network = compressed.read(path)
         if name == "ternary":
             assert {layer.code_width for layer in network.weighted} == {2}
-        if path.stem == "2-of-4":
+        if "-of-" in path.stem:
+            keep, of = map(int, path.stem.split("-of-"))
             for layer in network.weighted:
-                whole = layer.codes[:, :layer.codes.shape[1] // 4 * 4]
-                assert np.count_nonzero(whole.reshape(len(whole), -1, 4), axis=2).max() <= 2
+                whole = layer.codes[:, :layer.codes.shape[1] // of * of]
+                assert np.count_nonzero(whole.reshape(len(whole), -1, of), axis=2).max() <= keep
         if path.stem in {"any-10", "blocks-10", "balanced-10"}:
             assert network.density == pytest.approx(0.1, abs=0.01)
     if name == "pruning":

@@ -15,6 +15,7 @@ RECIPES = {
     "mixed-precision": "float16 with and without float32 weights and a scale of the loss.",
     "low-rank": "Products and accuracy of a LeNet-5 whose layers are factored.",
     "ternary": "BinaryConnect, Ternary Weight Networks, and Trained Ternary Quantization.",
+    "parallel-training": "Large batches, and processes that share batches, layers and a search.",
     "pruning": "At once or step by step, trained again or not, and structured forms' cycles.",
 }
 

@@ -1,8 +1,8 @@
 """Pruning, deeper: when it is done, whether what is left is trained, and in which form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,12 +19,15 @@ from eieio.training.networks import lenet_300_100, to_graph, weighted
 from eieio.training.recipes.recipe import Measured, Recipe
 from eieio.training.session import Session
 
-__all__ = ["RECIPE"]
+__all__ = ["RECIPE", "cycles_at"]
 
 _Mask = Callable[[NDArray[Any]], NDArray[np.bool_]]
 
 # Bits of a code, samples whose cycles are counted, and batches between two steps of pruning.
 _CODE_WIDTH, _TIMED, _INTERVAL = 4, 16, 20
+
+# How many of how many neighbouring inputs are kept.
+_FEW = ((2, 4), (1, 4), (1, 8))
 
 
 def _masked(model: nn.Sequential) -> nn.Sequential:
@@ -65,6 +68,44 @@ def _cycles(session: Session, name: str, model: nn.Sequential) -> float:
     compiled = engine.prepare(graph, request, Messages()).compile(options)
     counted = compiled.counters(compiled.quantize(x[:_TIMED] / np.float32(256)))
     return float(np.mean([one.cycles for one in counted]))
+
+
+class _Form(NamedTuple):
+    """A form in some densities: of each its name, the name of its stage, and the mask."""
+
+    name: str
+    members: list[tuple[str, str, _Mask]]
+
+
+def _forms(settings: Mapping[str, Any]) -> list[_Form]:
+    pes = settings["pes"]
+    makers: tuple[tuple[str, str, str, Callable[[NDArray[Any], float], NDArray[np.bool_]]], ...] = (
+        ("any", "any {0:g} %", "any", magnitude_mask),
+        ("blocks of 4 x 4", "{0:g} % of the 4 x 4 blocks", "blocks", block_mask),
+        (f"as much for each of {pes} PEs", f"{{0:g}} % of each of {pes} PEs", "balanced",
+         lambda weight, density: balanced_mask(weight, density, pes)))
+    forms = [_Form(name, [(
+        arm.format(100 * density), f"{stage}-{100 * density:g}",
+        lambda weight, make=make, density=density: make(weight, density))
+        for density in settings["form_densities"]]) for name, arm, stage, make in makers]
+    few = _Form("so many of each few", [(
+        f"{keep} of each {of}", f"{keep}-of-{of}",
+        lambda weight, keep=keep, of=of: few_of_each_mask(weight, keep, of)) for keep, of in _FEW])
+    return [forms[0], few, *forms[1:]]
+
+
+def cycles_at(wanted: float, points: Sequence[tuple[float, float]]) -> float:
+    """Interpolate the cycles at an error, on logarithmic scales.
+
+    Parameters
+    ----------
+    wanted : :class:`float`
+        Error.
+    points : sequence of pairs of :class:`float`
+        Errors and cycles that were measured. Beyond all of them the nearest counts.
+    """
+    errors, cycles = np.log(np.maximum(sorted(points), 1e-9)).T
+    return float(np.exp(np.interp(np.log(max(wanted, 1e-9)), errors, cycles)))
 
 
 def _measure(session: Session) -> list[Measured]:
@@ -112,19 +153,16 @@ def _measure(session: Session) -> list[Measured]:
         series = "by quality, trained again"
         measured.append(Measured(f"quality {quality:g}, trained again", session.error(trained),
                                  series, _density(pruned)))
-    pes = settings["pes"]
-    forms: list[tuple[str, str, _Mask]] = [
-        ("any 50 %", "any-50", lambda weight: magnitude_mask(weight, 0.5)),
-        ("2 of each 4", "2-of-4", lambda weight: few_of_each_mask(weight)),
-        ("any 10 %", "any-10", lambda weight: magnitude_mask(weight, 0.1)),
-        ("10 % of the 4 x 4 blocks", "blocks-10", lambda weight: block_mask(weight, 0.1)),
-        (f"10 % of each of {pes} PEs", "balanced-10",
-         lambda weight: balanced_mask(weight, 0.1, pes))]
-    for arm, stage, choose in forms:
-        model = retrain(stage, lambda choose=choose: one_shot(choose))
-        measured += [
-            Measured(f"{arm}: error", session.error(model), unit="% wrong"),
-            Measured(f"{arm}: cycles", _cycles(session, stage, model), unit="cycles")]
+    for form in _forms(settings):
+        points = []
+        for arm, stage, choose in form.members:
+            model = retrain(stage, lambda choose=choose: one_shot(choose))
+            points.append((session.error(model), _cycles(session, stage, model)))
+            measured += [Measured(f"{arm}: error", points[-1][0], unit="% wrong"),
+                         Measured(f"{arm}: cycles", points[-1][1], unit="cycles")]
+        wanted = settings["wanted"]
+        measured.append(Measured(f"{form.name}: cycles at {wanted:g} % wrong",
+                                 cycles_at(wanted, points), unit="cycles"))
     return measured
 
 
@@ -132,5 +170,6 @@ RECIPE = Recipe(
     name="pruning", method="Pruning", unit="% of the test images that are wrong",
     measure=_measure,
     settings={"epochs": 5, "rate": 2e-3, "retraining": 2, "retraining_rate": 1e-3,
-              "densities": (0.2, 0.1, 0.05, 0.02), "qualities": (1.0, 1.5, 2.0), "pes": 16},
+              "densities": (0.2, 0.1, 0.05, 0.02), "qualities": (1.0, 1.5, 2.0), "pes": 16,
+              "form_densities": (0.5, 0.25, 0.1), "wanted": 2.5},
     axis="weights kept, %")

@@ -10,10 +10,10 @@ from eieio.model.area import Resources
 from eieio.model.energy import HOROWITZ
 from eieio.model.graph.chain import chain, fully_connected
 from eieio.model.registry import find_engine
+from eieio.model.search.space import Point
 from eieio.rtl.boards.find import find_board
 from eieio.scripts.tuning.evaluation import Evaluator
 from eieio.scripts.tuning.objectives import chosen_objectives
-from eieio.scripts.tuning.space import Point
 
 
 @pytest.fixture

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eieio.model.registry import engines
-from eieio.rtl.boards.find import find_board
-from eieio.scripts.tuning.evaluation import Outcome
-from eieio.scripts.tuning.objectives import chosen_objectives
-from eieio.scripts.tuning.sampler import SpaceSampler
-from eieio.scripts.tuning.search import Search
-from eieio.scripts.tuning.space import ENGINE, Axis, Point, Space, axes_of, make_space
+from eieio.model.search.objective import Objective
+from eieio.model.search.outcome import Outcome
+from eieio.model.search.sampler import SpaceSampler
+from eieio.model.search.search import Search
+from eieio.model.search.space import ENGINE, Axis, Point, Space
 
-OBJECTIVES = chosen_objectives("latency,luts")
+OBJECTIVES = [Objective("first", "first"), Objective("second", "second")]
 
 
 def made_up() -> Space:
@@ -166,19 +164,3 @@ def test_nearest() -> None:
     # Another engine is farther than any point, but better than none.
     free[:12] = False
     assert space[space.nearest(wanted, free, rng)].engine == "two"
-
-
-def test_engines_say_real_spaces() -> None:
-    """What engines vary are their options, and some of it can be on a board."""
-    board = find_board("ulx3s-85f")
-    for engine in engines():
-        names = {option.name for option in engine.options}
-        assert {*engine.sizing.space} <= names
-        assert engine.sizing.lossy <= {*engine.sizing.space}
-        if engine.area is not None:
-            first = {name: (values[0], values[-1])[:len(values)]
-                     for name, values in engine.sizing.space.items()}
-            space, refused = make_space({engine.name: axes_of(engine, first, lossy=False)},
-                                        [engine], board)
-            assert not refused
-            assert len(space)

@@ -17,11 +17,11 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from eieio.model.errors import InputError
-from eieio.scripts.tuning.evaluation import Outcome
-from eieio.scripts.tuning.locks import NoLocks, RecordLocks
-from eieio.scripts.tuning.objectives import Objective
-from eieio.scripts.tuning.sampler import REFUSED, SpaceSampler, distributions
-from eieio.scripts.tuning.space import Point, Space
+from eieio.model.search.locks import NoLocks, RecordLocks
+from eieio.model.search.objective import Objective
+from eieio.model.search.outcome import Outcome
+from eieio.model.search.sampler import REFUSED, SpaceSampler, distributions
+from eieio.model.search.space import Point, Space
 
 __all__ = ["Evaluated", "Search"]
 

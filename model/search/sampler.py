@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from eieio.scripts.tuning.space import ENGINE, Space
+from eieio.model.search.space import ENGINE, Space
 
 __all__ = ["EXHAUSTIVE", "REFUSED", "SpaceSampler", "distributions"]
 

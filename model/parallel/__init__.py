@@ -1,0 +1,1 @@
+"""Training on several workers: what they share, and how it equals one worker's."""

@@ -1,0 +1,73 @@
+"""Data parallel training: each worker has a shard of a batch, and the gradients are summed.
+
+A gradient of a batch is the mean over its images. Where each worker's gradient is the sum over its
+shard, divided by the images of the whole batch, the sum over the workers is that mean, whatever the
+sizes of the shards. Sums of floating-point numbers depend on their order, though: so it is fixed as
+that of the ranks. Then any number of processes gives the same bits as one that computes shard after
+shard.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eieio.model.errors import InputError
+
+__all__ = ["ordered_sum", "split"]
+
+
+def split(count: int, workers: int) -> list[range]:
+    """Share neighbouring items out among workers, as evenly as can be.
+
+    Parameters
+    ----------
+    count : :class:`int`
+        Items, such as the images of a batch.
+    workers : :class:`int`
+        Workers.
+
+    Returns
+    -------
+    list of :class:`range`
+        Items of each worker; the first ones have one more if it does not come out even.
+
+    Raises
+    ------
+    InputError
+        If a worker would have none.
+    """
+    if not 0 < workers <= count:
+        raise InputError(f"There must be 1 to {count} workers for {count} items, not {workers!r}")
+    each, more = divmod(count, workers)
+    starts = [rank * each + min(rank, more) for rank in range(workers + 1)]
+    return [range(start, end) for start, end in pairwise(starts)]
+
+
+def ordered_sum(gradients: Sequence[NDArray[np.floating[Any]]]) -> NDArray[Any]:
+    """Add the workers' gradients in the order of their ranks: ``((g0 + g1) + g2) + ...``.
+
+    Parameters
+    ----------
+    gradients : sequence of float arrays of one shape and dtype
+        Of each worker: the sum over its shard, divided by the images of the whole batch.
+
+    Returns
+    -------
+    float array of that shape and dtype
+        Gradient of the mean over the batch.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they differ in shape or dtype.
+    """
+    if not gradients or any((one.shape, one.dtype) != (gradients[0].shape, gradients[0].dtype)
+                            for one in gradients):
+        raise InputError("Gradients must be some, of one shape and dtype")
+    total = gradients[0].copy()
+    for one in gradients[1:]:
+        total += one
+    return total
