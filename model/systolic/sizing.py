@@ -43,15 +43,18 @@ class SystolicSizing(Sizing):
             shapes |= {(rows, columns) for rows in _SIDES for columns in _SIDES
                        if max(rows, columns) <= _LONGEST * min(rows, columns)}
         for rows, columns in sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape)):
-            yield self._lanes({"rows": rows, "columns": columns}, options)
+            choices = self._lanes({"rows": rows, "columns": columns}, options)
+            if choices:
+                yield choices
 
     @staticmethod
     def _lanes(array: dict[str, Any], options: Mapping[str, Any]) -> list[dict[str, Any]]:
         """List an array with so many lanes as it can have, the most first."""
         if "lanes" in options:
             return [array]
+        unit = options.get("depthwise_lanes") or 1
         return [{**array, "lanes": lanes} for lanes in range(_MOST_LANES, 0, -1)
-                if not (array["rows"] % lanes or array["columns"] % lanes)]
+                if not (array["rows"] % lanes or array["columns"] % lanes or lanes % unit)]
 
     def variants(self, config: EngineConfig, options: Mapping[str, Any]
                  ) -> Iterator[list[dict[str, Any]]]:
@@ -72,10 +75,13 @@ class SystolicSizing(Sizing):
         arrays += [(rows, fewer) for fewer in range(columns - step, 0, -step)]
         for fewer, others in arrays:
             if fewer * others * 4 > rows * columns:
-                lanes = {} if "lanes" in options else {"lanes": min(gcd(fewer, others),
-                                                                    _MOST_LANES)}
-                transform = {} if "winograd" in options else {"winograd": config.winograd}
-                yield [{"rows": fewer, "columns": others, **lanes, **transform}]
+                array: dict[str, Any] = {"rows": fewer, "columns": others}
+                if "lanes" not in options:
+                    array["lanes"] = min(gcd(fewer, others), _MOST_LANES)
+                if "winograd" not in options:
+                    array["winograd"] = config.winograd
+                if array.get("lanes", config.lanes) % (config.depthwise_lanes or 1) == 0:
+                    yield [array]
 
     def with_multipliers(self, count: int) -> dict[str, int]:
         """Return the array that is nearest to a square, and not longer than wide."""
