@@ -43,15 +43,18 @@ class SystolicSizing(Sizing):
             shapes |= {(rows, columns) for rows in _SIDES for columns in _SIDES
                        if max(rows, columns) <= _LONGEST * min(rows, columns)}
         for rows, columns in sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape)):
-            yield self._lanes({"rows": rows, "columns": columns}, options)
+            choices = self._lanes({"rows": rows, "columns": columns}, options)
+            if choices:
+                yield choices
 
     @staticmethod
     def _lanes(array: dict[str, Any], options: Mapping[str, Any]) -> list[dict[str, Any]]:
         """List an array with so many lanes as it can have, the most first."""
         if "lanes" in options:
             return [array]
+        unit = options.get("depthwise_lanes") or 1
         return [{**array, "lanes": lanes} for lanes in range(_MOST_LANES, 0, -1)
-                if not (array["rows"] % lanes or array["columns"] % lanes)]
+                if not (array["rows"] % lanes or array["columns"] % lanes or lanes % unit)]
 
     def variants(self, config: EngineConfig, options: Mapping[str, Any]
                  ) -> Iterator[list[dict[str, Any]]]:
@@ -82,13 +85,17 @@ class SystolicSizing(Sizing):
         arrays += [(rows, fewer) for fewer in range(columns - step, 0, -step)]
         for fewer, others in arrays:
             if fewer * others * 4 > rows * columns:
-                lanes = {} if "lanes" in options else {"lanes": min(gcd(fewer, others),
-                                                                    _MOST_LANES)}
-                ways = {name: getattr(config, name) for name in self.ways
-                        if name not in options}
+                ways: dict[str, Any] = {name: getattr(config, name) for name in self.ways
+                                        if name not in options}
+                array = {"rows": fewer, "columns": others, **ways}
+                lanes = config.lanes
+                if "lanes" not in options:
+                    lanes = array["lanes"] = min(gcd(fewer, others), _MOST_LANES)
                 if ways.get("depthwise_lanes"):
-                    ways["depthwise_lanes"] = lanes.get("lanes", config.lanes)
-                yield [{"rows": fewer, "columns": others, **lanes, **ways}]
+                    array["depthwise_lanes"] = lanes
+                unit = array.get("depthwise_lanes", options.get("depthwise_lanes")) or 1
+                if lanes % unit == 0:
+                    yield [array]
 
     def with_multipliers(self, count: int) -> dict[str, int]:
         """Return the array that is nearest to a square, and not longer than wide."""

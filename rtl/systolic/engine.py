@@ -8,7 +8,14 @@ from amaranth.utils import ceil_log2
 from eieio.model.registers import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Flag, Operation, Target
-from eieio.model.systolic.timing import GROUP, PIXEL_LATENCY, READ, START, VECTOR_LATENCY
+from eieio.model.systolic.timing import (
+    GROUP,
+    PIXEL_LATENCY,
+    READ,
+    START,
+    VECTOR_LATENCY,
+    WINDOW,
+)
 from eieio.rtl.image_loader import ImageLoader
 from eieio.rtl.systolic.accumulators import Accumulators
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
@@ -85,7 +92,7 @@ class SystolicEngine(wiring.Component):
         Cycles of the inference, from the one in which it began to the one in which the last
         activations were written. Holds until the next inference's first layer is done.
     macs : ``Out(48)``
-        Multiplications of the inference, those of padding and unused columns included.
+        Multiplications of the array in the inference, those of padding and unused columns included.
     accumulator_stalls, transform_stalls : ``Out(32)``
         Cycles of the inference in which the array waited for a bank of accumulators, and for
         transformed tiles.
@@ -255,6 +262,8 @@ class SystolicEngine(wiring.Component):
         by_channel = Signal()
         if config.depthwise_lanes:
             m.submodules.depthwise = unit = Depthwise(config, weights.latency)
+            # One cycle less, as writes are counted from the one behind their place.
+            assert unit.latency == WINDOW + (config.depthwise_taps - 1).bit_length() + 1
             m.d.sync += [by_channel.eq(operation == Operation.DEPTHWISE),
                          unit.start.eq(sequencer.fetched & (operation == Operation.DEPTHWISE))]
             m.d.comb += [unit.descriptor.eq(descriptor), unit.word.eq(word),
