@@ -9,8 +9,7 @@ TensorFlow Lite's reference kernels. The exit status is 1 if anything differs.
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.sparse.chain import layers_of
 from eieio.model.sparse.choices import fit_graph
 from eieio.model.systolic.fitting import compile_fitted
+from eieio.scripts.reference_kernels import ReferenceKernels
 from eieio.sim.simulation import build_engine
 from eieio.sim.sparse import simulation as sparse_simulation
 from eieio.sim.systolic import simulation as systolic_simulation
@@ -52,25 +52,6 @@ def run_systolic(graph: QuantizedGraph, x: NDArray[Any], rows: int, columns: int
             result.rtl.layer_cycles, tensors)
 
 
-def reference_of(path: Path) -> Callable[[NDArray[Any]], dict[str, NDArray[Any]]] | None:
-    """Return what computes all tensors of a .tflite file by the reference kernels, if it can."""
-    if path.suffix.lower() != ".tflite" or find_spec("ai_edge_litert") is None:
-        return None
-    from ai_edge_litert import interpreter
-
-    model = interpreter.Interpreter(
-        model_path=str(path), experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_REF)
-    model.allocate_tensors()
-
-    def run(sample: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        model.set_tensor(model.get_input_details()[0]["index"], sample[np.newaxis])
-        model.invoke()
-        return {details["name"]: model.get_tensor(details["index"])
-                for details in model.get_tensor_details()}
-    return run
-
-
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__,
@@ -86,16 +67,13 @@ def main() -> None:
     x = np.random.default_rng(0).integers(tensor.minimum, tensor.maximum + 1, (
         arguments.samples, *tensor.shape)).astype(tensor.dtype)
     golden = run_graph(graph, x)
-    failed = compared = 0
-    reference = reference_of(arguments.network)
-    for number, sample in enumerate(x if reference is not None else ()):
-        assert reference is not None
-        values = reference(sample)
-        for name, expected in golden.items():
-            compared += expected[number].size
-            failed += int(np.count_nonzero(expected[number].ravel() != values[name].ravel()))
-    print(f"{graph.name}: golden model against the reference kernels, {compared:,} integers: "
-          f"{failed} differ" if reference is not None else f"{graph.name}: no reference kernels")
+    failed = 0
+    if ReferenceKernels.can(arguments.network):
+        compared, failed = ReferenceKernels(arguments.network).differences(x, golden)
+        print(f"{graph.name}: golden model against the reference kernels, {compared:,} integers: "
+              f"{failed} differ")
+    else:
+        print(f"{graph.name}: no reference kernels")
     results = [run_sparse(graph, x, arguments.pes),
                run_systolic(graph, x, arguments.rows, arguments.columns)]
     for name, different, _, tensors in results:

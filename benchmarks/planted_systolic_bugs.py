@@ -108,6 +108,29 @@ BUGS = [
              "receiving & ~self.image.valid"),
     systolic("engine", "half of a refused image runs",
              "loader.begun | (loader.error != ErrorCode.NONE)", "loader.begun"),
+    systolic("depthwise_sequencer", "a window's first group takes the weights of the block before",
+             "self.bank.eq(block[0])", "self.bank.eq(~block[0])"),
+    systolic("depthwise_sequencer", "a window below the image is inside",
+             "_at_least(left, 1 - distance)", "_at_least(left, -distance)"),
+    systolic("depthwise_sequencer", "a block begins while its weights come",
+             "(self.weights_ready | ~first)", "1"),
+    systolic("depthwise_sequencer", "groups of a window are cut off by the next one",
+             "(~self.valid | group_left.last)", "1"),
+    systolic("depthwise_sequencer", "each block takes the parameters of the first one",
+             "first_parameter.eq(first_parameter + config.word_groups)",
+             "first_parameter.eq(first_parameter)"),
+    systolic("depthwise", "the mean of all pixels has the pixels before, too",
+             "total & ~sequencer.first", "total"),
+    systolic("depthwise_window", "the word above a pixel is that of two lines before",
+             "side - 2 - row, width", "row, width"),
+    systolic("depthwise_window", "a linear window takes words of other lines",
+             "Mux(self.linear, window[(row + 1) * side], above)", "above"),
+    systolic("depthwise_window", "the next pixels move a window whose groups have their turns",
+             '"keep")', '"keep") | shift'),
+    systolic("depthwise_weights", "a block's weights begin within a row of the one before",
+             "row_ends.eq((place == places - 1) | last)", "row_ends.eq(place == places - 1)"),
+    systolic("depthwise_sums", "the last tap of an odd number is left out",
+             "for number in range(0, len(sums), 2):", "for number in range(0, len(sums) - 1, 2):"),
     systolic("weight_buffer", "the look-up takes no time",
              "_MEMORY_LATENCY + _LOOKUP_LATENCY[config.code_width]", "_MEMORY_LATENCY"),
     systolic("weight_buffer", "the first layer has no codebook",
@@ -144,7 +167,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as temporary:
             plant(bug, Path(temporary))
             found = first_failure(Path(temporary), *TESTS)
-            component = f"tests/rtl/systolic/test_{Path(bug.file).name}"
+            # The parts of the depthwise unit are tested together.
+            name = Path(bug.file).name if "depthwise" not in bug.file else "depthwise.py"
+            component = f"tests/rtl/systolic/test_{name}"
             if not found and (ROOT / component).exists():
                 found = first_failure(Path(temporary), component)
         if not found:

@@ -4,8 +4,9 @@
 
 Every graph is run on several inputs; every integer of every layer, the cycles of every layer and
 input, and the counters of stalls must be equal. With ``--joins`` half of the graphs have branches
-whose channels lie side by side, if these fit. Exits with status 1 if anything differs. Engines
-are built into the cache (``EIEIO_CACHE``, or else ``build/cache``): the first run takes longer.
+whose channels lie side by side, if these fit. With ``--depthwise`` engines have a unit for
+depthwise convolutions. Exits with status 1 if anything differs. Engines are built into the cache
+(``EIEIO_CACHE``, or else ``build/cache``): the first run takes longer.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import itertools
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from eieio.sim.systolic.random_graph import random_graph, random_inputs
 from eieio.sim.systolic.simulation import compare
 
 INPUTS = 3
-MODES = ("direct", "channelwise", "winograd", "add")
+MODES = ("direct", "channelwise", "depthwise", "winograd", "add")
 #: Rows, columns and Winograd's m.
 ENGINES = ((4, 4, 0), (6, 3, 2), (3, 5, 0), (4, 4, 4), (8, 4, 0), (1, 1, 0), (4, 8, 2), (2, 6, 0),
            (5, 5, 0), (6, 3, 4), (4, 8, 0), (12, 6, 0))
@@ -70,6 +71,15 @@ def random_config(rng: np.random.Generator, rows: int, columns: int, winograd: i
         program_depth=int(rng.integers(11, 20)), code_width=code_width)
 
 
+def with_unit(config: SystolicConfig, rng: np.random.Generator) -> SystolicConfig:
+    """Draw a depthwise unit."""
+    lanes = [count for count in range(1, config.lanes + 1) if config.lanes % count == 0]
+    return replace(config, depthwise_lanes=int(rng.choice(lanes)),
+                   depthwise_kernel=int(rng.integers(2, 5)),
+                   depthwise_width=int(rng.integers(4, 20)),
+                   depthwise_multipliers=str(rng.choice(["dsp", "lut"])))
+
+
 def run_config(config: SystolicConfig, graphs: int, rng: np.random.Generator, *, joins: bool
                ) -> Tally:
     """Run graphs on one engine."""
@@ -111,6 +121,8 @@ def main() -> int:
                         help="engine configurations to spread them over (default: 12)")
     parser.add_argument("--joins", action="store_true",
                         help="branches whose channels lie side by side, too")
+    parser.add_argument("--depthwise", action="store_true",
+                        help="engines with a unit for depthwise convolutions")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything (default: 0)")
     parser.add_argument("--code-width", type=int, default=0, choices=(0, 4, 8),
                         help="bits of the codes that weights are kept as (default: 0, none)")
@@ -127,6 +139,8 @@ def main() -> int:
         # A configuration does not depend on how many graphs the others run.
         rng = np.random.default_rng([options.seed, number])
         config = random_config(rng, *engine, options.code_width)
+        if options.depthwise:
+            config = with_unit(config, rng)
         share = (options.graphs * (number + 1) // options.configs
                  - options.graphs * number // options.configs)
         tally = run_config(config, share, rng, joins=options.joins)

@@ -46,6 +46,7 @@ from eieio.rtl.sparse.engine import SparseEngine
 from eieio.rtl.sparse.output_lane import OutputLane
 from eieio.rtl.sparse.pe import ProcessingElement
 from eieio.rtl.systolic.array import SystolicArray
+from eieio.rtl.systolic.depthwise import Depthwise
 from eieio.rtl.systolic.weight_buffer import WeightBuffer
 from eieio.rtl.tensor_core.dot_product import DotProduct
 from eieio.rtl.tensor_core.engine import TensorCoreEngine
@@ -121,6 +122,7 @@ def array_places(config: SystolicConfig) -> dict[str, str]:
 
 
 ARRAY = SystolicConfig(rows=8, columns=8, product_stages=3, weight_depth=2048, program_depth=16)
+DEPTHWISE = replace(ARRAY, lanes=4, depthwise_lanes=4)
 TARGETS = {
     "sparse_pe": Target(lambda: ProcessingElement(SparseConfig()), 150),
     "sparse_output_lane": Target(lambda: OutputLane(SparseConfig()), 150),
@@ -138,6 +140,9 @@ TARGETS = {
         lambda: UartBridge(baud_divisor(125_000_000, 3_000_000), input_width=16, output_width=16),
         125),
     "systolic_8x8": Target(lambda: SystolicArray(ARRAY), 180, 64, 40, array_places(ARRAY)),
+    "depthwise": Target(lambda: Depthwise(DEPTHWISE, 3), 110),
+    "depthwise_lut": Target(
+        lambda: Depthwise(replace(DEPTHWISE, depthwise_multipliers="lut"), 3), 110),
     "weight_buffer_4": Target(lambda: WeightBuffer(replace(ARRAY, code_width=4)), 180),
     "weight_buffer_8": Target(lambda: WeightBuffer(replace(ARRAY, code_width=8)), 180),
 }

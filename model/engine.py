@@ -384,6 +384,9 @@ class Engine:
         Which sizes ``eieio fit`` tries.
     energy : EnergyTable or None
         Energies that its authors have published to compare machines by.
+    presets : mapping of :class:`str` to mappings
+        Options that suit networks which many measure, by the names that
+        :mod:`eieio.model.mlperf_tiny` has for them.
     """
 
     name: ClassVar[str]
@@ -403,6 +406,7 @@ class Engine:
     benchmarks: ClassVar[str | None] = None
     sizing: ClassVar[Sizing] = Sizing()
     energy: ClassVar[EnergyTable | None] = None
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @property
     def options(self) -> tuple[Option, ...]:

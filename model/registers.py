@@ -198,7 +198,7 @@ STATUS = Register("STATUS", 0x24, Access.READ_ONLY, "What the engine does.", Non
     Field(Status.START_PENDING, "A START waits for its input.", Access.READ_ONLY),
     Field(Status.OUTPUT_WAITING, "A beat of output waits to be taken.", Access.READ_ONLY),
     Field(Status.INPUT_PENDING, "An input has ended, and its inference has not begun: it waits for "
-          "RUN or START.", Access.READ_ONLY),
+          "the one before, or for RUN or START.", Access.READ_ONLY),
 ))
 ERROR = Register("ERROR", 0x28, Access.READ_ONLY,
                  "First error since reset or CLEAR_ERROR; see the table of errors.")

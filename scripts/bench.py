@@ -9,7 +9,7 @@ from eieio.model.registry import engines
 __all__ = ["bench"]
 
 
-_OWN = ("eieio.scripts.deep_compression",)
+_OWN = ("eieio.scripts.deep_compression", "eieio.scripts.mlperf_tiny")
 
 
 class _Benchmarks(click.Group):

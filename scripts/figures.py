@@ -29,8 +29,13 @@ def accuracy_table(figures: dict[str, Any], samples: int) -> Table | str:
 
 def choice_lines(choices: Sequence[dict[str, Any]]) -> list[str]:
     """Say what was chosen because nobody gave the option, and why."""
-    return [f"--{choice['option'].replace('_', '-')} {choice['value']}: {choice['reason']}"
-            for choice in choices]
+    return [f"{_given(choice)}: {choice['reason']}" for choice in choices]
+
+
+def _given(choice: dict[str, Any]) -> str:
+    """Return the option as it would have been given."""
+    flag = f"--{choice['option'].replace('_', '-')}"
+    return flag if choice["value"] is True else f"{flag} {choice['value']}"
 
 
 def show_parts(*parts: Rows | Table | str) -> None:

@@ -1,7 +1,8 @@
 """``eieio fit``: which engines fit a board, without any synthesis."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ _Rate = tuple[str, str, int]
 #: Rates that are shown; of an engine without a shell the first.
 _RATES: tuple[_Rate, ...] = (("", "1/s alone", 0), ("_with_data", "1/s with data", 0),
                              ("_serial", "1/s serial", 1))
+
+#: Most rows of a table that shows every size.
+_LONG_TABLE = 20
+
+#: Sizes for which fewer lanes are tried.
+_THRIFTY_SIZES = 6
 
 #: Share of its cycles to which a batch must bring a sample.
 _BATCH_GAIN = 0.9
@@ -110,7 +117,9 @@ def fit(network_or_config: Path | None, board: Board, samples: Path | None,
     fit, exactly. The cycle model tells the speed at the board's clock: of the engine alone; with
     input and output, which go before and after an inference, as a DMA sees it; and over the serial
     port. Without one, or for a .json file with options of the engine, they have the depths that are
-    given or default. Sizes that are not given are tried from the smallest on.
+    given or default. Sizes that are not given are tried from the smallest on; for a network, each
+    is shown the way in which it is fastest, and a long table leaves out those that are no faster
+    than one with no more multipliers.
 
     \b
     Examples:
@@ -129,7 +138,7 @@ def fit(network_or_config: Path | None, board: Board, samples: Path | None,
     trial = _Trial(chosen, board, given, prepared)
     sizes = list(chosen.sizing.sizes(given, network=prepared is not None))
     with progress("Fitting"):
-        found = list(_configurations(trial, sizes))
+        found = [_fastest_variant(trial, figures) for figures in _configurations(trial, sizes)]
         hints = [*_hints(chosen, found), *(_network_hints(trial, found) if prepared else ())]
     name = prepared.name if prepared else None
     has_shell = chosen.number is not None
@@ -167,7 +176,7 @@ def _configurations(trial: _Trial, sizes: Sequence[list[dict[str, Any]]]
             last = variant is variants[-1]
             try:
                 # No network is compiled for what is too large with any memories.
-                if not last and trial.beyond(trial.smallest(given)):
+                if trial.beyond(trial.smallest(given)) and not last:
                     continue
                 for exact in (False, True):
                     made = trial.make(given, exact)
@@ -194,8 +203,24 @@ def _configurations(trial: _Trial, sizes: Sequence[list[dict[str, Any]]]
                     del rates[f"inferences_per_second{suffix}"]
             figures |= rates
         yield figures
-        if area.lut > 2 * board.capacity.lut or area.bram > 4 * board.capacity.bram:
+        if (area.lut > 2 * board.capacity.lut or area.bram > 4 * board.capacity.bram
+                or area.dsp > 2 * board.capacity.dsp > 0):
             break
+
+
+def _fastest_variant(trial: _Trial, figures: dict[str, Any]) -> dict[str, Any]:
+    """Return the fastest engine of a size: one, or another way to compute a network with it."""
+    if not figures["fits"] or trial.prepared is None:
+        return figures
+    config = trial.engine.make_config(figures["config"])
+    found = [figures]
+    for other in trial.engine.sizing.variants(config, trial.options):
+        # Some cannot be, or nobody knows whether they fit.
+        with suppress(InputError):
+            found += _configurations(trial, [other])
+    fastest = _fastest(found)
+    assert fastest is not None
+    return fastest
 
 
 def _fastest(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -205,11 +230,17 @@ def _fastest(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _network_hints(trial: _Trial, found: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Say what would be faster than the fastest engine: one with fewer elements, or a batch."""
+    """Say which engine to take, and what would be faster: fewer elements, or a batch."""
     fastest = _fastest(found)
     if fastest is None or trial.prepared is None:
         return
     config, sizing = trial.engine.make_config(fastest["config"]), trial.engine.sizing
+    thriftiest = _thriftiest(trial, found)
+    yield f"The fastest that fits, by its options: {_flags(trial.engine, fastest)}"
+    if _multiplier_cycles(thriftiest) < _multiplier_cycles(fastest):
+        share = _multiplier_cycles(fastest) / _multiplier_cycles(thriftiest)
+        yield (f"The most inferences for each multiplier, {share:.2f} times as many: "
+               f"{_flags(trial.engine, thriftiest)}")
     faster = _fastest([*_configurations(trial, [*sizing.fewer(config, trial.options)])])
     if faster is not None and faster["interval_cycles"] < fastest["interval_cycles"]:
         yield (f"Fewer are faster: {_elements(trial.engine, faster)} take "
@@ -218,7 +249,8 @@ def _network_hints(trial: _Trial, found: Sequence[dict[str, Any]]) -> Iterator[s
     batched = trial.prepared.rebatched(config)
     if batched is None:
         return
-    given = trial.options | {name: fastest["config"][name] for name in sizing.shown}
+    given = trial.options | {name: fastest["config"][name]
+                             for name in _chosen(trial.engine, fastest)}
     for exact in (False, True):
         try:
             made = replace(trial, prepared=batched).make(given, exact)
@@ -265,6 +297,43 @@ def _hints(engine: Engine, found: list[dict[str, Any]]) -> list[str]:
     return said
 
 
+def _thriftiest(trial: _Trial, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the engine with the most inferences for each multiplier.
+
+    Lanes have multipliers of their own: fewer of them are tried for the best sizes.
+    """
+    best = sorted((figures for figures in found if figures["fits"]), key=_multiplier_cycles)
+    best = best[:_THRIFTY_SIZES]
+    lanes = trial.engine.sizing.lanes
+    if lanes is not None and lanes not in trial.options:
+        for figures in [*best]:
+            same = {name: figures["config"][name] for name in _chosen(trial.engine, figures)}
+            for count in range(1, figures["config"][lanes]):
+                with suppress(InputError):
+                    best += [fewer for fewer in _configurations(trial, [[same | {lanes: count}]])
+                             if fewer["fits"]]
+    return min(best, key=_multiplier_cycles)
+
+
+def _multiplier_cycles(figures: dict[str, Any]) -> float:
+    """Return cycles from input to input, times the multipliers."""
+    return figures["interval_cycles"] * max(figures["dsp"], 1)
+
+
+def _chosen(engine: Engine, figures: dict[str, Any]) -> list[str]:
+    """List the options that were chosen: of the size, and how the network is computed."""
+    default = {field.name: field.default for field in fields(engine.config)}
+    config = figures["config"]
+    return [*engine.sizing.shown, *(name for name in engine.sizing.ways
+                                    if config.get(name, default[name]) != default[name])]
+
+
+def _flags(engine: Engine, figures: dict[str, Any]) -> str:
+    """Write an engine as options of a command."""
+    return " ".join(f"--{name.replace('_', '-')} {figures['config'][name]}"
+                    for name in _chosen(engine, figures))
+
+
 def _elements(engine: Engine, figures: dict[str, Any]) -> str:
     count = engine.sizing.elements(figures["config"])
     return f"{count} processing element{'s' if count != '1' else ''}"
@@ -274,17 +343,38 @@ def _resources(resources: Resources) -> dict[str, int]:
     return {name: getattr(resources, name) for name in ("lut", "ff", "dsp", "bram")}
 
 
+def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out of a long table what is no faster than an engine of no more multipliers."""
+    if len(found) <= _LONG_TABLE:
+        return found
+    return [figures for number, figures in enumerate(found)
+            if (not figures["fits"] and (number == 0 or found[number - 1]["fits"]))
+            or (figures["fits"] and not any(
+                other["fits"] and other["dsp"] <= figures["dsp"]
+                and other["interval_cycles"] <= figures["interval_cycles"]
+                and other is not figures for other in found))]
+
+
+def _ways(engine: Engine, figures: dict[str, Any]) -> str:
+    """Say how an engine computes a network, if not as it would by default."""
+    chosen = [name for name in _chosen(engine, figures) if name not in engine.sizing.shown]
+    return ", ".join(f"{name.replace('_', ' ')} {figures['config'][name]}" for name in chosen)
+
+
 def _table(board: Board, engine: Engine, found: list[dict[str, Any]],
            rates: Sequence[_Rate]) -> Any:
     rows = []
     shown = engine.sizing.shown
-    for figures in found:
+    listed = _shown(found) if rates else found
+    ways = any(_ways(engine, figures) for figures in listed)
+    for figures in listed:
         rows.append((
             *(f"{figures['config'][name]:,}" for name in shown),
+            *([_ways(engine, figures)] if ways else ()),
             *(f"{figures[name] / getattr(board.capacity, name):.0%}"
               for name in ("lut", "ff", "dsp", "bram")),
             "yes" if figures["fits"] else "no",
             *(f"{figures[f'inferences_per_second{suffix}']:,.{digits}f}"
               if "interval_cycles" in figures else "" for suffix, _, digits in rates)))
-    return table((*shown.values(), "LUTs", "flip-flops", "multipliers",
+    return table((*shown.values(), *(["by"] if ways else ()), "LUTs", "flip-flops", "multipliers",
                   "block RAMs", "fits", *(title for _, title, _ in rates)), rows)

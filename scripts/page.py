@@ -337,7 +337,8 @@ def _inferences(figures: Mapping[str, Any]) -> Table | None:
 def _choices(figures: Mapping[str, Any]) -> Table | None:
     choices = figures.get("choices", [])
     return Table(["option", "chosen", "why"], [
-        [choice["option"], _number(choice["value"]), choice["reason"]]
+        [choice["option"], "yes" if choice["value"] is True else _number(choice["value"]),
+         choice["reason"]]
         for choice in choices]) if choices else None
 
 

@@ -183,8 +183,9 @@ def test_a_broken_package_harms_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_no_file_names_an_engine(path: Path) -> None:
     """Commands, simulation, buses and boards find engines in the registry alone."""
     text = path.read_text(encoding="utf-8")
-    named = re.compile(rf"\b(?:{'|'.join(names())}|tensor.core)|(?:{'|'.join(names())})_",
-                       re.IGNORECASE)
+    # The engine of this test has the name of a benchmark.
+    own = "|".join(name for name in names() if name != "tiny")
+    named = re.compile(rf"\b(?:{own}|tensor.core)|(?:{own})_", re.IGNORECASE)
     found = [f"{token.start[0]}: {token.line.strip()}"
              for token in tokenize.generate_tokens(io.StringIO(text).readline)
              if named.search(token.string)]

@@ -75,6 +75,7 @@ docs/results
 docs/comparison
 docs/tuning
 docs/benchmarks
+docs/mlperf_tiny
 docs/compression
 docs/squeezenet
 docs/boards

@@ -6,6 +6,7 @@ change places. What works in place makes a value of its own, and a rectifier cla
 the layer before, where nothing else takes these.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -143,7 +144,7 @@ class _Importer:
             case "Convolution":
                 return self._convolution(layer, blob, where)
             case "InnerProduct":
-                return self._inner_product(layer, blob)
+                return self._inner_product(layer, blob, where)
             case "Pooling":
                 return self._pooling(layer, blob, where)
             case "Concat":
@@ -185,6 +186,10 @@ class _Importer:
         codes, depth = shared.codes, blob.shape[0]
         outputs, part = codes.shape[:2]
         groups = depth // part
+        if depth != part * groups or groups != layer.convolution_param.group:
+            raise InputError(f"{where} must take an image of {part} channels for each of "
+                             f"{layer.convolution_param.group} groups, as its weights do, not of "
+                             f"{depth}")
         if 1 < groups == depth:
             kind, codes = DepthwiseConv2D, codes[:, 0].transpose(1, 2, 0)
         else:
@@ -207,9 +212,12 @@ class _Importer:
         return self._append(layer, Pad, (source,), (
             height + top + bottom, width + left + right, channels), padding=(*padding, (0, 0)))
 
-    def _inner_product(self, layer: Any, blob: _Blob) -> _Blob:
+    def _inner_product(self, layer: Any, blob: _Blob, where: str) -> _Blob:
         shared, bias = self.weights[layer.name]
         codes, outputs = shared.codes, len(bias)
+        if codes.size != outputs * math.prod(blob.shape):
+            raise InputError(f"{where} must take a blob of {codes.size // outputs} elements, as "
+                             f"its weights do, not {blob.shape}")
         if len(blob.shape) == 3:
             codes = codes.reshape(outputs, *blob.shape).transpose(0, 2, 3, 1).reshape(outputs, -1)
         value = self._append(layer, FullyConnected, (blob.value,), (outputs,),

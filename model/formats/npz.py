@@ -17,7 +17,6 @@ float16 and float64 are taken too, and are rounded to the nearest float32.
 import io
 import os
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.float32 import as_float32
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.layer_names import check_layer_names
+from eieio.model.formats.numpy_file import NumpyFileError, load_numpy
 from eieio.model.graph.chain import as_chain, chain, fully_connected
 from eieio.model.graph.float_graph import FloatGraph, FullyConnected
 
@@ -110,17 +110,13 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     data = read_bytes(path)
     if not zipfile.is_zipfile(io.BytesIO(data)):
         raise InputError(f"{path}: must be an .npz file written by numpy.savez")
-    arrays = {}
-    key = None
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            for key in file.files:
-                arrays[key] = file[key]
-    except (ValueError, OSError, EOFError, RuntimeError, KeyError, MemoryError,
-            zipfile.BadZipFile, zlib.error) as error:
-        what = "the list of keys" if key is None else f"key {key!r}"
-        raise InputError(f"{path}: {what} must be readable without pickle: "
-                         f"{(str(error) or type(error).__name__).splitlines()[0]}") from error
+        arrays = load_numpy(data)
+    except NumpyFileError as error:
+        what = "the list of keys" if error.key is None else f"key {error.key!r}"
+        raise InputError(f"{path}: {what} must be readable without pickle: {error}") from error
+    if not isinstance(arrays, dict):
+        raise InputError(f"{path}: must be an .npz file written by numpy.savez")
     for key, array in arrays.items():
         if not isinstance(array, np.ndarray):
             raise InputError(f"{path}: key {key!r} must be a NumPy array, not other data")

@@ -5,6 +5,7 @@ names, numbers and defaults are those of ``caffe.proto``. All other fields are s
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -141,7 +142,9 @@ def parse_net(data: bytes, source: str) -> Any:
     """
     net = NetParameter()
     try:
-        text_format.Parse(data.decode(), net, allow_unknown_field=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of texts with a backslash, Python's own decoder does.
+            text_format.Parse(data.decode(), net, allow_unknown_field=True)
     except UnicodeDecodeError as error:
         raise InputError(f"{source}: must be a prototxt in UTF-8, but byte {error.start} is not "
                          "UTF-8") from None

@@ -9,10 +9,7 @@ file takes integers of 8 bits, :func:`eieio.model.graph.load_graph.read_samples`
 int8 and uint8 for these integers.
 """
 
-import io
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.formats.input_file import read_bytes
+from eieio.model.formats.numpy_file import NumpyFileError, load_numpy
 
 __all__ = ["Samples", "read"]
 
@@ -80,7 +78,7 @@ def read(path: str | os.PathLike[str], inputs: int, outputs: int,
         raise InputError(f"{what} must hold integers or floats, not {x.dtype}")
     if scale is None:
         scale = BYTE_SCALE if x.dtype == np.uint8 else 1.0
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         exact = x.reshape(len(x), inputs) * np.float64(scale)
         single = exact.astype(np.float32)
     if not np.isfinite(single).all():
@@ -105,9 +103,12 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         raise InputError(f"{path} must end in .npz or .npy, not {path.suffix!r}")
     data = read_bytes(path)
     try:
-        loaded = np.load(io.BytesIO(data), allow_pickle=False)
-        arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: must be readable by numpy.load without pickle: "
-                         f"{(str(error) or type(error).__name__).splitlines()[0]}") from error
+        loaded = load_numpy(data)
+    except NumpyFileError as error:
+        raise InputError(f"{path}: must be readable by numpy.load without pickle: {error}"
+                         ) from error
+    arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else loaded
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"{path}: key {key!r} must be a NumPy array, not other data")
     return arrays

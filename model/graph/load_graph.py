@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.formats import samples as sample_files
+from eieio.model.formats.input_file import read_bytes
+from eieio.model.formats.numpy_file import load_numpy
 from eieio.model.formats.samples import Samples
 from eieio.model.graph.calibration import Method, calibrate
 from eieio.model.graph.float_graph import FloatGraph, WeightedOperator
@@ -265,9 +267,8 @@ def read_samples(path: str | os.PathLike[str], shape: tuple[int, ...], outputs: 
     """
     found = sample_files.read(path, int(np.prod(shape)), outputs, scale)
     # Read already, and found to be in order; this is for the type and the shape alone.
-    with open(path, "rb") as file:
-        loaded = np.load(file)
-        stored: NDArray[Any] = loaded if isinstance(loaded, np.ndarray) else loaded["x"]
+    loaded = load_numpy(read_bytes(path))
+    stored: NDArray[Any] = loaded if isinstance(loaded, np.ndarray) else loaded["x"]
     x = found.x.reshape(stored.shape)
     kind, input_scale = integers
     if (kind is not None and input_scale is not None and scale is None

@@ -143,10 +143,14 @@ def compile_mixed(graph: QuantizedGraph, x: NDArray[np.integer], options: Mappin
     """
     first, second = cut(graph)
     systolic, sparse = split_options(options)
+    # Its input follows the output of the one before.
+    systolic.setdefault("input_depth", 0)
     convolutions = compile_fitted(first, systolic, exact=exact)
     _check_between(convolutions)
     lanes = convolutions.config.lanes
     sparse.setdefault("io_lanes", gcd(lanes, sparse.get("pes", SparseConfig.pes)))
+    # A tensor comes when the sparse engine has sent its output.
+    sparse.setdefault("double_buffered", False)
     handed = run_graph(first, x.astype(np.int8))[first.output.name]
     try:
         fitted = fit_graph(second, handed, sparse, board=board, reorder_outputs=reorder_outputs,

@@ -73,7 +73,8 @@ def inference_figures(compiled: CompiledMixed, timings: Sequence[InferenceTiming
     """
     convolutions = compiled.convolutions
     needed = sum(systolic_report.needed_macs(convolutions, layer)
-                 for layer in convolutions.layers) / convolutions.config.pes
+                 / systolic_report.multipliers(convolutions, layer)
+                 for layer in convolutions.layers)
     inferences = [{
         "cycles_rtl": int(cycles.sum()), "cycles_model": timing.cycles,
         "cycles_ideal": needed + sum(layer.ideal for layer in timing.dense),

@@ -140,7 +140,7 @@ def time_stream(compiled: CompiledMixed, timings: Sequence[InferenceTiming], inp
         Beats of an input and of an output.
     """
     config, beats = compiled.config, compiled.handed_beats
-    sent = _sent(config, output_beats)
+    sent = sparse.output_cycles(config.dense, output_beats)
     # Cycles from which an engine takes its input, and those of first beats.
     free = ready = 0
     inputs, outputs = [], []
@@ -150,15 +150,10 @@ def time_stream(compiled: CompiledMixed, timings: Sequence[InferenceTiming], inp
                    + systolic.TO_OUTPUT)
         taken = max(offered, ready) + OFFER
         free = taken + (beats - 1) * config.parts + systolic.TO_INPUT + 1
-        outputs.append(taken + BRIDGE + beats * config.parts + sparse.TO_BEGIN
+        outputs.append(taken + BRIDGE + beats * config.parts - 1 + sparse.TO_BEGIN
                        + timing.dense_cycles + sparse.TO_OUTPUT)
-        ready = outputs[-1] + sent + sparse.TO_INPUT
+        ready = outputs[-1] + sent - 1 + sparse.TO_SENT + sparse.TO_OPEN
     return StreamTiming(np.array(inputs, np.int64), np.array(outputs, np.int64))
-
-
-def _sent(config: MixedConfig, output_beats: int) -> int:
-    """Cycles that send an output, pauses included."""
-    return sparse.inference_interval(config.dense, 0, 0, output_beats).output
 
 
 def mixed_interval(config: MixedConfig, cycles: float, convolutions: int, beats: int,
@@ -182,12 +177,11 @@ def mixed_interval(config: MixedConfig, cycles: float, convolutions: int, beats:
         Beats of an input and of an output.
     """
     dense = cycles - convolutions - hand_over(config, beats)
-    sent = _sent(config, output_beats)
-    alone = Interval(input_beats, cycles, sent,
-                     systolic.TO_BEGIN + sparse.TO_OUTPUT + sparse.TO_INPUT)
+    sent = sparse.output_cycles(config.dense, output_beats)
+    alone = Interval(input_beats, cycles, sent, systolic.TO_BEGIN + sparse.TO_OUTPUT - 1)
     first = (input_beats + systolic.TO_BEGIN + convolutions + systolic.TO_OUTPUT + OFFER
              + (beats - 1) * config.parts + 1 + systolic.TO_INPUT)
-    second = (OFFER + BRIDGE + beats * config.parts + sparse.TO_BEGIN + dense + sparse.TO_OUTPUT
-              + sent + sparse.TO_INPUT)
+    second = (OFFER + BRIDGE + beats * config.parts - 1 + sparse.TO_BEGIN + dense
+              + sparse.TO_OUTPUT + sent - 1 + sparse.TO_SENT + sparse.TO_OPEN)
     return Interval(alone.input, cycles, sent, alone.handshakes,
                     alone.cycles - max(first, second))

@@ -27,11 +27,12 @@ def memories(config: SparseConfig) -> list[Memory]:
         Memory(2 * pes, config.code_width + config.run_width, config.entry_depth // 2, "cell"),
         Memory(2 * pes, pointer, config.pointer_depth // 2, "cell"),
         # An activation with a bit that tells whether it is nonzero.
-        Memory(groups, pes // groups * (config.activation_width + 1),
+        Memory(groups << config.double_buffered, pes // groups * (config.activation_width + 1),
                2 << (config.activation_depth - 1).bit_length(), "any"),
         Memory(pes * groups, config.accumulator_width, sums,
                "lut" if config.accumulator_depth <= 128 else "any"),
-        Memory(pes, config.accumulator_width, config.output_depth, "cell"),
+        Memory(config.output_lanes, config.accumulator_width,
+               config.output_depth * config.pes_per_lane, "cell"),
         Memory(pes, config.weight_width, config.layer_depth << config.code_width, "cell"),
         # Queues, and the descriptors of the layers.
         Memory(pes, 2 * pointer, queued, "async"),
@@ -39,14 +40,15 @@ def memories(config: SparseConfig) -> list[Memory]:
         Memory(pes, 2 * pointer + 1, ahead, "async"),
         Memory(groups, config.activation_width, ahead, "lut"),
         Memory(1, 256, config.layer_depth, "async"),
-        *[Memory(pes, 36, config.output_depth, "cell")] * config.per_channel,
+        *[Memory(config.output_lanes, 36, config.output_depth * config.pes_per_lane, "cell")]
+        * config.per_channel,
     ]
 
 
 def products(config: SparseConfig, family: Family) -> float:
     """Count the multipliers."""
-    return config.pes * (product(config.activation_width, config.weight_width, family)
-                         + requantize_multipliers(config.accumulator_width, family))
+    return (config.pes * product(config.activation_width, config.weight_width, family)
+            + config.output_lanes * requantize_multipliers(config.accumulator_width, family))
 
 
 def terms(config: SparseConfig, family: Family) -> NDArray[np.float64]:
@@ -56,7 +58,8 @@ def terms(config: SparseConfig, family: Family) -> NDArray[np.float64]:
     return np.array([
         1,
         pes,
-        pes * config.accumulator_width,
+        # Most of it is in the output lanes.
+        config.output_lanes * config.accumulator_width,
         pes * (config.activation_width + config.weight_width),
         pes * config.entry_depth.bit_length(),
         pes * levels * config.accumulator_width,

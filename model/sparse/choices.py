@@ -6,10 +6,13 @@ What is given always wins. Otherwise:
 - Rows lie in the order, and layers have the column groups, that the cycle model finds fastest
   (:mod:`eieio.model.sparse.tuning`).
 - The engine has the fewest column groups and the shortest runs that are nearly as fast as any.
-- A beat of the streams holds so many activations that more would spare little of an inference.
+- So many processing elements share an output lane that its turns cost next to nothing.
+- The next input is received, and the output before sent, while an inference is under way.
+- A beat of the streams holds so many activations that inferences do not wait for them.
 
 An engine for a board keeps the small hardware that boards are routed with: one column group, runs
-of the default width, one activation in a beat. There, order and accumulator alone are chosen.
+of the default width, one memory of activations, one activation in a beat. There, order and
+accumulator alone are chosen.
 """
 
 import math
@@ -44,11 +47,14 @@ __all__ = ["FittedNetwork", "fit_graph", "fit_network"]
 
 #: Most column groups that are chosen.
 _MOST_GROUPS = 4
+#: Most PEs that share an output lane.
+_MOST_TURNS = 4
 #: How much slower than the fastest a smaller engine may be.
-_GROUPS_SLACK, _RUNS_SLACK = 0.005, 0.001
+_GROUPS_SLACK, _RUNS_SLACK, _TURNS_SLACK = 0.005, 0.001, 0.005
 #: Longest runs that are tried, in bits.
 _LONGEST_RUN = 8
-#: Share of an inference, streams included, that twice as many lanes must spare; and bits of a beat.
+#: Share of the cycles from one inference to the next that twice as many lanes must spare; and most
+#: bits of a beat.
 _LANES_GAIN, _WIDEST_BEAT = 0.1, 128
 #: Family of FPGAs for which costs are told.
 _FAMILY = "ecp5"
@@ -178,6 +184,9 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
         # Fewer groups may be all that the given depth has room for.
         while config.accumulator_depth % most or config.accumulator_depth < 2 * most:
             most //= 2
+    if not given & {"column_groups"}:
+        while config.pes // most % config.pes_per_lane:
+            most //= 2
     large = replace(large, column_groups=most)
     tuner = Tuner(quantized, large, x, places=places)
     speeds = {}
@@ -198,6 +207,12 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
             width for width, cycles in runs.items()
             if cycles <= (1 + _RUNS_SLACK) * min(runs.values())))
     cycles = runs[config.run_width]
+    words = sum(-(-layer.channels // config.pes) for layer in layers_of(quantized))
+    if "pes_per_lane" not in given and not board:
+        config = replace(config, pes_per_lane=_pes_per_lane(config, words, cycles))
+        cycles += (config.pes_per_lane - 1) * words
+    if "double_buffered" not in given and not board:
+        config = replace(config, double_buffered=True)
     if "io_lanes" not in given and not board:
         config = replace(config, io_lanes=_lanes(config, quantized, cycles))
     compiled = compile_network(quantized, roomy(config, given),
@@ -208,23 +223,38 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
     compiled = replace(compiled, config=config)
     told = _Told(config, given, board)
     return FittedNetwork(compiled, tuple(chosen), tuple(filter(None, [
-        told.groups(speeds), told.runs(runs), told.lanes(quantized, cycles),
-        told.outputs(chosen[-1])])))
+        told.groups(speeds), told.runs(runs), told.turns(words), told.buffers(quantized, cycles),
+        told.lanes(quantized, cycles), told.outputs(chosen[-1])])))
+
+
+def _pes_per_lane(config: SparseConfig, words: int, cycles: float) -> int:
+    """Choose the PEs that share an output lane: each more costs a cycle for a word of outputs."""
+    turns = 1
+    while turns < _MOST_TURNS and config.pes // config.column_groups % (2 * turns) == 0 \
+            and (2 * turns - 1) * words <= _TURNS_SLACK * cycles:
+        turns *= 2
+    return turns
 
 
 def _lanes(config: SparseConfig, network: QuantizedGraph, cycles: float) -> int:
-    """Choose the activations of a beat: twice as many as long as that spares much."""
+    """Choose the activations of a beat: twice as many as long as that spares much.
+
+    What is left to spare are cycles in which inferences wait for the streams.
+    """
     lanes = 1
     while not config.pes % (2 * lanes) and 2 * lanes * config.activation_width <= _WIDEST_BEAT:
-        took = cycles + _beats(network, lanes)
-        if took - (cycles + _beats(network, 2 * lanes)) < _LANES_GAIN * took:
+        took = _interval(config, network, lanes, cycles)
+        if took - _interval(config, network, 2 * lanes, cycles) < _LANES_GAIN * took:
             break
         lanes *= 2
     return lanes
 
 
-def _beats(network: QuantizedGraph, lanes: int) -> int:
-    return -(-network.input.elements // lanes) + -(-network.output.elements // lanes)
+def _interval(config: SparseConfig, network: QuantizedGraph, lanes: int, cycles: float) -> float:
+    """Cycles from one inference to the next, streams included."""
+    return inference_interval(
+        replace(config, io_lanes=lanes), cycles, -(-network.input.elements // lanes),
+        -(-network.output.elements // lanes)).cycles
 
 
 class _Told:
@@ -287,6 +317,29 @@ class _Told:
                            if other != width)
         return Choice("run_width", width, f"{runs[width]:,.1f} cycles ({others})")
 
+    def turns(self, words: int) -> Choice | None:
+        """Tell how many PEs share an output lane, if any do."""
+        turns = self._config.pes_per_lane
+        if "pes_per_lane" in self._given or turns == 1:
+            return None
+        mine, alone = (estimate(made, _FAMILY) for made in (
+            self._config, replace(self._config, pes_per_lane=1)))
+        return Choice("pes_per_lane", turns, f"costs {(turns - 1) * words:,} cycles, and spares "
+                      f"{alone.dsp - mine.dsp:,} multipliers ({_FAMILY.upper()})")
+
+    def buffers(self, network: QuantizedGraph, cycles: float) -> Choice | None:
+        """Tell what it brings to move data while an inference is under way."""
+        config = self._config
+        if "double_buffered" in self._given or not config.double_buffered:
+            return None
+        apart = replace(config, double_buffered=False)
+        return Choice("double_buffered", config.double_buffered, "input and output beside other "
+                      f"inferences: one each {self._each(config, network, cycles)} cycles, not "
+                      f"{self._each(apart, network, cycles)}{self._cost(double_buffered=False)}")
+
+    def _each(self, config: SparseConfig, network: QuantizedGraph, cycles: float) -> str:
+        return f"{_interval(config, network, config.io_lanes, cycles):,.1f}"
+
     def lanes(self, network: QuantizedGraph, cycles: float) -> Choice | None:
         """Tell how long an inference takes with its streams."""
         if "io_lanes" in self._given:
@@ -294,16 +347,12 @@ class _Told:
         lanes = self._config.io_lanes
         if self._board:
             return Choice("io_lanes", lanes, "the serial port is slower than that")
-        reason = f"{self._interval(network, lanes, cycles):,.1f} cycles with input and output"
+        reason = (f"an inference each {_interval(self._config, network, lanes, cycles):,.1f} "
+                  "cycles, input and output included")
         if lanes > 1:
-            reason += f" (1: {self._interval(network, 1, cycles):,.1f})"
+            reason += f" (1: {_interval(self._config, network, 1, cycles):,.1f})"
         return Choice("io_lanes", lanes, f"{reason}, in beats of "
                       f"{lanes * self._config.activation_width} bits")
-
-    def _interval(self, network: QuantizedGraph, lanes: int, cycles: float) -> float:
-        return inference_interval(
-            replace(self._config, io_lanes=lanes), cycles, -(-network.input.elements // lanes),
-            -(-network.output.elements // lanes)).cycles
 
     def outputs(self, layout: LayerLayout) -> Choice:
         """Tell the order in which the outputs leave the engine."""

@@ -66,6 +66,12 @@ class SparseConfig(EngineConfig):
         Activations in one beat of the input and output streams; divides ``pes``.
     per_channel : :class:`bool`
         Whether each output of a layer has a factor of its own, in place of one for the layer.
+    double_buffered : :class:`bool`
+        Whether activations have a second memory of two buffers, so that the next input is received
+        and the output before sent while an inference is under way.
+    pes_per_lane : :class:`int`
+        PEs that take turns at an output lane, which requantizes a sum a cycle: a power of two up to
+        16 that divides ``pes / column_groups``.
     coded_images : :class:`bool`
         Whether the shell around the engine also takes coded images.
 
@@ -95,6 +101,8 @@ class SparseConfig(EngineConfig):
     io_lanes: int = 1
     per_channel: bool = field(default=False, metadata=NEW)
     coded_images: bool = field(default=False, metadata=NEW)
+    double_buffered: bool = field(default=False, metadata=NEW)
+    pes_per_lane: int = field(default=1, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -104,8 +112,10 @@ class SparseConfig(EngineConfig):
             ("accumulator_width", 16, 48), ("entry_depth", 4, 1 << 24),
             ("pointer_depth", 4, 1 << 20), ("accumulator_depth", 2, 1 << 14),
             ("activation_depth", 2, 1 << 15), ("output_depth", 2, 1 << 16),
-            ("layer_depth", 1, 256), ("column_groups", 1, 16), ("io_lanes", 1, 256))
-        self._check_flags("skip_empty_columns", "absorb_fillers", "per_channel", "coded_images")
+            ("layer_depth", 1, 256), ("column_groups", 1, 16), ("io_lanes", 1, 256),
+            ("pes_per_lane", 1, 16))
+        self._check_flags("skip_empty_columns", "absorb_fillers", "per_channel", "coded_images",
+                          "double_buffered")
         for name in ("entry_depth", "pointer_depth"):
             if getattr(self, name) % 2:
                 raise InputError(f"Option {name} must be even, not {getattr(self, name)}")
@@ -116,6 +126,9 @@ class SparseConfig(EngineConfig):
         if self.accumulator_depth % groups or self.accumulator_depth < 2 * groups:
             raise InputError(f"Option accumulator_depth must be a multiple of column_groups "
                              f"({groups}) and at least {2 * groups}, not {self.accumulator_depth}")
+        if self.pes_per_lane.bit_count() != 1 or self.pes // groups % self.pes_per_lane:
+            raise InputError(f"Option pes_per_lane must be a power of two that divides pes / "
+                             f"column_groups ({self.pes // groups}), not {self.pes_per_lane}")
         if self.pes % self.io_lanes:
             raise InputError(f"Option io_lanes must divide pes ({self.pes}), not {self.io_lanes}")
 
@@ -123,6 +136,17 @@ class SparseConfig(EngineConfig):
     def column_group_choices(self) -> tuple[int, ...]:
         """Numbers of column groups that a layer can select."""
         return tuple(1 << i for i in range(self.column_groups.bit_length()))
+
+    @property
+    def output_lanes(self) -> int:
+        """Output lanes. PEs that share one have the same number modulo ``column_groups``."""
+        return self.pes // self.pes_per_lane
+
+    def output_lane(self, pe: int) -> tuple[int, int]:
+        """Return the output lane of a PE, and its turn there."""
+        block, place = divmod(pe, self.column_groups)
+        shared, turn = divmod(block, self.pes_per_lane)
+        return shared * self.column_groups + place, turn
 
     @property
     def places(self) -> int:

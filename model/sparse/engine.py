@@ -52,6 +52,9 @@ class Sparse(Engine):
         "absorb_fillers": "Decode a filler in one cycle with the entry behind it.",
         "io_lanes": "Activations in a beat of the input and output streams.",
         "per_channel": "Hold a factor for each output of a layer, in place of one for the layer.",
+        "double_buffered": "Take the next input and send the output before while an inference is "
+        "under way, from a second memory of activations.",
+        "pes_per_lane": "Processing elements that share an output lane and take turns at it.",
         "coded_images": "Let the shell take Huffman-coded images, too.",
     }
     defaults: ClassVar = {
@@ -62,6 +65,7 @@ class Sparse(Engine):
         "run_width": "5, or more where that is faster; 5 for a board",
         "io_lanes": "up to 128 bits, as far as they spare much; 1 for a board",
         "per_channel": "as the network has it",
+        "double_buffered": "yes; no for a board",
     }
     settings = (
         *COMPRESSION_OPTIONS,

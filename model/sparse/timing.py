@@ -15,6 +15,7 @@ A column that is empty in a PE is not queued there, or takes a cycle if empty co
 skipped. A cycle decodes an entry, or a filler and the entry behind it if fillers are absorbed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,8 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc
 from eieio.model.sparse.mapping import CompiledNetwork
 
-__all__ = ["FIRST_TAKE", "LayerTiming", "LayerWork", "NetworkTimer", "inference_interval",
-           "simulate_layer"]
+__all__ = ["FIRST_TAKE", "LayerTiming", "LayerWork", "NetworkTimer", "StreamTiming",
+           "inference_interval", "layer_lead", "output_cycles", "simulate_layer", "time_stream"]
 
 #: Cycle of the first take, counted from the one before the layer's descriptor is read: descriptor,
 #: start, activation buffer, its output register, and the word itself.
@@ -48,10 +49,18 @@ START_TO_FIRE = 4
 END_TO_IDLE = 2
 #: From there to the first read of an accumulator.
 IDLE_TO_DRAIN = 5
-#: Cycles between inferences: from an input's last beat to the inference, from its last write to the
-#: first beat of the output, and from the last one to the next input.
-TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, 5, 3
-HANDSHAKES = TO_BEGIN + TO_OUTPUT + TO_INPUT
+#: From the last write of a layer to the first read of the next one's accumulators, at least.
+WRITE_TO_DRAIN = 4
+#: From an input's last beat to the cycle in which its inference begins; from there to the first
+#: beat of the next input.
+TO_BEGIN, TO_INPUT = 3, 2
+#: From the last write of an inference to the beginning of the next one, if nothing is missing.
+TO_NEXT = 1
+#: From the last write, or the cycle in which the output before is out of the way, to the first beat
+#: of the output; and from its last beat to that cycle.
+TO_OUTPUT, TO_SENT = 5, 1
+#: From there to the next input, if it has no memory of its own.
+TO_OPEN = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +114,10 @@ class LayerTiming:
     Attributes
     ----------
     cycles : :class:`int`
-        From the cycle in which the layer begins to the write of its last activation.
+        From the last write of the layer before, or the cycle in which the inference begins, to the
+        write of its last activation.
+    lead : :class:`int`
+        How many cycles earlier it began than it would if it waited for that write.
     ideal : :class:`float`
         Nonzero weights that meet nonzero activations, divided by the number of PEs.
     products : int64 array of shape (pes,)
@@ -125,10 +137,11 @@ class LayerTiming:
         Cycles in which a column waited for room in a queue, summed over column groups.
     overhead_cycles : :class:`int`
         Cycles before the first column is taken and after the last entry is decoded: start, drain
-        and requantization.
+        and requantization; those are not counted twice that go to the layer before.
     """
 
     cycles: int
+    lead: int
     ideal: float
     products: NDArray[np.int64]
     filler_cycles: NDArray[np.int64]
@@ -140,7 +153,18 @@ class LayerTiming:
     overhead_cycles: int
 
 
-def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTiming:
+def layer_lead(config: SparseConfig, words: int) -> int:
+    """Tell how many cycles a layer begins before the last write of the one before.
+
+    It does so when all accumulators have been read, and so many of its ``words`` have been written
+    that the next layer, which may read one a cycle, does not overtake it. 0 words stand for the
+    input of the network, which has arrived.
+    """
+    return min(words, _drain_to_write(config) + 2)
+
+
+def simulate_layer(work: LayerWork, activations: NDArray[np.integer], words_before: int = 0
+                   ) -> LayerTiming:
     """Run the cycle model over one layer.
 
     Parameters
@@ -149,6 +173,8 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         The layer's matrix.
     activations : integer array of shape (columns,)
         Source activations in the engine's order; only which of them are 0 matters.
+    words_before : :class:`int`
+        Words that the layer before writes; 0 if there is none.
 
     Returns
     -------
@@ -166,6 +192,7 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         raise InputError(f"Activations must have shape ({columns},), not {activations.shape}")
     groups = matrix.groups
     words = -(-columns // config.pes)
+    lead = layer_lead(config, words_before)
     position = np.flatnonzero(activations)
     word, lane = np.divmod(position, config.pes)
     # Order within a word: by bank, in bit-reversed order of its number in the group, then by lane.
@@ -175,7 +202,8 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         reversed_number = reversed_number << 1 | number >> bit & 1
     order: NDArray[np.intp] = np.lexsort((lane, reversed_number, word))
 
-    finished = 0
+    # Times are from where the layer would begin without a lead.
+    finished = WRITE_TO_DRAIN + lead if lead else 0
     blocked = 0
     decoded = 0
     entries = 0
@@ -196,10 +224,12 @@ def simulate_layer(work: LayerWork, activations: NDArray[np.integer]) -> LayerTi
         entries += int(work.entries[pes, numbers].sum())
         if not config.skip_empty_columns:
             empties[pes] = np.count_nonzero(work.entries[pes, numbers] == 0, axis=1)
-    cycles = finished + -(-rows // config.pes) - 1 + _drain_to_write(config)
+    turns = -(-rows // config.pes) * config.pes_per_lane
+    cycles = finished + turns - 1 + _drain_to_write(config) - lead
     overhead = cycles - (decoded - FIRST_TAKE if decoded else 0)
     return LayerTiming(
         cycles=cycles,
+        lead=lead,
         ideal=float(products.sum()) / config.pes,
         products=products,
         filler_cycles=busy - products - empties,
@@ -304,13 +334,24 @@ class NetworkTimer:
             One a layer. The cycles of an inference are the sum of theirs.
         """
         sources = [x, *activations[:-1]]
-        return [simulate_layer(work, self.compiled.to_engine(source[None], number)[0])
+        pes = self.compiled.config.pes
+        words = [0, *(-(-layer.matrix.shape[0] // pes) for layer in self.compiled.layers)]
+        return [simulate_layer(work, self.compiled.to_engine(source[None], number)[0],
+                               words[number])
                 for number, (work, source) in enumerate(zip(self._work, sources, strict=True))]
+
+
+def output_cycles(config: SparseConfig, output_beats: int) -> int:
+    """Count the cycles from an output's first beat to its last: between words there is a pause."""
+    return output_beats + (output_beats - 1) // (config.pes // config.io_lanes)
 
 
 def inference_interval(config: SparseConfig, cycles: float, input_beats: int, output_beats: int
                        ) -> Interval:
-    """Return what an inference takes with its input and output.
+    """Return what an inference takes with its input and output, in a long stream.
+
+    If activations are double-buffered, the next input is received, and the output before sent,
+    while an inference is under way: the longest of the three decides.
 
     Parameters
     ----------
@@ -321,6 +362,55 @@ def inference_interval(config: SparseConfig, cycles: float, input_beats: int, ou
     input_beats, output_beats : :class:`int`
         Beats of an input and of an output.
     """
-    # Behind each full word there is a pause, behind the last one as well.
-    pauses = output_beats // (config.pes // config.io_lanes)
-    return Interval(input_beats, cycles, output_beats + pauses, HANDSHAKES)
+    sent = output_cycles(config, output_beats)
+    handshakes = TO_BEGIN - 1 + TO_OUTPUT + TO_SENT - 1 + TO_OPEN
+    if not config.double_buffered:
+        return Interval(input_beats, cycles, sent, handshakes)
+    steady = max(cycles + TO_NEXT, input_beats + TO_BEGIN - 1 + TO_INPUT,
+                 sent + TO_OUTPUT + TO_SENT - 1)
+    return Interval(input_beats, cycles, sent, handshakes,
+                    input_beats + cycles + sent + handshakes - steady)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamTiming:
+    """When the beats of a stream of inputs and outputs move, if sender and receiver never wait.
+
+    Attributes
+    ----------
+    inputs : int64 array of shape (inferences,)
+        Cycle of the first beat of each input, from that of the first on.
+    outputs : int64 array of shape (inferences,)
+        Cycle of the first beat of each output.
+    """
+
+    inputs: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+
+
+def time_stream(config: SparseConfig, cycles: Sequence[int], input_beats: int, output_beats: int
+                ) -> StreamTiming:
+    """Tell when the beats of a stream move.
+
+    Parameters
+    ----------
+    config : SparseConfig
+        Engine.
+    cycles : sequence of :class:`int`
+        Cycles of each inference.
+    input_beats, output_beats : :class:`int`
+        Beats of an input and of an output.
+    """
+    sent = output_cycles(config, output_beats)
+    inputs, outputs = [], []
+    # First cycles in which an input is taken, an inference may begin, an output may go.
+    taken = free = clear = 0
+    for inference in cycles:
+        inputs.append(taken)
+        begin = max(taken + input_beats - 1 + TO_BEGIN, free)
+        over = max(begin + inference, clear)
+        free = over + TO_NEXT
+        outputs.append(over + TO_OUTPUT)
+        clear = outputs[-1] + sent - 1 + TO_SENT
+        taken = begin + TO_INPUT if config.double_buffered else clear + TO_OPEN
+    return StreamTiming(np.array(inputs, np.int64), np.array(outputs, np.int64))

@@ -1,7 +1,7 @@
 """Choice of each layer's column groups and of the order of its rows, by the cycle model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,14 @@ from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import encode_nonzeros
 from eieio.model.sparse.mapping import InputPlaces
-from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
+from eieio.model.sparse.timing import LayerTiming, LayerWork, layer_lead, simulate_layer
 
 __all__ = ["LayerLayout", "Tuner", "tune_network"]
 
 #: Columns that the cycle model may run over for one candidate; fewer samples are timed then.
 _TIMED_COLUMNS = 6000
 #: Samples that are timed at most.
-_TIMED_SAMPLES = 4
+_TIMED_SAMPLES = 8
 #: Candidates that are left for the other samples after the first.
 _FINALISTS = 3
 #: Share of the cycles that another order of the network's outputs must save.
@@ -122,8 +122,9 @@ class Tuner:
     def _layer(self, number: int, places: InputPlaces | None) -> "_LayerTuner":
         key = number, b"" if places is None else places.positions.tobytes()
         if key not in self._layers:
+            before = -(-len(self._codes[number - 1]) // self._config.pes) if number else 0
             self._layers[key] = _LayerTuner(
-                self._codes[number], self._config, self._active[number], places)
+                self._codes[number], self._config, self._active[number], places, before)
         return self._layers[key]
 
 
@@ -131,8 +132,9 @@ class _LayerTuner:
     """Times layouts of one layer, each once."""
 
     def __init__(self, codes: NDArray[np.uint8], config: SparseConfig, active: NDArray[np.bool_],
-                 places: InputPlaces | None) -> None:
+                 places: InputPlaces | None, words_before: int) -> None:
         self._config = config
+        self._words_before = words_before
         positions, columns = places or (None, codes.shape[1])
         if positions is not None:
             arranged = np.zeros((len(active), columns), np.bool_)
@@ -177,6 +179,7 @@ class _LayerTuner:
         """Cycles in an engine of so many column groups, mean over the samples that are timed."""
         # The engine's column groups, not the layer's, set the latency of its drain.
         spared = self._config.column_groups.bit_length() - column_groups.bit_length()
+        spared += layer_lead(replace(self._config, column_groups=column_groups), self._words_before)
         return self._mean(groups, order, len(self._samples), run_width) - spared
 
     def _mean(self, groups: int, order: str, samples: int, run_width: int | None = None) -> float:

@@ -4,7 +4,7 @@ from eieio.model.accesses import Accesses
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
 from eieio.model.systolic.timing import LayerTiming
-from eieio.model.systolic.work import AddWork, ComputeWork
+from eieio.model.systolic.work import AddWork, ComputeWork, DepthwiseWork
 
 __all__ = ["layer_accesses", "stream_bits"]
 
@@ -18,6 +18,8 @@ def layer_accesses(compiled: CompiledGraph, timings: tuple[LayerTiming, ...]) ->
     A vector enters the array as a word of the activation buffer; its activations go from column to
     column, and sums from row to row. Each processing element reads its weight from a register. Sums
     that leave the array are added in the accumulators, which are read again when they are drained.
+    The depthwise unit takes each pixel once, with those above it out of its lines, which it writes
+    anew; both operands of a product come out of its own registers and memories.
 
     Parameters
     ----------
@@ -31,7 +33,7 @@ def layer_accesses(compiled: CompiledGraph, timings: tuple[LayerTiming, ...]) ->
     for number, (layer, timing) in enumerate(zip(compiled.layers, timings, strict=True)):
         outer = 0
         if number == 0:
-            outer += stream_bits(compiled.input.pixels, compiled.input.words, config)
+            outer += stream_bits(1, compiled.input_words, config)
         if number == len(compiled.layers) - 1:
             outer += stream_bits(compiled.output.pixels, compiled.output.words, config)
         found.append(_layer(compiled, layer, timing, outer))
@@ -51,6 +53,8 @@ def _layer(compiled: CompiledGraph, layer: CompiledLayer, timing: LayerTiming, o
     if isinstance(work, AddWork):
         return Accesses(layer.name, timing.cycles, dense, 0, 0, 0, 0, 0,
                         3 * work.words * word + outer, outer, 0)
+    if isinstance(work, DepthwiseWork):
+        return _depthwise(config, work, layer.name, timing.cycles, dense, outer)
     vectors = timing.macs // config.pes
     loaded = _tiles(work, config) * config.pes
     weights = loaded * config.stored_width
@@ -72,6 +76,26 @@ def _layer(compiled: CompiledGraph, layer: CompiledLayer, timing: LayerTiming, o
         register=(timing.macs + loaded) * config.weight_width,
         array=timing.macs * (config.activation_width + config.sum_width),
         buffer=buffer + outer, outer=outer, weights=weights)
+
+
+def _depthwise(config: SystolicConfig, work: DepthwiseWork, name: str, cycles: int, dense: int,
+               outer: int) -> Accesses:
+    taps, lanes = config.depthwise_taps, config.depthwise_lanes
+    macs = work.window_groups * taps * lanes
+    word = config.rows * ACTIVATION_BITS
+    rows = work.blocks * -(-taps * config.rows // config.columns)
+    weights = rows * config.columns * config.stored_width
+    looked_up = rows * config.columns * config.weight_width if config.code_width else 0
+    drained = work.result_groups * lanes
+    return Accesses(
+        name, cycles, dense, macs,
+        product_bits=macs * ACTIVATION_BITS ** 2,
+        sum_bits=macs * (2 * ACTIVATION_BITS + (taps - 1).bit_length()),
+        register=2 * macs * ACTIVATION_BITS + work.blocks * taps * word,
+        array=0,
+        buffer=(work.steps * (1 + 2 * (config.depthwise_kernel - 1)) * word + weights + looked_up
+                + drained * (_PARAMETER_BITS + ACTIVATION_BITS) + outer),
+        outer=outer, weights=weights)
 
 
 def _tiles(work: ComputeWork, config: SystolicConfig) -> int:

@@ -22,6 +22,8 @@ __all__ = ["WEIGHTS", "memories", "products", "terms"]
 
 #: Bits of what is requantized, whatever the width of the accumulators.
 _REQUANTIZED = 32
+#: Beats of a queue that is made of lookup tables.
+_SMALL_QUEUE = 8
 #: Bits of an operand of an addition, and its two operands.
 _ADDED, _OPERANDS = ACTIVATION_BITS + 1 + ADD_LEFT_SHIFT, 2
 _SHIFT_BITS = (2 * RIGHT_SHIFT_MAXIMUM + 1).bit_length() + LEFT_SHIFT_MAXIMUM.bit_length()
@@ -42,8 +44,11 @@ def memories(config: SystolicConfig) -> list[Memory]:
           for width in (_REQUANTIZED, MULTIPLIER_WIDTH, _SHIFT_BITS)),
         Memory(1, 32, config.program_depth * DESCRIPTOR_WORDS, "cell"),
         # The output's queue.
-        Memory(1, lanes * ACTIVATION_BITS + 1, 8, "async"),
+        Memory(1, lanes * ACTIVATION_BITS + 1, config.queue_depth,
+               "any" if config.queue_depth > _SMALL_QUEUE else "async"),
+        *_input_memories(config),
         *_winograd_memories(config),
+        *_depthwise_memories(config),
     ]
 
 
@@ -71,13 +76,40 @@ def _winograd_memories(config: SystolicConfig) -> list[Memory]:
     ]
 
 
+def _input_memories(config: SystolicConfig) -> list[Memory]:
+    """List where inputs are, and the lines above the pixels that arrive."""
+    memories = []
+    if config.input_depth:
+        memories.append(Memory(config.word_groups, config.lanes * ACTIVATION_BITS,
+                               2 * config.input_depth, "cell"))
+    if config.line_depth:
+        memories.append(Memory(1, (config.patch_rows - 1) * config.patch_channels
+                               * ACTIVATION_BITS, config.line_depth, "cell"))
+    return memories
+
+
+def _depthwise_memories(config: SystolicConfig) -> list[Memory]:
+    """List the lines of the depthwise unit, and the weights of two blocks of channels."""
+    if not config.depthwise_lanes:
+        return []
+    groups = 1 << (config.depthwise_groups - 1).bit_length()
+    return [
+        Memory(1, (config.depthwise_kernel - 1) * config.rows * ACTIVATION_BITS,
+               config.depthwise_width, "cell"),
+        Memory(config.depthwise_taps, config.depthwise_lanes * ACTIVATION_BITS, 2 * groups,
+               "async"),
+    ]
+
+
 def products(config: SystolicConfig, family: Family) -> float:
     """Count the multipliers."""
     lane = requantize_multipliers(_REQUANTIZED, family)
     if config.residual:
         lane += _OPERANDS * requantize_multipliers(_ADDED, family)
     return (config.pes * product(config.activation_width, config.weight_width, family)
-            + config.lanes * lane)
+            + config.lanes * lane
+            + (config.depthwise_multipliers == "dsp") * config.depthwise_taps
+            * config.depthwise_lanes * product(ACTIVATION_BITS, ACTIVATION_BITS, family))
 
 
 def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
@@ -86,6 +118,10 @@ def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
         raise AreaUnknownError(
             f"Area of a systolic engine must be asked for without winograd on {family}, where its "
             "transforms were not measured", f"Winograd's transforms on {family}")
+    if config.depthwise_lanes:
+        raise AreaUnknownError(
+            "Area of a systolic engine must be asked for without depthwise_lanes: its depthwise "
+            "unit was not measured", "the depthwise unit")
     # On ECP5 all registers of a product are the multiplier's own.
     registers = 0 if family == "ecp5" else config.product_stages - 1
     return np.array([

@@ -36,18 +36,21 @@ from eieio.model.graph.quantized_graph import (
 )
 from eieio.model.systolic.coded_weights import CodedWeights, check_values, code_weights
 from eieio.model.systolic.config import SystolicConfig
+from eieio.model.systolic.depthwise import DepthwisePlan, plan_depthwise, plan_total
+from eieio.model.systolic.patches import Patches, find_patches
 from eieio.model.systolic.placement import Placement, place_tensors
 from eieio.model.systolic.program import (
     DESCRIPTOR_WORDS,
     LEFT_SHIFT_MAXIMUM,
+    PATCHES,
     WRAPS,
     Field,
     Flag,
     Operation,
     Target,
 )
-from eieio.model.systolic.timing import compute_cycles
-from eieio.model.systolic.work import AddWork, ComputeWork, Work
+from eieio.model.systolic.timing import compute_cycles, depthwise_cycles
+from eieio.model.systolic.work import AddWork, ComputeWork, DepthwiseWork, Work
 
 __all__ = ["CompiledGraph", "CompiledLayer", "compile_graph"]
 
@@ -73,6 +76,10 @@ class CompiledLayer:
         Its fields, unsigned.
     work : :class:`Work`
         How much there is to do, for the cycle model.
+    input_fields : tuple of :class:`Field`
+        Fields with addresses of the input memory, relative to where it begins.
+    patches : :class:`bool`
+        Whether it reads patches of the input.
     """
 
     name: str
@@ -80,12 +87,18 @@ class CompiledLayer:
     output: Placement
     descriptor: dict[Field, int]
     work: Work
+    input_fields: tuple[Field, ...] = ()
+    patches: bool = False
 
     @property
     def mode(self) -> str:
-        """How the engine computes it: direct, channelwise, winograd or add."""
+        """How the engine computes it: direct, patches, channelwise, depthwise, winograd or add."""
         if isinstance(self.work, AddWork):
             return "add"
+        if isinstance(self.work, DepthwiseWork):
+            return "depthwise"
+        if self.patches:
+            return "patches"
         flags = Flag(self.descriptor[Field.OPERATION] & 0xf0)
         return ("winograd" if Flag.WINOGRAD in flags
                 else "channelwise" if Flag.CHANNELWISE in flags else "direct")
@@ -117,6 +130,10 @@ class CompiledGraph:
         Contents of the parameter memories.
     coded : CodedWeights, optional
         Codes of the weights, and codebooks, if the engine has them.
+    patches : Patches, optional
+        How the input lies in its memory, if not as pixels.
+    notes : tuple of :class:`str`
+        What one would not expect: layers that the array computes though there is a unit for them.
     """
 
     graph: QuantizedGraph
@@ -132,6 +149,8 @@ class CompiledGraph:
     multipliers: NDArray[np.int64]
     shifts: NDArray[np.int64]
     coded: CodedWeights | None = None
+    patches: Patches | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def macs(self) -> int:
@@ -147,7 +166,14 @@ class CompiledGraph:
                 for operation, address, placement in (
                     (int(Operation.INPUT), Field.DESTINATION, self.input),
                     (Operation.OUTPUT | reads, Field.SOURCE, self.output))]
-        descriptors = [ends[0], *(layer.descriptor for layer in self.layers), ends[1]]
+        if self.patches:
+            ends[0] |= _patch_fields(self.patches, self.graph.input.zero_point)
+        descriptors = [ends[0], *(
+            {field: value + self.config.input_base & 0xffffffff
+             if field in layer.input_fields else value
+             for field, value in layer.descriptor.items()} for layer in self.layers), ends[1]]
+        if self.output.input:
+            ends[1][Field.SOURCE] += self.config.input_base
         program = np.zeros((len(descriptors), DESCRIPTOR_WORDS), np.uint32)
         for number, descriptor in enumerate(descriptors):
             for field, value in descriptor.items():
@@ -207,6 +233,16 @@ class CompiledGraph:
         return self.input.pixels * self._transfer_groups(self.input)
 
     @property
+    def input_words(self) -> int:
+        """Words that an input takes in its memory."""
+        return self.patches.words if self.patches else self.input.size
+
+    @property
+    def input_pauses(self) -> int:
+        """Cycles in which an input that comes is not taken."""
+        return self.patches.pauses if self.patches else 0
+
+    @property
     def output_beats(self) -> int:
         """Beats of an output."""
         return self.output.pixels * self._transfer_groups(self.output)
@@ -262,6 +298,10 @@ class _Compiler:
         self.parameters: list[tuple[NDArray[np.int64], ...]] = []
         self.parameter_groups = 0
         self.layers: list[CompiledLayer] = []
+        #: The one operator that may read patches of the input, and those that one does read.
+        self.patched: Operator | None = None
+        self.patches: Patches | None = None
+        self.notes: list[str] = []
 
     def compile(self) -> CompiledGraph:
         graph, config = self.graph, self.config
@@ -276,6 +316,10 @@ class _Compiler:
             raise InputError(f"Tensor {result.name!r}: channels that the engine sends must lie "
                              f"without a gap, joined of multiples of {config.rows}, not of "
                              f"{placements[result.name].parts}; a convolution of them would fit")
+        readers = [operator for operator in engine
+                   if any(tensor.name == graph.input.name for tensor in operator.inputs)]
+        if config.patch_lanes and self.batch == 1 and len(readers) == 1:
+            self.patched = readers[0]
         for operator in engine:
             if not isinstance(operator, _FREE):
                 self._compile(operator, [placements[tensor.name] for tensor in operator.inputs],
@@ -290,6 +334,11 @@ class _Compiler:
             if needed > getattr(config, option):
                 raise InputError(f"Network {graph.name!r} needs {needed} {what}; option {option} "
                                  f"must be at least that, not {getattr(config, option)}")
+        source = placements[graph.input.name]
+        words = self.patches.words if self.patches else source.size
+        if source.input and words > config.input_depth:
+            raise InputError(f"Tensor {graph.input.name!r} needs {words} words; option input_depth "
+                             f"must be at least that, not {config.input_depth}")
         empty = np.zeros((0, config.columns), np.int32)
         parameters = [np.concatenate([np.zeros((0, config.lanes), np.int64),
                                       *(entry[part] for entry in self.parameters)])
@@ -299,7 +348,7 @@ class _Compiler:
             placements[result.name], result, host, tuple(self.layers),
             np.concatenate([empty, *self.weights.values()]), *parameters,
             coded=code_weights(config, self.weights, len(self.layers) + 2)
-            if config.code_width else None)
+            if config.code_width else None, patches=self.patches, notes=tuple(self.notes))
 
     # What runs where.
 
@@ -389,14 +438,50 @@ class _Compiler:
         work = self._compute_work(destination.pixels, outputs, blocks * taps, channels,
                                   config.columns)
         parameters = self._weighted_parameters(operator)
-        if self._choose_winograd(operator, weight, window, work, source, destination):
+        patches = self._choose_patches(operator, window, work, destination)
+        shorter = work if patches is None else replace(work, slots=math.prod(patches.window.kernel))
+        if self._choose_winograd(operator, weight, window, shorter, source, destination):
             self._winograd(operator, wide, window, source, destination, parameters)
+            return
+        if patches:
+            self._patches(operator, weight, patches, destination, shorter, parameters)
             return
         # (outputs, columns, taps, blocks, rows) -> (outputs, blocks, taps, rows, columns)
         tiles = wide.reshape(outputs, config.columns, taps, blocks, config.rows).transpose(
             0, 3, 2, 4, 1)
         self._emit(operator, Flag(0), window, source, destination, work, blocks, tiles, parameters,
                    padding=operator.input.zero_point, columns=config.columns)
+
+    def _choose_patches(self, operator: WeightedOperator, window: Window, direct: ComputeWork,
+                        destination: Placement) -> Patches | None:
+        """Patches of the input, if a convolution can read them, and is faster for it."""
+        config, shape = self.config, operator.input.shape
+        if (operator is not self.patched or not isinstance(operator, Conv2D)
+                or shape[2] != config.patch_channels):
+            return None
+        patches = find_patches((config.patch_rows, config.patch_columns),
+                               (shape[0], shape[1], shape[2]), window,
+                               (destination.height, destination.width))
+        if patches is None or patches.line > config.line_depth:
+            return None
+        work = replace(direct, slots=math.prod(patches.window.kernel))
+        return patches if compute_cycles(config, work) < compute_cycles(config, direct) else None
+
+    def _patches(self, operator: WeightedOperator, weight: NDArray[np.integer], patches: Patches,
+                 destination: Placement, work: ComputeWork, parameters: tuple[NDArray, ...]
+                 ) -> None:
+        """Convolve the input, whose windows are made of patches."""
+        config = self.config
+        source = Placement(0, *patches.stored, patches.lanes, 1, 1, (patches.lanes,), input=True)
+        wide = np.zeros((work.outputs * config.columns, work.slots, config.rows), np.int64)
+        wide[:len(weight), :, :patches.lanes] = patches.arrange(weight).reshape(
+            len(weight), work.slots, patches.lanes)
+        tiles = wide.reshape(work.outputs, config.columns, work.slots, config.rows).transpose(
+            0, 2, 3, 1)
+        self.patches = patches
+        self._emit(operator, Flag(0), patches.window, source, destination, work, 1, tiles,
+                   parameters, padding=operator.input.zero_point, columns=config.columns,
+                   start=patches.start, patches=True)
 
     def _depthwise(self, operator: DepthwiseConv2D, source: Placement,
                    destination: Placement) -> None:
@@ -462,7 +547,10 @@ class _Compiler:
                      window: Window, source: Placement, destination: Placement,
                      parameters: tuple[NDArray, ...], padding: int, *,
                      zero_point: int | None = None, start: tuple[int, int] | None = None) -> None:
-        """Each channel by itself: tiles of weights are diagonal."""
+        """Each channel by itself: tiles of weights are diagonal.
+
+        An engine with a depthwise unit makes them of their diagonals, a row each.
+        """
         config = self.config
         columns = config.channelwise_columns
         channels, lanes = self._written(destination), source.lanes(config.rows)
@@ -474,16 +562,43 @@ class _Compiler:
         spread[:, lanes] = parameters
         same = bool((weight == weight[:1, :1]).all())
         used = values[:1] if same else values
-        tiles = np.zeros((outputs, 1, len(used), config.rows, config.columns), np.int64)
+        tiles = np.zeros((outputs, 1, len(used), 1 if config.depthwise_lanes else config.rows,
+                          config.columns), np.int64)
         for output in range(outputs):
             for column in range(columns):
                 channel = output * columns + column
-                tiles[output, 0, :, channel % config.rows, column] = used[:, channel]
+                row = 0 if config.depthwise_lanes else channel % config.rows
+                tiles[output, 0, :, row, column] = used[:, channel]
         work = self._compute_work(destination.pixels, outputs, taps, channels, columns)
         work = replace(work, reuse=taps if same else 1)
+        plan = self._choose_depthwise(operator, flags, window, source, destination, work)
+        if plan is not None:
+            wide = np.zeros((*plan.kernel, source.words * config.rows), np.int64)
+            wide[:, :, lanes] = 1 if plan.work.total else weight.reshape(*plan.kernel, -1)
+            self._emit_depthwise(operator, plan, source, destination, plan.lay_out(config, wide),
+                                 tuple(spread), padding, zero_point)
+            return
         self._emit(operator, flags | Flag.CHANNELWISE, window, source, destination, work, 1, tiles,
                    tuple(spread), padding=padding, columns=columns,
                    zero_point=zero_point, start=start)
+
+    def _choose_depthwise(self, operator: Operator, flags: Flag, window: Window, source: Placement,
+                          destination: Placement, work: ComputeWork) -> DepthwisePlan | None:
+        """Find out how the depthwise unit takes a layer; None if the array is to compute it."""
+        config = self.config
+        if not config.depthwise_lanes or flags or isinstance(operator, Pad):
+            return None
+        plan = plan_depthwise(config, window, source, destination, self._written(destination))
+        if isinstance(plan, str) and isinstance(operator, AveragePool) and (
+                window.kernel == (source.height, source.width)):
+            plan = plan_total(config, source, self._written(destination))
+        if isinstance(plan, str):
+            if isinstance(operator, DepthwiseConv2D):
+                self.notes.append(f"{_label(operator)}: the array computes it, not the depthwise "
+                                  f"unit, as {plan}")
+            return None
+        faster = depthwise_cycles(config, plan.work) < compute_cycles(config, work)
+        return plan if faster else None
 
     def _choose_winograd(self, operator: WeightedOperator, weight: NDArray[np.integer],
                          window: Window, direct: ComputeWork, source: Placement,
@@ -560,7 +675,9 @@ class _Compiler:
             Field.SECOND_MULTIPLIER: second,
             Field.ADD_OPERANDS: (first_shift | second_shift << 8 | zero_points[0] << 16
                                  | zero_points[1] << 24),
-        }, AddWork(destination.size)))
+        }, AddWork(destination.size), tuple(
+            field for field, source in zip((Field.SOURCE, Field.SECOND_SOURCE), sources,
+                                           strict=True) if source.input)))
 
     # Descriptors.
 
@@ -579,8 +696,8 @@ class _Compiler:
         lanes = self.config.lanes
         limit = min(limit or self.config.accumulator_depth, _FIELD - 1)
         chunk = -(-windows // -(-windows // limit))
-        # Whole words are written where the last block of outputs reaches so far.
-        whole = -(-channels // self.config.rows) * self.config.rows
+        # Of the last block of outputs whole groups are written, and none without a channel.
+        whole = -(-channels // lanes) * lanes
         last = min(columns, whole - (outputs - 1) * columns)
         return ComputeWork(windows=windows, chunk=chunk, outputs=outputs, slots=slots,
                            groups=columns // lanes, last_groups=last // lanes)
@@ -589,10 +706,10 @@ class _Compiler:
               destination: Placement, work: ComputeWork, blocks: int, tiles: NDArray[np.int64],
               parameters: tuple[NDArray, ...], *, padding: int, columns: int,
               zero_point: int | None = None, start: tuple[int, int] | None = None,
-              row_windows: int | None = None) -> None:
+              row_windows: int | None = None, patches: bool = False) -> None:
         """Add a layer that computes.
 
-        ``tiles`` has shape (output blocks, channel blocks, taps or 1, rows, columns), and
+        ``tiles`` has shape (output blocks, channel blocks, taps or 1, rows or 1, columns), and
         ``parameters`` are biases, multipliers, right and left shifts by channel.
         """
         (down, across), (row_step, column_step) = window.stride, window.dilation
@@ -606,12 +723,8 @@ class _Compiler:
         # A block of outputs has its own groups of parameters.
         base = self._store_parameters(operator, tuple(wide))
         wraps = isinstance(operator, WeightedOperator) and operator.wraps
-        weights = self.weight_rows
-        rows = tiles.reshape(-1, self.config.columns).astype(np.int32)
-        if self.config.code_width:
-            check_values(_label(operator), rows, self.config.code_width)
-        self.weights[len(self.layers) + 1] = rows
-        self.weight_rows += len(rows)
+        weights = self._store_weights(
+            operator, tiles.reshape(-1, self.config.columns).astype(np.int32))
         m = self.config.winograd
         output_row = destination.width * destination.step
         output_zero_point = operator.output.zero_point if zero_point is None else zero_point
@@ -654,7 +767,56 @@ class _Compiler:
             **{field: low | high << 16 for field, (low, high) in pairs.items()},
         }
         self.layers.append(CompiledLayer(operator.name, operator, destination, {
-            field: value & 0xffffffff for field, value in descriptor.items()}, work))
+            field: value & 0xffffffff for field, value in descriptor.items()}, work,
+            (Field.SOURCE,) if source.input else (), patches))
+
+    def _emit_depthwise(self, operator: Operator, plan: DepthwisePlan, source: Placement,
+                        destination: Placement, weights: NDArray[np.int32],
+                        parameters: tuple[NDArray, ...], padding: int,
+                        zero_point: int | None) -> None:
+        """Add a layer that the depthwise unit computes."""
+        config, work = self.config, plan.work
+        assert isinstance(operator, DepthwiseConv2D | AveragePool)
+        lanes = work.blocks * config.rows
+        base = self._store_parameters(operator, tuple(
+            np.pad(values[:lanes], (0, max(lanes - len(values), 0))) for values in parameters))
+        wraps = isinstance(operator, WeightedOperator) and operator.wraps
+        first = self._store_weights(operator, weights)
+        last_groups = work.last_groups * config.depthwise_lanes // config.lanes
+        pairs = {
+            Field.SOURCE_SIZE: plan.source_size,
+            Field.SOURCE_START: plan.start,
+            Field.STRIDE: plan.stride,
+            Field.BLOCKS: (work.blocks, 0),
+            Field.SLOTS: (work.lead, work.down),
+            Field.DESTINATION_STEP: (0 if work.total else destination.step, last_groups),
+            Field.DESTINATION_SIZE: plan.destination_size,
+        }
+        flags = Flag.LINEAR * plan.linear | Flag.TOTAL * work.total
+        self.layers.append(CompiledLayer(operator.name, operator, destination, {
+            Field.OPERATION: (int(Operation.DEPTHWISE) | int(flags | _rounding(operator))
+                              | _reads(source, config)),
+            Field.SOURCE: source.base,
+            Field.DESTINATION: destination.base,
+            Field.PIXEL_STEP: source.step,
+            Field.ROW_STEP: plan.source_size[1] * source.step,
+            Field.WINDOWS: plan.line,
+            Field.WEIGHTS: first,
+            Field.PARAMETERS: base | wraps << WRAPS,
+            Field.QUANTIZATION: _bytes(
+                padding, operator.output.zero_point if zero_point is None else zero_point,
+                operator.minimum, operator.maximum),
+            **{field: low | high << 16 for field, (low, high) in pairs.items()},
+        }, work, (Field.SOURCE,) if source.input else ()))
+
+    def _store_weights(self, operator: Operator, rows: NDArray[np.int32]) -> int:
+        """Append rows of weights, and return the address of the first."""
+        if self.config.code_width:
+            check_values(_label(operator), rows, self.config.code_width)
+        first = self.weight_rows
+        self.weights[len(self.layers) + 1] = rows
+        self.weight_rows += len(rows)
+        return first
 
     def _weighted_parameters(self, operator: WeightedOperator) -> tuple[NDArray[np.int64], ...]:
         """Biases, with the zero point of the input taken into account, and factors by channel.
@@ -711,6 +873,15 @@ def _reads(tensor: Placement, config: SystolicConfig) -> int:
     """Say in a descriptor's first field what the words of a tensor hold."""
     unused = tensor.words * config.rows - tensor.used_lanes(config.rows)
     return (tensor.words - 1) << 8 | unused << 24
+
+
+def _patch_fields(patches: Patches, padding: int) -> dict[Field, int]:
+    """Say in the descriptor of the input how patches are made of it."""
+    pairs = {Field.SOURCE_SIZE: patches.size, Field.KERNEL: patches.pads,
+             Field.SOURCE_START: patches.first, Field.STRIDE: patches.step}
+    return {Field.OPERATION: int(Operation.INPUT) | 1 << PATCHES,
+            Field.QUANTIZATION: _bytes(padding),
+            **{field: down | across << 16 for field, (down, across) in pairs.items()}}
 
 
 def _bytes(*values: int) -> int:

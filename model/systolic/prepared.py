@@ -267,13 +267,14 @@ class SystolicCompiled(IntegerNetwork):
     def roof(self) -> Roof:
         # A row of a tile of weights is loaded in a cycle.
         config = self.inner.config
-        return Roof(config.pes, config.columns * config.stored_width)
+        return Roof(max(config.pes, config.depthwise_taps * config.depthwise_lanes),
+                    config.columns * config.stored_width)
 
     def profiles(self, x: NDArray[np.floating]) -> list[list[LayerProfile]]:
         return [layer_profiles(self.inner, self.timing.layers)] * -(-len(x) // self.batch)
 
     def tables(self, figures: dict[str, Any]) -> list[Rows | str]:
-        return [layer_table(figures["layers"]),
+        return [layer_table(figures["layers"]), *self.inner.notes,
                 (f"An inference: {figures['cycles_per_inference']:,} cycles by the cycle model, "
                  f"array used to {figures['utilisation']:.1%}")]
 

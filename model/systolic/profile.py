@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from eieio.model.fixed_point import MULTIPLIER_WIDTH
 from eieio.model.graph.description import describe
 from eieio.model.systolic.config import ACTIVATION_BITS
@@ -10,7 +12,7 @@ from eieio.model.systolic.fitting import memory_needs
 from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field
 from eieio.model.systolic.timing import LayerTiming
-from eieio.model.systolic.work import ComputeWork
+from eieio.model.systolic.work import ComputeWork, DepthwiseWork
 from eieio.model.trace import LayerProfile
 
 __all__ = ["CAUSES", "layer_profile", "layer_profiles", "profile_figures"]
@@ -23,20 +25,21 @@ CAUSES = {
     "transform": "the array waits for tiles that Winograd's transform makes",
     "start": "before the first vector: descriptor, first tile of weights, first window",
     "drain": "after the last vector: sums leave the array, are requantized and written",
+    "depthwise": "the depthwise unit computes, without the array",
     "add": "two tensors are added, without the array",
 }
 #: Bits of a bias, a factor and its shifts.
 _PARAMETER_BITS = 32 + MULTIPLIER_WIDTH + 9
 
 
-def layer_profile(name: str, timing: LayerTiming, pes: int) -> LayerProfile:
+def layer_profile(name: str, timing: LayerTiming, pes: int, alone: str = "add") -> LayerProfile:
     """Tell where the cycles of a layer went, see :data:`CAUSES`.
 
     Waiting for the first transformed tiles is ``transform``, not ``start``. A layer that needs no
-    array has ``add`` alone.
+    array has one cause alone.
     """
     if not timing.last_vector:
-        return LayerProfile(name, timing.cycles, {"add": timing.cycles})
+        return LayerProfile(name, timing.cycles, {alone: timing.cycles})
     vectors = timing.macs // pes
     between = timing.last_vector - timing.first_vector + 1
     stalls = timing.accumulator_stalls + timing.transform_stalls - timing.early_stalls
@@ -52,7 +55,8 @@ def layer_profile(name: str, timing: LayerTiming, pes: int) -> LayerProfile:
 
 def layer_profiles(compiled: CompiledGraph, timings: Sequence[LayerTiming]) -> list[LayerProfile]:
     """Tell where the cycles of an inference went, layer by layer, of its timings."""
-    return [layer_profile(layer.name, timing, compiled.config.pes)
+    return [layer_profile(layer.name, timing, compiled.config.pes,
+                          "depthwise" if isinstance(layer.work, DepthwiseWork) else "add")
             for layer, timing in zip(compiled.layers, timings, strict=True)]
 
 
@@ -88,8 +92,18 @@ def _used(compiled: CompiledGraph, layer: CompiledLayer, profile: LayerProfile
         return {}
     base = layer.descriptor[Field.WEIGHTS]
     tiles = work.outputs * work.slots // work.reuse
-    weights = compiled.weights[base:base + tiles * config.rows]
-    nonzero = weights.reshape(tiles, config.rows, config.columns) != 0
+    if config.depthwise_lanes and layer.mode == "channelwise":
+        # Of a tile there is its diagonal.
+        shares = config.rows // config.channelwise_columns
+        diagonals = compiled.weights[base:base + tiles]
+        nonzero = np.zeros((tiles, config.rows, config.columns), bool)
+        for tile, column in np.ndindex(tiles, config.channelwise_columns):
+            share = tile // (tiles // work.outputs) % shares
+            row = share * config.channelwise_columns + column
+            nonzero[tile, row, column] = diagonals[tile, column] != 0
+    else:
+        weights = compiled.weights[base:base + tiles * config.rows]
+        nonzero = weights.reshape(tiles, config.rows, config.columns) != 0
     share = profile.causes["multiply"] / profile.cycles
     return {"row": (share * nonzero.any(axis=2).mean(axis=0)).tolist(),
             "column": (share * nonzero.any(axis=1).mean(axis=0)).tolist()}

@@ -12,7 +12,7 @@ from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
 from eieio.model.systolic.timing import LayerTiming
 from eieio.model.systolic.work import ComputeWork
 
-__all__ = ["inference_figures", "layer_figures", "layer_table", "needed_macs"]
+__all__ = ["inference_figures", "layer_figures", "layer_table", "multipliers", "needed_macs"]
 
 
 def needed_macs(compiled: CompiledGraph, layer: CompiledLayer) -> int:
@@ -27,6 +27,13 @@ def needed_macs(compiled: CompiledGraph, layer: CompiledLayer) -> int:
         return (work.windows * compiled.config.transform.n ** 2 * operator.weight.shape[0]
                 * operator.weight.shape[3])
     return compiled.batch * operator.macs
+
+
+def multipliers(compiled: CompiledGraph, layer: CompiledLayer) -> int:
+    """Count the multipliers of what computes a layer: of the array, or of the depthwise unit."""
+    config = compiled.config
+    return (config.depthwise_taps * config.depthwise_lanes if layer.mode == "depthwise"
+            else config.pes)
 
 
 def layer_figures(compiled: CompiledGraph, timings: Sequence[LayerTiming],
@@ -50,8 +57,8 @@ def layer_figures(compiled: CompiledGraph, timings: Sequence[LayerTiming],
     list of dict
         For each layer its name, operator and mode; ``macs`` of :func:`needed_macs` and
         ``direct_macs`` without Winograd's transforms; ``cycles`` of the RTL (the first inference;
-        None if it did not run) and ``model_cycles``; ``utilisation``, the share of the array's
-        multiplications that are needed; stalls, and ``mismatches``.
+        None if it did not run) and ``model_cycles``; ``utilisation``, the share of the array's, or
+        of the depthwise unit's, multiplications that are needed; stalls, and ``mismatches``.
     """
     figures = []
     for number, (layer, timing) in enumerate(zip(compiled.layers, timings, strict=True)):
@@ -66,7 +73,7 @@ def layer_figures(compiled: CompiledGraph, timings: Sequence[LayerTiming],
             "direct_macs": compiled.batch * layer.operator.macs,
             "cycles": cycles,
             "model_cycles": timing.cycles,
-            "utilisation": macs / (compiled.config.pes * (cycles or timing.cycles)),
+            "utilisation": macs / (multipliers(compiled, layer) * (cycles or timing.cycles)),
             "accumulator_stalls": timing.accumulator_stalls,
             "transform_stalls": timing.transform_stalls,
             "mismatches": None if mismatches is None else int(mismatches[number]),
@@ -88,14 +95,18 @@ def inference_figures(compiled: CompiledGraph, timings: Sequence[LayerTiming],
     dict
         ``cycles_per_inference`` by the cycle model, and the array's ``utilisation`` in them; and of
         the RTL's ``inferences`` their cycles, in all and by layer, beside the cycle model's and the
-        ideal, in which each processing element does one needed product a cycle; the same as lists.
+        ideal, in which each processing element, or multiplier of the depthwise unit, does one
+        needed product a cycle; the same as lists.
     """
-    macs = sum(needed_macs(compiled, layer) for layer in compiled.layers)
+    macs = sum(needed_macs(compiled, layer) for layer in compiled.layers
+               if layer.mode != "depthwise")
+    ideal = sum(needed_macs(compiled, layer) / multipliers(compiled, layer)
+                for layer in compiled.layers)
     model = sum(timing.cycles for timing in timings)
     by_layer = [timing.cycles for timing in timings]
     inferences: list[dict[str, Any]] = [] if rtl_cycles is None else [{
         "cycles_rtl": int(cycles.sum()), "cycles_model": model,
-        "cycles_ideal": macs / compiled.config.pes,
+        "cycles_ideal": ideal,
         "layer_cycles_rtl": cycles.tolist(), "layer_cycles_model": by_layer,
     } for cycles in rtl_cycles]
     return {

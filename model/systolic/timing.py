@@ -23,10 +23,11 @@ from eieio.model.interval import Interval
 from eieio.model.systolic.array import latency
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field
-from eieio.model.systolic.work import AddWork, ComputeWork, Work
+from eieio.model.systolic.work import AddWork, ComputeWork, DepthwiseWork, Work
 
 __all__ = ["PIXEL_LATENCY", "VECTOR_LATENCY", "GraphTiming", "LayerTiming", "compute_cycles",
-           "inference_interval", "phase_lead", "slot_minimum", "time_graph", "time_layer"]
+           "depthwise_cycles", "inference_interval", "phase_lead", "slot_minimum", "time_graph",
+           "time_layer"]
 
 #: Cycles from the step that reads a word to the register behind its padding: two for the address,
 #: two for the memory, and that register.
@@ -53,11 +54,24 @@ GROUP = READ - 2
 #: Cycles from a group's place to the write of its activations: two until the group is chosen, its
 #: choice, bias, left shift, requantization.
 WRITE = 5 + REQUANTIZE
+#: Cycles of the depthwise unit from the last weight's address to the first window that takes it.
+WEIGHTS_READY = 2
+#: Cycles from the turn of a window's group to its place, besides one for each level of the sum of
+#: its products: four until the window is there, three of the products, one to add the windows
+#: before, and less three, as the sum comes two later than its place, and writes are counted from
+#: the cycle behind that.
+WINDOW = 5
 #: Cycles between inferences: from an input's last beat to the inference, from its last write to the
-#: first beat of the output, and from the last one to the next input. Before the latter two a
-#: descriptor is fetched.
-TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, max(Field) + 1 + 8, max(Field) + 1 + 7
+#: first beat of the output, for which a descriptor is fetched, and from the last one to the next
+#: input.
+TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, max(Field) + 1 + 8, 2
 HANDSHAKES = TO_BEGIN + TO_OUTPUT + TO_INPUT
+#: With an input memory: cycles from an input's last beat to the next input's first, from an
+#: inference's last write to the first read of its output, from the last one to the next inference,
+#: and fewest from the first one to that, whose first beat must have been offered.
+NEXT_INPUT, TO_READ, FROM_READ, SHOWN = 4, max(Field) + 6, 2, 7
+#: And from an inference's end to an input for its half of the memory.
+RELEASED = 3
 
 
 @dataclass(frozen=True)
@@ -146,6 +160,8 @@ def time_layer(config: SystolicConfig, work: Work) -> LayerTiming:
     """Compute the cycles of a layer."""
     if isinstance(work, AddWork):
         return LayerTiming(_add_cycles(config, work))
+    if isinstance(work, DepthwiseWork):
+        return LayerTiming(depthwise_cycles(config, work))
     return _compute(config, work)
 
 
@@ -159,6 +175,26 @@ def _add_cycles(config: SystolicConfig, work: AddWork) -> int:
     last_read = START + 1 + (work.words - 1) * period
     # Two reads of two words, the groups of a word, zero point, both rescalings, and the sum.
     return last_read + 4 + config.word_groups - 1 + REQUANTIZE + WRITE - 1
+
+
+def depthwise_cycles(config: SystolicConfig, work: DepthwiseWork) -> int:
+    """Compute the cycles of a layer in the depthwise unit.
+
+    A window is completed when its steps have been taken, the groups of the one before are under
+    way, and the weights of its block have come, which are asked for when the block before begins::
+
+        first[b]  = max(last[b-1] + max(lead + 1, groups[b-1]), first[b-1] + weights)
+        last[b]   = first[b] + what its windows take: each as long as its steps or its groups
+    """
+    weights = config.depthwise_taps * config.depthwise_groups + WEIGHTS_READY
+    first, last, groups = START, START, 0
+    for block in range(work.blocks):
+        first = max(last + max(work.lead + 1, groups), first + weights)
+        groups = work.last_groups if block == work.blocks - 1 else work.groups
+        last = (first + work.height * (work.width - 1) * max(work.across, groups)
+                + (work.height - 1) * max(work.down, groups))
+    sums = (config.depthwise_taps - 1).bit_length()
+    return last + groups + WINDOW + sums + WRITE
 
 
 @dataclass(frozen=True)
@@ -283,14 +319,30 @@ class _Reader:
         self._released.append(first + slot * period + offset)
 
 
-def inference_interval(cycles: float, input_beats: int, output_beats: int) -> Interval:
+def inference_interval(config: SystolicConfig, cycles: float, input_cycles: int, output_beats: int
+                       ) -> Interval:
     """Return what an inference takes with its input and output.
+
+    With an input memory inputs follow one another, and so do inferences, each with the reads of its
+    output, whichever takes longer. If both take nearly as long, what counts is that an input of a
+    half of the memory, its inference, and the next input of this half follow one another.
 
     Parameters
     ----------
+    config : SystolicConfig
+        Engine.
     cycles : :class:`float`
         Cycles of the inference.
-    input_beats, output_beats : :class:`int`
-        Beats of an input and of an output.
+    input_cycles : :class:`int`
+        Cycles of an input: a beat each, and pauses.
+    output_beats : :class:`int`
+        Beats of an output.
     """
-    return Interval(input_beats, cycles, output_beats, HANDSHAKES)
+    alone = Interval(input_cycles, cycles, output_beats, HANDSHAKES)
+    if not config.input_depth:
+        return alone
+    read = max(TO_READ + output_beats - 1 + FROM_READ, TO_READ + SHOWN)
+    taken = input_cycles + NEXT_INPUT - 1
+    half = (input_cycles - 1 + TO_BEGIN + cycles + read + RELEASED) / 2
+    longest = max(taken, cycles + read, half)
+    return Interval(input_cycles, cycles, output_beats, HANDSHAKES, alone.cycles - longest)

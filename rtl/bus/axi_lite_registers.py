@@ -47,7 +47,7 @@ def axi_lite_members() -> dict[str, wiring.Member]:
 class AxiLiteRegisters(wiring.Component):
     """Answers reads and writes of registers, one read and one write at a time.
 
-    A read is answered 3 cycles after its address was taken; a write 4 cycles after the later of its
+    A read is answered 3 cycles after its address was taken; a write 5 cycles after the later of its
     address and data. A write takes effect a cycle before it is answered. Reads and writes do not
     wait for one another. The two lowest bits of an address are ignored. A write changes the bytes
     that its strobes name.

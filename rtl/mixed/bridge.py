@@ -32,6 +32,8 @@ class Bridge(wiring.Component):
         Beats of the systolic engine.
     o : ``Out(stream)``
         Beats of the sparse engine.
+    enable : ``In(1)``
+        The next tensor may begin.
     zero_point, pixel_beats, last_lane : ``In``
         What is subtracted; beats of a pixel; and the last lane that the last of them uses.
     busy : ``Out(1)``
@@ -44,6 +46,7 @@ class Bridge(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    enable: Signal
     zero_point: Signal
     pixel_beats: Signal
     last_lane: Signal
@@ -56,6 +59,7 @@ class Bridge(wiring.Component):
         super().__init__({
             "i": In(stream_port.beat_signature(config.convolutions)),
             "o": Out(stream_adapter.beat_signature(config.dense)),
+            "enable": In(1),
             "zero_point": In(signed(ACTIVATION_BITS)),
             "pixel_beats": In(unsigned(16)),
             "last_lane": In(unsigned(8)),
@@ -83,7 +87,8 @@ class Bridge(wiring.Component):
             free.eq(~valid | (buffer.i.ready & part_last)),
             self.i.ready.eq(under_way & free),
             taken.eq(self.i.valid & self.i.ready),
-            starts.eq(self.i.valid & ~under_way & self.o.ready & ~self.o.valid & ~valid),
+            starts.eq(self.i.valid & ~under_way & self.enable & self.o.ready & ~self.o.valid
+                      & ~valid),
             self.held.eq(self.i.valid & ~under_way & ~starts),
             self.ended.eq(taken & self.i.payload.last),
             self.busy.eq(under_way | valid | self.o.valid),

@@ -23,8 +23,8 @@ __all__ = ["MixedEngine"]
 _SETTLE = 3
 _COUNTERS = ("macs", "accumulator_stalls", "transform_stalls")
 # What a bench watches of an engine.
-_WATCHED = (*_COUNTERS, "cycles", "blocked_cycles", "layer_done", "word_valid", "word_layer",
-            "word_addr", "word_group", "word_data")
+_WATCHED = (*_COUNTERS, "cycles", "blocked_cycles", "running_cycles", "running_macs", "layer_done",
+            "word_valid", "word_layer", "word_addr", "word_group", "word_data")
 
 
 class MixedEngine(wiring.Component):
@@ -180,6 +180,7 @@ class MixedEngine(wiring.Component):
             received.eq(first.receiving),
             taken.eq(self.image.valid & self.image.ready),
             settles.eq(Cat(loads, settles)),
+            bridge.enable.eq(~second.busy),
             self.loaded.eq(router.complete & first.loaded & second.loaded & ~loads),
         ]
         m.d.comb += [

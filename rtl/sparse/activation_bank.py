@@ -1,4 +1,4 @@
-"""Activation bank: both activation buffers of some lanes, and the search for nonzeros."""
+"""Activation bank: all activation buffers of some lanes, and the search for nonzeros."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
@@ -15,7 +15,12 @@ _SECTION = 4
 
 
 class ActivationBank(wiring.Component):
-    """Holds the source and destination activations of every ``column_groups``-th lane.
+    """Holds the activations of every ``column_groups``-th lane, of two inferences.
+
+    If they are double-buffered, there are two memories of two buffers each. One holds the source
+    and destination activations of the inference under way; of the other one buffer takes the input
+    of the next inference, and the output of the one before is read from the other. So nobody waits
+    for a port. With one memory, all of this follows one another.
 
     A bank keeps one word in a register, the current word, and shows whether it holds a nonzero that
     has not been taken yet, and in the cycle after which one that was. Words are stepped through in
@@ -41,31 +46,54 @@ class ActivationBank(wiring.Component):
         with ``start``.
     take : ``In(1)``
         Mark the first nonzero as taken.
+    side : ``In(1)``
+        The memory of the inference under way. It changes while neither words nor outputs are
+        stepped through. With one memory it does not matter.
     read_buffer : ``In(1)``
-        The buffer that is read.
+        The buffer of it that is read.
     found, several : ``Out(1)``
         The current word has at least one, at least two, untaken nonzeros. Registers.
     lane, activation : ``Out``
         Lane in this bank and value of what was the first untaken nonzero in the cycle before.
-    word : ``Out(unsigned(lanes * activation_width))``
-        The whole current word, lane 0 in the lowest bits.
     write_valid, write_buffer, write_addr, write_data : ``In``
-        Write a whole word into a buffer. It takes a cycle more until it is there.
+        Write a whole word into a buffer of it. It takes a cycle more until it is there.
+    computes : ``In(1)``
+        An inference is under way: inputs go into the other memory. Else they go into that of
+        ``side``, which waits for them.
+    input_valid, input_buffer, input_addr, input_data : ``In``
+        Write a whole word of an input, as late. Not in the cycle in which ``computes`` rises, nor
+        in the next. With one memory, not while it is 1.
+    output_step : ``In(1)``
+        Read a word of the other memory. Each is shown after the next step. With one memory, not
+        while words are stepped through.
+    output_buffer, output_addr : ``In``
+        Which one.
+    output_word : ``Out(unsigned(lanes * activation_width))``
+        The word of the step before the last, lane 0 in the lowest bits.
     """
 
     start: Signal
     step: Signal
     take: Signal
+    side: Signal
     read_buffer: Signal
     found: Signal
     several: Signal
     lane: Signal
     activation: Signal
-    word: Signal
     write_valid: Signal
     write_buffer: Signal
     write_addr: Signal
     write_data: Signal
+    computes: Signal
+    input_valid: Signal
+    input_buffer: Signal
+    input_addr: Signal
+    input_data: Signal
+    output_step: Signal
+    output_buffer: Signal
+    output_addr: Signal
+    output_word: Signal
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
@@ -76,47 +104,74 @@ class ActivationBank(wiring.Component):
             "start": In(1),
             "step": In(1),
             "take": In(1),
+            "side": In(1),
             "read_buffer": In(1),
             "found": Out(1),
             "several": Out(1),
             "lane": Out(unsigned(ceil_log2(self.lanes))),
             "activation": Out(signed(width)),
-            "word": Out(unsigned(self.lanes * width)),
             "write_valid": In(1),
             "write_buffer": In(1),
             "write_addr": In(unsigned(self._addr_width)),
             "write_data": In(unsigned(self.lanes * width)),
+            "computes": In(1),
+            "input_valid": In(1),
+            "input_buffer": In(1),
+            "input_addr": In(unsigned(self._addr_width)),
+            "input_data": In(unsigned(self.lanes * width)),
+            "output_step": In(1),
+            "output_buffer": In(1),
+            "output_addr": In(unsigned(self._addr_width)),
+            "output_word": Out(unsigned(self.lanes * width)),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = self.config.activation_width
 
-        words = add_block_ram(m, "activations", platform, width=self.lanes * (width + 1),
-                              depth=2 << self._addr_width)
         addr = Signal(self._addr_width)
-        written = Signal(self.lanes * width, reset_less=True)
-        m.d.sync += [
-            words.write_en.eq(self.write_valid),
-            words.write_addr.eq(Cat(self.write_addr, self.write_buffer)),
-            written.eq(self.write_data),
-        ]
-        m.d.comb += [
-            words.write_data.eq(Cat(written, *(
-                written.word_select(lane, width).any() for lane in range(self.lanes)))),
-            words.read_en.eq(self.step),
-            words.read_addr.eq(Cat(addr, self.read_buffer)),
-        ]
+        memories = []
+        double = self.config.double_buffered
+        for number in range(1 + double):
+            words = add_block_ram(m, f"activations_{number}" if double else "activations", platform,
+                                  width=self.lanes * (width + 1), depth=2 << self._addr_width)
+            mine = Signal(name=f"mine_{number}")
+            # A register, which has time: no layer writes before its inference is well under way.
+            writes = Signal(name=f"writes_{number}")
+            written = Signal(self.lanes * width, name=f"written_{number}", reset_less=True)
+            m.d.comb += mine.eq((self.side == number) if double else 1)
+            m.d.sync += [
+                writes.eq(self.computes & mine),
+                written.eq(Mux(writes, self.write_data, self.input_data)),
+                words.write_en.eq(Mux(writes, self.write_valid,
+                                      self.input_valid & (self.computes ^ mine))),
+                words.write_addr.eq(Mux(writes, Cat(self.write_addr, self.write_buffer),
+                                        Cat(self.input_addr, self.input_buffer))),
+            ]
+            m.d.comb += [
+                words.write_data.eq(Cat(written, *(
+                    written.word_select(lane, width).any() for lane in range(self.lanes)))),
+                words.read_en.eq(Mux(mine, self.step, self.output_step) if double
+                                 else self.step | self.output_step),
+                words.read_addr.eq(Mux(mine if double else ~self.output_step,
+                                       Cat(addr, self.read_buffer),
+                                       Cat(self.output_addr, self.output_buffer))),
+            ]
+            memories.append(words)
+        word = Signal(self.lanes * width, reset_less=True)
+        first, second = memories[0].read_data, memories[-1].read_data
+        fetched = Mux(self.side, second, first) if double else first
+        m.d.comb += self.output_word.eq(Mux(self.side, first, second) if double else first)
 
         untaken = Signal(self.lanes)
-        nonzero = words.read_data[self.lanes * width:]
+        nonzero = fetched[self.lanes * width:]
         with m.If(self.start):
             m.d.sync += addr.eq(0)
         with m.Elif(self.step):
             m.d.sync += addr.eq(addr + 1)
         with m.If(self.step):
             m.d.sync += [
-                self.word.eq(words.read_data),
+                word.eq(fetched),
                 untaken.eq(nonzero),
                 self.found.eq(nonzero.any()),
                 self.several.eq(_at_least(2, nonzero)),
@@ -132,7 +187,7 @@ class ActivationBank(wiring.Component):
         candidates = []
         lane_bits = ceil_log2(min(_SECTION, self.lanes))
         for start in range(0, self.lanes, _SECTION):
-            first = _first([(untaken[lane], self.word.word_select(lane, width))
+            first = _first([(untaken[lane], word.word_select(lane, width))
                             for lane in range(start, min(start + _SECTION, self.lanes))])
             found, lane, activation = (
                 Signal(bits, name=f"section_{start}_{name}") for bits, name

@@ -1,10 +1,11 @@
 """Sparse engine: runs the layers of a compressed network back to back."""
 
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from typing import Any, cast
 
 from amaranth.hdl import (
+    Array,
     Cat,
     ClockDomain,
     ClockSignal,
@@ -14,6 +15,7 @@ from amaranth.hdl import (
     Mux,
     ResetSignal,
     Signal,
+    Value,
     unsigned,
 )
 from amaranth.lib import data, stream, wiring
@@ -55,6 +57,7 @@ def engine_signature(config: SparseConfig) -> wiring.Signature:
         "run": In(1),
         "receiving": Out(1),
         "waiting": Out(1),
+        "begun": Out(1),
         "busy": Out(1),
         "error": Out(unsigned(4)),
         "clear_error": In(1),
@@ -63,6 +66,8 @@ def engine_signature(config: SparseConfig) -> wiring.Signature:
         "macs": Out(unsigned(48)),
         "loading": Out(1),
         "loaded": Out(1),
+        "running_cycles": Out(unsigned(32)),
+        "running_macs": Out(unsigned(48)),
         "layer_done": Out(1),
         "word_valid": Out(1),
         "word_layer": Out(unsigned(max(1, ceil_log2(config.layer_depth)))),
@@ -75,8 +80,10 @@ class SparseEngine(wiring.Component):
     """Takes an image once, then an input vector at a time, and returns an output vector for each.
 
     An inference begins when its whole input has arrived and ``run`` is 1, and runs all layers of
-    the image without the host in between. Input, inference and output follow one another; an image
-    may be loaded whenever no inference is under way, and replaces the one before.
+    the image without the host in between. If it is ``double_buffered``, the next input is taken and
+    the output before sent meanwhile, and the next inference begins when both are done; otherwise
+    input, inference and output follow one another. An image may be loaded whenever no inference is
+    under way, and replaces the one before.
 
     Source: Han et al., "EIE: Efficient Inference Engine on Compressed Deep Neural Network",
     ISCA 2016; the differences are in ``docs/architecture.md``.
@@ -102,6 +109,8 @@ class SparseEngine(wiring.Component):
         From the cycle after its first beat on, without a gap.
     waiting : ``Out(1)``
         An input is complete, and its inference has not begun.
+    begun : ``Out(1)``
+        An inference began in the cycle before.
     busy : ``Out(1)``
         An inference is under way or its output is being sent.
     error : ``Out(ErrorCode)``
@@ -110,16 +119,19 @@ class SparseEngine(wiring.Component):
         Return ``error`` to ``NONE``, unless something is refused in this cycle.
     cycles : ``Out(32)``
         Cycles of the inference, from the one in which it began to the one in which the last
-        requantized activation was written. Holds until the next.
+        requantized activation was written. This and the next two are of the inference whose output
+        is or was sent last; they change 3 cycles before an output is offered.
     blocked_cycles : ``Out(32)``
         Cycles in which a column waited for room in a queue, summed over column groups.
     macs : ``Out(48)``
-        Multiplications of the inference, without fillers. Holds until the next.
+        Multiplications of the inference, without fillers.
     loading : ``Out(1)``
         A word of an image has been taken, and ``loaded`` and ``error`` do not show yet what came of
         it. From the cycle after the word on, without a gap.
     loaded : ``Out(1)``
         A whole image has been taken, it has layers to run, and nothing of it was refused.
+    running_cycles, running_macs : ``Out``
+        Monitors: cycles and multiplications of the inference under way.
     layer_done : ``Out(1)``
         A layer's last activations are being written.
     word_valid, word_layer, word_addr, word_data : ``Out``
@@ -132,6 +144,7 @@ class SparseEngine(wiring.Component):
     run: Signal
     receiving: Signal
     waiting: Signal
+    begun: Signal
     busy: Signal
     error: Signal
     clear_error: Signal
@@ -140,6 +153,8 @@ class SparseEngine(wiring.Component):
     macs: Signal
     loading: Signal
     loaded: Signal
+    running_cycles: Signal
+    running_macs: Signal
     layer_done: Signal
     word_valid: Signal
     word_layer: Signal
@@ -161,7 +176,7 @@ class SparseEngine(wiring.Component):
         broadcasts = [Broadcast(config) for _ in range(groups)]
         pes = [ProcessingElement(config) for _ in range(config.pes)]
         partial_sums = [PartialSum(config) for _ in range(config.pes // groups if levels else 0)]
-        lanes = [OutputLane(config) for _ in range(config.pes)]
+        lanes = [OutputLane(config) for _ in range(config.output_lanes)]
         for name, components in (("bank", banks), ("broadcast", broadcasts),
                                  ("partial_sum", partial_sums), ("lane", lanes)):
             for number, component in enumerate(components):
@@ -194,9 +209,11 @@ class SparseEngine(wiring.Component):
             m.d.sync += self.waiting.eq(1)
         with m.Elif(sequencer.begin & sequencer.free):
             m.d.sync += self.waiting.eq(0)
-        # Between two vectors or images, an image that waits goes first.
-        receiving = Signal()
+        # Between two vectors or images, an image that waits goes first, but not into an inference.
+        open_ = Signal()
+        idle = Signal()
         image_first = Signal()
+        sent = Signal()
         # A new image needs some cycles until it has arrived everywhere, and its descriptors can be
         # read.
         arrives = Signal()
@@ -212,22 +229,25 @@ class SparseEngine(wiring.Component):
             m.d.sync += image_first.eq(self.image.valid)
         usable = Signal()
         m.d.sync += [
-            receiving.eq(sequencer.free & ~self.waiting & ~packer.done),
+            open_.eq(~self.waiting & ~packer.done
+                     & (1 if config.double_buffered else sequencer.free & sent)),
+            idle.eq(sequencer.free & ~self.waiting & ~packer.done & sent),
             usable.eq(sequencer.loaded & ~arriving.any() & ~sequencer.clearing),
         ]
         m.d.comb += [
             # What an image left in accumulators that it never drained does not outlive it.
-            sequencer.clear.eq(receiving & image_first),
-            loader.enable.eq(receiving & image_first & sequencer.clean),
-            packer.enable.eq(receiving & ~image_first & usable),
+            sequencer.clear.eq(idle & image_first),
+            loader.enable.eq(idle & image_first & sequencer.clean),
+            packer.enable.eq(open_ & ~image_first & usable),
             packer.beats.eq(sequencer.input_beats),
             packer.padding.eq(sequencer.input_padding),
             sequencer.begin.eq(self.waiting & self.run),
             unpacker.beats.eq(sequencer.output_beats),
-            sequencer.sent.eq(~(unpacker.start | unpacker.busy)),
+            sent.eq(~(unpacker.start | unpacker.busy)),
+            sequencer.sent.eq(sent),
             self.receiving.eq(packer.busy),
-            self.busy.eq(~sequencer.free),
-            self.cycles.eq(sequencer.cycles),
+            self.busy.eq(~(sequencer.free & sent)),
+            self.running_cycles.eq(sequencer.cycles),
             self.loading.eq(loader.busy | arriving_somewhere),
             self.loaded.eq(usable),
         ]
@@ -243,23 +263,24 @@ class SparseEngine(wiring.Component):
             following = Signal(_load_layout(config), name=f"load_{first}")
             m.d.sync += following.eq(load)
             for number in range(first, min(first + NEAR_PES, config.pes)):
-                pe, lane = pes[number], lanes[number]
+                pe = pes[number]
                 # The loader has seen to it that there is such a unit.
                 mine = load.valid & (load.unit == number)
                 m.d.comb += [
                     pe.load_addr.eq(following.addr),
                     pe.load_data.eq(following.data),
-                    lane.load_addr.eq(following.addr),
-                    lane.load_data.eq(following.data),
                 ]
-                if config.per_channel:
-                    m.d.sync += lane.load_factor.eq(mine & (load.target == Target.FACTORS))
                 m.d.sync += [
                     pe.load_entries.eq(mine & (load.target == Target.ENTRIES)),
                     pe.load_pointers.eq(mine & (load.target == Target.POINTERS)),
                     pe.load_codebook.eq(load.valid & (load.target == Target.CODEBOOK)),
-                    lane.load_valid.eq(mine & (load.target == Target.BIASES)),
                 ]
+                lane_number, turn = config.output_lane(number)
+                if turn == config.pes_per_lane - 1:
+                    # Here come the loads of all its PEs, one after the other.
+                    turns = [load.valid & (load.unit == number - before * groups)
+                             for before in reversed(range(config.pes_per_lane))]
+                    _load_lane(m, lanes[lane_number], turns, load, following)
             if first == 0:
                 m.d.comb += [
                     sequencer.load_addr.eq(following.addr),
@@ -279,9 +300,10 @@ class SparseEngine(wiring.Component):
             ready = Signal(3, name=f"ready_{c}")
             m.d.sync += ready.eq(reduce(and_, (pe.ready for pe in pes[c::groups])))
             m.d.comb += [
-                bank.start.eq(sequencer.start | unpacker.bank_start),
-                bank.step.eq(switch.bank_step[c] | unpacker.bank_step),
+                bank.start.eq(sequencer.start),
+                bank.step.eq(switch.bank_step[c]),
                 bank.take.eq(switch.bank_take[c]),
+                bank.side.eq(sequencer.side),
                 bank.read_buffer.eq(sequencer.source),
                 switch.bank_found[c].eq(bank.found),
                 switch.bank_several[c].eq(bank.several),
@@ -336,22 +358,29 @@ class SparseEngine(wiring.Component):
                     ]
         m.d.comb += sequencer.finished.eq(Cat(pe.idle for pe in pes).all()
                                           & ~Cat(broadcast.busy for broadcast in broadcasts).any())
-        begun = Signal()
-        m.d.sync += begun.eq(sequencer.begin & sequencer.free)
+        m.d.sync += self.begun.eq(sequencer.begin & sequencer.free)
         blocked = sum((broadcast.blocked for broadcast in broadcasts), Const(0))
-        with m.If(begun):
-            m.d.sync += self.blocked_cycles.eq(0)
+        running_blocked = Signal.like(self.blocked_cycles)
+        with m.If(self.begun):
+            m.d.sync += running_blocked.eq(0)
         with m.Else():
-            m.d.sync += self.blocked_cycles.eq(self.blocked_cycles + blocked)
+            m.d.sync += running_blocked.eq(running_blocked + blocked)
+        # The next inference may begin when an output is handed over, and not earlier.
+        with m.If(unpacker.start):
+            m.d.sync += [
+                self.cycles.eq(self.running_cycles),
+                self.blocked_cycles.eq(running_blocked),
+                self.macs.eq(self.running_macs),
+            ]
 
         m.submodules.products = products = PopulationCount(config.pes)
         # The last products are counted before the output is offered.
         assert products.latency < write_latency
         m.d.comb += products.i.eq(Cat(pe.multiplies for pe in pes))
-        with m.If(begun):
-            m.d.sync += self.macs.eq(0)
+        with m.If(self.begun):
+            m.d.sync += self.running_macs.eq(0)
         with m.Else():
-            m.d.sync += self.macs.eq(self.macs + products.o)
+            m.d.sync += self.running_macs.eq(self.running_macs + products.o)
 
         # Drain. What holds during a layer arrives a cycle later than the layer begins.
         first_bank = Signal.like(sequencer.first_bank)
@@ -365,9 +394,14 @@ class SparseEngine(wiring.Component):
         layout = _drain_layout(config)
         drain = Signal(layout)
         # What goes to a PE's accumulators within the cycle has a register for each PE.
-        drain_banks, drain_addrs = (
-            add_register_copies(m, name, platform, signal, config.pes) for name, signal in (
-                ("pe_drain_banks", sequencer.drain_banks), ("pe_drain_addr", sequencer.drain_addr)))
+        drain_addrs = add_register_copies(m, "pe_drain_addr", platform, sequencer.drain_addr,
+                                          config.pes)
+        drain_banks = [
+            add_register_copies(m, f"pe_drain_banks_{turn}" if config.pes_per_lane > 1
+                                else "pe_drain_banks", platform,
+                                sequencer.drain_banks.word_select(turn, groups),
+                                config.output_lanes)
+            for turn in range(config.pes_per_lane)]
         m.d.comb += [
             drain.bias_addr.eq(bias_addr),
             drain.layer.eq(sequencer.layer),
@@ -379,13 +413,25 @@ class SparseEngine(wiring.Component):
         ]
         drains = [data.View(layout, register) for register in add_register_copies(
             m, "pe_drain", platform, drain.as_value(), len(chunks))]
-        for number, (pe, lane, drain_bank, drain_addr) in enumerate(
-                zip(pes, lanes, drain_banks, drain_addrs, strict=True)):
+        sums: list[list[Value]] = [[] for _ in lanes]
+        for number, (pe, drain_addr) in enumerate(zip(pes, drain_addrs, strict=True)):
             near = drains[number // NEAR_PES]
+            lane_number, turn = config.output_lane(number)
+            lane = lanes[lane_number]
             m.d.comb += [
                 pe.layer.eq(near.layer),
-                pe.drain.eq(drain_bank),
+                pe.drain.eq(drain_banks[turn][lane_number]),
                 pe.drain_addr.eq(drain_addr),
+            ]
+            if levels:
+                partial_sum = partial_sums[number // groups]
+                m.d.comb += partial_sum.banks[number % groups].eq(pe.sums)
+                sums[lane_number].append(partial_sum.sums[number % groups])
+            else:
+                sums[lane_number].append(pe.sums[0])
+            if turn:
+                continue
+            m.d.comb += [
                 lane.bias_addr.eq(near.bias_addr),
                 *(() if config.per_channel else [lane.multiplier.eq(near.multiplier)]),
                 lane.single_rounding.eq(near.single_rounding),
@@ -393,47 +439,86 @@ class SparseEngine(wiring.Component):
                 lane.minimum.eq(near.minimum),
                 lane.maximum.eq(near.maximum),
             ]
-            if levels:
-                partial_sum = partial_sums[number // groups]
-                m.d.comb += [
-                    partial_sum.banks[number % groups].eq(pe.sums),
-                    lane.sum.eq(partial_sum.sums[number % groups]),
-                ]
-            else:
-                m.d.comb += lane.sum.eq(pe.sums[0])
+        # Whose turn it is follows the sums.
+        turn = sequencer.drain_bias_addr[:ceil_log2(config.pes_per_lane)]
+        for stage in range(2 + levels):
+            delayed = Signal.like(turn, name=f"turn_{stage}")
+            m.d.sync += delayed.eq(turn)
+            turn = delayed
+        for lane, shared_sums in zip(lanes, sums, strict=True):
+            m.d.comb += lane.sum.eq(Array(shared_sums)[turn] if len(shared_sums) > 1
+                                    else shared_sums[0])
         for partial_sum in partial_sums:
             m.d.comb += [
-                partial_sum.group_bits.eq(sequencer.group_bits),
+                partial_sum.group_bits.eq(sequencer.drain_group_bits),
                 partial_sum.first_bank.eq(first_bank),
             ]
 
-        # Activations: written by the input or by the drain, read by the broadcast or the output.
-        written = Signal(config.pes * width)
-        current = Cat(
-            banks[number % groups].word.word_select(number // groups, width)
+        # Activations: written by input and drain, read by broadcast and output.
+        sent_word = Cat(
+            banks[number % groups].output_word.word_select(number // groups, width)
             for number in range(config.pes))
         m.d.comb += [
             self.word_valid.eq(sequencer.write_valid),
-            self.word_layer.eq(sequencer.layer),
+            self.word_layer.eq(sequencer.drain_layer),
             self.word_addr.eq(sequencer.write_addr),
-            self.word_data.eq(Cat(lane.activation for lane in lanes)),
+            self.word_data.eq(Cat(*self._activations(m, lanes))),
             self.layer_done.eq(sequencer.layer_done),
-            written.eq(Mux(sequencer.write_valid, self.word_data, packer.write_data)),
-            unpacker.word.eq(current),
+            unpacker.word.eq(sent_word),
         ]
         for c, bank in enumerate(banks):
             m.d.comb += [
-                bank.write_valid.eq(sequencer.write_valid | packer.write_valid),
-                bank.write_buffer.eq(sequencer.source ^ sequencer.write_valid),
-                bank.write_addr.eq(
-                    Mux(sequencer.write_valid, sequencer.write_addr, packer.write_addr)),
-                bank.write_data.eq(Cat(written.word_select(number, width)
+                bank.write_valid.eq(sequencer.write_valid),
+                bank.write_buffer.eq(sequencer.write_buffer),
+                bank.write_addr.eq(sequencer.write_addr),
+                bank.write_data.eq(Cat(self.word_data.word_select(number, width)
                                        for number in range(c, config.pes, groups))),
+                bank.computes.eq(sequencer.computes),
+                bank.input_valid.eq(packer.write_valid),
+                bank.input_buffer.eq(sequencer.input_buffer),
+                bank.input_addr.eq(packer.write_addr),
+                bank.input_data.eq(Cat(packer.write_data.word_select(number, width)
+                                       for number in range(c, config.pes, groups))),
+                bank.output_step.eq(unpacker.bank_step),
+                bank.output_buffer.eq(sequencer.output_buffer),
+                bank.output_addr.eq(unpacker.bank_addr),
             ]
 
         with m.If(self.clear_error | (self.error == ErrorCode.NONE)):
             m.d.sync += self.error.eq(loader.error | packer.error)
         return m
+
+    def _activations(self, m: Module, lanes: list[OutputLane]) -> list[Value]:
+        """Return the activations of a word: those of earlier turns wait for those of the last."""
+        late: list[list[Value]] = []
+        for number, lane in enumerate(lanes):
+            mine: list[Value] = [lane.activation]
+            for turn in reversed(range(self.config.pes_per_lane - 1)):
+                earlier = Signal.like(lane.activation, name=f"activation_{number}_{turn}",
+                                      reset_less=True)
+                m.d.sync += earlier.eq(mine[-1])
+                mine.append(earlier)
+            late.append(mine[::-1])
+        return [late[lane][turn] for lane, turn in map(self.config.output_lane,
+                                                       range(self.config.pes))]
+
+
+def _load_lane(m: Module, lane: OutputLane, turns: list[Value], load: Any, following: Any) -> None:
+    """Load a lane with what is for one of its PEs: ``turns`` tell for which."""
+    bits = ceil_log2(len(turns))
+    turn = Signal(bits)
+    mine = reduce(or_, turns)
+    m.d.sync += [
+        turn.eq(reduce(or_, (Mux(chosen, number, 0) for number, chosen in enumerate(turns)))),
+        lane.load_valid.eq(mine & (load.target == Target.BIASES)),
+    ]
+    addr = Cat(turn, following.addr)
+    if lane.config.per_channel:
+        # Multiplier and shift have the lowest bit of an address.
+        m.d.sync += lane.load_factor.eq(mine & (load.target == Target.FACTORS))
+        factor_addr = Cat(following.addr[0], turn, following.addr[1:])
+        addr = Mux(lane.load_factor, factor_addr, addr) if bits else factor_addr
+    m.d.comb += [lane.load_addr.eq(addr), lane.load_data.eq(following.data)]
 
 
 def _load_layout(config: SparseConfig) -> data.StructLayout:
@@ -453,7 +538,7 @@ def _column_layout(config: SparseConfig) -> data.StructLayout:
 def _drain_layout(config: SparseConfig) -> data.StructLayout:
     """Lay out what the sequencer sends to PEs and output lanes."""
     fields = {
-        "bias_addr": ceil_log2(config.output_depth),
+        "bias_addr": ceil_log2(config.output_depth * config.pes_per_lane),
         "layer": ceil_log2(config.layer_depth),
         "multiplier": 31,
         "single_rounding": 1,

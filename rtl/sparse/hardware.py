@@ -40,9 +40,12 @@ def multiplier_places(config: SparseConfig) -> dict[str, str]:
         row, edge = divmod(group, len(_GROUP_EDGES))
         y, left = _GROUP_ROWS[row], _GROUP_EDGES[edge]
         places[f"pe_{pe}.accumulate.multiplier.cell"] = multiplier_place(y, left + middle, number)
+        lane, turn = config.output_lane(pe)
+        if turn:
+            continue
         block = left + number + (number >= middle)
         for part in range(parts):
             for factor in range(2):
-                cell = f"lane_{pe}.requantize.multiplier_{part}_{factor}.cell"
+                cell = f"lane_{lane}.requantize.multiplier_{part}_{factor}.cell"
                 places[cell] = multiplier_place(y, block, 2 * part + factor)
     return places

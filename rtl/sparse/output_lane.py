@@ -33,7 +33,8 @@ class OutputLane(wiring.Component):
     Members
     -------
     bias_addr : ``In``
-        Bias to add to the sum of the next cycle.
+        Bias to add to the sum of the next cycle. Of each address there is one for each turn, in the
+        lowest bits.
     sum : ``In(signed(accumulator_width))``
         Sum of products.
     multiplier, single_rounding, shift, minimum, maximum : ``In``
@@ -66,7 +67,8 @@ class OutputLane(wiring.Component):
         self._requantize = Requantize(accumulator_width=config.accumulator_width,
                                       output_width=config.activation_width)
         self.latency = 2 + self._requantize.latency
-        addr_width = ceil_log2(config.output_depth)
+        self._depth = config.output_depth * config.pes_per_lane
+        addr_width = ceil_log2(self._depth)
         members = {
             "bias_addr": In(unsigned(addr_width)),
             "sum": In(signed(config.accumulator_width)),
@@ -90,7 +92,7 @@ class OutputLane(wiring.Component):
         config = self.config
 
         biases = add_block_ram(m, "biases", platform, width=min(32, config.accumulator_width),
-                               depth=config.output_depth)
+                               depth=self._depth)
         m.submodules.requantize = requantize = self._requantize
         products = Signal.like(self.sum)  # waits for the bias
         total = Signal.like(self.sum)
@@ -120,7 +122,7 @@ class OutputLane(wiring.Component):
         """
         layout = data.StructLayout({"multiplier": 31, "shift": _SHIFT_WIDTH})
         factors = add_block_ram(m, "factors", platform, width=layout.size,
-                                depth=self.config.output_depth)
+                                depth=self._depth)
         multiplier = Signal(31)  # the last one that came, until its shift comes
         factor = Signal(layout)
         with m.If(self.load_factor & ~self.load_addr[0]):

@@ -171,10 +171,10 @@ class OutputUnpacker(wiring.Component):
         Beats of a vector, at least 1. Held while busy.
     busy : ``Out(1)``
         Beats are still to be sent. Between words there is a pause of a cycle.
-    bank_start, bank_step : ``Out(1)``
-        To the activation banks.
+    bank_step, bank_addr : ``Out``
+        To the activation banks: read a word.
     word : ``In``
-        Their current word.
+        What they show.
     o : ``Out(beat_signature(config))``
         Output vectors, each ended by ``last``.
     """
@@ -182,8 +182,8 @@ class OutputUnpacker(wiring.Component):
     start: Signal
     beats: Signal
     busy: Signal
-    bank_start: Signal
     bank_step: Signal
+    bank_addr: Signal
     word: Signal
     o: stream.Interface
 
@@ -193,8 +193,8 @@ class OutputUnpacker(wiring.Component):
             "start": In(1),
             "beats": In(unsigned(beats_width(config))),
             "busy": Out(1),
-            "bank_start": Out(1),
             "bank_step": Out(1),
+            "bank_addr": Out(unsigned(ceil_log2(config.activation_depth))),
             "word": In(unsigned(config.pes * config.activation_width)),
             "o": Out(beat_signature(config)),
         })
@@ -207,17 +207,19 @@ class OutputUnpacker(wiring.Component):
         beat = Signal(range(beats_per_word))
         left = Signal.like(self.beats)
         left_is_one, none_left = Signal(), Signal()
-        # Cycles in which the bank steps: thrice for the first word.
-        steps = Signal(2)
-        stepping = Signal()
+        # Cycles in which the banks step: twice for the first word.
+        stepping, again = Signal(), Signal()
         free = Signal()
         m.d.comb += [
-            self.bank_start.eq(self.start),
             self.bank_step.eq(stepping),
             free.eq(~self.o.valid | self.o.ready),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
+        with m.If(self.start):
+            m.d.sync += self.bank_addr.eq(0)
+        with m.Elif(stepping):
+            m.d.sync += self.bank_addr.eq(self.bank_addr + 1)
         with m.If(self.start):
             m.d.sync += [
                 self.busy.eq(1),
@@ -225,11 +227,11 @@ class OutputUnpacker(wiring.Component):
                 left_is_one.eq(self.beats == 1),
                 none_left.eq(0),
                 beat.eq(0),
-                steps.eq(3),
+                again.eq(1),
                 stepping.eq(1),
             ]
         with m.Elif(stepping):
-            m.d.sync += [steps.eq(steps - 1), stepping.eq(steps != 1)]
+            m.d.sync += [again.eq(0), stepping.eq(again)]
         with m.Elif(self.busy & free):
             with m.If(none_left):
                 m.d.sync += self.busy.eq(0)
@@ -243,6 +245,6 @@ class OutputUnpacker(wiring.Component):
                     none_left.eq(left_is_one),
                     beat.eq(beat + 1),
                 ]
-                with m.If(beat == beats_per_word - 1):
-                    m.d.sync += [beat.eq(0), steps.eq(1), stepping.eq(1)]
+                with m.If((beat == beats_per_word - 1) & ~left_is_one):
+                    m.d.sync += [beat.eq(0), stepping.eq(1)]
         return m

@@ -1,5 +1,7 @@
 """Tile sequencer: when vectors enter the array, and which weights come with them."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -55,6 +57,10 @@ class TileSequencer(wiring.Component):
         A row of weights enters.
     weight_addr : ``Out``
         Its address.
+    weight_row, weight_share : ``Out``
+        With a depthwise unit: its number in the tile, and which part of a word's channels the tile
+        is for, if channels are computed one by one. Such a tile has a single row of weights, those
+        of its diagonal.
     bank_stall, phase_stall : ``Out(1)``
         The array waits for a bank, or for transformed tiles.
     phase_released : ``Out(1)``
@@ -72,12 +78,19 @@ class TileSequencer(wiring.Component):
     vector_phase: Signal
     weight_valid: Signal
     weight_addr: Signal
+    weight_row: Signal
+    weight_share: Signal
     phase_released: Signal
     bank_stall: Signal
     phase_stall: Signal
 
     def __init__(self, config: SystolicConfig) -> None:
         self.config = self.parameters = config
+        self._shares = config.rows // config.channelwise_columns
+        diagonal: dict[str, Any] = {}
+        if config.depthwise_lanes:
+            diagonal = {"weight_row": Out(range(config.rows)),
+                        "weight_share": Out(range(self._shares))}
         super().__init__({
             "descriptor": In(DESCRIPTOR),
             "start": In(1),
@@ -93,6 +106,7 @@ class TileSequencer(wiring.Component):
             "phase_released": Out(1),
             "bank_stall": Out(1),
             "phase_stall": Out(1),
+            **diagonal,
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -158,8 +172,12 @@ class TileSequencer(wiring.Component):
         load = Signal()
         tile, next_tile = Signal.like(self.weight_addr), Signal.like(self.weight_addr)
         m.d.sync += [load.eq(kept.last), next_tile.eq(tile)]
+        tile_rows: Value | int = config.rows
+        if config.depthwise_lanes:
+            diagonal = (descriptor[Field.OPERATION] & Flag.CHANNELWISE).any()
+            tile_rows = Mux(diagonal, 1, config.rows)
         with m.If(kept.last):
-            m.d.sync += next_tile.eq(tile + config.rows)
+            m.d.sync += next_tile.eq(tile + tile_rows)
         with m.If(slots.last & outputs.last):
             m.d.sync += [load.eq(~rest_none), next_tile.eq(weights)]
 
@@ -229,6 +247,8 @@ class TileSequencer(wiring.Component):
                 tile.eq(next_tile),
                 row.eq(next_tile),
             ]
+        if config.depthwise_lanes:
+            self._add_diagonals(m, diagonal, fetching, begins, slots.last, outputs.last, row)
         if config.winograd:
             # A word that is read now is written so much later that the reads left come first.
             lead = phase_lead(config)
@@ -266,6 +286,24 @@ class TileSequencer(wiring.Component):
                 exists.eq(1),
             ]
         return m
+
+    def _add_diagonals(self, m: Module, diagonal: Value, fetching: Signal, begins: Signal,
+                       slot_last: Signal, output_last: Signal, row: Signal) -> None:
+        """Read one row for all rows of a tile, and say which part of a word it is for."""
+        share, number = self.weight_share, self.weight_row
+        next_share = Signal.like(share)
+        m.d.sync += next_share.eq(share)
+        with m.If(slot_last):
+            m.d.sync += next_share.eq(
+                Mux(output_last | (share == self._shares - 1), 0, share + 1))
+        with m.If(fetching):
+            m.d.sync += number.eq(number + 1)
+            with m.If(diagonal & ~begins):
+                m.d.sync += row.eq(row)
+        with m.If(begins):
+            m.d.sync += [number.eq(0), share.eq(next_share)]
+        with m.If(self.start):
+            m.d.sync += [number.eq(0), share.eq(0)]
 
 
 def _maximum(value: Value, least: int) -> Value:

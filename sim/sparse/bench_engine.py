@@ -43,12 +43,12 @@ class Recorder:
                 self.words.append((int(dut.word_layer.value), int(dut.word_addr.value),
                                    int(dut.word_data.value)))
                 if int(dut.layer_done.value):
-                    # The counter shows the cycles of the inference before this one.
-                    total = int(dut.cycles.value) + 1
+                    # The counter shows the cycles before this one.
+                    total = int(dut.running_cycles.value) + 1
                     if int(dut.word_layer.value) == 0:
                         before = 0
                     self.layer_cycles.append(total - before)
-                    self.products.append(int(dut.macs.value))
+                    self.products.append(int(dut.running_macs.value))
                     if self._probed:
                         self.probed.append((int(dut.decodes.value), int(dut.empties.value),
                                             int(dut.last_decode.value)))

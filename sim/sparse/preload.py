@@ -29,14 +29,21 @@ HARNESS = "preloaded_engine"
 _PRELOADED = (Target.ENTRIES, Target.POINTERS, Target.BIASES)
 
 
-def _memories(pe: int) -> dict[str, str]:
-    """Hierarchical name of each memory of a PE and its lane, by the name of its file."""
+def _memories(config: SparseConfig) -> dict[str, str]:
+    """Hierarchical name of each memory of the PEs and lanes, by the name of its file."""
+    names = {f"biases_{lane}.bin": f"engine.lane_{lane}.biases"
+             for lane in range(config.output_lanes)}
+    for pe in range(config.pes):
+        names |= _memories_of(pe)
+    return names
+
+
+def _memories_of(pe: int) -> dict[str, str]:
     return {
         f"even_entries_{pe}.bin": f"engine.pe_{pe}.fetch.even_entries",
         f"odd_entries_{pe}.bin": f"engine.pe_{pe}.fetch.odd_entries",
         f"even_pointers_{pe}.bin": f"engine.pe_{pe}.pointers.even_pointers",
         f"odd_pointers_{pe}.bin": f"engine.pe_{pe}.pointers.odd_pointers",
-        f"biases_{pe}.bin": f"engine.lane_{pe}.biases",
     }
 
 
@@ -57,7 +64,7 @@ def harness(config: SparseConfig, engine: str) -> str:
         f"      bytes = $fread({memory}, file);\n"
         f"      $fclose(file);\n"
         f"    end\n"
-        for pe in range(config.pes) for file, memory in _memories(pe).items())
+        for file, memory in _memories(config).items())
     return (f"module {HARNESS} (\n  input preload,\n{ports}\n);\n"
             f"  {engine} engine (\n{connections}\n  );\n"
             "  integer file;\n  integer bytes;\n"
@@ -98,7 +105,10 @@ def write_memories(compiled: CompiledNetwork, folder: Path) -> None:
         elif target == Target.POINTERS:
             pointers[pe, addr:addr + words.size] = words
         elif target == Target.BIASES:
-            contents[f"biases_{pe}.bin"] = words
+            lane, turn = config.output_lane(pe)
+            biases = contents.setdefault(f"biases_{lane}.bin", np.zeros(
+                words.size * config.pes_per_lane, np.uint32))
+            biases[turn::config.pes_per_lane] = words
     for pe, row in enumerate(pointers):
         used = int(np.flatnonzero(row)[-1]) + 2 if row.any() else 2
         contents[f"even_pointers_{pe}.bin"] = row[0:used:2]

@@ -19,7 +19,7 @@ def probed_engine(config: SparseConfig, engine: str) -> str:
 
     Its ports are those of the engine, and ``decodes``, cycles in which a PE decodes, and
     ``empties``, those of them for an empty column, both summed over the PEs; and ``last_decode``,
-    what ``cycles`` was in the last cycle in which a PE decoded.
+    what ``running_cycles`` was in the last cycle in which a PE decoded.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def probed_engine(config: SparseConfig, engine: str) -> str:
     end else begin
       decodes <= decodes + decoding_count;
       empties <= empties + empty_count;
-      if (|decoding) last_decode <= cycles;
+      if (|decoding) last_decode <= running_cycles;
     end
 endmodule
 """

@@ -11,11 +11,12 @@ from eieio.sim.sparse.random_network import compile_random, random_inputs, rando
 
 __all__ = ["CONFIG", "small_session"]
 
-#: A small engine. Its beats are no whole bytes, and its images may be coded.
+#: A small engine. Its beats are no whole bytes, its images may be coded, and the next input comes
+#: while an inference is under way.
 CONFIG = SparseConfig(
     pes=4, queue_depth=2, run_width=3, activation_width=12, weight_width=8, entry_depth=256,
     pointer_depth=64, accumulator_depth=16, activation_depth=16, output_depth=32, layer_depth=3,
-    coded_images=True)
+    coded_images=True, double_buffered=True)
 
 
 def small_session(seed: int = 0, config: SparseConfig = CONFIG) -> ShellSession:

@@ -11,7 +11,7 @@ from eieio.model.leftovers import temporary_folder
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.profile import layer_profile, model_profiles
-from eieio.model.sparse.timing import FIRST_TAKE, LayerTiming, NetworkTimer
+from eieio.model.sparse.timing import FIRST_TAKE, LayerTiming, NetworkTimer, layer_lead
 from eieio.model.trace import LayerProfile
 from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
@@ -155,7 +155,10 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     cycles, probed = recorded["layer_cycles"], recorded["probed"]
     counted = np.diff(probed[:, :, :2].reshape(-1, 2), axis=0, prepend=[[0, 0]])
     decodes, empties = np.moveaxis(counted.reshape(-1, len(layers), 2), 2, 0)
-    begins = (np.cumsum(cycles, axis=1) - cycles)[:len(probed)]
+    pes = compiled.config.pes
+    leads = [0, *(layer_lead(compiled.config, -(-layer.matrix.shape[0] // pes))
+                  for layer in layers[:-1])]
+    begins = (np.cumsum(cycles, axis=1) - cycles - leads)[:len(probed)]
     return RtlRun(compiled.from_engine(recorded["results"]), activations, clean, cycles,
                   recorded["blocked"], np.diff(recorded["products"], axis=1, prepend=0),
                   decodes, empties, probed[:, :, 2] - begins)

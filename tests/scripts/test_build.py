@@ -53,7 +53,8 @@ def test_builds(eieio: Callable[..., Result], network: Path, samples: Path,
     # What was chosen is said, and how exact the integers are.
     config = figures["config"]
     assert {choice["option"] for choice in figures["choices"]} == {
-        "accumulator_width", "column_groups", "run_width", "io_lanes", "output_order"}
+        "accumulator_width", "column_groups", "run_width", "double_buffered", "io_lanes",
+        "output_order"}
     assert all(config[choice["option"]] == choice["value"] for choice in figures["choices"]
                if choice["option"] in config)
     assert all(layer["snr_db"] > 60 for layer in figures["layers"])

@@ -102,6 +102,43 @@ def test_fits_a_network_to_the_systolic_engine(eieio: Callable[..., Result],
                 figures["clock_mhz"] * 1e6 / entry["cycles_per_inference"])
 
 
+def test_proposes_a_shape_and_transforms(eieio: Callable[..., Result], tmp_path: Path) -> None:
+    """Arrays that are not square are tried, and for filters of 3 x 3 Winograd's transforms."""
+    rng = np.random.default_rng(0)
+    weight = numpy_helper.from_array(rng.normal(size=(16, 8, 3, 3)).astype(np.float32), "w")
+    save(helper.make_model(helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"], "conv", kernel_shape=[3, 3],
+                          pads=[1, 1, 1, 1])], "conv",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8, 16, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 16, 16, 16])], [weight]),
+        opset_imports=[helper.make_opsetid("", 17)]), str(tmp_path / "conv.onnx"))
+    np.save(tmp_path / "x.npy", rng.random((4, 8, 16, 16), np.float32))
+    report = tmp_path / "report.json"
+    arguments = ("fit", tmp_path / "conv.onnx", "--engine", "systolic", "--samples",
+                 tmp_path / "x.npy", "--board", "ulx3s-85f", "--json", report)
+    result = eieio(*arguments)
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(report.read_text())
+    found = figures["configurations"]
+    shapes = {(entry["config"]["rows"], entry["config"]["columns"]) for entry in found}
+    assert len(shapes) == len(found)
+    assert shapes >= {(8, 8), (8, 16), (16, 8), (4, 16), (12, 12)}
+    fastest = min((entry for entry in found if entry["fits"]),
+                  key=lambda entry: entry["interval_cycles"])
+    config = fastest["config"]
+    assert config["winograd"] > 0
+    flags = " ".join(f"--{name} {config[name]}"
+                     for name in ("rows", "columns", "lanes", "winograd"))
+    assert f"The fastest that fits, by its options: {flags}" in result.stdout
+    assert "The most inferences for each multiplier, " in result.stdout
+    # What is left out of the table is no faster than one with no more multipliers.
+    assert len([line for line in result.stdout.splitlines() if " yes " in line]) < len(found)
+    result = eieio(*arguments, "--rows", config["rows"], "--columns", config["columns"],
+                   "--winograd", 0)
+    entry, = json.loads(report.read_text())["configurations"]
+    assert entry["interval_cycles"] > fastest["interval_cycles"]
+
+
 def test_fits_a_network_to_an_engine_without_a_shell(
         eieio: Callable[..., Result], network: Path, samples: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"

@@ -13,7 +13,7 @@ RANGES = {
     "activation_width": (4, 18), "weight_width": (4, 18), "accumulator_width": (16, 48),
     "entry_depth": (4, 1 << 24), "pointer_depth": (4, 1 << 20), "accumulator_depth": (2, 1 << 14),
     "activation_depth": (2, 1 << 15), "output_depth": (2, 1 << 16), "layer_depth": (1, 256),
-    "column_groups": (1, 16), "io_lanes": (1, 256),
+    "column_groups": (1, 16), "io_lanes": (1, 256), "pes_per_lane": (1, 16),
 }
 
 
@@ -31,7 +31,7 @@ def test_ranges(option: str) -> None:
             f"Option {option} must be an integer from {low} to {high}, not {value!r}")
 
 
-@pytest.mark.parametrize("option", ["skip_empty_columns", "absorb_fillers"])
+@pytest.mark.parametrize("option", ["skip_empty_columns", "absorb_fillers", "double_buffered"])
 def test_flags(option: str) -> None:
     for value in (False, True):
         assert getattr(SparseConfig.from_dict({option: value}), option) is value
@@ -52,6 +52,10 @@ def test_flags(option: str) -> None:
     ({"column_groups": 4, "accumulator_depth": 10},
      "Option accumulator_depth must be a multiple of column_groups (4) and at least 8, not 10"),
     ({"io_lanes": 3}, "Option io_lanes must divide pes (16), not 3"),
+    ({"pes": 12, "pes_per_lane": 3},
+     "Option pes_per_lane must be a power of two that divides pes / column_groups (12), not 3"),
+    ({"column_groups": 4, "pes_per_lane": 8},
+     "Option pes_per_lane must be a power of two that divides pes / column_groups (4), not 8"),
 ])
 def test_relations(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as info:
@@ -67,6 +71,11 @@ def test_properties() -> None:
     assert config.label.startswith("pes=24, queue_depth=8, ")
     assert "column_groups=8, skip_empty_columns=True" in config.label
     assert SparseConfig().column_group_choices == (1,)
+    shared = SparseConfig(pes=16, column_groups=2, pes_per_lane=4)
+    assert shared.output_lanes == 4
+    # Those of a lane have the same number modulo the column groups.
+    assert [shared.output_lane(pe) for pe in (0, 1, 2, 6, 7, 8, 15)] == [
+        (0, 0), (1, 0), (0, 1), (0, 3), (1, 3), (2, 0), (3, 3)]
 
 
 def test_dict() -> None:

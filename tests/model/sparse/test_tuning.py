@@ -185,7 +185,7 @@ def test_defaults_are_as_fast_as_the_benchmark() -> None:
                                           slow.layouts))
     assert {choice.option: choice.value for choice in fitted.choices} == {
         "accumulator_width": config.accumulator_width, "column_groups": 4,
-        "run_width": config.run_width, "io_lanes": config.io_lanes,
+        "run_width": config.run_width, "double_buffered": True, "io_lanes": config.io_lanes,
         "output_order": "network" if fitted.layouts[-1].positions is None else "fastest"}
 
 
@@ -193,7 +193,7 @@ def test_what_is_given_wins() -> None:
     network = share_weights(networks(400, 250, 10, density=0.05), 4)
     x = np.random.default_rng(4).random((4, 400))
     given = {"pes": 32, "column_groups": 2, "run_width": 3, "io_lanes": 1,
-             "accumulator_width": 31}
+             "double_buffered": False, "accumulator_width": 31}
     fitted = fit_network(network, x, given, reorder_outputs=False)
     assert {name: getattr(fitted.compiled.config, name) for name in given} == given
     assert max(layout.groups for layout in fitted.layouts) == 2
@@ -206,8 +206,8 @@ def test_boards_keep_small_engines() -> None:
     x = np.random.default_rng(4).random((4, 400))
     config = fit_network(network, x, {"pes": 32}, board=True).compiled.config
     default = SparseConfig()
-    assert (config.column_groups, config.run_width, config.io_lanes) == (
-        default.column_groups, default.run_width, default.io_lanes)
+    assert (config.column_groups, config.run_width, config.io_lanes, config.double_buffered) == (
+        default.column_groups, default.run_width, default.io_lanes, default.double_buffered)
 
 
 def test_longer_runs_where_fillers_cost() -> None:
@@ -223,8 +223,48 @@ def test_beats_as_wide_as_pays() -> None:
     """Many inputs and little work want wide beats; much work does with a narrow one."""
     x = np.random.default_rng(4).random((4, 200))
     thin = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 16})
-    assert thin.compiled.config.io_lanes == 8
+    assert thin.compiled.config.io_lanes == 2
     thick = fit_network(share_weights(networks(200, 200, density=1), 4), x, {"pes": 4})
     assert thick.compiled.config.io_lanes == 1
     narrow = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 3})
     assert narrow.compiled.config.io_lanes == 1
+
+
+def test_lanes_are_shared_where_that_costs_little() -> None:
+    """Few outputs of much work leave the lanes idle."""
+    x = np.random.default_rng(4).random((4, 2000))
+    network = share_weights(networks(2000, 16, density=0.5), 4)
+    few = fit_network(network, x, {"pes": 4, "column_groups": 1})
+    assert few.compiled.config.pes_per_lane == 4
+    choice, = (choice for choice in few.choices if choice.option == "pes_per_lane")
+    assert choice.reason.startswith("costs 12 cycles, and spares ")
+    alone = fit_network(network, x, {"pes": 4, "column_groups": 1, "pes_per_lane": 1})
+    one, other = (NetworkTimer(fitted.compiled)(values, list(run_layers(
+        fitted.compiled.network, values[None])))[0].cycles for fitted in (few, alone)
+        for values in [fitted.compiled.network.quantize_input(x[:1])[0]])
+    assert one == other + 12
+    many = fit_network(share_weights(networks(40, 200, density=0.5), 4), x[:, :40], {"pes": 4})
+    assert many.compiled.config.pes_per_lane == 1
+
+
+def test_shared_lanes_limit_the_column_groups() -> None:
+    x = np.random.default_rng(4).random((4, 40))
+    network = share_weights(networks(40, 20, density=0.5), 4)
+    config = fit_network(network, x, {"pes": 8, "pes_per_lane": 4}).compiled.config
+    assert (config.pes_per_lane, config.column_groups) in {(4, 1), (4, 2)}
+
+
+def test_work_is_even_in_each_sample() -> None:
+    """Rows that are busy in the same samples do not share a PE, although all are busy as often."""
+    rng = np.random.default_rng(2)
+    kinds = np.arange(32) // 8
+    codes = (np.arange(64) // 16 == kinds[:, None]).astype(np.uint8)
+    shuffled = rng.permutation(32)
+    codes = codes[shuffled]
+    active = np.arange(64) // 16 == rng.integers(0, 4, 100)[:, None]
+    positions = order_rows(Nonzeros.of(codes), "even work in each sample", pes=4, active=active)
+    for pe in range(4):
+        assert sorted(kinds[shuffled][positions % 4 == pe]) == [0, 0, 1, 1, 2, 2, 3, 3]
+    few = order_rows(Nonzeros.of(codes), "even work in each sample", pes=4, active=active[:20])
+    assert few.tolist() == order_rows(Nonzeros.of(codes), "even work in 16 spans", pes=4,
+                                      active=active[:20]).tolist()

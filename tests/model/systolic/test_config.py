@@ -9,7 +9,8 @@ RANGES = {"rows": (1, 256), "columns": (1, 256), "activation_width": (4, 18),
           "weight_width": (4, 18), "accumulator_width": (16, 48), "product_stages": (1, 3),
           "accumulator_depth": (0, 1 << 16), "activation_depth": (2, 1 << 24),
           "weight_depth": (2, 1 << 24), "parameter_depth": (2, 1 << 16),
-          "program_depth": (2, 1 << 12)}
+          "program_depth": (2, 1 << 12), "depthwise_kernel": (2, 7),
+          "depthwise_width": (4, 1 << 14)}
 
 
 @pytest.mark.parametrize("option", RANGES)
@@ -88,7 +89,18 @@ def test_codes() -> None:
         assert ("code_width" in config.to_dict()) == bool(code_width)
 
 
+def test_depthwise() -> None:
+    config = SystolicConfig(rows=16, columns=8, depthwise_lanes=4)
+    assert (config.lanes, config.depthwise_groups, config.depthwise_taps) == (8, 4, 9)
+    assert SystolicConfig.from_dict(config.to_dict()) == config
+    assert SystolicConfig(depthwise_kernel=5).depthwise_taps == 0
+
+
 @pytest.mark.parametrize(("options", "message"), [
+    ({"depthwise_lanes": 3}, "Option depthwise_lanes must divide lanes, 8, or be 0, not 3"),
+    ({"depthwise_lanes": 16}, "Option depthwise_lanes must divide lanes, 8, or be 0, not 16"),
+    ({"depthwise_multipliers": "ram"},
+     "Option depthwise_multipliers must be dsp or lut, not 'ram'"),
     ({"winograd": 3}, "Option winograd must be 0, 2 or 4, not 3"),
     ({"winograd": 2}, "Option activation_width must be at least 10 for winograd=2, not 8"),
     ({"winograd": 4, "activation_width": 18},

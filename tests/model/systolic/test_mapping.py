@@ -16,6 +16,7 @@ from eieio.model.graph.quantized_graph import (
     Add,
     AveragePool,
     Conv2D,
+    DepthwiseConv2D,
     FullyConnected,
     MaxPool,
     Operator,
@@ -29,7 +30,7 @@ from eieio.model.graph.quantized_graph import (
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.model.systolic.program import WRAPS, Field, Flag, Operation, Target
-from eieio.model.systolic.work import ComputeWork
+from eieio.model.systolic.work import ComputeWork, DepthwiseWork
 from eieio.sim.systolic.random_graph import random_graph, random_inputs
 
 DEPTHS: dict[str, Any] = {"activation_depth": 4096, "weight_depth": 8192, "parameter_depth": 300,
@@ -42,6 +43,9 @@ CONFIGS = {
     "wide": SystolicConfig(rows=4, columns=8, activation_width=9, weight_width=18, **DEPTHS),
     "one": SystolicConfig(rows=1, columns=1, **DEPTHS),
     "codes": SystolicConfig(rows=4, columns=10, lanes=2, code_width=4, **DEPTHS),
+    "depthwise": SystolicConfig(rows=6, columns=9, lanes=3, depthwise_lanes=1, **DEPTHS),
+    "linear": SystolicConfig(rows=4, columns=4, lanes=2, depthwise_lanes=2, depthwise_kernel=2,
+                             depthwise_width=6, code_width=8, **DEPTHS),
     "f2": SystolicConfig.for_winograd(2, rows=6, columns=3, accumulator_depth=50, **DEPTHS),
     "f4": SystolicConfig.for_winograd(4, rows=4, columns=6, accumulator_depth=140, **DEPTHS),
 }
@@ -102,6 +106,8 @@ class Interpreter:
             self.descriptor = descriptor
             if descriptor[Field.OPERATION] & 15 == Operation.ADD:
                 self._add()
+            elif descriptor[Field.OPERATION] & 15 == Operation.DEPTHWISE:
+                self._depthwise()
             else:
                 assert descriptor[Field.OPERATION] & 15 == Operation.COMPUTE
                 self._compute(Flag(descriptor[Field.OPERATION] & 0xf0))
@@ -166,6 +172,55 @@ class Interpreter:
                 self._write(self.descriptor[Field.DESTINATION] + word, group, values,
                             self.descriptor[Field.PARAMETERS])
 
+    def _depthwise(self) -> None:
+        """Take pixel by pixel of each block, and compute the windows that they complete."""
+        config = self.config
+        taps = config.depthwise_kernel ** 2
+        side = taps if self.descriptor[Field.OPERATION] & Flag.LINEAR else config.depthwise_kernel
+        (blocks, _), (lead, down), (step, last_groups), (height, width) = map(self.pair, (
+            Field.BLOCKS, Field.SLOTS, Field.DESTINATION_STEP, Field.SOURCE_SIZE))
+        (row_stride, across), (first_row, first_column), windows = map(self.pair, (
+            Field.STRIDE, Field.SOURCE_START, Field.DESTINATION_SIZE))
+        line = self.descriptor[Field.WINDOWS]
+        assert side == taps or 3 <= line <= config.depthwise_width
+        rows = -(-taps * config.rows // config.columns)
+        written = self.buffer.copy()
+        for block in range(blocks):
+            first = self.descriptor[Field.WEIGHTS] + block * rows
+            weights = self._decode(self.weights[first:first + rows]).reshape(-1)[
+                :taps * config.rows].reshape(taps, config.rows)
+            place = lead
+            total = np.zeros(config.rows, np.int64)
+            last = math.prod(windows) - 1
+            for number, (y, x) in enumerate(np.ndindex(*windows)):
+                if number:
+                    place += across if x else down
+                sums = np.zeros(config.rows, np.int64)
+                for tap in range(taps):
+                    above, before = divmod(taps - 1 - tap, side)
+                    row, column = (first_row + y * row_stride - above,
+                                   first_column + x * across - before)
+                    word = np.full(config.rows, signed(self.descriptor[Field.QUANTIZATION], 8))
+                    if 0 <= row < height and 0 <= column < width:
+                        assert (row, column) == divmod(place - above * line - before, line)
+                        word = self._read(
+                            self.descriptor[Field.SOURCE] + row * self.descriptor[Field.ROW_STEP]
+                            + column * self.descriptor[Field.PIXEL_STEP] + block, block)
+                    sums += word.astype(np.int64) * weights[tap]
+                if self.descriptor[Field.OPERATION] & Flag.TOTAL:
+                    total += sums
+                    if number < last:
+                        continue
+                    sums = total
+                self.buffer, written = written, self.buffer
+                for group in range(last_groups if block == blocks - 1 else config.word_groups):
+                    self._write(self.descriptor[Field.DESTINATION] + number * step + block, group,
+                                sums[group * config.lanes:(group + 1) * config.lanes],
+                                self.descriptor[Field.PARAMETERS] + block * config.word_groups
+                                + group)
+                self.buffer, written = written, self.buffer
+        self.buffer = written
+
     def _vectors(self, first: int, blocks: list[int]) -> NDArray[np.int64]:
         """Read a window: shape (blocks, taps, rows)."""
         config = self.config
@@ -210,9 +265,15 @@ class Interpreter:
         groups = columns // config.lanes
         written = self.buffer.copy()
         for output in range(outputs):
-            first = self.descriptor[Field.WEIGHTS] + output * tiles * config.rows
-            weights = self._decode(self.weights[first:first + tiles * config.rows]).reshape(
-                tiles, config.rows, -1).repeat(reuse, axis=0)
+            rows = 1 if channelwise and config.depthwise_lanes else config.rows
+            first = self.descriptor[Field.WEIGHTS] + output * tiles * rows
+            weights = self._decode(self.weights[first:first + tiles * rows]).reshape(
+                tiles, rows, -1).repeat(reuse, axis=0)
+            if rows < config.rows:
+                # What is there is the diagonal, of the channels' part of a word.
+                place = np.arange(columns) + output * columns % config.rows
+                weights = np.where(np.arange(config.rows)[:, None] == np.append(
+                    place, np.full(config.columns - columns, -1)), weights, 0)
             used = [output * columns // config.rows] if channelwise else list(range(blocks))
             for window in range(self.descriptor[Field.WINDOWS]):
                 vectors = self._vectors(window, used)
@@ -596,3 +657,55 @@ def test_macs() -> None:
     assert compiled.macs == 5 * math.prod((8, 3))
     assert compiled.input_beats == 5 * 2
     assert compiled.output_beats == 5
+
+
+def test_mean_of_all_pixels() -> None:
+    """The unit adds up the windows of a row of all pixels."""
+    config = SystolicConfig(rows=4, columns=4, lanes=2, depthwise_lanes=2, **DEPTHS)
+    source = tensor("input", 6, 7, 6, zero_point=-5)
+    pool = AveragePool("pool", (source,), tensor("output", 1, 1, 6, zero_point=-5), Window((6, 7)),
+                       -128, 127)
+    compiled = compile_graph(QuantizedGraph("mean", source, pool.output, (pool,)), config)
+    layer, = compiled.layers
+    assert isinstance(layer.work, DepthwiseWork)
+    assert (layer.work.total, layer.work.width, layer.work.result_groups) == (True, 5, 3)
+    rng = np.random.default_rng(0)
+    interpret(compiled, rng.integers(-128, 128, (1, *source.shape)).astype(np.int8))
+
+
+#: Windows over images of 6 x 7, and what the unit of the configuration below says of them.
+SHAPES = {
+    "taken": (Window((3, 3), padding=((1, 1), (1, 1))), None),
+    "strided": (Window((2, 3), (2, 2), padding=((1, 0), (0, 2))), None),
+    "linear": (Window((1, 7), padding=((0, 0), (6, 2))), None),
+    "large": (Window((4, 3)), (
+        "its windows of 4 x 3 are larger than 3 x 3 (option depthwise_kernel)")),
+    "dilated": (Window((3, 3), dilation=(2, 1)), "its windows are dilated"),
+    "long": (Window((3, 3), padding=((0, 0), (2, 2)), stride=(1, 1)),
+             "its lines of 9 pixels are longer than 8 (option depthwise_width)"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("channels", [1, 4, 7])
+def test_depthwise(shape: str, channels: int) -> None:
+    """The unit takes what it can; weights then are as many as its taps, and no tiles."""
+    window, reason = SHAPES[shape]
+    config = SystolicConfig(rows=4, columns=4, lanes=2, depthwise_lanes=2, depthwise_width=8,
+                            **DEPTHS)
+    rng = np.random.default_rng(0)
+    source = tensor("input", 6, 7, channels, zero_point=-5)
+    output = tensor("output", *window.output_size(6, 7), channels, zero_point=3)
+    weight = rng.integers(-128, 128, (*window.kernel, channels)).astype(np.int8)
+    layer = DepthwiseConv2D(
+        "layer", (source,), output, weight, np.full(channels, 7, np.int32),
+        np.full(channels, 1 << 30, np.int32), np.full(channels, 7, np.int32), -128, 127, window)
+    compiled = compile_graph(QuantizedGraph("depthwise", source, output, (layer,)), config)
+    if reason:
+        assert compiled.notes == (
+            f"DepthwiseConv2D 'layer': the array computes it, not the depthwise unit, as {reason}",)
+    else:
+        assert compiled.notes == ()
+        assert len(compiled.weights) == -(-channels // 4) * 9
+    assert compiled.layers[0].mode == ("channelwise" if reason else "depthwise")
+    interpret(compiled, rng.integers(-128, 128, (1, *source.shape)).astype(np.int8))

@@ -14,13 +14,14 @@ from eieio.model.systolic.timing import (
     REQUANTIZE,
     START,
     VECTOR_LATENCY,
+    WINDOW,
     WRITE,
     LayerTiming,
     compute_cycles,
     time_graph,
     time_layer,
 )
-from eieio.model.systolic.work import AddWork, ComputeWork
+from eieio.model.systolic.work import AddWork, ComputeWork, DepthwiseWork
 
 CONFIGS = [SystolicConfig(rows=4, columns=4), SystolicConfig(rows=9, columns=6, product_stages=3),
            SystolicConfig(rows=1, columns=1), SystolicConfig(rows=16, columns=8)]
@@ -96,6 +97,54 @@ def test_walk(config: SystolicConfig) -> None:
         stalled += timing.accumulator_stalls > 0
     if config.column_groups > 1 or config.rows == 1:
         assert stalled
+
+
+def walk_depthwise(config: SystolicConfig, work: DepthwiseWork) -> int:
+    """Step through the cycles of the depthwise unit: weights, pixels, and groups of windows."""
+    weights = fetch_left = config.depthwise_taps * config.depthwise_groups
+    asked = 1
+    ready: list[int] = []
+    steps = [gap for block in range(work.blocks) for row in range(work.height)
+             for gap in [work.down if row else work.lead + 1, *[work.across] * (work.width - 1)]]
+    block_of = [block for block in range(work.blocks) for _ in range(work.height * work.width)]
+    window = taken = groups_left = 0
+    for cycle in itertools.count(START + 1):
+        if groups_left:
+            groups_left -= 1
+            if not groups_left and window == len(steps):
+                return cycle + WINDOW + (config.depthwise_taps - 1).bit_length() + WRITE
+        if fetch_left:
+            fetch_left -= 1
+            if not fetch_left:
+                ready.append(cycle + 2)
+        if window == len(steps):
+            continue
+        block = block_of[window]
+        if taken < steps[window] - 1:
+            taken += 1
+        elif not groups_left and len(ready) > block and cycle >= ready[block]:
+            if asked == block + 1 < work.blocks:
+                asked, fetch_left = asked + 1, weights
+            window, taken = window + 1, 0
+            groups_left = work.last_groups if block == work.blocks - 1 else work.groups
+    raise AssertionError
+
+
+def test_walk_depthwise() -> None:
+    rng = np.random.default_rng(0)
+    bounds = set()
+    for _ in range(200):
+        rows, lanes, unit = [(4, 4, 4), (8, 4, 2), (16, 8, 8), (6, 2, 1)][rng.integers(4)]
+        config = SystolicConfig(rows=rows, columns=rows, lanes=lanes, depthwise_lanes=unit,
+                                depthwise_kernel=int(rng.integers(2, 4)))
+        blocks, height, width, lead, across, down = rng.integers(
+            (1, 1, 1, 0, 1, 1), (4, 5, 5, 20, 4, 9)).tolist()
+        groups = config.depthwise_groups
+        work = DepthwiseWork(blocks, height, width, lead, across, down, groups,
+                             int(rng.integers(1, groups + 1)))
+        assert time_layer(config, work) == LayerTiming(walk_depthwise(config, work))
+        bounds.add((across > groups, lead + 1 > config.depthwise_taps * groups))
+    assert len(bounds) == 4
 
 
 def test_one_vector() -> None:

@@ -387,6 +387,46 @@ def test_bad_transactions(session: ShellSession, tmp_path: Path, stall: float, s
     session.run(built(serial=serial), tmp_path, stall=stall)
 
 
+def test_everything_of_three_inferences(session: ShellSession, tmp_path: Path) -> None:
+    """One runs; the next input waits for a START, and the output before for who takes it."""
+    s = session
+    busy, pending, start = Status.BUSY, Status.INPUT_PENDING, Status.START_PENDING
+    s.load(0)
+    s.write(registers.CONTROL, 0)
+    s.do("hold", True)
+    s.send_input(s.inputs[0][0])
+    s.write(registers.CONTROL, Control.START)
+    # The next input comes at once; it waits, although the engine is no longer busy with another.
+    s.send_input(s.inputs[0][1])
+    s.poll(registers.STATUS, Status.OUTPUT_WAITING | busy | pending | start,
+           Status.OUTPUT_WAITING | busy | pending)
+    s.do("wait", 200)
+    s.read(registers.INFERENCES, 1)
+    s.count(0, 0)
+    s.write(registers.CONTROL, Control.START)
+    s.poll(registers.STATUS, pending | start, 0)
+    s.send_input(s.inputs[0][2])
+    s.write(registers.CONTROL, Control.START)
+    s.do("wait", 400)
+    # Two outputs are there, of which the first is being sent, and an input, whose START is kept.
+    s.read(registers.STATUS, Status.LOADED | busy | pending | start | Status.OUTPUT_WAITING)
+    s.read(registers.INFERENCES, 1)
+    s.count(0, 0)
+    s.do("begin", "image", s.stream(s.frames[1]))
+    s.do("wait", 100)
+    s.do("hold", False)
+    for sample in range(3):
+        s.receive(0, sample)
+    s.poll(registers.STATUS, Status.IMAGE_ACTIVE | Status.LOADED | start, Status.LOADED)
+    s.read(registers.INFERENCES, 3)
+    s.count(0, 2)
+    s.write(registers.CONTROL, Control.RUN)
+    s.infer(1, 0)
+    s.count(1, 0)
+    s.read(registers.ERROR, 0)
+    s.run(built(), tmp_path)
+
+
 def test_session_can_fail(session: ShellSession, tmp_path: Path) -> None:
     session.read(registers.ID, 0)
     with pytest.raises(AssertionError, match=r"step 0\) must show \[0, 0\]"):

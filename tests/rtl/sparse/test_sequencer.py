@@ -1,7 +1,7 @@
 """Sequencer: interface, and phases of inferences against the contract, cycle by cycle."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from random import Random
 from typing import Any
 
@@ -106,46 +106,84 @@ class Phase:
     done: int = 0
     start: int = 0
     layer: int = 0
-    source: int = 0
+    computes: int = 1
+    buffers: tuple[int, int, int, int] = (0, 0, 0, 0)  # side, source, input, output
     drain: tuple[int, int, int, int] | None = None  # banks, row, biases, first bank
     write: int | None = None
+    drained: int | None = None
     layer_done: int = 0
 
 
-def phases_of(layers: list[Layer], runs: list[int], settings: SparseConfig, latency: int,
-              source: int) -> list[Phase]:
-    """Phases of an inference from the cycle behind ``begin`` to the end of its last layer.
+@dataclass(frozen=True)
+class Buffers:
+    """Which activations are where before an inference begins."""
 
-    ``runs`` are the cycles from a layer's start until all have finished.
+    side: int = 0
+    input: int = 0
+    output: int = 0
+
+    def during(self, layer: int) -> tuple[int, int, int, int]:
+        return self.side, self.input ^ layer & 1, self.output ^ 1, self.output
+
+    def writes(self, layer: int) -> int:
+        """Buffer that a layer writes."""
+        return self.input ^ layer & 1 ^ 1
+
+    def after(self, layers: int) -> "Buffers":
+        return Buffers(self.side ^ 1, self.output ^ 1, self.input ^ layers & 1)
+
+
+def phases_of(layers: list[Layer], runs: list[int], settings: SparseConfig, latency: int,
+              buffers: Buffers, waits: int) -> list[Phase]:
+    """Phases of an inference from the cycle behind ``begin`` to the one that hands its output over.
+
+    ``runs`` are the cycles from a layer's start until all have finished; the output before takes
+    ``waits`` cycles more than the inference.
     """
     groups = settings.column_groups
-    phases = []
+    start, written = 1, -3
+    shown: list[dict[str, Any]] = []
+
+    def show(cycle: int, **values: Any) -> None:
+        shown.extend({} for _ in range(cycle + 1 - len(shown)))
+        shown[cycle] |= values
+
+    begun = [0]
     for number, (layer, run) in enumerate(zip(layers, runs, strict=True)):
-        here: dict[str, Any] = {"layer": number, "source": source}
-        phases += [Phase(**here), Phase(**here, start=1)]
-        phases += [Phase(**here)] * (run + FINISHED_TO_DRAIN - 1)
-        used = 1 << layer.group_bits
-        for cycle in range(layer.output_words + latency):
-            drain = write = None
-            if cycle < layer.output_words:
-                # Slots of a word's rows, which are neighbours.
-                row, first = divmod(cycle * used, groups)
-                drain = ((1 << used) - 1 << first, row, layer.bias_base + cycle, first)
-            if cycle >= latency:
-                write = cycle - latency
-            last = cycle == layer.output_words + latency - 1
-            phases.append(Phase(**here, drain=drain, write=write, layer_done=int(last),
-                                done=int(last and number == len(layers) - 1)))
-        source ^= 1
+        show(start, start=1)
+        drain = max(start + run, written) + FINISHED_TO_DRAIN
+        used, turns = 1 << layer.group_bits, settings.pes_per_lane
+        for word in range(layer.output_words):
+            # Slots of a word's rows, which are neighbours.
+            row, first = divmod(word * used, groups)
+            banks, bias = (1 << used) - 1 << first, (layer.bias_base + word) * turns
+            for turn in range(turns):
+                show(drain + word * turns + turn,
+                     drain=(banks << turn * groups, row, bias + turn, first))
+            show(drain + (word + 1) * turns - 1 + latency, write=word, drained=number)
+        read = drain + layer.output_words * turns - 1
+        written = read + latency
+        show(written, layer_done=1)
+        begun.append(read)
+        # It reads a word a cycle from its second on, none before it is there; and all accumulators
+        # have been read.
+        start = max(written + 2 - layer.output_words, read + 1)
+    show(written + waits, done=1)
+    phases = []
+    number = 0
+    for cycle, values in enumerate(shown):
+        while number < len(layers) - 1 and cycle >= begun[number + 1]:
+            number += 1
+        phases.append(Phase(layer=number, buffers=buffers.during(number), **values))
     return phases
 
 
 async def infer(ctx: Any, dut: Sequencer, layers: list[Layer], runs: list[int], rng: Random, *,
-                source: int, latency: int, cut: int | None = None) -> None:
+                buffers: Buffers, latency: int, waits: int = 0, cut: int | None = None
+                ) -> Buffers:
     """Begin an inference and compare every cycle; play the broadcasts, the PEs and the output."""
-    phases = phases_of(layers, runs, dut.config, latency, source)
+    phases = phases_of(layers, runs, dut.config, latency, buffers, waits)
     ctx.set(dut.begin, 1)
-    ctx.set(dut.sent, 0)
     *_, free = await ctx.tick().sample(dut.free)
     assert free
     layer_start = None
@@ -158,43 +196,57 @@ async def infer(ctx: Any, dut: Sequencer, layers: list[Layer], runs: list[int], 
         # In the cycle of the start all may still be idle.
         elapsed = count - layer_start if layer_start is not None else 0
         ctx.set(dut.finished, elapsed == 0 or elapsed >= runs[number])
-        (*_, free, done, start, shown, now, valid, banks, row, bias, first, write, write_addr,
-         layer_done, cycles) = await ctx.tick().sample(
-            dut.free, dut.done, dut.start, dut.layer, dut.source, dut.drain_valid,
+        sent = len(phases) - 1 - count
+        ctx.set(dut.sent, rng.randrange(2) if sent > waits else sent == 0)
+        (*_, free, done, start, shown, computes, side, source, into, out, valid, banks, row, bias,
+         first, write, write_addr, drained, layer_done, cycles) = await ctx.tick().sample(
+            dut.free, dut.done, dut.start, dut.layer, dut.computes, dut.side, dut.source,
+            dut.input_buffer, dut.output_buffer, dut.drain_valid,
             dut.drain_banks, dut.drain_addr, dut.drain_bias_addr, dut.first_bank, dut.write_valid,
-            dut.write_addr, dut.layer_done, dut.cycles)
+            dut.write_addr, dut.drain_layer, dut.layer_done, dut.cycles)
         assert bool(banks) == valid
-        phase = Phase(free, done, start, shown, now, (banks, row, bias, first) if valid else None,
-                      write_addr if write else None, layer_done)
+        phase = Phase(free, done, start, shown, computes, (side, source, into, out),
+                      (banks, row, bias, first) if valid else None, write_addr if write else None,
+                      drained if write else None, layer_done)
         assert phase == expected, count
-        assert cycles == count
+        if expected.drained is not None:
+            check_drained(ctx, dut, layers[expected.drained], buffers.writes(expected.drained))
+        # From the cycle behind `begin` to the last write.
+        assert cycles == min(count, len(phases) - waits)
         if start:
             check_descriptor(ctx, dut, layers[shown])
-    if cut is not None:
-        return
+        # The next input may come at any time.
+        assert ctx.get(dut.input_beats) == layers[0].input_beats
+        assert ctx.get(dut.input_padding) == layers[0].input_padding
     ctx.set(dut.begin, 0)
-    check_descriptor(ctx, dut, layers[-1])  # the output needs it
-    for wait in range(rng.randrange(5) + 1, 0, -1):
-        ctx.set(dut.sent, wait == 1)
-        *_, free, done, write, cycles, now = await ctx.tick().sample(
-            dut.free, dut.done, dut.write_valid, dut.cycles, dut.source)
-        assert not free
-        assert not done
-        assert not write
-        # From the cycle behind `begin` to the last write.
-        assert cycles == len(phases)
-        assert now == source ^ (len(layers) & 1)
-    ctx.set(dut.sent, 0)
-    assert await wait_until_free(ctx, dut, 4) == []
-    assert ctx.get(dut.cycles) == len(phases)
+    if cut is not None:
+        return buffers
+    ctx.set(dut.sent, rng.randrange(2))
+    check_output(ctx, dut, layers[-1])  # when it is handed over
+    for _ in range(rng.randrange(1, 4)):
+        *_, free, done, write, cycles, computes = await ctx.tick().sample(
+            dut.free, dut.done, dut.write_valid, dut.cycles, dut.computes)
+        assert (free, done, write, cycles, computes) == (1, 0, 0, len(phases) - waits, 0)
     assert ctx.get(dut.layer) == 0
-    check_descriptor(ctx, dut, layers[0])  # the next input needs it
+    assert (ctx.get(dut.side), ctx.get(dut.input_buffer), ctx.get(dut.output_buffer)) \
+        == astuple(buffers.after(len(layers)))
+    return buffers.after(len(layers))
+
+
+def check_output(ctx: Any, dut: Sequencer, layer: Layer) -> None:
+    assert ctx.get(dut.output_beats) == layer.output_beats
+
+
+def check_drained(ctx: Any, dut: Sequencer, layer: Layer, buffer: int) -> None:
+    for name in ("multiplier", "single_rounding", "shift", "minimum", "maximum"):
+        assert ctx.get(getattr(dut, name)) == getattr(layer, name), name
+    assert ctx.get(dut.drain_group_bits) == layer.group_bits
+    assert ctx.get(dut.write_buffer) == buffer
 
 
 def check_descriptor(ctx: Any, dut: Sequencer, layer: Layer) -> None:
-    for name, value in asdict(layer).items():
-        if name not in ("output_words", "bias_base"):
-            assert ctx.get(getattr(dut, name)) == value, name
+    for name in ("words", "pointer_base", "group_bits", "output_beats"):
+        assert ctx.get(getattr(dut, name)) == getattr(layer, name), name
     assert ctx.get(dut.word_columns) == dut.config.pes >> layer.group_bits
 
 
@@ -206,6 +258,10 @@ def test_members() -> None:
         "free": Out(1),
         "done": Out(1),
         "sent": In(1),
+        "side": Out(1),
+        "computes": Out(1),
+        "input_buffer": Out(1),
+        "output_buffer": Out(1),
         "source": Out(1),
         "layer": Out(unsigned(2)),
         "start": Out(1),
@@ -213,6 +269,8 @@ def test_members() -> None:
         "pointer_base": Out(unsigned(5)),
         "word_columns": Out(unsigned(4)),
         "group_bits": Out(unsigned(2)),
+        "drain_layer": Out(unsigned(2)),
+        "drain_group_bits": Out(unsigned(2)),
         "multiplier": Out(unsigned(31)),
         "single_rounding": Out(1),
         "shift": Out(unsigned(6)),
@@ -228,6 +286,7 @@ def test_members() -> None:
         "drain_bias_addr": Out(unsigned(4)),
         "first_bank": Out(unsigned(2)),
         "write_valid": Out(1),
+        "write_buffer": Out(1),
         "write_addr": Out(unsigned(4)),
         "layer_done": Out(1),
         "load_descriptor": In(1),
@@ -244,23 +303,23 @@ def test_members() -> None:
 
 
 @pytest.mark.parametrize("latency", [1, 13])
-@pytest.mark.parametrize("groups", [1, 2, 4, 8])
-def test_random(simulate: Callable[..., None], groups: int, latency: int) -> None:
-    settings = config(groups, io_lanes=groups)
+@pytest.mark.parametrize(("groups", "turns"), [(1, 1), (2, 1), (4, 1), (8, 1), (1, 2), (2, 4)])
+def test_random(simulate: Callable[..., None], groups: int, turns: int, latency: int) -> None:
+    settings = config(groups, io_lanes=groups, pes_per_lane=turns)
     dut = Sequencer(settings, write_latency=latency)
     rng = Random(f"{groups} {latency}")
 
     async def bench(ctx: Any) -> None:
         await wait_until_free(ctx, dut)
-        source = 0
+        buffers = Buffers()
         for count in (1, 2, 4, 3):  # one image after the other
             layers = [random_layer(rng, settings) for _ in range(count)]
             await load(ctx, dut, layers)
             assert ctx.get(dut.loaded)
             for _ in range(2):
                 runs = [rng.choice((1, 1, 2, rng.randrange(1, 12))) for _ in layers]
-                await infer(ctx, dut, layers, runs, rng, source=source, latency=latency)
-                source ^= count & 1
+                buffers = await infer(ctx, dut, layers, runs, rng, buffers=buffers,
+                                      latency=latency, waits=rng.choice((0, 0, 1, 3)))
 
     simulate(dut, bench)
 
@@ -313,8 +372,9 @@ def test_clears_when_told(simulate: Callable[..., None], groups: int, depth: int
         await wait_until_free(ctx, dut)
         await load(ctx, dut, layers)
         assert await cleared(ctx) == []
-        for number in range(2):
-            await infer(ctx, dut, layers, [5], rng, source=number, latency=3)
+        buffers = Buffers()
+        for _ in range(2):
+            buffers = await infer(ctx, dut, layers, [5], rng, buffers=buffers, latency=3)
             assert not ctx.get(dut.clean)
             assert await cleared(ctx) == [((1 << groups) - 1, row)
                                           for row in range(depth // groups)]
@@ -335,8 +395,9 @@ def test_one_layer(simulate: Callable[..., None]) -> None:
         layers = [random_layer(rng, settings)]
         await load(ctx, dut, layers)
         assert ctx.get(dut.loaded)
-        for number in range(3):
-            await infer(ctx, dut, layers, [5], rng, source=number & 1, latency=13)
+        buffers = Buffers()
+        for _ in range(3):
+            buffers = await infer(ctx, dut, layers, [5], rng, buffers=buffers, latency=13)
 
     simulate(dut, bench)
 
@@ -375,14 +436,14 @@ def test_reset_within_an_inference(simulate: Callable[..., None]) -> None:
         await wait_until_free(ctx, dut)
         for cut in range(1, 24):
             await load(ctx, dut, layers)
-            await infer(ctx, dut, layers, [2, 3], rng, source=0, latency=3, cut=cut)
-            ctx.set(dut.begin, 0)
+            await infer(ctx, dut, layers, [2, 3], rng, buffers=Buffers(), latency=3,
+                        cut=cut)
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
             assert not ctx.get(dut.loaded), "Layers have to be loaded again"
             assert await wait_until_free(ctx, dut) == [(3, 0), (3, 1)]
         await load(ctx, dut, layers)
-        await infer(ctx, dut, layers, [2, 3], rng, source=0, latency=3)
+        await infer(ctx, dut, layers, [2, 3], rng, buffers=Buffers(), latency=3)
 
     simulate(dut, bench, reset=reset)

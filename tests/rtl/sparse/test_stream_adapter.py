@@ -9,6 +9,7 @@ import pytest
 from amaranth.hdl import Signal, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from eieio.model.registers import ErrorCode
 from eieio.model.sparse.config import SparseConfig
@@ -231,23 +232,22 @@ def test_packer_reset(simulate: Callable[..., None]) -> None:
 
 
 class Bank:
-    """An activation bank, as far as the unpacker sees it."""
+    """An activation bank, as far as the unpacker sees it: a step shows what the one before read."""
 
     def __init__(self, words: list[int], rng: Random) -> None:
         self.words = words
         self.rng = rng
-        self.steps: int | None = None
+        self.read: list[int | None] = [None, None]
 
     def word(self, width: int) -> int:
-        if self.steps is None or not 3 <= self.steps < len(self.words) + 3:
+        addr = self.read[0]
+        if addr is None or addr >= len(self.words):
             return self.rng.getrandbits(width)
-        return self.words[self.steps - 3]
+        return self.words[addr]
 
-    def clock(self, start: int, step: int) -> None:
-        if start:
-            self.steps = 0
-        elif step and self.steps is not None:
-            self.steps += 1
+    def clock(self, step: int, addr: int) -> None:
+        if step:
+            self.read = [self.read[1], addr]
 
 
 async def unpack(ctx: Any, dut: OutputUnpacker, words: list[int], beats: int, *, rng: Random,
@@ -265,10 +265,9 @@ async def unpack(ctx: Any, dut: OutputUnpacker, words: list[int], beats: int, *,
         ctx.set(dut.word, bank.word(width))
         ready = rng.random() >= stall
         ctx.set(dut.o.ready, ready)
-        *_, busy, start, step, valid, payload = await ctx.tick().sample(
-            dut.busy, dut.bank_start, dut.bank_step, dut.o.valid, dut.o.payload)
-        assert start == (cycle == 0)
-        bank.clock(start, step)
+        *_, busy, step, addr, valid, payload = await ctx.tick().sample(
+            dut.busy, dut.bank_step, dut.bank_addr, dut.o.valid, dut.o.payload)
+        bank.clock(step, addr)
         beat = (payload.data, payload.last)
         if held is not None:
             assert valid, "A stalled beat must stay"
@@ -290,8 +289,8 @@ def test_unpacker_members() -> None:
         "start": In(1),
         "beats": In(unsigned(5)),
         "busy": Out(1),
-        "bank_start": Out(1),
         "bank_step": Out(1),
+        "bank_addr": Out(unsigned(ceil_log2(settings.activation_depth))),
         "word": In(unsigned(36)),
         "o": Out(beat_signature(settings)),
     }

@@ -30,11 +30,11 @@ from eieio.model.sparse.image_layout import DescriptorField, Target
 from eieio.model.sparse.mapping import CompiledNetwork, compile_network
 from eieio.model.sparse.patterns import draw_pattern
 from eieio.model.sparse.prepared import SparseCompiled
-from eieio.model.sparse.timing import NetworkTimer
+from eieio.model.sparse.timing import NetworkTimer, time_stream
 from eieio.model.sparse.tuning import tune_network
 from eieio.scripts.speed import speed_of
 from eieio.sim.case import case_environment, load_outputs, save_case
-from eieio.sim.interval import measure_intervals
+from eieio.sim.interval import measure_stream
 from eieio.sim.runner import Build, run
 from eieio.sim.simulation import build_engine
 from eieio.sim.sparse.bench_engine import pack, unpack
@@ -54,15 +54,17 @@ POOL = {
     "plain": replace(SMALL, pes=3, queue_depth=3, run_width=4, activation_width=8, weight_width=8,
                      accumulator_width=24, skip_empty_columns=False, absorb_fillers=False),
     "groups": replace(SMALL, pes=4, column_groups=4, queue_depth=2, run_width=3, io_lanes=2,
-                      accumulator_depth=256),
+                      accumulator_depth=256, double_buffered=True),
     "wide": replace(SMALL, pes=5, queue_depth=5, run_width=8, code_width=8, activation_width=8,
-                    weight_width=16, accumulator_width=40, io_lanes=5, skip_empty_columns=False),
+                    weight_width=16, accumulator_width=40, io_lanes=5, skip_empty_columns=False,
+                    double_buffered=True),
     "pairs": replace(SMALL, pes=8, column_groups=2, queue_depth=16, columns_ahead=9, run_width=5,
                      code_width=5, activation_width=16, weight_width=8, io_lanes=4,
-                     absorb_fillers=False),
+                     absorb_fillers=False, pes_per_lane=4),
     "many": replace(SMALL, pes=9, queue_depth=4, run_width=3, accumulator_width=36),
 }
-ICARUS = replace(SMALL, pes=2, column_groups=2, run_width=3, queue_depth=2, io_lanes=2)
+ICARUS = replace(SMALL, pes=4, column_groups=2, run_width=3, queue_depth=2, io_lanes=2,
+                 accumulator_depth=128, double_buffered=True, pes_per_lane=2)
 
 # Examples cost a simulation each, so they are few, the same each time, and are not shrunk.
 few = functools.partial(settings, deadline=None, derandomize=True,
@@ -578,24 +580,36 @@ def test_waves(tmp_path: Path) -> None:
             and path.suffix in {".fst", ".vcd"}] == [".fst"]
 
 
-@pytest.mark.parametrize(("name", "sizes"), [
-    ("one_pe", (6, 3)), ("groups", (13, 9, 8)), ("groups", (5, 7))])
-def test_interval(name: str, sizes: tuple[int, ...]) -> None:
-    """From an input's first beat to the next one's, if no one waits."""
+@pytest.mark.parametrize(("name", "sizes", "density", "limit"), [
+    ("groups", (13, 9, 8), 0.6, "inference"), ("groups", (256, 3), 0.02, "input"),
+    ("groups", (3, 250), 0.02, "output"), ("plain", (13, 9, 8), 0.6, "inference"),
+    *long(("one_pe", (6, 3), 0.6, "inference"))])
+def test_interval(name: str, sizes: tuple[int, ...], density: float, limit: str) -> None:
+    """When beats move, if no one waits."""
     config = POOL[name]
     rng = np.random.default_rng(3)
     layers = len(sizes) - 1
-    compiled = compile_random(random_network(config, sizes, [0.5] * layers, rng), config,
+    compiled = compile_random(random_network(config, sizes, [density] * layers, rng), config,
                               [1] * layers, "none", rng)
-    x = random_inputs(config, 4, sizes[0], 0.6, rng)
+    x = random_inputs(config, 6, sizes[0], density, rng)
     golden = run_layers(compiled.network, x)
     timer = NetworkTimer(compiled)
     adapted = SparseCompiled(compiled)
-    expected = [speed_of(adapted.host, sum(
-        layer.cycles for layer in timer(sample, [layer[number] for layer in golden])
-    )).interval.cycles for number, sample in enumerate(x)]
-    assert measure_intervals(adapted.host, x, built(config),
-                             shell=False).tolist() == expected[:-1]
+    cycles = [sum(layer.cycles for layer in timer(sample, [layer[number] for layer in golden]))
+              for number, sample in enumerate(x)]
+    host = adapted.host
+    seen = measure_stream(host, x, built(config), shell=False)
+    expected = time_stream(config, cycles, host.inputs.beats, host.outputs.beats)
+    assert np.array_equal(seen.outputs, golden[-1])
+    assert (seen.inputs_from - seen.inputs_from[0]).tolist() == expected.inputs.tolist()
+    assert (seen.outputs_from - seen.inputs_from[0]).tolist() == expected.outputs.tolist()
+    # In the long run an input comes after the interval of the one before it, or of the one before
+    # that, if this is still under way.
+    intervals = [speed_of(host, taken).interval for taken in cycles]
+    before = 1 + config.double_buffered
+    assert np.diff(expected.inputs)[2:].tolist() == [
+        interval.cycles for interval in intervals[3 - before:-before]]
+    assert {interval.limit for interval in intervals} == {limit}
 
 
 def test_exact_depths() -> None:
