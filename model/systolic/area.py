@@ -22,6 +22,8 @@ __all__ = ["WEIGHTS", "memories", "products", "terms"]
 
 #: Bits of what is requantized, whatever the width of the accumulators.
 _REQUANTIZED = 32
+#: Beats of a queue that is made of lookup tables.
+_SMALL_QUEUE = 8
 #: Bits of an operand of an addition, and its two operands.
 _ADDED, _OPERANDS = ACTIVATION_BITS + 1 + ADD_LEFT_SHIFT, 2
 _SHIFT_BITS = (2 * RIGHT_SHIFT_MAXIMUM + 1).bit_length() + LEFT_SHIFT_MAXIMUM.bit_length()
@@ -42,7 +44,9 @@ def memories(config: SystolicConfig) -> list[Memory]:
           for width in (_REQUANTIZED, MULTIPLIER_WIDTH, _SHIFT_BITS)),
         Memory(1, 32, config.program_depth * DESCRIPTOR_WORDS, "cell"),
         # The output's queue.
-        Memory(1, lanes * ACTIVATION_BITS + 1, 8, "async"),
+        Memory(1, lanes * ACTIVATION_BITS + 1, config.queue_depth,
+               "any" if config.queue_depth > _SMALL_QUEUE else "async"),
+        *_input_memories(config),
         *_winograd_memories(config),
         *_depthwise_memories(config),
     ]
@@ -70,6 +74,18 @@ def _winograd_memories(config: SystolicConfig) -> list[Memory]:
         Memory(transform.n, config.rows * transform.data_width(ACTIVATION_BITS), tiles, "cell"),
         Memory(config.columns, output, 2 * transform.m, "async"),
     ]
+
+
+def _input_memories(config: SystolicConfig) -> list[Memory]:
+    """List where inputs are, and the lines above the pixels that arrive."""
+    memories = []
+    if config.input_depth:
+        memories.append(Memory(config.word_groups, config.lanes * ACTIVATION_BITS,
+                               2 * config.input_depth, "cell"))
+    if config.line_depth:
+        memories.append(Memory(1, (config.patch_rows - 1) * config.patch_channels
+                               * ACTIVATION_BITS, config.line_depth, "cell"))
+    return memories
 
 
 def _depthwise_memories(config: SystolicConfig) -> list[Memory]:

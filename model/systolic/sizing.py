@@ -66,6 +66,12 @@ class SystolicSizing(Sizing):
             yield [{**lanes, **unit, "depthwise_lanes": lanes.get("lanes", config.lanes)}
                    for lanes in self._lanes(array, options)]
 
+    def smallest(self, config: EngineConfig, options: Mapping[str, Any]) -> dict[str, int]:
+        found = super().smallest(config, options)
+        if not getattr(config, "line_depth", 0):
+            found.pop("line_depth", None)
+        return found
+
     def fewer(self, config: EngineConfig, options: Mapping[str, Any]
               ) -> Iterator[list[dict[str, Any]]]:
         """List arrays of fewer rows or columns, which may suit the channels."""

@@ -72,7 +72,7 @@ class Depthwise(wiring.Component):
         super().__init__({
             "descriptor": In(DESCRIPTOR),
             "start": In(1),
-            "read_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "read_addr": Out(unsigned(config.address_width)),
             "read_last": Out(1),
             "word": In(unsigned(config.rows * ACTIVATION_BITS)),
             "row_addr": Out(unsigned(ceil_log2(config.weight_depth))),
