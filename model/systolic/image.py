@@ -74,6 +74,9 @@ class Port:
         Numbers of a vector.
     lanes : :class:`int`
         Numbers of a beat.
+    pauses : :class:`int`
+        Cycles of an inference in which a beat that waits is not taken, besides those between
+        inferences.
     """
 
     shape: tuple[int, ...]
@@ -82,6 +85,7 @@ class Port:
     vectors: int
     channels: int
     lanes: int
+    pauses: int = 0
 
     @property
     def beats(self) -> int:
@@ -134,15 +138,16 @@ def describe(compiled: CompiledGraph) -> SystolicImage:
     """Return the image of a compiled network, with its description."""
     config = compiled.config
 
-    def port(tensor: Tensor, placement: Placement) -> Port:
+    def port(tensor: Tensor, placement: Placement, pauses: int = 0) -> Port:
         return Port(tensor.shape, tensor.scale, tensor.zero_point, placement.pixels,
-                    placement.channels, config.lanes)
+                    placement.channels, config.lanes, pauses)
 
     softmax = tuple((operator.multiplier, operator.shift) for operator in compiled.host_operators
                     if isinstance(operator, Softmax))
     return SystolicImage(
         compiled.graph.name, config, fingerprint("systolic", config), compiled.batch,
-        port(compiled.graph.input, compiled.input), port(compiled.result, compiled.output), softmax,
+        port(compiled.graph.input, compiled.input, compiled.input_pauses),
+        port(compiled.result, compiled.output), softmax,
         tuple(layer.name for layer in compiled.layers), compiled.image(),
         any(isinstance(operator, LogSoftmax) for operator in compiled.host_operators),
         compiled.graph.channels_first, compiled.graph.integer_input)
