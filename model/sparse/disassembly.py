@@ -111,7 +111,8 @@ def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
     try:
         compiled = _disassemble(image, config, name, layers, ending, graph)
         same = np.array_equal(compiled.image(), image)
-    except (IndexError, KeyError, ValueError):
+    except (IndexError, KeyError, ValueError, TypeError, OverflowError, MemoryError,
+            AttributeError):
         same = False
     else:
         if same:
@@ -193,6 +194,10 @@ def _memories(image: NDArray[np.uint32]) -> dict[tuple[int, int], NDArray[np.uin
         words = image[place + 3:place + 3 + count]
         key = (head >> 28, head & 0xFFFF)
         old = memories.get(key, np.zeros(0, np.uint32))
+        # Pointers of a layer begin at an even address. There are no other gaps, and a damaged image
+        # must not take any memory.
+        if addr > old.size + 1:
+            raise ValueError
         memory = np.zeros(max(old.size, addr + words.size), np.uint32)
         memory[:old.size] = old
         memory[addr:addr + words.size] = words

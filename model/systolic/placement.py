@@ -43,6 +43,8 @@ class Placement:
         Words from a pixel to the next: more than its own, if others' channels lie beside it.
     parts : tuple of :class:`int`
         Channels that lie without a gap: each part begins with a word.
+    input : :class:`bool`
+        Whether it lies in the input memory, and not in the activation buffer.
     """
 
     base: int
@@ -52,6 +54,7 @@ class Placement:
     words: int
     step: int
     parts: tuple[int, ...]
+    input: bool = False
 
     @property
     def pixels(self) -> int:
@@ -154,8 +157,11 @@ class _Allocator:
             if name not in placements:
                 # The input is kept: it is born before all, and others may be written over it.
                 taken = sorted((other.base, other.base + other.size)
-                               for key, other in placements.items() if last_use[key] >= born)
+                               for key, other in placements.items()
+                               if last_use[key] >= born and not other.input)
                 placements[name] = self._fit(name, taken)
+                if born < 0 and self.config.input_depth:
+                    placements[name] = replace(placements[name], input=True)
         self._check_depth(placements)
         return {name: self._part(root, placements) for name, root in self.roots.items()}
 
@@ -173,7 +179,8 @@ class _Allocator:
 
     def _check_depth(self, placements: Mapping[str, Placement]) -> None:
         """Refuse what does not fit, with the depth that all of it takes."""
-        ends = {name: placement.base + placement.size for name, placement in placements.items()}
+        ends = {name: placement.base + placement.size for name, placement in placements.items()
+                if not placement.input}
         depth = self.config.activation_depth
         for name, end in ends.items():
             if end > depth:
