@@ -16,10 +16,12 @@ import hashlib
 import re
 import sys
 import time
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from amaranth.hdl import UnusedElaboratable
 from mutants import FOLDER, add_to_report, load, save, source_line
 from soak import Round
 
@@ -147,6 +149,8 @@ def main() -> int:
                         help="try mutants of an engine for so long, and go on when called again")
     options = parser.parse_args()
 
+    # To know its ports an engine is made, and then not used.
+    warnings.simplefilter("ignore", UnusedElaboratable)
     for engine in [find_engine(options.engine)] if options.engine else engines():
         if not is_replayable(engine.make_config({})):
             print(f"{engine.name} has no native ports, and is left out", file=sys.stderr)
