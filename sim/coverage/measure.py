@@ -14,6 +14,7 @@ from eieio.rtl.emit import sources_kept
 from eieio.sim import runner
 from eieio.sim.coverage.points import Point, count_points
 from eieio.sim.coverage.sources import ModuleSources, module_sources
+from eieio.sim.tied_runner import tied_runner
 
 __all__ = ["ARGUMENTS", "measured", "read_points", "write_points"]
 
@@ -30,7 +31,7 @@ def measured() -> Iterator[Counter[Point]]:
     Their cache must be one of its own: an ordinary simulation counts nothing.
     """
     points: Counter[Point] = Counter()
-    original = runner.tied_runner
+    original = tied_runner
 
     def counting(simulator: str, *args: Any, **kwargs: Any) -> Any:
         tied = original(simulator, *args, **kwargs)

@@ -48,7 +48,8 @@ def read_counts(path: Path) -> Iterator[tuple[dict[str, str], int]]:
         for line in file:
             if line.startswith("C '"):
                 text, _, count = line[3:].rpartition("' ")
-                fields = dict(part.partition("\x02")[::2] for part in text.split("\x01") if part)
+                parts = [part.partition("\x02") for part in text.split("\x01") if part]
+                fields = {key: value for key, _, value in parts}
                 yield fields, int(count)
 
 

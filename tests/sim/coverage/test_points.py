@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,7 +45,8 @@ EMPTY = "    if (\\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end"
 
 def line(text: str) -> int:
     """Find the number of a line of the Verilog."""
-    return VERILOG.splitlines().index(text) + 1
+    lines: list[str] = VERILOG.splitlines()
+    return lines.index(text) + 1
 
 
 def counts(*points: tuple[int, str, str, str, int]) -> str:
@@ -107,6 +108,9 @@ def test_points(folder: Path) -> None:
 
 class Part(wiring.Component):
     """Toggles while it is told to."""
+
+    go: Signal
+    value: Signal
 
     def __init__(self) -> None:
         super().__init__({"go": In(1), "value": Out(unsigned(2))})
