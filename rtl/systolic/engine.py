@@ -260,6 +260,7 @@ class SystolicEngine(wiring.Component):
         read: Value = Mux(sending, Cat(output_port.read_addr, output_port.read_last),
                           Cat(reader.o_addr, reader.o_last_word))
         by_channel = Signal()
+        computed: Value = winograd
         if config.depthwise_lanes:
             m.submodules.depthwise = unit = Depthwise(config, weights.latency)
             # One cycle less, as writes are counted from the one behind their place.
@@ -270,7 +271,7 @@ class SystolicEngine(wiring.Component):
                          unit.row.eq(weights.weights)]
             with m.If(by_channel):
                 m.d.comb += weights.read_addr.eq(unit.row_addr)
-            depthwise_source = len(groups)
+            computed = Mux(by_channel, len(groups), winograd)
             groups.append((unit.o, unit.o_sums.as_value()))
             read = Mux(by_channel, Cat(unit.read_addr, unit.read_last), read)
         if config.residual:
@@ -286,9 +287,6 @@ class SystolicEngine(wiring.Component):
         ]
 
         source = Signal(range(len(groups)))
-        computed: Value = winograd
-        if config.depthwise_lanes:
-            computed = Mux(by_channel, depthwise_source, winograd)
         m.d.sync += source.eq(Mux(adding, len(groups) - 1, computed))
         valid, last = Signal(), Signal()
         addr, place = Signal.like(self.word_addr), Signal.like(self.word_group)
