@@ -145,6 +145,8 @@ class Bench:
             if ctx.get(dut.o.valid):
                 assert not end, "Nothing comes behind the last group"
                 here = ctx.get(dut.o.addr), ctx.get(dut.o.group)
+                block = (here[0] - layer.output.base) % layer.output.step
+                assert ctx.get(dut.o.parameter_addr) == block * config.word_groups + here[1]
                 if ctx.get(dut.o.last):
                     end = cycle
             places.append(here)
