@@ -29,7 +29,7 @@ CONFIG = SystolicConfig(rows=4, columns=4, lanes=2, depthwise_lanes=2, depthwise
                         activation_depth=512, weight_depth=512, parameter_depth=64)
 CONFIGS = {
     "plain": CONFIG,
-    "narrow": replace(CONFIG, depthwise_lanes=1, depthwise_multipliers="lut"),
+    "narrow": replace(CONFIG, columns=8, depthwise_lanes=1, depthwise_multipliers="lut"),
     "one group": replace(CONFIG, lanes=4, depthwise_lanes=4, depthwise_kernel=2),
     "three groups": replace(CONFIG, rows=3, columns=3, lanes=1, depthwise_lanes=1),
 }
