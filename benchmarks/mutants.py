@@ -192,7 +192,7 @@ def source_line(mutation: Mutation) -> tuple[str, str]:
         name, _, number = place.rpartition(":")
         line = int(number.partition(".")[0] or 0)
         path = Path(name).resolve()
-        if path.is_relative_to(ROOT) and path.exists():
+        if path.is_relative_to(ROOT) and path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines()
             if 0 < line <= len(lines):
                 return f"{path.relative_to(ROOT)}:{line}", lines[line - 1].strip()

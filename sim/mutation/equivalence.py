@@ -28,6 +28,9 @@ __all__ = ["PROVERS", "prove_equivalent"]
 #: Programs that are ABC.
 PROVERS = ("berkeley-abc", "yosys-abc", "abc")
 
+#: Cell that passes on what a register holds.
+_OUTPUT = "register_output"
+
 
 def prove_equivalent(netlist: Netlist, mutation: Mutation, folder: Path, *,
                      seconds: float = 30) -> str:
@@ -61,12 +64,20 @@ def prove_equivalent(netlist: Netlist, mutation: Mutation, folder: Path, *,
     if cell["type"].startswith("$mem") and cell["port_directions"][mutation.port] == "input":
         return "undecided"  # The memory itself would have to be in the circuit.
     folder.mkdir(parents=True, exist_ok=True)
-    module = _open_module(netlist)
+    key = mutation.key
+    if cell["type"] == "$dff" and mutation.port == "Q":
+        # Its readers see the fault, and not what it has after power-up.
+        key = key.replace(f" -cell {mutation.cell} ", f" -cell {_OUTPUT} ") \
+            .replace(f" -cell \\{mutation.cell} ", f" -cell {_OUTPUT} ") \
+            .replace(" -port \\Q ", " -port \\Y ").replace(" -port Q ", " -port Y ")
+        module = _open_module(netlist, mutation.cell)
+    else:
+        module = _open_module(netlist)
     (folder / "original.json").write_text(json.dumps(
         {"modules": {"original": module}}), encoding="utf-8")
     (folder / "miter.v").write_text(_miter(module["ports"]), encoding="utf-8")
     changed = "" if cell["type"].startswith("$mem") else re.sub(
-        r"-module \S+", r"-module \\mutant", mutation.key)
+        r"-module \S+", r"-module \\mutant", key)
     if not changed:
         return "undecided"
     run_yosys(f"""read_json original.json
@@ -98,8 +109,11 @@ write_aiger -zinit miter.aig
     return "undecided"
 
 
-def _open_module(netlist: Netlist) -> dict[str, Any]:
-    """Take the memories out of a netlist, and give registers the domain's reset."""
+def _open_module(netlist: Netlist, register: str | None = None) -> dict[str, Any]:
+    """Take the memories out of a netlist, and give registers the domain's reset.
+
+    The outputs of one of the registers may get a cell of their own.
+    """
     top = copy.deepcopy(dict(netlist.top))
     top["attributes"] = {}
     top.pop("memories", None)
@@ -131,10 +145,22 @@ def _open_module(netlist: Netlist) -> dict[str, Any]:
                     "port_directions": {**cell["port_directions"], "SRST": "input"},
                     "connections": {**bits, "SRST": reset["bits"]}}
     # Initial values of what is left of a register, once.
-    names = {f"$register{number}": {
-        "hide_name": 1, "bits": cell["connections"]["Q"],
-        "attributes": {"init": netlist.initial_value(cell)}}
-        for number, (_, cell) in enumerate(netlist.of_kind("$dff"))}
+    names = {}
+    for number, (name, cell) in enumerate(netlist.of_kind("$dff")):
+        bits = cell["connections"]["Q"]
+        if name == register:
+            inner = [_fresh(netlist) + 2 + place for place in range(len(bits))]
+            cells[name] = {**cells[name],
+                           "connections": {**cells[name]["connections"], "Q": inner}}
+            cells[_OUTPUT] = {
+                "hide_name": 0, "type": "$pos", "attributes": {},
+                "parameters": {"A_SIGNED": "0", "A_WIDTH": f"{len(bits):032b}",
+                               "Y_WIDTH": f"{len(bits):032b}"},
+                "port_directions": {"A": "input", "Y": "output"},
+                "connections": {"A": inner, "Y": bits}}
+            bits = inner
+        names[f"$register{number}"] = {"hide_name": 1, "bits": bits, "attributes": {
+            "init": netlist.initial_value(cell)}}
     return {**top, "ports": ports, "cells": cells, "netnames": names}
 
 

@@ -199,3 +199,21 @@ def test_image_descriptions(images: list[bytes], changes: dict[str, Any]) -> Non
             for name, value in known.items()}
         with pytest.raises(InputError, match="Image must have a description of"):
             engine.host_image(image_file.pack(changed, words))
+
+
+def test_one_line() -> None:
+    """A name that a message quotes cannot break it."""
+    assert str(InputError("value 'a\nb\r' must be one")) == r"value 'a\nb\r' must be one"
+
+
+def test_image_of_fewer_layers(images: list[bytes]) -> None:
+    """An image whose description has fewer operators than layers is refused."""
+    tried = 0
+    for data in images:
+        described, words = image_file.unpack(data)
+        if "ending" in described:
+            engine, graph = find_engine(described["engine"]), {"operators": [], "types": {}}
+            with pytest.raises(InputError, match="must fit its engine and its layers"):
+                engine.host_image(image_file.pack({**described, "graph": graph}, words))
+            tried += 1
+    assert tried
