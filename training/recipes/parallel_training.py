@@ -319,28 +319,26 @@ def _measure(session: Session) -> list[Measured]:
         raise InputError("Recipe parallel-training needs the Python package optuna, too: pip "
                          "install 'eieio[tune]'")
     settings = session.settings
-    measured = measure_large_batches(session)
     split = session.train("lenet-5", lenet_5, epochs=1, rate=4e-3).cpu()
-    session.report("processes", 0, 2)
-    torch.manual_seed(session.seed)
-    some = settings["shared_batch"] * settings["batches"]
-    measured += measure_processes(Together(
-        settings["processes"], lenet_300_100(), split, session.x[:some].cpu(),
-        session.y[:some].cpu(), settings["shared_batch"], settings["shared_rate"],
-        settings["momentum"],
-        session.x_test[:settings["split_images"]].cpu()))
-    session.report("processes", 1, 2)
-    measured += measure_search(session)
-    session.report("processes", 2, 2)
-    return measured
+
+    def processes() -> list[Measured]:
+        torch.manual_seed(session.seed)
+        some = settings["shared_batch"] * settings["batches"]
+        return measure_processes(Together(
+            settings["processes"], lenet_300_100(), split, session.x[:some].cpu(),
+            session.y[:some].cpu(), settings["shared_batch"], settings["shared_rate"],
+            settings["momentum"], session.x_test[:settings["split_images"]].cpu()))
+
+    return [*measure_large_batches(session), *session.once("processes", processes),
+            *session.once("search", lambda: measure_search(session))]
 
 
 RECIPE = Recipe(
     name="parallel-training", method="Parallel training",
     unit="% of the test images that are wrong", measure=_measure,
-    settings={"epochs": 6, "rate": 0.0125, "momentum": 0.9, "batch": 16, "workers": (4, 16, 64),
-              "warm": 1.0, "shared_batch": 64, "shared_rate": 0.05, "servers": (4, 16),
-              "server_rate": 0.2, "server_slower": 0.25, "server_epochs": 2,
+    settings={"epochs": 6, "rate": 0.0125, "momentum": 0.9, "batch": 16, "workers": (4, 16, 32, 64),
+              "warm": 3.0, "shared_batch": 64, "shared_rate": 0.05, "servers": (4, 16),
+              "server_rate": 0.2, "server_slower": 0.0625, "server_epochs": 2,
               "processes": (2, 3, 4), "batches": 20, "split_images": 100, "search_workers": 3,
               "search_images": 2000, "search_hidden": 32,
               "search_rates": (0.01, 0.03, 0.1, 0.3), "search_momenta": (0.0, 0.9),
