@@ -113,20 +113,22 @@ def test_faults() -> None:
         assert [outcome.what for outcome in outcomes] == ["ok", "ok"]
 
 
-def test_matrix() -> None:
+@pytest.mark.parametrize("engine", [ENGINE, *long(*(
+    engine.name for engine in engines() if engine.name != ENGINE))])
+def test_matrix(engine: str) -> None:
     """Every pair of ends is in a row, or refused in one line for a reason."""
     with benchmark("configurations") as configurations:
-        for engine in engines():
-            matrix = configurations.Matrix(engine)
-            ends = configurations.small_ends(engine)
-            assert set(ends) <= {option.name for option in engine.options}
-            pairs = {((a, x), (b, y)) for a in ends for b in ends if a < b
-                     for x in ends[a] for y in ends[b]}
-            covered = {pair for pair in pairs for row in matrix.rows
-                       if all(row.get(name, ...) == value for name, value in pair)}
-            refused = {tuple(sorted(pair)) for pair in matrix.refused}
-            assert {tuple(sorted(pair)) for pair in pairs - covered} == refused
-            assert len(refused) < 20
+        found = find_engine(engine)
+        matrix, ends = configurations.Matrix(found), configurations.small_ends(found)
+        assert set(ends) <= {option.name for option in found.options}
+        pairs = {((a, x), (b, y)) for a in ends for b in ends if a < b
+                 for x in ends[a] for y in ends[b]}
+        covered = {pair for pair in pairs for row in matrix.rows
+                   if all(row.get(name, ...) == value for name, value in pair)}
+        refused = [dict(pair) for pair in matrix.refused]
+        for pair in pairs - covered:
+            assert any(single.items() <= dict(pair).items() for single in refused), pair
+        assert len(covered) > len(pairs) * 2 // 3
 
 
 @pytest.mark.long
