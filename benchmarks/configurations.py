@@ -45,14 +45,16 @@ from eieio.sim.simulation import build_engine, simulation_of
 
 __all__ = ["Matrix", "ends_of", "main"]
 
-_SIZE, _SIDE, _WORDS, _TRIES = 16, 4, 1024, 200
+_SIZE, _SIDE, _WORDS, _TRIES = 16, 4, 1024, 90
 #: Options that multiply each other's size.
 _SIDES = frozenset({"rows", "columns", "tiles", "inputs", "outputs", "nodes"})
+#: Options whose product has little room.
+_SMALLEST = {"patch_rows": 2, "patch_columns": 1, "patch_channels": 1}
 #: Values next to an end that are tried in its place.
 _NEAR = 16
 _LINES = ("\n", "\r")
-#: Orders of options that are tried for a row, and what no option is.
-_ORDERS, _NONE = 8, object()
+#: Orders of options that are tried for a row, hints that are followed, and what no option is.
+_ORDERS, _HINTS, _NONE = 8, 12, object()
 
 Row = dict[str, Any]
 
@@ -116,6 +118,8 @@ def small_ends(engine: Engine) -> dict[str, tuple[Any, ...]]:
         low, high = values[0], values[-1]
         if isinstance(low, bool) or not isinstance(low, int) or name == "clock_mhz":
             small[name] = values
+        elif name in _SMALLEST:
+            small[name] = (low, _SMALLEST[name])
         elif name in _SIDES or name.endswith("lanes"):
             small[name] = (low, min(high, _SIDE))
         elif high > 64 and name.endswith("_depth"):
@@ -157,6 +161,10 @@ class Matrix:
     def __post_init__(self) -> None:
         rng = random.Random(self.seed)
         ends = small_ends(self.engine)
+        for name, values in ends.items():
+            possible = tuple(value for value in values
+                             if self._row({name: value}, ends, set(), rng) is not None)
+            ends[name] = possible or (None,)
         left = {((a, x), (b, y)) for a, b in itertools.combinations(ends, 2)
                 for x in ends[a] for y in ends[b]}
         while left:
@@ -175,14 +183,20 @@ class Matrix:
         best: Row | None = None
         most, reason = -1, ""
         for attempt in range(_TRIES):
-            # Mostly one option after the other; all at once where a pair needs others beside it.
-            row = dict(pair) if attempt < _TRIES // 2 else {
+            row = dict(pair) if attempt % 3 else {
                 name: pair.get(name, rng.choice(values)) for name, values in ends.items()}
             found = self._refusal(row)
+            reason = reason or self._refusal(pair) or ""
+            # Where a pair needs others beside it, the configuration names them.
+            for _ in range(_HINTS):
+                if found is None:
+                    break
+                for name in ends:
+                    if name not in pair and re.search(rf"\b{name}\b", found):
+                        row[name] = rng.choice(ends[name])
+                found = self._refusal(row)
             if found is not None:
-                reason = reason or found
-                if attempt < _TRIES // 2:
-                    continue
+                continue
             for name in rng.sample([*ends], len(ends)):
                 for value in rng.sample(ends[name], len(ends[name])):
                     if name not in row and self._refusal({**row, name: value}) is None:
@@ -192,7 +206,7 @@ class Matrix:
             new = sum(all(row.get(name, _NONE) == value for name, value in each) for each in left)
             if new > most:
                 best, most = row, new
-            if attempt < _TRIES // 2 and attempt >= _ORDERS:
+            if attempt >= _ORDERS:
                 break
         if best is None:
             self.refused[tuple(pair.items())] = reason

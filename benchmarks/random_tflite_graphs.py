@@ -5,9 +5,9 @@
 Networks are drawn of the operators that the importer takes: convolutions, also depthwise and
 dilated, fully connected layers, additions, concatenations, pools, means, paddings, changes of
 shape, and softmax; with scales by channel or one, any zero points, fused clamps, and several
-readers of a tensor. Every integer of the golden model's output must be LiteRT's. A network that is refused is
-counted by its reason: factors and sums that integers have no room for. Exits with status 1 if an
-integer differs.
+readers of a tensor. Every integer of the golden model's output must be LiteRT's. A network that is
+refused is counted by its reason: factors and sums that integers have no room for. Exits with status
+1 if an integer differs.
 """
 
 import argparse
