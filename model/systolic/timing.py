@@ -342,7 +342,8 @@ def inference_interval(config: SystolicConfig, cycles: float, input_cycles: int,
     alone = Interval(input_cycles, cycles, output_beats, HANDSHAKES)
     if not config.input_depth:
         return alone
-    read = max(TO_READ + output_beats - 1 + FROM_READ, TO_READ + min(output_beats + SHOWN - 2, SHOWN))
+    shown = min(output_beats + SHOWN - 2, SHOWN)
+    read = TO_READ + max(output_beats - 1 + FROM_READ, shown)
     taken = input_cycles + NEXT_INPUT - 1
     half = (input_cycles - 1 + TO_BEGIN + cycles + read + RELEASED) / 2
     longest = max(taken, cycles + read, half)
