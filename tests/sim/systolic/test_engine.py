@@ -809,14 +809,16 @@ def test_interval(name: str, count: int, seed: int) -> None:
     _check_interval(compiled, rng, count)
 
 
-@pytest.mark.parametrize(("height", "width"), [(2, 4), (26, 13), *long(
-    *((height, 13) for height in (2, 5, 20, 21, 22, 23, 24, 25, 27)))])
-def test_interval_of_inputs(height: int, width: int) -> None:
+@pytest.mark.parametrize(("height", "width", "channels"), [
+    (2, 4, 3), (2, 2, 2), (26, 13, 3),
+    *long(*((height, 13, 3) for height in (2, 5, 20, 21, 22, 23, 24, 25, 27)))])
+def test_interval_of_inputs(height: int, width: int, channels: int) -> None:
     """Inputs, pauses for patches included, may take as long as inferences, or longer."""
     config = POOL["tall"]
     rng = np.random.default_rng(0)
     source = Tensor("input", (height, width, 1), 1.0, 11)
-    conv = convolution("conv", source, 3, Window((3, 3), (3, 3), (1, 1), ((1, 1), (1, 1))), rng)
+    window = Window((3, 3), (3, 3), (1, 1), ((1, 1), (1, 1)))
+    conv = convolution("conv", source, channels, window, rng)
     graph = QuantizedGraph("stream", source, conv.output, (conv,))
     limit = _check_interval(compile_graph(graph, config), rng, 8)
     assert limit == ("inference" if height < 20 else "input")
