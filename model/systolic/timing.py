@@ -68,8 +68,9 @@ TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, max(Field) + 1 + 8, 2
 HANDSHAKES = TO_BEGIN + TO_OUTPUT + TO_INPUT
 #: With an input memory: cycles from an input's last beat to the next input's first, from an
 #: inference's last write to the first read of its output, from the last one to the next inference,
-#: and fewest from the first one to that, whose first beat must have been offered.
-NEXT_INPUT, TO_READ, FROM_READ, SHOWN = 4, max(Field) + 6, 2, 7
+#: and fewest from the first one to that, whose first beat must have been offered: a cycle less if
+#: it is the only one, since an output that was sent counts as well.
+NEXT_INPUT, TO_READ, FROM_READ, SHOWN = 4, max(Field) + 6, 2, 6
 #: And from an inference's end to an input for its half of the memory.
 RELEASED = 3
 
@@ -341,7 +342,8 @@ def inference_interval(config: SystolicConfig, cycles: float, input_cycles: int,
     alone = Interval(input_cycles, cycles, output_beats, HANDSHAKES)
     if not config.input_depth:
         return alone
-    read = max(TO_READ + output_beats - 1 + FROM_READ, TO_READ + SHOWN)
+    shown = SHOWN - (output_beats == 1)
+    read = max(TO_READ + output_beats - 1 + FROM_READ, TO_READ + shown)
     taken = input_cycles + NEXT_INPUT - 1
     half = (input_cycles - 1 + TO_BEGIN + cycles + read + RELEASED) / 2
     longest = max(taken, cycles + read, half)
