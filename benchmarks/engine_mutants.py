@@ -16,10 +16,12 @@ import hashlib
 import re
 import sys
 import time
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from amaranth.hdl import UnusedElaboratable
 from mutants import FOLDER, add_to_report, load, save, source_line
 from soak import Round
 
@@ -35,6 +37,8 @@ from eieio.sim.runner import BuildError
 
 #: Cases that mutants meet, a few for all of them, and then more for those that are left.
 STAGES = ((0, 1), (1, 6), (6, 40))
+#: Without these the compiler takes minutes for functions that choose among hundreds of mutants.
+ARGUMENTS = ("-CFLAGS", "-O1", "--output-split", "4000", "--output-split-cfuncs", "400")
 #: Mutants of one run.
 LOT = 100
 
@@ -53,7 +57,8 @@ class Campaign:
             re.sub(r"(?m)^ *attribute \\src .*\n", "", text).encode()).hexdigest()[:16]
         files = dict(self.design.files)
         self.program = build_replay(
-            self.round.config, {f"{TOP}.sv": files.pop(f"{TOP}.sv")}, TOP, files=files)
+            self.round.config, {f"{TOP}.sv": files.pop(f"{TOP}.sv")}, TOP, files=files,
+            arguments=ARGUMENTS)
 
     def run(self, numbers: Sequence[int], first: int, last: int) -> dict[int, Outcome]:
         """Run cases on mutants: the first that failed of each, if any has."""
@@ -141,15 +146,17 @@ def main() -> int:
     parser.add_argument("--proof", type=float, default=10, metavar="SECONDS",
                         help="time for the proof that a survivor is equivalent")
     parser.add_argument("--minutes", type=float, default=float("inf"),
-                        help="end in about so much time, and go on when called again")
+                        help="try mutants of an engine for so long, and go on when called again")
     options = parser.parse_args()
-    options.end = time.monotonic() + 60 * options.minutes
 
+    # To know its ports an engine is made, and then not used.
+    warnings.simplefilter("ignore", UnusedElaboratable)
     for engine in [find_engine(options.engine)] if options.engine else engines():
         if not is_replayable(engine.make_config({})):
             print(f"{engine.name} has no native ports, and is left out", file=sys.stderr)
             continue
         campaign = Campaign(engine, options)
+        options.end = time.monotonic() + 60 * options.minutes
         mutants = campaign.whole()
         rows: dict[str, Counter[str]] = defaultdict(Counter)
         for entry in mutants.values():

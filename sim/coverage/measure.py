@@ -1,6 +1,8 @@
 """Lets simulations of this process count what they do."""
 
+import functools
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +14,14 @@ from eieio.rtl.emit import sources_kept
 from eieio.sim import runner
 from eieio.sim.coverage.points import Point, count_points
 from eieio.sim.coverage.sources import ModuleSources, module_sources
+from eieio.sim.tied_runner import tied_runner
 
 __all__ = ["ARGUMENTS", "measured", "read_points", "write_points"]
 
 #: How Verilator is to count.
 ARGUMENTS = ("--coverage-line", "--coverage-toggle", "--coverage-expr")
 
-_SOURCES = "coverage-sources.json"
+_SOURCES = "coverage-sources"
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def measured() -> Iterator[Counter[Point]]:
     Their cache must be one of its own: an ordinary simulation counts nothing.
     """
     points: Counter[Point] = Counter()
-    original = runner.tied_runner
+    original = tied_runner
 
     def counting(simulator: str, *args: Any, **kwargs: Any) -> Any:
         tied = original(simulator, *args, **kwargs)
@@ -44,10 +47,12 @@ def _counting(tied: Any, points: Counter[Point]) -> Any:
     def counted_build(*, sources: Sequence[Path], build_args: Sequence[str], log_file: Path,
                       **options: Any) -> None:
         build(sources=sources, build_args=[*build_args, *ARGUMENTS], log_file=log_file, **options)
-        modules = {source.name: [vars(module) for module in module_sources(source)]
-                   for source in sources if source.suffix in (".v", ".sv")}
         # The log is in the folder that stays.
-        (log_file.parent / _SOURCES).write_text(json.dumps(modules), encoding="utf-8")
+        kept = log_file.parent / _SOURCES
+        kept.mkdir(exist_ok=True)
+        for source in sources:
+            if source.suffix in (".v", ".sv"):
+                shutil.copy(source, kept)
 
     def counted_test(*args: Any, plusargs: Sequence[str], build_dir: Path, test_dir: Path,
                      **options: Any) -> None:
@@ -64,13 +69,9 @@ def _counting(tied: Any, points: Counter[Point]) -> Any:
     return tied
 
 
-def _modules(path: Path) -> dict[str, list[ModuleSources]]:
-    def numbered(texts: dict[str, str]) -> dict[int, str]:
-        return {int(line): text for line, text in texts.items()}
-
-    return {file: [ModuleSources(one["name"], one["file"], numbered(one["lines"]),
-                                 numbered(one["targets"])) for one in modules]
-            for file, modules in json.loads(path.read_text(encoding="utf-8")).items()}
+@functools.cache
+def _modules(folder: Path) -> dict[str, list[ModuleSources]]:
+    return {path.name: module_sources(path) for path in sorted(folder.iterdir())}
 
 
 def write_points(path: Path, points: Counter[Point]) -> None:

@@ -48,7 +48,8 @@ def read_counts(path: Path) -> Iterator[tuple[dict[str, str], int]]:
         for line in file:
             if line.startswith("C '"):
                 text, _, count = line[3:].rpartition("' ")
-                fields = dict(part.partition("\x02")[::2] for part in text.split("\x01") if part)
+                parts = [part.partition("\x02") for part in text.split("\x01") if part]
+                fields = {key: value for key, _, value in parts}
                 yield fields, int(count)
 
 
@@ -95,6 +96,9 @@ def _point(page: str, module: ModuleSources, fields: Mapping[str, str]) -> Point
     place = module.lines.get(line, "")
     file = place.partition(":")[0] or module.file
     if page == "v_toggle":
+        # Verilator spells what C++ cannot have in a name, as in i___05Fvalid.
+        comment = re.sub(r"__0([0-9A-Fa-f]{2})", lambda match: chr(int(match[1], 16)),
+                         comment)
         if "." in comment.partition("[")[0] or comment.startswith(("$", "\\$")):
             return None  # a part of a signal under a name of its own, or Yosys's
         # A memory's words are not told apart.

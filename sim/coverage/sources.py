@@ -103,7 +103,9 @@ def _read(module: ModuleSources, texts: Mapping[int, str]) -> None:
                 place = net_places.get(target, "")
             if text == "  end":
                 for line in block:
-                    module.targets[line] = target
-                    module.lines[line] = module.lines.get(line) or place
+                    # Yosys starts blocks by a condition of its own, which does nothing.
+                    if "$verilog_backend" not in texts[line]:
+                        module.targets[line] = target
+                        module.lines[line] = module.lines.get(line) or place
                 block = []
     module.file = counts.most_common(1)[0][0] if counts else ""

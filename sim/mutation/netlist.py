@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import memory
-from amaranth.sim import _pyrtl, pysim
+from amaranth.sim import _pyrtl, pysim  # pyright: ignore[reportAttributeAccessIssue]
 
 from eieio.rtl.interface import bound_ports
 
@@ -477,7 +477,8 @@ def compiled_netlists() -> Any:
         process.run = names["run"]
         return {process}
 
-    with patch.object(pysim._FragmentCompiler, "__call__", call):
+    compiler: Any = pysim._FragmentCompiler  # pyright: ignore[reportAttributeAccessIssue]
+    with patch.object(compiler, "__call__", call):
         yield
 
 

@@ -52,7 +52,8 @@ def component_rtlil(component: Any) -> str:
     fragment = Fragment.get(component, None)
     _mark_reset_less(fragment)
     top = Module()
-    top.domains.sync = domain = ClockDomain(reset_less=True)
+    domain: Any = ClockDomain("sync", reset_less=True)
+    top.domains.sync = domain
     top.submodules.component = fragment
     ports = {"clk": (domain.clk, PortDirection.Input)}
     ports |= {name: (value, _DIRECTIONS[direction])

@@ -73,8 +73,9 @@ def test_waits_for_the_engine(simulate: Callable[..., None], latency: int, seria
             engine.loads, engine.fails = loads, fails
             engine.words.clear()
             await send(ctx, dut, sent)
-            accepted, shown, after = False, 0, 0
+            accepted, shown, after, quiet = False, 0, 0, False
             while ctx.get(dut.busy):
+                quiet |= bool(ctx.get(dut.quiet))
                 after += not ctx.get(dut.engine_loading)
                 accepted |= bool(ctx.get(dut.accepted))
                 shown = shown or ctx.get(dut.error)
@@ -83,6 +84,7 @@ def test_waits_for_the_engine(simulate: Callable[..., None], latency: int, seria
                 await ctx.tick()
             assert (accepted, shown) == (good, error)
             assert ctx.get(dut.loaded) == good
+            assert quiet
             assert not ctx.get(dut.quiet)
             assert engine.words == words
             if latency > 100:  # Longer than the checksum takes.

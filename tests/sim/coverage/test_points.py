@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,6 +27,7 @@ module top(clk, rst, up, count);
     count <= _1_;
   assign _0_ = count == (* src = "/a/eieio/rtl/bus/meter.py:12" *) 2'h2;
   always @* begin
+    if (\\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     _1_ = count;
     if (_0_) begin
       _1_ = 2'h0;
@@ -38,9 +39,14 @@ endmodule
 '''
 
 
+#: What Yosys begins blocks with.
+EMPTY = "    if (\\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end"
+
+
 def line(text: str) -> int:
     """Find the number of a line of the Verilog."""
-    return VERILOG.splitlines().index(text) + 1
+    lines: list[str] = VERILOG.splitlines()
+    return lines.index(text) + 1
 
 
 def counts(*points: tuple[int, str, str, str, int]) -> str:
@@ -81,16 +87,20 @@ def test_points(folder: Path) -> None:
     path.write_text(counts(
         (condition, "v_branch", "if", "", 0), (condition, "v_branch", "else", "", 5),
         (declared, "v_toggle", "count[0]:0->1", "", 2),
+        (line(EMPTY), "v_branch", "if", "", 0),
         (declared, "v_toggle", "count.part[0]:0->1", "", 0),
+        (declared, "v_toggle", "i___05Fvalid:0->1", "", 1),
+        (declared, "v_toggle", "__024auto__024verilog_backend:0->1", "", 0),
         (declared, "v_toggle", "words[3][1]:0->1", "", 0),
         (declared, "v_toggle", "words[4][1]:0->1", "", 1),
         (condition, "v_expr", "(_0_==1) => 1", "", 0)), encoding="utf-8")
-    assert len(list(read_counts(path))) == 7
+    assert len(list(read_counts(path))) == 10
     file, place = "rtl/bus/meter.py", "rtl/bus/meter.py:12"
     assert count_points(path, {"top.v": module_sources(folder / "top.v")}) == {
         Point(file, "line", place, "if count"): 0,
         Point(file, "branch", place, "else count"): 5,
         Point(file, "toggle", "rtl/bus/meter.py:10", "count[0]:0->1"): 2,
+        Point(file, "toggle", "rtl/bus/meter.py:10", "i__valid:0->1"): 1,
         Point(file, "toggle", "rtl/bus/meter.py:10", "words[][1]:0->1"): 1,
         Point(file, "expression", place, "(_==1) => 1"): 0,
     }
@@ -98,6 +108,9 @@ def test_points(folder: Path) -> None:
 
 class Part(wiring.Component):
     """Toggles while it is told to."""
+
+    go: Signal
+    value: Signal
 
     def __init__(self) -> None:
         super().__init__({"go": In(1), "value": Out(unsigned(2))})

