@@ -201,7 +201,7 @@ def _compile(source: _Source, choice: Choice, board: Board, inputs: int
     count = inputs * prepared.batch
     if count > len(prepared.samples.x):
         prepared = steps.prepare(choice, None, None, random=count)
-    return compile_for_board(prepared, given, board), prepared.samples.x[:count]
+    return compile_for_board(prepared, given, board, serial=False), prepared.samples.x[:count]
 
 
 def _area(compiled: Compiled, board: Board) -> Resources | None:

@@ -59,7 +59,7 @@ class Bitstream:
 
 
 def compile_for_board(prepared: Prepared, options: Mapping[str, Any], board: Board, *,
-                      messages: Messages = CONSOLE) -> Compiled:
+                      serial: bool = True, messages: Messages = CONSOLE) -> Compiled:
     """Compile a network for an engine on a board, with memories that fit there.
 
     Parameters
@@ -70,12 +70,14 @@ def compile_for_board(prepared: Prepared, options: Mapping[str, Any], board: Boa
         Options of :meth:`eieio.model.engine.Engine.for_board`.
     board : Board
         The board.
+    serial : :class:`bool`
+        Whether inputs come through its serial port, for which a small engine is fast enough.
     messages : Messages
         Takes what is told.
     """
-    compiled = prepared.compile(options, board=True)
+    compiled = prepared.compile(options, board=serial)
     if _wants_exact(compiled.config, board, messages):
-        compiled = prepared.compile(options, board=True, exact=True)
+        compiled = prepared.compile(options, board=serial, exact=True)
     return compiled
 
 

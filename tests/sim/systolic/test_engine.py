@@ -809,6 +809,15 @@ def test_interval(name: str, count: int, seed: int) -> None:
     _check_interval(compiled, rng, count)
 
 
+@pytest.mark.parametrize("outputs", [1, *long(3, 9, 11, 13)])
+def test_interval_of_short_outputs(outputs: int) -> None:
+    """The next inference waits until an output is shown: from one beat to seven."""
+    rng = np.random.default_rng(0)
+    operator = _connect(Tensor("input", (8,), 1.0, 0), outputs, rng)
+    graph = QuantizedGraph("short", operator.input, operator.output, (operator,))
+    _check_interval(compile_graph(graph, POOL["tall"]), rng, 8)
+
+
 @pytest.mark.parametrize(("height", "width", "channels"), [
     (2, 4, 3), (2, 2, 2), (26, 13, 3),
     *long(*((height, 13, 3) for height in (2, 5, 20, 21, 22, 23, 24, 25, 27)))])
