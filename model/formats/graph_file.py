@@ -178,7 +178,7 @@ def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Quan
                           tensors[description["output"]], tuple(operators),
                           bool(description.get("channels_first", False)),
                           name_or_none(description.get("integer_input")),
-                          str(description.get("ending", "none")))
+                          description.get("ending", "none"))
 
 
 def _tensor(name: str, shape: Any, factor: Any, zero_point: Any, width: Any = 8,

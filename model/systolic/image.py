@@ -220,7 +220,8 @@ def _port(values: dict[str, Any], batch: int) -> Port:
         raise ValueError("vectors and channels must be those of the shape")
     return Port(**{**values, "shape": shape, "scale": scale(values["scale"]),
                    "zero_point": whole(values["zero_point"], -128, 127),
-                   "lanes": whole(values["lanes"], 1, 256)})
+                   "lanes": whole(values["lanes"], 1, 256),
+                   "pauses": whole(values.get("pauses", 0))})
 
 
 def write(path: str | os.PathLike[str], compiled: CompiledGraph) -> None:

@@ -69,7 +69,7 @@ HANDSHAKES = TO_BEGIN + TO_OUTPUT + TO_INPUT
 #: With an input memory: cycles from an input's last beat to the next input's first, from an
 #: inference's last write to the first read of its output, from the last one to the next inference,
 #: and fewest from the first one to that, whose first beat must have been offered.
-NEXT_INPUT, TO_READ, FROM_READ, SHOWN = 4, max(Field) + 6, 2, 7
+NEXT_INPUT, TO_READ, FROM_READ, SHOWN = 4, max(Field) + 6, 2, 6
 #: And from an inference's end to an input for its half of the memory.
 RELEASED = 3
 

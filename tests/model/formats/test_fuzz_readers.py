@@ -181,6 +181,7 @@ def test_hollow_layers(tmp_path: Path) -> None:
     {"fingerprint": -1}, {"fingerprint": 1 << 32}, {"batch": 0}, {"batch": 1.5},
     {"softmax": [[1, None]]}, {"integer_input": []}, {"layers": None},
     {"input": {"lanes": 0.5}}, {"input": {"vectors": 1 << 40}}, {"input": {"channels": 0}},
+    {"input": {"pauses": 0.5}},
     {"input": {"scale": float("nan")}}, {"input": {"scale": True}}, {"output": {"shape": []}},
     {"output": {"shape": [1 << 20, 1 << 20]}}, {"output": {"zero_point": 1 << 20}}],
     ids=lambda changes: "-".join(map(str, changes)))

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from eieio.model.engine import Messages, Request
 from eieio.model.errors import InputError
+from eieio.model.formats.samples import Samples
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.quantized_graph import Conv2D, Pad, QuantizedGraph, Tensor, Window
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import compile_fitted, memory_needs
 from eieio.model.systolic.mapping import compile_graph
 from eieio.model.systolic.patches import Patches, find_patches, patch_shapes
+from eieio.model.systolic.prepared import SystolicPrepared
 from eieio.model.systolic.program import PATCHES, Field
 from eieio.model.systolic.timing import time_graph
 
@@ -152,6 +155,24 @@ def test_where_there_are_none() -> None:
 def test_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         SystolicConfig(**options)  # pyright: ignore[reportArgumentType]
+
+
+def test_boards_have_none_unless_asked_for() -> None:
+    graph = network(Window((3, 3)), (6, 6, 2))
+    request = Request(settings={"batch": 1})
+    made = SystolicPrepared(graph, None, Samples(graph.input.draw(1), None), request, Messages())
+    options = {"rows": 8, "columns": 8}
+    for board, more, patches in ((False, {}, True), (True, {}, False), (True, {
+            "input_depth": 64}, True), (False, {"input_depth": 0}, False)):
+        compiled = made.compile({**options, **more}, board=board)
+        config = compiled.config
+        assert isinstance(config, SystolicConfig)
+        assert (config.input_depth > 0, config.patch_lanes > 0) == (patches, patches)
+        host = compiled.host
+        interval = host.interval(500)
+        assert interval is not None
+        assert (interval.overlap > 0) == patches
+        assert interval.input == host.inputs.beats + compiled.inner.input_pauses
 
 
 def test_input_must_fit() -> None:

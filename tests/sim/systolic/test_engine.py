@@ -809,12 +809,13 @@ def test_interval(name: str, count: int, seed: int) -> None:
     _check_interval(compiled, rng, count)
 
 
-@pytest.mark.parametrize("height", [2, 26, *long(5, 20, 21, 22, 23, 24, 25, 27)])
-def test_interval_of_inputs(height: int) -> None:
+@pytest.mark.parametrize(("height", "width"), [(2, 4), (26, 13), *long(
+    *((height, 13) for height in (2, 5, 20, 21, 22, 23, 24, 25, 27)))])
+def test_interval_of_inputs(height: int, width: int) -> None:
     """Inputs, pauses for patches included, may take as long as inferences, or longer."""
     config = POOL["tall"]
     rng = np.random.default_rng(0)
-    source = Tensor("input", (height, 13, 1), 1.0, 11)
+    source = Tensor("input", (height, width, 1), 1.0, 11)
     conv = convolution("conv", source, 3, Window((3, 3), (3, 3), (1, 1), ((1, 1), (1, 1))), rng)
     graph = QuantizedGraph("stream", source, conv.output, (conv,))
     limit = _check_interval(compile_graph(graph, config), rng, 8)
