@@ -12,7 +12,7 @@ from eieio.rtl.emit import emit, sources_kept, write
 from eieio.sim.coverage.points import Point, count_points, read_counts
 from eieio.sim.coverage.sources import module_sources, shorten
 
-VERILOG = '''
+VERILOG: str = '''
 module top(clk, rst, up, count);
   wire _0_;
   reg [1:0] _1_;
@@ -45,8 +45,7 @@ EMPTY = "    if (\\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end"
 
 def line(text: str) -> int:
     """Find the number of a line of the Verilog."""
-    lines: list[str] = VERILOG.splitlines()
-    return lines.index(text) + 1
+    return VERILOG.splitlines().index(text) + 1
 
 
 def counts(*points: tuple[int, str, str, str, int]) -> str:
