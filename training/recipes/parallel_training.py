@@ -336,9 +336,9 @@ def _measure(session: Session) -> list[Measured]:
 RECIPE = Recipe(
     name="parallel-training", method="Parallel training",
     unit="% of the test images that are wrong", measure=_measure,
-    settings={"epochs": 6, "rate": 0.0125, "momentum": 0.9, "batch": 16, "workers": (4, 16, 64),
-              "warm": 1.0, "shared_batch": 64, "shared_rate": 0.05, "servers": (4, 16),
-              "server_rate": 0.2, "server_slower": 0.25, "server_epochs": 2,
+    settings={"epochs": 6, "rate": 0.0125, "momentum": 0.9, "batch": 16,
+              "workers": (4, 16, 32, 64), "warm": 3.0, "shared_batch": 64, "shared_rate": 0.05,
+              "servers": (4, 16), "server_rate": 0.2, "server_slower": 1 / 16, "server_epochs": 2,
               "processes": (2, 3, 4), "batches": 20, "split_images": 100, "search_workers": 3,
               "search_images": 2000, "search_hidden": 32,
               "search_rates": (0.01, 0.03, 0.1, 0.3), "search_momenta": (0.0, 0.9),
