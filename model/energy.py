@@ -4,13 +4,13 @@ An estimate to compare machines by, not of a chip: a table has one figure for ea
 memory's size, and neither clock nor leakage.
 """
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from eieio.model.accesses import LEVELS, Accesses
 from eieio.model.errors import InputError
+from eieio.model.formats.described import parse_json
 from eieio.model.formats.input_file import read_bytes
 
 __all__ = ["HOROWITZ", "EnergyTable", "energy_tables", "read_table"]
@@ -91,7 +91,7 @@ def read_table(name: str | Path) -> EnergyTable:
                          f"{str(name)!r}")
     wanted = [each.name for each in fields(EnergyTable)]
     try:
-        found = json.loads(read_bytes(path))
+        found = parse_json(read_bytes(path))
     except ValueError:
         found = None
     if not isinstance(found, dict) or sorted(found) != sorted(wanted):

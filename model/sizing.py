@@ -15,6 +15,8 @@ class Sizing:
     ----------
     shown : mapping of :class:`str` to :class:`str`
         Options that the table shows, with their headings.
+    ways : tuple of :class:`str`
+        Options beside the size that :meth:`variants` chooses.
     lanes : :class:`str` or None
         Option that lets more of the input in at a time.
     depths : mapping of :class:`str` to :class:`int`
@@ -27,6 +29,7 @@ class Sizing:
     """
 
     shown: ClassVar[Mapping[str, str]] = {}
+    ways: ClassVar[tuple[str, ...]] = ()
     lanes: ClassVar[str | None] = None
     depths: ClassVar[Mapping[str, int]] = {}
     space: ClassVar[Mapping[str, Sequence[Any]]] = {}

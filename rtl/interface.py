@@ -1,6 +1,6 @@
 """Ports of an emitted module, and the Verilog that instantiates it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,7 +8,7 @@ from amaranth.hdl import Const, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-__all__ = ["Port", "instance", "module_ports"]
+__all__ = ["Port", "bound_ports", "instance", "module_ports"]
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,24 @@ class Port:
     width: int
 
 
+def bound_ports(component: wiring.Component) -> Iterator[tuple[str, str, Value]]:
+    """Name, direction ("i" or "o") and value of each port but clocks and resets."""
+    for path, member, value in component.signature.flatten(component):
+        value = Value.cast(value)
+        # A constant member, such as the ready of an always-ready stream, is not a wire, and
+        # neither is one without bits.
+        if len(value) and not isinstance(value, Const):
+            yield "__".join(map(str, path)), "i" if member.flow == In else "o", value
+
+
 def module_ports(component: wiring.Component) -> tuple[Port, ...]:
     """Return the ports that :func:`eieio.rtl.emit.emit` gives a component of one clock domain.
 
     Clock and reset come first, the others in the order of the component's signature.
     """
     ports = [Port("clk", "input", 1), Port("rst", "input", 1)]
-    for path, member, value in component.signature.flatten(component):
-        value = Value.cast(value)
-        if len(value) and not isinstance(value, Const):
-            direction = "input" if member.flow == In else "output"
-            ports.append(Port("__".join(map(str, path)), direction, len(value)))
+    for name, direction, value in bound_ports(component):
+        ports.append(Port(name, "input" if direction == "i" else "output", len(value)))
     return tuple(ports)
 
 

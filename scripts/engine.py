@@ -1,7 +1,6 @@
 """Which engine a command is about, and the engine's options."""
 
 import functools
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from eieio.model.engine import Engine
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
+from eieio.model.formats.described import parse_json
 from eieio.model.formats.design_folder import Design
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.registry import engines, find_engine, names
@@ -279,7 +279,7 @@ def _is_options(path: Path) -> bool:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(read_bytes(path))
+        return parse_json(read_bytes(path))
     except ValueError as error:
         raise InputError(f"{path} must be JSON: {error}") from error
 

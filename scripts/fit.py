@@ -1,7 +1,8 @@
 """``eieio fit``: which engines fit a board, without any synthesis."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,7 @@ def _configurations(trial: _Trial, sizes: Sequence[list[dict[str, Any]]]
             last = variant is variants[-1]
             try:
                 # No network is compiled for what is too large with any memories.
-                if not last and trial.beyond(trial.smallest(given)):
+                if trial.beyond(trial.smallest(given)) and not last:
                     continue
                 for exact in (False, True):
                     made = trial.make(given, exact)
@@ -212,8 +213,12 @@ def _fastest_variant(trial: _Trial, figures: dict[str, Any]) -> dict[str, Any]:
     if not figures["fits"] or trial.prepared is None:
         return figures
     config = trial.engine.make_config(figures["config"])
-    others = [*trial.engine.sizing.variants(config, trial.options)]
-    fastest = _fastest([figures, *_configurations(trial, others)])
+    found = [figures]
+    for other in trial.engine.sizing.variants(config, trial.options):
+        # Some cannot be, or nobody knows whether they fit.
+        with suppress(InputError):
+            found += _configurations(trial, [other])
+    fastest = _fastest(found)
     assert fastest is not None
     return fastest
 
@@ -244,7 +249,8 @@ def _network_hints(trial: _Trial, found: Sequence[dict[str, Any]]) -> Iterator[s
     batched = trial.prepared.rebatched(config)
     if batched is None:
         return
-    given = trial.options | {name: fastest["config"][name] for name in sizing.shown}
+    given = trial.options | {name: fastest["config"][name]
+                             for name in _chosen(trial.engine, fastest)}
     for exact in (False, True):
         try:
             made = replace(trial, prepared=batched).make(given, exact)
@@ -300,10 +306,12 @@ def _thriftiest(trial: _Trial, found: Sequence[dict[str, Any]]) -> dict[str, Any
     best = best[:_THRIFTY_SIZES]
     lanes = trial.engine.sizing.lanes
     if lanes is not None and lanes not in trial.options:
-        shown = trial.engine.sizing.shown
-        best += [fewer for figures in best for fewer in _configurations(trial, [
-            [{name: figures["config"][name] for name in shown} | {lanes: count}]
-            for count in range(1, figures["config"][lanes])]) if fewer["fits"]]
+        for figures in [*best]:
+            same = {name: figures["config"][name] for name in _chosen(trial.engine, figures)}
+            for count in range(1, figures["config"][lanes]):
+                with suppress(InputError):
+                    best += [fewer for fewer in _configurations(trial, [[same | {lanes: count}]])
+                             if fewer["fits"]]
     return min(best, key=_multiplier_cycles)
 
 
@@ -312,10 +320,18 @@ def _multiplier_cycles(figures: dict[str, Any]) -> float:
     return figures["interval_cycles"] * max(figures["dsp"], 1)
 
 
+def _chosen(engine: Engine, figures: dict[str, Any]) -> list[str]:
+    """List the options that were chosen: of the size, and how the network is computed."""
+    default = {field.name: field.default for field in fields(engine.config)}
+    config = figures["config"]
+    return [*engine.sizing.shown, *(name for name in engine.sizing.ways
+                                    if config.get(name, default[name]) != default[name])]
+
+
 def _flags(engine: Engine, figures: dict[str, Any]) -> str:
     """Write an engine as options of a command."""
     return " ".join(f"--{name.replace('_', '-')} {figures['config'][name]}"
-                    for name in engine.sizing.shown)
+                    for name in _chosen(engine, figures))
 
 
 def _elements(engine: Engine, figures: dict[str, Any]) -> str:
@@ -339,17 +355,26 @@ def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 and other is not figures for other in found))]
 
 
+def _ways(engine: Engine, figures: dict[str, Any]) -> str:
+    """Say how an engine computes a network, if not as it would by default."""
+    chosen = [name for name in _chosen(engine, figures) if name not in engine.sizing.shown]
+    return ", ".join(f"{name.replace('_', ' ')} {figures['config'][name]}" for name in chosen)
+
+
 def _table(board: Board, engine: Engine, found: list[dict[str, Any]],
            rates: Sequence[_Rate]) -> Any:
     rows = []
     shown = engine.sizing.shown
-    for figures in _shown(found) if rates else found:
+    listed = _shown(found) if rates else found
+    ways = any(_ways(engine, figures) for figures in listed)
+    for figures in listed:
         rows.append((
             *(f"{figures['config'][name]:,}" for name in shown),
+            *([_ways(engine, figures)] if ways else ()),
             *(f"{figures[name] / getattr(board.capacity, name):.0%}"
               for name in ("lut", "ff", "dsp", "bram")),
             "yes" if figures["fits"] else "no",
             *(f"{figures[f'inferences_per_second{suffix}']:,.{digits}f}"
               if "interval_cycles" in figures else "" for suffix, _, digits in rates)))
-    return table((*shown.values(), "LUTs", "flip-flops", "multipliers",
+    return table((*shown.values(), *(["by"] if ways else ()), "LUTs", "flip-flops", "multipliers",
                   "block RAMs", "fits", *(title for _, title, _ in rates)), rows)

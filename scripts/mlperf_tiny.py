@@ -9,7 +9,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.model.area import AreaUnknownError, Resources, estimate
+from eieio.model.area import AreaUnknownError, Resources, counted, estimate
 from eieio.model.engine import Compiled
 from eieio.model.errors import InputError
 from eieio.model.graph.load_graph import NetworkFile
@@ -201,16 +201,23 @@ def _compile(source: _Source, choice: Choice, board: Board, inputs: int
     count = inputs * prepared.batch
     if count > len(prepared.samples.x):
         prepared = steps.prepare(choice, None, None, random=count)
-    return compile_for_board(prepared, given, board), prepared.samples.x[:count]
+    return compile_for_board(prepared, given, board, serial=False), prepared.samples.x[:count]
+
+
+def _area(compiled: Compiled, board: Board) -> Resources | None:
+    """Estimate an engine; where its logic is not known, count the rest."""
+    for model in (estimate, counted):
+        try:
+            return model(compiled.config, board.family)
+        except AreaUnknownError:
+            continue
+    return None
 
 
 def _figures(source: _Source, choice: Choice, compiled: Compiled, measured: Measurement,
              routed: dict[str, Any] | None, board: Board) -> dict[str, Any]:
     """Put all figures of a network together."""
-    try:
-        area: Resources | None = estimate(compiled.config, board.family)
-    except AreaUnknownError:
-        area = None
+    area = _area(compiled, board)
     interval, batch = measured.interval.cycles, compiled.batch
     dsp = routed["dsp"] if routed else None if area is None else area.dsp
     mhz = None if routed is None else routed["fmax_mhz"]
@@ -240,7 +247,7 @@ def _figures(source: _Source, choice: Choice, compiled: Compiled, measured: Meas
             "submitter": best.submitter, "board": best.board, "normalised": best.normalised,
             "inferences_per_second": best.inferences_per_second, "dsp": best.dsp, "mhz": best.mhz},
         "estimate": None if area is None else {
-            "lut": area.lut, "ff": area.ff, "dsp": area.dsp, "bram": area.bram,
+            "lut": area.lut or None, "ff": area.ff or None, "dsp": area.dsp, "bram": area.bram,
             "beyond": area.beyond(board.capacity)},
         "limit": measured.interval.limit,
         "causes": dict(measured.shares.causes), "operators": dict(measured.shares.operators),

@@ -64,14 +64,13 @@ def speed_of(host: HostImage, cycles: float) -> Speed:
 
 def interval_lines(interval: dict[str, Any]) -> list[str]:
     """Say what :meth:`Interval.to_dict` tells, and how many inferences a second that is."""
-    overlap = interval.get("overlap")
-    spared = "" if overlap is None else (
-        f", less {overlap:,.1f} in which the next one is under way")
+    alone = sum(interval[part] for part in ("input", "inference", "output", "handshakes"))
     return [
-        (f"An inference with input and output: {interval['cycles']:,.1f} cycles (input "
-         f"{interval['input']:,}, inference {interval['inference']:,.1f}, output "
-         f"{interval['output']:,}, between them {interval['handshakes']}{spared}); what limits is "
-         f"the {interval['limit']}"),
+        (f"Latency of an inference: {interval['inference']:,.1f} cycles; with input and output "
+         f"{alone:,.1f} (input {interval['input']:,}, output {interval['output']:,}, between them "
+         f"{interval['handshakes']})"),
+        (f"In a stream of inputs one each {interval['cycles']:,.1f} cycles, input and output "
+         f"included; what limits is the {interval['limit']}"),
         (f"Inferences a second for each MHz of the clock: {1e6 / interval['cycles']:,.1f}; without "
          f"input and output {1e6 / interval['inference']:,.1f}")]
 

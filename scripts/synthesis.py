@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eieio.model.area import AreaUnknownError, estimate
+from eieio.model.area import AreaUnknownError, counted, estimate
 from eieio.model.engine import Compiled, Messages, Prepared
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
@@ -59,7 +59,7 @@ class Bitstream:
 
 
 def compile_for_board(prepared: Prepared, options: Mapping[str, Any], board: Board, *,
-                      messages: Messages = CONSOLE) -> Compiled:
+                      serial: bool = True, messages: Messages = CONSOLE) -> Compiled:
     """Compile a network for an engine on a board, with memories that fit there.
 
     Parameters
@@ -70,12 +70,14 @@ def compile_for_board(prepared: Prepared, options: Mapping[str, Any], board: Boa
         Options of :meth:`eieio.model.engine.Engine.for_board`.
     board : Board
         The board.
+    serial : :class:`bool`
+        Whether inputs come through its serial port, for which a small engine is fast enough.
     messages : Messages
         Takes what is told.
     """
-    compiled = prepared.compile(options, board=True)
+    compiled = prepared.compile(options, board=serial)
     if _wants_exact(compiled.config, board, messages):
-        compiled = prepared.compile(options, board=True, exact=True)
+        compiled = prepared.compile(options, board=serial, exact=True)
     return compiled
 
 
@@ -166,9 +168,13 @@ def make_bitstream(config: EngineConfig, board: Board, out: Path, *, setting: Se
 def _wants_exact(config: EngineConfig, board: Board, messages: Messages) -> bool:
     """Tell whether memories of powers of two are too large, as far as the area model knows."""
     try:
-        wants = bool(estimate(config, board.family).beyond(board.capacity))
+        try:
+            area = estimate(config, board.family)
+        except AreaUnknownError:  # Of a part of it, or of all.
+            area = counted(config, board.family)
     except AreaUnknownError:
         return False
+    wants = bool(area.beyond(board.capacity))
     if wants:
         messages.note("memories are exactly as deep as the network needs, since powers of two "
                       "would not fit")

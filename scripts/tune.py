@@ -1,7 +1,6 @@
 """``eieio tune``: the engines that suit a network and a board best, by several objectives."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import click
 from eieio.model.energy import read_table
 from eieio.model.engine import Engine, Rows
 from eieio.model.errors import InputError
+from eieio.model.formats.described import parse_json
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.registry import engines, names
 from eieio.model.search.objective import Objective
@@ -281,7 +281,7 @@ def _read_earlier(path: Path, objectives: Sequence[Objective]) -> dict[str, Any]
     """Read the figures of an earlier search, by the same objectives."""
     found: dict[str, Any] = {}
     try:
-        found = json.loads(read_bytes(path))
+        found = parse_json(read_bytes(path))
         same = [each["name"] for each in found["objectives"]] == [
             objective.name for objective in objectives]
         usable = same and bool(found["front"]) and all(

@@ -16,7 +16,7 @@ __all__ = ["run_streams"]
 
 def run_streams(dut: Any, i: stream.Interface, o: stream.Interface, payloads: Iterable[Any], *,
                 count: int, stall: float = 0.0, seed: int = 0,
-                max_cycles: int = 10_000) -> list[Any]:
+                eager: bool = True, max_cycles: int = 10_000) -> list[Any]:
     """Push ``payloads`` into ``i`` and return the first ``count`` payloads seen on ``o``.
 
     Parameters
@@ -33,6 +33,9 @@ def run_streams(dut: Any, i: stream.Interface, o: stream.Interface, payloads: It
         Probability of a pause of a cycle before each payload, on both sides.
     seed : :class:`int`
         Seed of the stalls.
+    eager : :class:`bool`
+        Whether the output must be valid before anyone is ready for it, which streams promise. With
+        stalls nobody is, before the first payload is offered.
     max_cycles : :class:`int`
         Bound of the simulation.
 
@@ -58,6 +61,8 @@ def run_streams(dut: Any, i: stream.Interface, o: stream.Interface, payloads: It
 
     async def get(ctx: Any) -> None:
         rng = Random(seed + 1)
+        while eager and stall and not ctx.get(o.valid):
+            await ctx.tick()
         while len(received) < count:
             while rng.random() < stall:
                 await ctx.tick()

@@ -98,7 +98,7 @@ def is_replayable(config: EngineConfig) -> bool:
 
 def build_replay(config: EngineConfig, extra: Mapping[str, str] | None = None,
                  top: str | None = None, *, files: Mapping[str, str] | None = None,
-                 cache: Path | None = None) -> Path:
+                 arguments: Sequence[str] = (), cache: Path | None = None) -> Path:
     """Build the program that replays scripts on an engine, or find it in the cache.
 
     Parameters
@@ -111,6 +111,8 @@ def build_replay(config: EngineConfig, extra: Mapping[str, str] | None = None,
         Name of that module.
     files : mapping of :class:`str`, optional
         The engine's Verilog, if it is not what is emitted for it.
+    arguments : sequence of :class:`str`
+        More arguments for ``verilator``.
     cache : :class:`pathlib.Path`, optional
         Folder of all builds, as in :func:`eieio.sim.runner.build`.
 
@@ -134,7 +136,8 @@ def build_replay(config: EngineConfig, extra: Mapping[str, str] | None = None,
         ("kOutputBits", "o__payload")))
     if top is not None:
         header += "#define STRIKES\n"
-    identity = [version("verilator"), _MAIN.read_text(encoding="utf-8"), header, sources]
+    identity = [version("verilator"), _MAIN.read_text(encoding="utf-8"), header, sources,
+                *arguments]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     folder = cache_folder(cache) / f"replay-{key}"
     program = folder / _PROGRAM
@@ -148,7 +151,8 @@ def build_replay(config: EngineConfig, extra: Mapping[str, str] | None = None,
                     "verilator", "--cc", "--exe", "--build", "-j", "1", "-O3", "-Wno-fatal",
                     "--x-assign", "unique", "--x-initial", "unique", "--no-timing",
                     "--top-module", top or engine_top(config), "--prefix", "Vreplayed",
-                    "-CFLAGS", f"-I{place} -std=c++17", "-Mdir", place, "-o", _PROGRAM, *written,
+                    "-CFLAGS", f"-I{place} -std=c++17", "-Mdir", place, "-o", _PROGRAM, *arguments,
+                    *written,
                     shutil.copy(_MAIN, place)]
                 reply = run_program(command, env=environment)
                 if reply.returncode:

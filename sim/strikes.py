@@ -19,7 +19,7 @@ _NAME = r"(\\\S+ |\w+)"
 _MODULE = re.compile(r"^module\s+(\\\S+ |\w+)\s*\(", re.MULTILINE)
 _REGISTER = re.compile(
     rf"^\s*reg\s+(?:\[(\d+):0\]\s+)?{_NAME}\s*(?:\[(\d+):0\])?\s*(?:=[^;]*)?;", re.MULTILINE)
-_WRITTEN = re.compile(rf"^\s*(?:if \(.*\) |else )?{_NAME}\s*(?:\[[^\]]*\]\s*)*<=", re.MULTILINE)
+_WRITTEN = re.compile(rf"^\s*(?:if \(.*\) |else )?{_NAME}\s*(?:\[[^<;]*\])?\s*<=", re.MULTILINE)
 _INSTANCE = re.compile(rf"^\s*{_NAME}\s+{_NAME}\s*\($", re.MULTILINE)
 
 

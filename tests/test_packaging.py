@@ -59,7 +59,8 @@ def test_constraints() -> None:
     assert len(pinned) == len(set(pinned))
     extras = SETTINGS["project"]["optional-dependencies"]
     wanted = SETTINGS["project"]["dependencies"] + [
-        name for extra in ("test", "lint", "docs", "package", "boards") for name in extras[extra]]
+        name for extra in ("test", "lint", "docs", "package", "boards", "verify")
+        for name in extras[extra]]
     for requirement in wanted:
         name = requirement.partition("<")[0].partition(">")[0].partition("=")[0].strip().lower()
         assert name in pinned, requirement

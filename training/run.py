@@ -15,7 +15,7 @@ from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes, writing
 from eieio.model.formats.image_set import ImageSet
 from eieio.model.formats.input_file import read_bytes
-from eieio.training.recipes.recipe import Measured, Recipe, Setting, summarize
+from eieio.training.recipes.recipe import Recipe, Setting, read_arms, summarize, write_arms
 from eieio.training.session import Session
 
 try:
@@ -99,8 +99,8 @@ def run_recipe(recipe: Recipe, images: ImageSet, seeds: Sequence[int],
                     report(seed, stage, step, last)
                 found = recipe.measure(Session(seed, own, images, settings, device=device,
                                                interval=interval, report=told))
-                _write(done, {"arms": [arm._asdict() for arm in found]})
-            runs.append([Measured(**arm) for arm in _read(done)["arms"]])
+                write_arms(done, found)
+            runs.append(read_arms(done))
     return {"method": recipe.method, "recipe": recipe.name, "unit": recipe.unit,
             **{key: about[key] for key in ("data", "images", "settings", "torch", "device")},
             "seeds": [*seeds], "arms": summarize(runs)}

@@ -12,7 +12,7 @@ from eieio.model.formats import compressed
 from eieio.model.formats.image_set import PIXEL, ImageSet
 from eieio.model.graph.float_graph import FloatGraph
 from eieio.training.checkpoint import Keeper, load_state, save_state
-from eieio.training.recipes.recipe import Setting
+from eieio.training.recipes.recipe import Measured, Setting, read_arms, write_arms
 from eieio.training.trainer import Trainer, adam, cross_entropy, warm_cosine
 
 __all__ = ["Session"]
@@ -117,6 +117,23 @@ class Session:
             save_state(done, model.state_dict())
             keeper.forget()
         return model.eval()
+
+    def once(self, part: str, measure: Callable[[], list[Measured]]) -> list[Measured]:
+        """Measure something, or take what was measured before.
+
+        Parameters
+        ----------
+        part : :class:`str`
+            Name of what is measured, its own in the recipe.
+        measure : callable
+            Measures it.
+        """
+        done = self.folder / f"{part}.json"
+        if not done.exists():
+            self.report(part, 0, 1)
+            write_arms(done, measure())
+            self.report(part, 1, 1)
+        return read_arms(done)
 
     def outputs(self, model: torch.nn.Module, x: Tensor) -> Tensor:
         """Compute a network's outputs without training it."""

@@ -51,7 +51,7 @@ def few_of_each_mask(weight: Weight, keep: int = 2, of: int = 4) -> Mask:
 
 
 def block_mask(weight: Weight, density: float, block: tuple[int, int] = (4, 4)) -> Mask:
-    """Mark the blocks with the largest sums of squares.
+    """Mark the blocks with the largest mean squares.
 
     Parameters
     ----------
@@ -60,7 +60,8 @@ def block_mask(weight: Weight, density: float, block: tuple[int, int] = (4, 4)) 
     density : :class:`float`
         Share of the blocks to keep, from 0 to 1.
     block : pair of :class:`int`
-        Outputs and inputs of a block; those at the ends may be smaller.
+        Outputs and inputs of a block; those at the ends may be smaller. It is why means are
+        compared: by sums, outputs in smaller blocks would lose all their weights.
 
     Returns
     -------
@@ -80,7 +81,9 @@ def block_mask(weight: Weight, density: float, block: tuple[int, int] = (4, 4)) 
     padded = np.zeros((rows * block[0], columns * block[1]))
     padded[:weight.shape[0], :weight.shape[1]] = weight
     squares = np.einsum("rhcw,rhcw->rc", *[padded.reshape(rows, block[0], columns, block[1])] * 2)
-    mask = magnitude_mask(squares, density)
+    heights, widths = (np.minimum(part, size - part * np.arange(count)) for size, part, count
+                       in zip(weight.shape, block, (rows, columns), strict=True))
+    mask = magnitude_mask(squares / np.outer(heights, widths), density)
     return np.kron(mask, np.ones(block, np.bool_))[:weight.shape[0], :weight.shape[1]]
 
 

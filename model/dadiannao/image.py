@@ -20,6 +20,7 @@ The words are sections as in :mod:`eieio.model.sparse.image_layout`, with the ta
     How the network's own file has its input.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -40,6 +41,7 @@ from eieio.model.dadiannao.instruction import (
 from eieio.model.dadiannao.placement import Shape
 from eieio.model.errors import InputError
 from eieio.model.formats import image_file
+from eieio.model.formats.described import name_or_none, scale, sizes, whole
 from eieio.model.graph.quantized_graph import LogSoftmax, Softmax, Tensor
 from eieio.model.host_image import HostImage, Packing, Quantization
 from eieio.model.image_frame import fingerprint
@@ -159,28 +161,35 @@ def _host(described: dict[str, Any], words: NDArray[np.uint32]) -> HostImage:
         config = DaDianNaoConfig.from_dict(described["config"])
 
         def packing(port: dict[str, Any]) -> Packing:
-            shape = Shape(*(port[name] for name in ("pixels", "channels", "words", "lanes",
-                                                    "room")))
+            shape = Shape(*(whole(port[name], 1)
+                            for name in ("pixels", "channels", "words", "lanes", "room")))
+            if shape.pixels * shape.channels != math.prod(sizes(port["shape"])) or (
+                    shape.channels > shape.words * shape.lanes):
+                raise ValueError("pixels and channels must be those of the shape")
+            sizes([shape.size, shape.lanes])
             return Packing(shape.positions, shape.size * shape.lanes, config.activation_width,
-                           shape.lanes, port["zero_point"])
+                           shape.lanes, whole(port["zero_point"], -(1 << 18), 1 << 18))
 
         def numbers(port: dict[str, Any]) -> Quantization:
-            return Quantization(port["scale"], port["zero_point"], port["minimum"],
-                                port["maximum"], "away")
+            low, high = -(1 << 18), 1 << 18
+            return Quantization(scale(port["scale"]), whole(port["zero_point"], low, high),
+                                whole(port["minimum"], low, high),
+                                whole(port["maximum"], low, high), "away")
 
         source, target = described["input"], described["output"]
-        softmax = tuple((multiplier, shift) for multiplier, shift in described["softmax"])
+        softmax = tuple((whole(multiplier), whole(shift, -64, 64))
+                        for multiplier, shift in described["softmax"])
         result = numbers(target)
         if softmax:
             result = Quantization(1 / 256, -128, -128, 127, "away")
         elif described["log_softmax"]:
             result = Quantization(1 / 16, 127, -128, 127, "away")
         return HostImage(
-            str(described["network"]), "dadiannao", config, int(described["fingerprint"]), words,
+            str(described["network"]), "dadiannao", config, whole(described["fingerprint"]), words,
             packing(source), packing(target), numbers(source), result, tuple(source["shape"]),
             tuple(target["shape"]), 1, softmax,
             target["scale"] if described["log_softmax"] else None,
-            bool(described["channels_first"]), described["integer_input"])
-    except (ValueError, TypeError, KeyError) as error:
+            bool(described["channels_first"]), name_or_none(described["integer_input"]))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError("Image must have a description of a DaDianNao engine and its "
                          "network") from error

@@ -259,7 +259,7 @@ def open_design(folder: Path) -> DaDianNaoCompiled:
         raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
     compiled = DaDianNaoCompiled(compile_graph(
         graph_file.read(folder / GRAPH), DaDianNaoConfig.from_dict({**design.config}),
-        image_file.unpack(data)[0]["function"]))
+        image_file.unpack(data)[0].get("function")))
     if not np.array_equal(compiled.host.words, found.words):
         raise InputError(f"{folder / IMAGE} must be the image of {GRAPH}")
     return compiled

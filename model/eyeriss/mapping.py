@@ -161,7 +161,7 @@ class Mapping:
         InputError
             If the mapping breaks one: the message says which.
         """
-        if min(asdict(self).values()) < 1:
+        if any(type(value) is not int or value < 1 for value in asdict(self).values()):
             raise self._error(layer, f"all must be positive, not {self.to_dict()}")
         for what, value, limit in self._rules(layer, config):
             if value > limit:

@@ -32,6 +32,7 @@ from eieio.model.eyeriss.program import Program, make_program
 from eieio.model.eyeriss.timing import CAUSES, cycles_by_command, program_cycles
 from eieio.model.formats import graph_file
 from eieio.model.formats.atomic import write_text
+from eieio.model.formats.described import parse_json
 from eieio.model.formats.design_folder import GRAPH, design_with
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.samples import Samples
@@ -122,7 +123,7 @@ def read_mappings(path: Path) -> dict[str, Mapping]:
         If the file is something else.
     """
     try:
-        return {name: Mapping(**letters) for name, letters in json.loads(read_bytes(path)).items()}
+        return {name: Mapping(**letters) for name, letters in parse_json(read_bytes(path)).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path} must be a JSON object that has an object with n, m, e, p, q, r "
                          f"and t for each layer: {error}") from error

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.formats.compressed_weights import MAX_WEIGHTS
+from eieio.model.formats.described import parse_json
 from eieio.model.graph.float_graph import (
     Add,
     AveragePool,
@@ -116,10 +117,11 @@ def restore(name: str, description: bytes, layers: int,
     """
     try:
         unpacked = zlib.decompressobj().decompress(description, _MAX_BYTES)
-        return _restore(name, json.loads(unpacked), layers, read)
+        return _restore(name, parse_json(unpacked), layers, read)
     except InputError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, zlib.error) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError,
+            zlib.error) as error:
         raise InputError("Compressed network must describe its operators; it is damaged") from error
 
 

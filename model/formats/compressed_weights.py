@@ -54,6 +54,10 @@ ENCODINGS = ("pruned", "shared", "huffman")
 #: Weights of an operator, at most: a gibibyte of codes.
 MAX_WEIGHTS = 1 << 30
 
+# What a few bytes may claim, or else a damaged file would take any memory: so many weights without
+# an entry, and beyond these an entry for as many.
+_FREE_WEIGHTS, _SPARSEST = 1 << 22, 1 << 10
+
 _MAX_RUN_WIDTH = 8
 _MAX_CODE_LENGTH = 15  # Lengths take four bits each.
 
@@ -276,6 +280,10 @@ def _read_counts(reader: Reader, name: str, shape: tuple[int, ...]) -> tuple[int
     if entries > math.prod(shape):
         raise InputError(f"Layer {name!r}: number of entries must be at most "
                          f"{math.prod(shape)} at byte {reader.offset - 8}, not {entries}")
+    most = _FREE_WEIGHTS + _SPARSEST * entries
+    if math.prod(shape) > most:
+        raise InputError(f"Layer {name!r}: {entries} entries at byte {reader.offset - 8} must be "
+                         f"for at most {most} weights, not {math.prod(shape)}")
     return width, entries
 
 

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_text, writing
+from eieio.model.formats.described import parse_json
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.leftovers import held, kept, locked_folder
 
@@ -90,10 +91,11 @@ def read_manifest(folder: Path) -> Design:
         raise InputError(f"{folder} must hold a design: there is no {MANIFEST} in it")
     data = read_bytes(path)
     try:
-        values = json.loads(data)
+        values = parse_json(data)
         design = Design(values["engine"], values["top"], values["network"], values["config"],
                         tuple(values["files"]))
-        if not all(isinstance(name, str) for name in design.files):
+        if not (all(isinstance(name, str) for name in (design.engine, design.top, *design.files))
+                and isinstance(design.network, str | None) and isinstance(design.config, dict)):
             raise TypeError
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path} must be the manifest of a design") from error

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
+from eieio.model.formats.described import name_or_none, parse_json, scale, sizes, whole
 from eieio.model.formats.input_file import read_parsed
 from eieio.model.formats.numpy_file import NumpyFileError, load_numpy
 from eieio.model.graph.quantized_graph import (
@@ -124,10 +125,9 @@ def load(data: bytes) -> QuantizedGraph:
         arrays = load_numpy(data)
         if not isinstance(arrays, dict):
             raise TypeError
-        description = json.loads(arrays["graph"].tobytes())
+        description = parse_json(arrays["graph"].tobytes())
         version = description["version"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, NumpyFileError
-            ) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, NumpyFileError) as error:
         raise InputError("Graph must be readable; it is of another kind, or damaged") from error
     if version != _VERSION:
         raise InputError(f"Graph must have version {_VERSION}, not {version!r}")
@@ -146,12 +146,13 @@ def restore(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Qua
         return _build(description, arrays)
     except InputError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError,
+            MemoryError) as error:
         raise InputError("Graph must describe tensors and operators; it is damaged") from error
 
 
 def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> QuantizedGraph:
-    tensors = {name: Tensor(name, tuple(shape), *numbers)
+    tensors = {str(name): _tensor(str(name), shape, *numbers)
                for name, shape, *numbers in description["tensors"]}
     operators = []
     for number, entry in enumerate(description["operators"]):
@@ -171,12 +172,19 @@ def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Quan
                 attributes[name] = Window(*_tuples(entry[name]))
             else:
                 attributes[name] = _tuples(entry[name])
-        operators.append(kind(entry["name"], tuple(tensors[name] for name in entry["inputs"]),
+        operators.append(kind(str(entry["name"]), tuple(tensors[name] for name in entry["inputs"]),
                               tensors[entry["output"]], **attributes))
-    return QuantizedGraph(description["name"], tensors[description["input"]],
+    return QuantizedGraph(str(description["name"]), tensors[description["input"]],
                           tensors[description["output"]], tuple(operators),
                           bool(description.get("channels_first", False)),
-                          description.get("integer_input"), description.get("ending", "none"))
+                          name_or_none(description.get("integer_input")),
+                          description.get("ending", "none"))
+
+
+def _tensor(name: str, shape: Any, factor: Any, zero_point: Any, width: Any = 8,
+            symmetric: Any = False) -> Tensor:
+    return Tensor(name, sizes(shape), scale(factor), whole(zero_point, -(1 << 31)), whole(width),
+                  bool(symmetric))
 
 
 def _attributes(kind: type[Operator]) -> list[str]:

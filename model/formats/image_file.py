@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.formats.described import parse_json
 
 __all__ = ["pack", "unpack"]
 
@@ -67,7 +68,7 @@ def unpack(data: bytes) -> tuple[dict[str, Any], NDArray[np.uint32]]:
     if zlib.crc32(data[:-4]) != checksum:
         raise InputError("Image must have the checksum that it ends with; it is damaged")
     try:
-        description = json.loads(data[_HEADER.size:_HEADER.size + described])
+        description = parse_json(data[_HEADER.size:_HEADER.size + described])
         if not isinstance(description, dict):
             raise TypeError
     except (ValueError, TypeError) as error:

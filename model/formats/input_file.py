@@ -64,5 +64,7 @@ def read_parsed(path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed])
     data = read_bytes(path)
     try:
         return parse(data)
+    except MemoryError:
+        raise InputError(f"{os.fspath(path)}: what it describes must fit into memory") from None
     except InputError as error:
         raise InputError(f"{os.fspath(path)}: {error}") from error

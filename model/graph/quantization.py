@@ -452,8 +452,9 @@ def _exact_line(operator: real.WeightedOperator, source: Tensor, output: Tensor,
         scales = np.abs(weight) / level
         with np.errstate(divide="ignore", invalid="ignore"):
             biases = _round(bias / (source.scale * scales))
-        sums = (np.sign(weight) * level)[:, None] * x + biases[:, None]
-        off = (results(sums * (source.scale * scales)[:, None]) != wanted).sum(axis=1)
+            # Of a weight of 0 they are nothing, and equal to nothing.
+            sums = (np.sign(weight) * level)[:, None] * x + biases[:, None]
+            off = (results(sums * (source.scale * scales)[:, None]) != wanted).sum(axis=1)
         better = (np.abs(biases) <= BIAS_LIMIT) & (off < wrong) & (
             source.scale * scales < output.scale * 2.0**LEFT_SHIFT_LIMIT)
         scale[better], steps[better], wrong[better] = scales[better], biases[better], off[better]

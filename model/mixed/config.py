@@ -87,6 +87,9 @@ class MixedConfig(EngineConfig):
         if self.convolutions.coded_images or self.dense.coded_images:
             raise InputError("Option coded_images must be false: images for the mixed engine are "
                              "not coded")
+        if self.convolutions.input_depth:
+            raise InputError("Option input_depth must be 0: the mixed engine's inputs come between "
+                             f"inferences, not {self.convolutions.input_depth}")
         lanes, io_lanes = self.convolutions.lanes, self.dense.io_lanes
         if lanes % io_lanes and io_lanes % lanes:
             raise InputError(f"Option io_lanes must divide lanes ({lanes}) or be a multiple of it, "

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from eieio.model.errors import InputError
 from eieio.model.formats import image_file
 from eieio.model.formats.atomic import write_bytes
+from eieio.model.formats.described import whole
 from eieio.model.formats.input_file import read_parsed
 from eieio.model.host_image import HostImage
 from eieio.model.image_frame import fingerprint
@@ -141,9 +142,9 @@ def load(data: bytes) -> MixedImage:
         size = int(words[0])
         first, rest = np.split(words[HEADER_WORDS:], [size])
         described: tuple[dict[str, Any], ...] = description["convolutions"], description["dense"]
-        name, cycles = str(description["network"]), int(description["cycles"])
+        name, cycles = str(description["network"]), whole(description["cycles"])
         config = MixedConfig.from_dict(description["config"])
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise InputError("Image must have a description of a mixed engine and its "
                          "network") from error
     return MixedImage(name, config, systolic_image.parse(described[0], first),

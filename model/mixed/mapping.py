@@ -143,6 +143,8 @@ def compile_mixed(graph: QuantizedGraph, x: NDArray[np.integer], options: Mappin
     """
     first, second = cut(graph)
     systolic, sparse = split_options(options)
+    # Its input follows the output of the one before.
+    systolic.setdefault("input_depth", 0)
     convolutions = compile_fitted(first, systolic, exact=exact)
     _check_between(convolutions)
     lanes = convolutions.config.lanes

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from eieio.model.errors import InputError
 from eieio.model.graph.float_graph import Conv2D, FullyConnected, Value
-from eieio.model.parallel.gradients import split
+from eieio.model.parallel.shares import split
 
 __all__ = ["split_feature_maps"]
 

@@ -8,7 +8,6 @@ shard.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,34 +15,7 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 
-__all__ = ["ordered_sum", "split"]
-
-
-def split(count: int, workers: int) -> list[range]:
-    """Share neighbouring items out among workers, as evenly as can be.
-
-    Parameters
-    ----------
-    count : :class:`int`
-        Items, such as the images of a batch.
-    workers : :class:`int`
-        Workers.
-
-    Returns
-    -------
-    list of :class:`range`
-        Items of each worker; the first ones have one more if it does not come out even.
-
-    Raises
-    ------
-    InputError
-        If a worker would have none.
-    """
-    if not 0 < workers <= count:
-        raise InputError(f"There must be 1 to {count} workers for {count} items, not {workers!r}")
-    each, more = divmod(count, workers)
-    starts = [rank * each + min(rank, more) for rank in range(workers + 1)]
-    return [range(start, end) for start, end in pairwise(starts)]
+__all__ = ["ordered_sum"]
 
 
 def ordered_sum(gradients: Sequence[NDArray[np.floating[Any]]]) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from eieio.model.errors import InputError
 from eieio.model.graph.float_graph import Conv2D, DepthwiseConv2D, Pool, Value, compute
 from eieio.model.graph.window import Window
-from eieio.model.parallel.gradients import split
+from eieio.model.parallel.shares import split
 
 __all__ = ["Halo", "Region", "compute_regions", "exchange_halos", "halos", "plan_regions"]
 

@@ -111,7 +111,8 @@ def disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
     try:
         compiled = _disassemble(image, config, name, layers, ending, graph)
         same = np.array_equal(compiled.image(), image)
-    except (IndexError, KeyError, ValueError):
+    except (IndexError, KeyError, ValueError, TypeError, OverflowError, MemoryError,
+            AttributeError):
         same = False
     else:
         if same:
@@ -135,8 +136,8 @@ def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
         factors = np.stack([memories[Target.FACTORS, pe].reshape(-1, 2).astype(np.int32)
                             for pe in range(pes)], axis=1)
     arrays: dict[str, NDArray[Any]] = {}
-    numbers = iter([number for number, operator in enumerate((graph or {}).get("operators", []))
-                    if operator["kind"] == "FullyConnected"])
+    numbers = [number for number, operator in enumerate((graph or {}).get("operators", []))
+               if operator["kind"] == "FullyConnected"]
 
     compiled: list[CompiledLayer] = []
     source = source_tensor(layers[0].columns if layers[0].input_positions is None
@@ -168,7 +169,7 @@ def _disassemble(image: NDArray[np.uint32], config: SparseConfig, name: str,
             single_rounding=bool(descriptor[DescriptorField.MULTIPLIER] >> 31))
         source = layer.output
         if graph is not None:
-            number = next(numbers)
+            number = numbers.pop(0)
             arrays |= {f"{what}.{number}": values.astype(kind) for what, values in (
                 ("weight", weights.weight), ("codes", codes), ("codebook", codebook),
                 ("bias", bias), ("multiplier", layer.multiplier), ("shift", layer.shift))
@@ -193,6 +194,10 @@ def _memories(image: NDArray[np.uint32]) -> dict[tuple[int, int], NDArray[np.uin
         words = image[place + 3:place + 3 + count]
         key = (head >> 28, head & 0xFFFF)
         old = memories.get(key, np.zeros(0, np.uint32))
+        # Pointers of a layer begin at an even address. There are no other gaps, and a damaged image
+        # must not take any memory.
+        if addr > old.size + 1:
+            raise ValueError
         memory = np.zeros(max(old.size, addr + words.size), np.uint32)
         memory[:old.size] = old
         memory[addr:addr + words.size] = words

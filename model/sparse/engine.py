@@ -52,10 +52,10 @@ class Sparse(Engine):
         "absorb_fillers": "Decode a filler in one cycle with the entry behind it.",
         "io_lanes": "Activations in a beat of the input and output streams.",
         "per_channel": "Hold a factor for each output of a layer, in place of one for the layer.",
+        "coded_images": "Let the shell take Huffman-coded images, too.",
         "double_buffered": "Take the next input and send the output before while an inference is "
         "under way, from a second memory of activations.",
         "pes_per_lane": "Processing elements that share an output lane and take turns at it.",
-        "coded_images": "Let the shell take Huffman-coded images, too.",
     }
     defaults: ClassVar = {
         **dict.fromkeys(MEMORY_DEPTHS, "what the network needs"),

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from eieio.model.errors import InputError
 from eieio.model.formats import graph_file, image_file
 from eieio.model.formats.atomic import write_bytes
+from eieio.model.formats.described import scale, sizes, whole
 from eieio.model.formats.input_file import read_parsed
 from eieio.model.graph.ending import ENDINGS
 from eieio.model.sparse.config import SparseConfig
@@ -91,14 +92,27 @@ def parse(described: dict[str, Any], image: NDArray[np.uint32]) -> CompiledNetwo
     try:
         name = str(described["network"])
         config = SparseConfig.from_dict(described["config"])
-        layers = [LayerLabel(**layer) for layer in described["layers"]]
+        layers = [_label(**layer) for layer in described["layers"]]
         ending = described.get("ending", "none")
         if ending not in ENDINGS:
             raise ValueError
         graph = described.get("graph")
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError("Image must have a description of an engine and its layers") from error
     return disassemble(image, config, name, layers, ending, graph)
+
+
+def _label(name: str, rows: Any, columns: Any, input_scale: Any, weight_scale: Any,
+           output_scale: Any, input_positions: Any = None, output_positions: Any = None
+           ) -> LayerLabel:
+    sizes((whole(rows, 1), whole(columns, 1)))
+
+    def positions(values: Any, size: int) -> tuple[int, ...] | None:
+        return None if values is None else tuple(whole(value, 0, size - 1) for value in values)
+
+    return LayerLabel(str(name), rows, columns, scale(input_scale),
+                      None if weight_scale is None else scale(weight_scale), scale(output_scale),
+                      positions(input_positions, columns), positions(output_positions, rows))
 
 
 def write(path: str | os.PathLike[str], compiled: CompiledNetwork) -> None:

@@ -33,7 +33,7 @@ def layer_accesses(compiled: CompiledGraph, timings: tuple[LayerTiming, ...]) ->
     for number, (layer, timing) in enumerate(zip(compiled.layers, timings, strict=True)):
         outer = 0
         if number == 0:
-            outer += stream_bits(compiled.input.pixels, compiled.input.words, config)
+            outer += stream_bits(1, compiled.input_words, config)
         if number == len(compiled.layers) - 1:
             outer += stream_bits(compiled.output.pixels, compiled.output.words, config)
         found.append(_layer(compiled, layer, timing, outer))

@@ -22,6 +22,8 @@ __all__ = ["WEIGHTS", "memories", "products", "terms"]
 
 #: Bits of what is requantized, whatever the width of the accumulators.
 _REQUANTIZED = 32
+#: Beats of a queue that is made of lookup tables.
+_SMALL_QUEUE = 8
 #: Bits of an operand of an addition, and its two operands.
 _ADDED, _OPERANDS = ACTIVATION_BITS + 1 + ADD_LEFT_SHIFT, 2
 _SHIFT_BITS = (2 * RIGHT_SHIFT_MAXIMUM + 1).bit_length() + LEFT_SHIFT_MAXIMUM.bit_length()
@@ -42,7 +44,9 @@ def memories(config: SystolicConfig) -> list[Memory]:
           for width in (_REQUANTIZED, MULTIPLIER_WIDTH, _SHIFT_BITS)),
         Memory(1, 32, config.program_depth * DESCRIPTOR_WORDS, "cell"),
         # The output's queue.
-        Memory(1, lanes * ACTIVATION_BITS + 1, 8, "async"),
+        Memory(1, lanes * ACTIVATION_BITS + 1, config.queue_depth,
+               "any" if config.queue_depth > _SMALL_QUEUE else "async"),
+        *_input_memories(config),
         *_winograd_memories(config),
         *_depthwise_memories(config),
     ]
@@ -70,6 +74,18 @@ def _winograd_memories(config: SystolicConfig) -> list[Memory]:
         Memory(transform.n, config.rows * transform.data_width(ACTIVATION_BITS), tiles, "cell"),
         Memory(config.columns, output, 2 * transform.m, "async"),
     ]
+
+
+def _input_memories(config: SystolicConfig) -> list[Memory]:
+    """List where inputs are, and the lines above the pixels that arrive."""
+    memories = []
+    if config.input_depth:
+        memories.append(Memory(config.word_groups, config.lanes * ACTIVATION_BITS,
+                               2 * config.input_depth, "cell"))
+    if config.line_depth:
+        memories.append(Memory(1, (config.patch_rows - 1) * config.patch_channels
+                               * ACTIVATION_BITS, config.line_depth, "cell"))
+    return memories
 
 
 def _depthwise_memories(config: SystolicConfig) -> list[Memory]:
@@ -102,11 +118,10 @@ def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
         raise AreaUnknownError(
             f"Area of a systolic engine must be asked for without winograd on {family}, where its "
             "transforms were not measured", f"Winograd's transforms on {family}")
-    if config.depthwise_lanes and family != "ecp5":
+    if config.depthwise_lanes:
         raise AreaUnknownError(
-            f"Area of a systolic engine must be asked for without depthwise_lanes on {family}, "
-            "where its depthwise unit was not measured", f"the depthwise unit on {family}")
-    unit = config.depthwise_taps * config.depthwise_lanes
+            "Area of a systolic engine must be asked for without depthwise_lanes: its depthwise "
+            "unit was not measured", "the depthwise unit")
     # On ECP5 all registers of a product are the multiplier's own.
     registers = 0 if family == "ecp5" else config.product_stages - 1
     return np.array([
@@ -122,8 +137,4 @@ def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
         config.winograd > 0,
         *(count * (config.winograd == m) for m in (2, 4)
           for count in (config.rows, config.columns * config.accumulator_width)),
-        config.depthwise_lanes > 0,
-        unit,
-        unit * (config.depthwise_multipliers == "lut"),
-        config.depthwise_taps * config.rows * ACTIVATION_BITS,
     ], np.float64)

@@ -58,6 +58,20 @@ class SystolicConfig(EngineConfig):
         ``winograd``, whose transformed weights have too many values.
     coded_images : :class:`bool`
         Whether the shell around the engine also takes coded images.
+    input_depth : :class:`int`
+        Words of each half of an input memory, which takes an input while the one before is
+        computed; 0 for none: the input is then in the activation buffer, and comes between
+        inferences.
+    output_queue_depth : :class:`int`
+        Beats for which there is room while they wait for their receiver and the next inference
+        runs, with an input memory only. There is always room for 8; of an output of more, one less
+        can wait whole.
+    patch_rows, patch_columns, patch_channels : :class:`int`
+        Rows and columns of the patches that a convolution of the input can take in place of pixels,
+        and channels of their pixels. A patch fits in a word. 0 for no patches.
+    line_depth : :class:`int`
+        Columns of an image, padding included, whose patches can have more than one row; at least 4
+        then, and 0 if they have one.
     depthwise_lanes : :class:`int`
         Channels that a unit beside the array computes in a cycle, each of its own window; divides
         ``lanes``. 0 if there is none, and the array has to do it.
@@ -94,6 +108,12 @@ class SystolicConfig(EngineConfig):
     program_depth: int = 64
     code_width: int = field(default=0, metadata=NEW)
     coded_images: bool = field(default=False, metadata=NEW)
+    input_depth: int = field(default=0, metadata=NEW)
+    output_queue_depth: int = field(default=0, metadata=NEW)
+    patch_rows: int = field(default=0, metadata=NEW)
+    patch_columns: int = field(default=0, metadata=NEW)
+    patch_channels: int = field(default=0, metadata=NEW)
+    line_depth: int = field(default=0, metadata=NEW)
     depthwise_lanes: int = field(default=0, metadata=NEW)
     depthwise_kernel: int = field(default=3, metadata=NEW)
     depthwise_width: int = field(default=64, metadata=NEW)
@@ -106,6 +126,8 @@ class SystolicConfig(EngineConfig):
             ("winograd", 0, 4), ("lanes", 0, 256), ("accumulator_depth", 0, 1 << 16),
             ("activation_depth", 2, 1 << 24), ("weight_depth", 2, 1 << 24),
             ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12), ("code_width", 0, 8),
+            ("input_depth", 0, 1 << 24), ("output_queue_depth", 0, 1 << 24), ("patch_rows", 0, 256),
+            ("patch_columns", 0, 256), ("patch_channels", 0, 256), ("line_depth", 0, 1 << 16),
             ("depthwise_lanes", 0, 256), ("depthwise_kernel", 2, 7),
             ("depthwise_width", 4, 1 << 14))
         self._check_flags("residual", "coded_images")
@@ -124,6 +146,7 @@ class SystolicConfig(EngineConfig):
                              f"{self.depthwise_multipliers!r}")
         if self.code_width not in {0, 4, 8}:
             raise InputError(f"Option code_width must be 0, 4 or 8, not {self.code_width}")
+        self._check_input()
         if self.winograd:
             self._check_winograd()
         if self.accumulator_depth == 0:
@@ -132,6 +155,24 @@ class SystolicConfig(EngineConfig):
         if self.winograd and self.accumulator_depth < self.transform.n ** 2:
             raise InputError(f"Option accumulator_depth must be at least {self.transform.n ** 2} "
                              f"for winograd={self.winograd}, not {self.accumulator_depth}")
+
+    def _check_input(self) -> None:
+        if self.output_queue_depth and not self.input_depth:
+            raise InputError("Option output_queue_depth must be 0 without an input memory "
+                             f"(input_depth), not {self.output_queue_depth}")
+        shape = self.patch_rows, self.patch_columns, self.patch_channels
+        if any(shape):
+            if not all(shape) or not self.input_depth:
+                raise InputError("Options patch_rows, patch_columns and patch_channels must be 0, "
+                                 "or all at least 1 beside an input memory (input_depth), not "
+                                 f"{', '.join(map(str, shape))}")
+            if self.patch_lanes > self.rows:
+                raise InputError(f"A patch must have at most {self.rows} numbers (option rows), "
+                                 f"not {self.patch_lanes}")
+        least = 4 if self.patch_rows > 1 else 0
+        if (self.line_depth < least) if least else self.line_depth:
+            raise InputError(f"Option line_depth must be {'at least 4' if least else 0} for "
+                             f"patch_rows={self.patch_rows}, not {self.line_depth}")
 
     def _check_winograd(self) -> None:
         if self.winograd not in {2, 4}:
@@ -183,6 +224,26 @@ class SystolicConfig(EngineConfig):
     def word_groups(self) -> int:
         """Groups of ``lanes`` activations in a word of the activation buffer."""
         return self.rows // self.lanes
+
+    @property
+    def patch_lanes(self) -> int:
+        """Numbers of a patch."""
+        return self.patch_rows * self.patch_columns * self.patch_channels
+
+    @property
+    def queue_depth(self) -> int:
+        """Beats of output that wait for their receiver."""
+        return max(self.output_queue_depth, 8)
+
+    @property
+    def input_base(self) -> int:
+        """Address from which on words are read of the input memory, if there is one."""
+        return 1 << (max(self.activation_depth, self.input_depth) - 1).bit_length()
+
+    @property
+    def address_width(self) -> int:
+        """Bits of an address of what is read: of the activation buffer, or of both memories."""
+        return (self.input_base if self.input_depth else self.activation_depth - 1).bit_length()
 
     @property
     def column_groups(self) -> int:

@@ -109,7 +109,7 @@ def plan_depthwise(config: SystolicConfig, window: Window, source: Placement,
         return "its windows are dilated"
     if size[1] == wide == result[1] == 1 and left == 0:
         high, wide, down, across, top, left = wide, high, across, down, left, top
-        size, result = size[::-1], result[::-1]
+        size, result = (size[1], size[0]), (result[1], result[0])
     side, linear = config.depthwise_kernel, high == 1
     if (wide > config.depthwise_taps) if linear else max(high, wide) > side:
         return (f"its windows of {high} x {wide} are larger than {side} x {side} (option "

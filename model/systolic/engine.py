@@ -11,7 +11,7 @@ from eieio.model.host_image import HostImage
 from eieio.model.interval import Interval
 from eieio.model.register import Access, Register
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.fitting import MEMORY_DEPTHS, make_config
+from eieio.model.systolic.fitting import MEMORY_DEPTHS, PATCHES, make_config
 from eieio.model.systolic.presets import PRESETS
 from eieio.model.systolic.sizing import SystolicSizing
 from eieio.model.word_layout import WordLayout
@@ -48,6 +48,14 @@ class Systolic(Engine):
         "program_depth": "Layers of a program, input and output included.",
         "code_width": "Bits of a weight in memory, where a codebook decodes it on its way into the "
                       "array: 4 or 8; 0 keeps the weights themselves.",
+        "input_depth": "Words of each half of an input memory, which takes an input while another "
+                       "is computed; 0 for none.",
+        "output_queue_depth": "Beats of output that may wait while the next inference runs.",
+        "patch_rows": "Rows of the patches that a convolution of the input takes in place of "
+                      "pixels.",
+        "patch_columns": "Columns of these patches.",
+        "patch_channels": "Channels of their pixels; 0 for no patches.",
+        "line_depth": "Columns of an image whose patches can have more than one row.",
         "depthwise_lanes": "Channels that a unit for depthwise convolutions computes in a cycle; a "
                            "divisor of lanes, or 0 without such a unit.",
         "depthwise_kernel": "Side of the largest window of that unit.",
@@ -64,6 +72,7 @@ class Systolic(Engine):
         "lanes": "the most, up to 8, that divide rows and columns",
         "depthwise_width": "what the network needs",
         "accumulator_depth": "4 for each row, or a tile of Winograd's for each",
+        **dict.fromkeys(PATCHES, "what is fastest"),
     }
     settings = (
         Option("batch", "Samples of an inference; more than 1 for networks of fully connected "
@@ -98,7 +107,7 @@ class Systolic(Engine):
     def interval(self, config: Any, cycles: float, input_beats: int, output_beats: int) -> Interval:
         from eieio.model.systolic.timing import inference_interval
 
-        return inference_interval(cycles, input_beats, output_beats)
+        return inference_interval(config, cycles, input_beats, output_beats)
 
     def read(self, path: Path, output: str | None = None) -> Any:
         from eieio.model.graph.load_graph import NetworkFile

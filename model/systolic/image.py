@@ -29,6 +29,7 @@ The file is one of :mod:`eieio.model.formats.image_file`, with words of
     Names of the layers, in the order of their descriptors.
 """
 
+import math
 import os
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,6 +40,7 @@ from numpy.typing import NDArray
 from eieio.model.errors import InputError
 from eieio.model.formats import image_file
 from eieio.model.formats.atomic import write_bytes
+from eieio.model.formats.described import name_or_none, scale, sizes, whole
 from eieio.model.formats.input_file import read_parsed
 from eieio.model.graph.quantized_graph import LogSoftmax, Softmax, Tensor
 from eieio.model.image_frame import fingerprint
@@ -72,6 +74,9 @@ class Port:
         Numbers of a vector.
     lanes : :class:`int`
         Numbers of a beat.
+    pauses : :class:`int`
+        Cycles of an inference in which a beat that waits is not taken, besides those between
+        inferences.
     """
 
     shape: tuple[int, ...]
@@ -80,6 +85,7 @@ class Port:
     vectors: int
     channels: int
     lanes: int
+    pauses: int = 0
 
     @property
     def beats(self) -> int:
@@ -132,15 +138,16 @@ def describe(compiled: CompiledGraph) -> SystolicImage:
     """Return the image of a compiled network, with its description."""
     config = compiled.config
 
-    def port(tensor: Tensor, placement: Placement) -> Port:
+    def port(tensor: Tensor, placement: Placement, pauses: int = 0) -> Port:
         return Port(tensor.shape, tensor.scale, tensor.zero_point, placement.pixels,
-                    placement.channels, config.lanes)
+                    placement.channels, config.lanes, pauses)
 
     softmax = tuple((operator.multiplier, operator.shift) for operator in compiled.host_operators
                     if isinstance(operator, Softmax))
     return SystolicImage(
         compiled.graph.name, config, fingerprint("systolic", config), compiled.batch,
-        port(compiled.graph.input, compiled.input), port(compiled.result, compiled.output), softmax,
+        port(compiled.graph.input, compiled.input, compiled.input_pauses),
+        port(compiled.result, compiled.output), softmax,
         tuple(layer.name for layer in compiled.layers), compiled.image(),
         any(isinstance(operator, LogSoftmax) for operator in compiled.host_operators),
         compiled.graph.channels_first, compiled.graph.integer_input)
@@ -191,20 +198,30 @@ def parse(described: dict[str, Any], words: NDArray[np.uint32]) -> SystolicImage
         if described["engine"] != "systolic":
             raise ValueError
         config = SystolicConfig.from_dict(described["config"])
-        softmax = tuple((multiplier, shift) for multiplier, shift in described["softmax"])
+        batch = whole(described["batch"], 1)
+        softmax = tuple((whole(multiplier), whole(shift, -64, 64))
+                        for multiplier, shift in described["softmax"])
         return SystolicImage(
-            str(described["network"]), config, int(described["fingerprint"]),
-            int(described["batch"]), _port(described["input"]), _port(described["output"]),
-            softmax, tuple(described["layers"]), words,
+            str(described["network"]), config, whole(described["fingerprint"]),
+            batch, _port(described["input"], batch), _port(described["output"], batch),
+            softmax, tuple(map(str, described["layers"])), words,
             bool(described.get("log_softmax", False)),
-            bool(described.get("channels_first", False)), described.get("integer_input"))
-    except (ValueError, TypeError, KeyError) as error:
+            bool(described.get("channels_first", False)),
+            name_or_none(described.get("integer_input")))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError("Image must have a description of a systolic engine and its "
                          "network") from error
 
 
-def _port(values: dict[str, Any]) -> Port:
-    return Port(**{**values, "shape": tuple(values["shape"])})
+def _port(values: dict[str, Any], batch: int) -> Port:
+    shape = sizes(values["shape"])
+    vectors, channels = sizes([values["vectors"], values["channels"]])
+    if vectors * channels != math.prod(shape) * batch:
+        raise ValueError("vectors and channels must be those of the shape")
+    return Port(**{**values, "shape": shape, "scale": scale(values["scale"]),
+                   "zero_point": whole(values["zero_point"], -128, 127),
+                   "lanes": whole(values["lanes"], 1, 256),
+                   "pauses": whole(values.get("pauses", 0))})
 
 
 def write(path: str | os.PathLike[str], compiled: CompiledGraph) -> None:

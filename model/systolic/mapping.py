@@ -37,10 +37,12 @@ from eieio.model.graph.quantized_graph import (
 from eieio.model.systolic.coded_weights import CodedWeights, check_values, code_weights
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.depthwise import DepthwisePlan, plan_depthwise, plan_total
+from eieio.model.systolic.patches import Patches, find_patches
 from eieio.model.systolic.placement import Placement, place_tensors
 from eieio.model.systolic.program import (
     DESCRIPTOR_WORDS,
     LEFT_SHIFT_MAXIMUM,
+    PATCHES,
     WRAPS,
     Field,
     Flag,
@@ -74,6 +76,10 @@ class CompiledLayer:
         Its fields, unsigned.
     work : :class:`Work`
         How much there is to do, for the cycle model.
+    input_fields : tuple of :class:`Field`
+        Fields with addresses of the input memory, relative to where it begins.
+    patches : :class:`bool`
+        Whether it reads patches of the input.
     """
 
     name: str
@@ -81,14 +87,18 @@ class CompiledLayer:
     output: Placement
     descriptor: dict[Field, int]
     work: Work
+    input_fields: tuple[Field, ...] = ()
+    patches: bool = False
 
     @property
     def mode(self) -> str:
-        """How the engine computes it: direct, channelwise, depthwise, winograd or add."""
+        """How the engine computes it: direct, patches, channelwise, depthwise, winograd or add."""
         if isinstance(self.work, AddWork):
             return "add"
         if isinstance(self.work, DepthwiseWork):
             return "depthwise"
+        if self.patches:
+            return "patches"
         flags = Flag(self.descriptor[Field.OPERATION] & 0xf0)
         return ("winograd" if Flag.WINOGRAD in flags
                 else "channelwise" if Flag.CHANNELWISE in flags else "direct")
@@ -120,6 +130,8 @@ class CompiledGraph:
         Contents of the parameter memories.
     coded : CodedWeights, optional
         Codes of the weights, and codebooks, if the engine has them.
+    patches : Patches, optional
+        How the input lies in its memory, if not as pixels.
     notes : tuple of :class:`str`
         What one would not expect: layers that the array computes though there is a unit for them.
     """
@@ -137,6 +149,7 @@ class CompiledGraph:
     multipliers: NDArray[np.int64]
     shifts: NDArray[np.int64]
     coded: CodedWeights | None = None
+    patches: Patches | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -153,7 +166,14 @@ class CompiledGraph:
                 for operation, address, placement in (
                     (int(Operation.INPUT), Field.DESTINATION, self.input),
                     (Operation.OUTPUT | reads, Field.SOURCE, self.output))]
-        descriptors = [ends[0], *(layer.descriptor for layer in self.layers), ends[1]]
+        if self.patches:
+            ends[0] |= _patch_fields(self.patches, self.graph.input.zero_point)
+        descriptors = [ends[0], *(
+            {field: value + self.config.input_base & 0xffffffff
+             if field in layer.input_fields else value
+             for field, value in layer.descriptor.items()} for layer in self.layers), ends[1]]
+        if self.output.input:
+            ends[1][Field.SOURCE] += self.config.input_base
         program = np.zeros((len(descriptors), DESCRIPTOR_WORDS), np.uint32)
         for number, descriptor in enumerate(descriptors):
             for field, value in descriptor.items():
@@ -213,6 +233,16 @@ class CompiledGraph:
         return self.input.pixels * self._transfer_groups(self.input)
 
     @property
+    def input_words(self) -> int:
+        """Words that an input takes in its memory."""
+        return self.patches.words if self.patches else self.input.size
+
+    @property
+    def input_pauses(self) -> int:
+        """Cycles in which an input that comes is not taken."""
+        return self.patches.pauses if self.patches else 0
+
+    @property
     def output_beats(self) -> int:
         """Beats of an output."""
         return self.output.pixels * self._transfer_groups(self.output)
@@ -268,6 +298,9 @@ class _Compiler:
         self.parameters: list[tuple[NDArray[np.int64], ...]] = []
         self.parameter_groups = 0
         self.layers: list[CompiledLayer] = []
+        #: The one operator that may read patches of the input, and those that one does read.
+        self.patched: Operator | None = None
+        self.patches: Patches | None = None
         self.notes: list[str] = []
 
     def compile(self) -> CompiledGraph:
@@ -283,6 +316,10 @@ class _Compiler:
             raise InputError(f"Tensor {result.name!r}: channels that the engine sends must lie "
                              f"without a gap, joined of multiples of {config.rows}, not of "
                              f"{placements[result.name].parts}; a convolution of them would fit")
+        readers = [operator for operator in engine
+                   if any(tensor.name == graph.input.name for tensor in operator.inputs)]
+        if config.patch_lanes and self.batch == 1 and len(readers) == 1:
+            self.patched = readers[0]
         for operator in engine:
             if not isinstance(operator, _FREE):
                 self._compile(operator, [placements[tensor.name] for tensor in operator.inputs],
@@ -297,6 +334,11 @@ class _Compiler:
             if needed > getattr(config, option):
                 raise InputError(f"Network {graph.name!r} needs {needed} {what}; option {option} "
                                  f"must be at least that, not {getattr(config, option)}")
+        source = placements[graph.input.name]
+        words = self.patches.words if self.patches else source.size
+        if source.input and words > config.input_depth:
+            raise InputError(f"Tensor {graph.input.name!r} needs {words} words; option input_depth "
+                             f"must be at least that, not {config.input_depth}")
         empty = np.zeros((0, config.columns), np.int32)
         parameters = [np.concatenate([np.zeros((0, config.lanes), np.int64),
                                       *(entry[part] for entry in self.parameters)])
@@ -306,7 +348,7 @@ class _Compiler:
             placements[result.name], result, host, tuple(self.layers),
             np.concatenate([empty, *self.weights.values()]), *parameters,
             coded=code_weights(config, self.weights, len(self.layers) + 2)
-            if config.code_width else None, notes=tuple(self.notes))
+            if config.code_width else None, patches=self.patches, notes=tuple(self.notes))
 
     # What runs where.
 
@@ -396,14 +438,50 @@ class _Compiler:
         work = self._compute_work(destination.pixels, outputs, blocks * taps, channels,
                                   config.columns)
         parameters = self._weighted_parameters(operator)
-        if self._choose_winograd(operator, weight, window, work, source, destination):
+        patches = self._choose_patches(operator, window, work, destination)
+        shorter = work if patches is None else replace(work, slots=math.prod(patches.window.kernel))
+        if self._choose_winograd(operator, weight, window, shorter, source, destination):
             self._winograd(operator, wide, window, source, destination, parameters)
+            return
+        if patches:
+            self._patches(operator, weight, patches, destination, shorter, parameters)
             return
         # (outputs, columns, taps, blocks, rows) -> (outputs, blocks, taps, rows, columns)
         tiles = wide.reshape(outputs, config.columns, taps, blocks, config.rows).transpose(
             0, 3, 2, 4, 1)
         self._emit(operator, Flag(0), window, source, destination, work, blocks, tiles, parameters,
                    padding=operator.input.zero_point, columns=config.columns)
+
+    def _choose_patches(self, operator: WeightedOperator, window: Window, direct: ComputeWork,
+                        destination: Placement) -> Patches | None:
+        """Patches of the input, if a convolution can read them, and is faster for it."""
+        config, shape = self.config, operator.input.shape
+        if (operator is not self.patched or not isinstance(operator, Conv2D)
+                or shape[2] != config.patch_channels):
+            return None
+        patches = find_patches((config.patch_rows, config.patch_columns),
+                               (shape[0], shape[1], shape[2]), window,
+                               (destination.height, destination.width))
+        if patches is None or patches.line > config.line_depth:
+            return None
+        work = replace(direct, slots=math.prod(patches.window.kernel))
+        return patches if compute_cycles(config, work) < compute_cycles(config, direct) else None
+
+    def _patches(self, operator: WeightedOperator, weight: NDArray[np.integer], patches: Patches,
+                 destination: Placement, work: ComputeWork, parameters: tuple[NDArray, ...]
+                 ) -> None:
+        """Convolve the input, whose windows are made of patches."""
+        config = self.config
+        source = Placement(0, *patches.stored, patches.lanes, 1, 1, (patches.lanes,), input=True)
+        wide = np.zeros((work.outputs * config.columns, work.slots, config.rows), np.int64)
+        wide[:len(weight), :, :patches.lanes] = patches.arrange(weight).reshape(
+            len(weight), work.slots, patches.lanes)
+        tiles = wide.reshape(work.outputs, config.columns, work.slots, config.rows).transpose(
+            0, 2, 3, 1)
+        self.patches = patches
+        self._emit(operator, Flag(0), patches.window, source, destination, work, 1, tiles,
+                   parameters, padding=operator.input.zero_point, columns=config.columns,
+                   start=patches.start, patches=True)
 
     def _depthwise(self, operator: DepthwiseConv2D, source: Placement,
                    destination: Placement) -> None:
@@ -597,7 +675,9 @@ class _Compiler:
             Field.SECOND_MULTIPLIER: second,
             Field.ADD_OPERANDS: (first_shift | second_shift << 8 | zero_points[0] << 16
                                  | zero_points[1] << 24),
-        }, AddWork(destination.size)))
+        }, AddWork(destination.size), tuple(
+            field for field, source in zip((Field.SOURCE, Field.SECOND_SOURCE), sources,
+                                           strict=True) if source.input)))
 
     # Descriptors.
 
@@ -616,8 +696,8 @@ class _Compiler:
         lanes = self.config.lanes
         limit = min(limit or self.config.accumulator_depth, _FIELD - 1)
         chunk = -(-windows // -(-windows // limit))
-        # Whole words are written where the last block of outputs reaches so far.
-        whole = -(-channels // self.config.rows) * self.config.rows
+        # Of the last block of outputs whole groups are written, and none without a channel.
+        whole = -(-channels // lanes) * lanes
         last = min(columns, whole - (outputs - 1) * columns)
         return ComputeWork(windows=windows, chunk=chunk, outputs=outputs, slots=slots,
                            groups=columns // lanes, last_groups=last // lanes)
@@ -626,7 +706,7 @@ class _Compiler:
               destination: Placement, work: ComputeWork, blocks: int, tiles: NDArray[np.int64],
               parameters: tuple[NDArray, ...], *, padding: int, columns: int,
               zero_point: int | None = None, start: tuple[int, int] | None = None,
-              row_windows: int | None = None) -> None:
+              row_windows: int | None = None, patches: bool = False) -> None:
         """Add a layer that computes.
 
         ``tiles`` has shape (output blocks, channel blocks, taps or 1, rows or 1, columns), and
@@ -687,7 +767,8 @@ class _Compiler:
             **{field: low | high << 16 for field, (low, high) in pairs.items()},
         }
         self.layers.append(CompiledLayer(operator.name, operator, destination, {
-            field: value & 0xffffffff for field, value in descriptor.items()}, work))
+            field: value & 0xffffffff for field, value in descriptor.items()}, work,
+            (Field.SOURCE,) if source.input else (), patches))
 
     def _emit_depthwise(self, operator: Operator, plan: DepthwisePlan, source: Placement,
                         destination: Placement, weights: NDArray[np.int32],
@@ -726,7 +807,7 @@ class _Compiler:
                 padding, operator.output.zero_point if zero_point is None else zero_point,
                 operator.minimum, operator.maximum),
             **{field: low | high << 16 for field, (low, high) in pairs.items()},
-        }, work))
+        }, work, (Field.SOURCE,) if source.input else ()))
 
     def _store_weights(self, operator: Operator, rows: NDArray[np.int32]) -> int:
         """Append rows of weights, and return the address of the first."""
@@ -792,6 +873,15 @@ def _reads(tensor: Placement, config: SystolicConfig) -> int:
     """Say in a descriptor's first field what the words of a tensor hold."""
     unused = tensor.words * config.rows - tensor.used_lanes(config.rows)
     return (tensor.words - 1) << 8 | unused << 24
+
+
+def _patch_fields(patches: Patches, padding: int) -> dict[Field, int]:
+    """Say in the descriptor of the input how patches are made of it."""
+    pairs = {Field.SOURCE_SIZE: patches.size, Field.KERNEL: patches.pads,
+             Field.SOURCE_START: patches.first, Field.STRIDE: patches.step}
+    return {Field.OPERATION: int(Operation.INPUT) | 1 << PATCHES,
+            Field.QUANTIZATION: _bytes(padding),
+            **{field: down | across << 16 for field, (down, across) in pairs.items()}}
 
 
 def _bytes(*values: int) -> int:

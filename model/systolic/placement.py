@@ -43,6 +43,8 @@ class Placement:
         Words from a pixel to the next: more than its own, if others' channels lie beside it.
     parts : tuple of :class:`int`
         Channels that lie without a gap: each part begins with a word.
+    input : :class:`bool`
+        Whether it lies in the input memory, and not in the activation buffer.
     """
 
     base: int
@@ -52,6 +54,7 @@ class Placement:
     words: int
     step: int
     parts: tuple[int, ...]
+    input: bool = False
 
     @property
     def pixels(self) -> int:
@@ -143,6 +146,19 @@ class _Allocator:
         for name in self.inside:
             whole = self._whole(name)
             last_use[whole] = max(last_use[whole], last_use[name])
+        tried = [self._place(last_use, beside=True)]
+        if self.config.input_depth:
+            # Tensors fit behind one another in other ways if one as large as the input lies there.
+            tried = [_in_input_memory(placements, self.graph.input.name) for placements in (
+                self._place(last_use, beside=False), *tried)]
+        placements = min(tried, key=lambda found: max(
+            (placement.base + placement.size for placement in found.values()
+             if not placement.input), default=0))
+        self._check_depth(placements)
+        return {name: self._part(root, placements) for name, root in self.roots.items()}
+
+    def _place(self, last_use: Mapping[str, int], *, beside: bool) -> dict[str, Placement]:
+        """Place each tensor where it fits first, beside the input or not."""
         placements: dict[str, Placement] = {}
         births = [(-1, self.graph.input.name)]
         births += [(number, operator.output.name)
@@ -154,10 +170,11 @@ class _Allocator:
             if name not in placements:
                 # The input is kept: it is born before all, and others may be written over it.
                 taken = sorted((other.base, other.base + other.size)
-                               for key, other in placements.items() if last_use[key] >= born)
+                               for key, other in placements.items()
+                               if last_use[key] >= born
+                               and (beside or key != self.graph.input.name))
                 placements[name] = self._fit(name, taken)
-        self._check_depth(placements)
-        return {name: self._part(root, placements) for name, root in self.roots.items()}
+        return placements
 
     def _fit(self, name: str, taken: list[tuple[int, int]]) -> Placement:
         """Place a tensor where it fits first."""
@@ -173,7 +190,8 @@ class _Allocator:
 
     def _check_depth(self, placements: Mapping[str, Placement]) -> None:
         """Refuse what does not fit, with the depth that all of it takes."""
-        ends = {name: placement.base + placement.size for name, placement in placements.items()}
+        ends = {name: placement.base + placement.size for name, placement in placements.items()
+                if not placement.input}
         depth = self.config.activation_depth
         for name, end in ends.items():
             if end > depth:
@@ -271,6 +289,10 @@ class _Allocator:
                 else:
                     row += shape[0]
         return found
+
+
+def _in_input_memory(placements: dict[str, Placement], name: str) -> dict[str, Placement]:
+    return {**placements, name: replace(placements[name], base=0, input=True)}
 
 
 def _words(parts: Sequence[int], rows: int) -> int:

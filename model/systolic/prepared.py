@@ -42,7 +42,7 @@ from eieio.model.sparse.precision import signal_to_noise
 from eieio.model.systolic import image
 from eieio.model.systolic.accesses import layer_accesses
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
-from eieio.model.systolic.fitting import compile_fitted
+from eieio.model.systolic.fitting import INPUT_DEPTHS, PATCHES, compile_fitted
 from eieio.model.systolic.host import systolic_host_image
 from eieio.model.systolic.mapping import CompiledGraph, compile_graph
 from eieio.model.systolic.profile import layer_profiles, profile_figures
@@ -78,6 +78,9 @@ class SystolicPrepared(Prepared):
 
     def compile(self, options: Mapping[str, Any], *, board: bool = False, exact: bool = False
                 ) -> Compiled:
+        # A board's serial port is slower than an engine that takes inputs one after the other.
+        if board and not any(name in options for name in (*INPUT_DEPTHS, *PATCHES)):
+            options = {**options, "input_depth": 0}
         with self.messages.progress("Compiling"):
             compiled = SystolicCompiled(compile_fitted(
                 self.graph, options, batch=self.batch, exact=exact), self)

@@ -6,13 +6,17 @@ from typing import Any
 
 __all__ = ["PRESETS"]
 
-#: For the networks of :mod:`eieio.model.mlperf_tiny`: of the arrays of 32 processing elements and
-#: more that fit an LFE5U-85F by the area model, the one with the most inferences a second for each
-#: multiplier, input and output included. For "vww" none fits; this one is near.
+#: Depthwise convolutions on a unit whose multipliers are lookup tables.
+_UNIT = {"depthwise_multipliers": "lut"}
+
+#: For the networks of :mod:`eieio.model.mlperf_tiny`: arrays of 32 processing elements and more,
+#: whose memories and multipliers fit an LFE5U-85F, with the most inferences a second for each
+#: multiplier, input and output included, or of twice as many elements with nearly as many. For a
+#: second input of "vww" there is no memory.
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
-    "kws": {"rows": 4, "columns": 8, "lanes": 1},
+    "kws": {"rows": 8, "columns": 8, "lanes": 4, "depthwise_lanes": 4, **_UNIT},
     "ic": {"rows": 8, "columns": 4, "lanes": 1, "winograd": 2},
-    "vww": {"rows": 4, "columns": 8, "lanes": 1},
+    "vww": {"rows": 4, "columns": 8, "lanes": 2, "depthwise_lanes": 2, **_UNIT, "input_depth": 0},
     "ad": {"rows": 4, "columns": 16, "lanes": 1},
-    "sww": {"rows": 6, "columns": 6, "lanes": 1},
+    "sww": {"rows": 6, "columns": 6, "lanes": 1, "depthwise_lanes": 1, **_UNIT},
 })

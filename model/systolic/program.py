@@ -8,7 +8,14 @@ input and the last one sends the output; those between compute one tensor each.
 
 Activations lie in the buffer pixel by pixel: a pixel's channels take as many words of ``rows``
 activations as they need. An address of the buffer is that of a word. Addresses and steps are taken
-modulo the size of an address, so that a window may begin outside of the image.
+modulo the size of an address, so that a window may begin outside of the image. With an input memory
+its words, pixels or patches, are read from
+:attr:`~eieio.model.systolic.config.SystolicConfig.input_base` on, and written from 0 on.
+
+What patches of the input are, the first descriptor says in fields that windows have in others: rows
+and columns of the input in ``SOURCE_SIZE``, and of what is written beyond its edges in ``KERNEL``;
+the first patch to store in ``SOURCE_START``, and the steps to the next in ``STRIDE``; and what
+padding is in ``QUANTIZATION``.
 """
 
 from enum import IntEnum, IntFlag
@@ -16,8 +23,8 @@ from enum import IntEnum, IntFlag
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.word_layout import WordLayout, bytes_layout
 
-__all__ = ["DESCRIPTOR_WORDS", "LEFT_SHIFT_MAXIMUM", "WRAPS", "Field", "Flag", "Operation",
-           "Target", "word_layouts"]
+__all__ = ["DESCRIPTOR_WORDS", "LEFT_SHIFT_MAXIMUM", "PATCHES", "WRAPS", "Field", "Flag",
+           "Operation", "Target", "word_layouts"]
 
 #: Words from one descriptor to the next.
 DESCRIPTOR_WORDS = 32
@@ -27,6 +34,10 @@ LEFT_SHIFT_MAXIMUM = 7
 
 #: Bit of :attr:`Field.PARAMETERS` that lets results wrap.
 WRAPS = 31
+
+#: Bit of :attr:`Field.OPERATION` that makes patches of an input, see
+#: :mod:`eieio.model.systolic.patches`.
+PATCHES = 4
 
 
 class Target(IntEnum):

@@ -24,8 +24,8 @@ _TRANSFORMS = (2, 4)
 class SystolicSizing(Sizing):
     """Arrays, each with as many lanes as fit."""
 
-    shown = MappingProxyType({"rows": "rows", "columns": "columns", "lanes": "lanes",
-                              "winograd": "Winograd"})
+    shown = MappingProxyType({"rows": "rows", "columns": "columns", "lanes": "lanes"})
+    ways = ("winograd", "depthwise_lanes", "depthwise_multipliers")
     lanes = "lanes"
     depths = MEMORY_DEPTHS
     space = MappingProxyType({
@@ -43,24 +43,37 @@ class SystolicSizing(Sizing):
             shapes |= {(rows, columns) for rows in _SIDES for columns in _SIDES
                        if max(rows, columns) <= _LONGEST * min(rows, columns)}
         for rows, columns in sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape)):
-            yield self._lanes({"rows": rows, "columns": columns}, options)
+            choices = self._lanes({"rows": rows, "columns": columns}, options)
+            if choices:
+                yield choices
 
     @staticmethod
     def _lanes(array: dict[str, Any], options: Mapping[str, Any]) -> list[dict[str, Any]]:
         """List an array with so many lanes as it can have, the most first."""
         if "lanes" in options:
             return [array]
+        unit = options.get("depthwise_lanes") or 1
         return [{**array, "lanes": lanes} for lanes in range(_MOST_LANES, 0, -1)
-                if not (array["rows"] % lanes or array["columns"] % lanes)]
+                if not (array["rows"] % lanes or array["columns"] % lanes or lanes % unit)]
 
     def variants(self, config: EngineConfig, options: Mapping[str, Any]
                  ) -> Iterator[list[dict[str, Any]]]:
-        """List the same array with Winograd's transforms."""
+        """List the same array with Winograd's transforms, and with a depthwise unit."""
         assert isinstance(config, SystolicConfig)
+        array = {"rows": config.rows, "columns": config.columns}
         if not {"winograd", "code_width"} & set(options):
-            array = {"rows": config.rows, "columns": config.columns}
             for m in _TRANSFORMS:
                 yield self._lanes({**array, "winograd": m}, options)
+        if "depthwise_lanes" not in options:
+            unit = {"depthwise_multipliers": options.get("depthwise_multipliers", "lut")}
+            yield [{**lanes, **unit, "depthwise_lanes": lanes.get("lanes", config.lanes)}
+                   for lanes in self._lanes(array, options)]
+
+    def smallest(self, config: EngineConfig, options: Mapping[str, Any]) -> dict[str, int]:
+        found = super().smallest(config, options)
+        if not getattr(config, "line_depth", 0):
+            found.pop("line_depth", None)
+        return found
 
     def fewer(self, config: EngineConfig, options: Mapping[str, Any]
               ) -> Iterator[list[dict[str, Any]]]:
@@ -72,10 +85,17 @@ class SystolicSizing(Sizing):
         arrays += [(rows, fewer) for fewer in range(columns - step, 0, -step)]
         for fewer, others in arrays:
             if fewer * others * 4 > rows * columns:
-                lanes = {} if "lanes" in options else {"lanes": min(gcd(fewer, others),
-                                                                    _MOST_LANES)}
-                transform = {} if "winograd" in options else {"winograd": config.winograd}
-                yield [{"rows": fewer, "columns": others, **lanes, **transform}]
+                ways: dict[str, Any] = {name: getattr(config, name) for name in self.ways
+                                        if name not in options}
+                array = {"rows": fewer, "columns": others, **ways}
+                lanes = config.lanes
+                if "lanes" not in options:
+                    lanes = array["lanes"] = min(gcd(fewer, others), _MOST_LANES)
+                if ways.get("depthwise_lanes"):
+                    array["depthwise_lanes"] = lanes
+                unit = array.get("depthwise_lanes", options.get("depthwise_lanes")) or 1
+                if lanes % unit == 0:
+                    yield [array]
 
     def with_multipliers(self, count: int) -> dict[str, int]:
         """Return the array that is nearest to a square, and not longer than wide."""

@@ -62,10 +62,17 @@ WEIGHTS_READY = 2
 #: the cycle behind that.
 WINDOW = 5
 #: Cycles between inferences: from an input's last beat to the inference, from its last write to the
-#: first beat of the output, and from the last one to the next input. Before the latter two a
-#: descriptor is fetched.
-TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, max(Field) + 1 + 8, max(Field) + 1 + 7
+#: first beat of the output, for which a descriptor is fetched, and from the last one to the next
+#: input.
+TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, max(Field) + 1 + 8, 2
 HANDSHAKES = TO_BEGIN + TO_OUTPUT + TO_INPUT
+#: With an input memory: cycles from an input's last beat to the next input's first, from an
+#: inference's last write to the first read of its output, from the last one to the next inference,
+#: and fewest from the first one to that: its first beat must have been offered, or be the last and
+#: taken a cycle earlier.
+NEXT_INPUT, TO_READ, FROM_READ, SHOWN = 4, max(Field) + 6, 2, 6
+#: And from an inference's end to an input for its half of the memory.
+RELEASED = 3
 
 
 @dataclass(frozen=True)
@@ -313,14 +320,31 @@ class _Reader:
         self._released.append(first + slot * period + offset)
 
 
-def inference_interval(cycles: float, input_beats: int, output_beats: int) -> Interval:
+def inference_interval(config: SystolicConfig, cycles: float, input_cycles: int, output_beats: int
+                       ) -> Interval:
     """Return what an inference takes with its input and output.
+
+    With an input memory inputs follow one another, and so do inferences, each with the reads of its
+    output, whichever takes longer. If both take nearly as long, what counts is that an input of a
+    half of the memory, its inference, and the next input of this half follow one another.
 
     Parameters
     ----------
+    config : SystolicConfig
+        Engine.
     cycles : :class:`float`
         Cycles of the inference.
-    input_beats, output_beats : :class:`int`
-        Beats of an input and of an output.
+    input_cycles : :class:`int`
+        Cycles of an input: a beat each, and pauses.
+    output_beats : :class:`int`
+        Beats of an output.
     """
-    return Interval(input_beats, cycles, output_beats, HANDSHAKES)
+    alone = Interval(input_cycles, cycles, output_beats, HANDSHAKES)
+    if not config.input_depth:
+        return alone
+    shown = min(output_beats + SHOWN - 2, SHOWN)
+    read = TO_READ + max(output_beats - 1 + FROM_READ, shown)
+    taken = input_cycles + NEXT_INPUT - 1
+    half = (input_cycles - 1 + TO_BEGIN + cycles + read + RELEASED) / 2
+    longest = max(taken, cycles + read, half)
+    return Interval(input_cycles, cycles, output_beats, HANDSHAKES, alone.cycles - longest)

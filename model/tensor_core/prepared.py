@@ -15,6 +15,7 @@ from eieio.model.engine import Compiled, Counters, Messages, Prepared, Request, 
 from eieio.model.errors import InputError
 from eieio.model.formats import compressed, image_file
 from eieio.model.formats.atomic import write_bytes
+from eieio.model.formats.described import name_or_none, scale, whole
 from eieio.model.formats.design_folder import COMPRESSED, IMAGE, MANIFEST, design_with
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.samples import Samples
@@ -292,10 +293,16 @@ def open_design(folder: Path) -> TensorCoreCompiled:
     about, words = image_file.unpack(read_bytes(folder / IMAGE))
     if about.get("engine") != "tensor_core" or about.get("config") != design.config:
         raise InputError(f"{folder / IMAGE} must be for the engine in {MANIFEST}")
-    graph = replace(compressed.read(folder / COMPRESSED), name=design.network or about["network"])
+    graph = replace(compressed.read(folder / COMPRESSED),
+                    name=design.network or str(about.get("network")))
     compiled = compile_network(graph, TensorCoreConfig.from_dict(design.config))
     if not np.array_equal(compiled.words, words):
         raise InputError(f"{folder / IMAGE} must be the image of {COMPRESSED}")
-    scale = about["input_scale"]
-    return TensorCoreCompiled(compiled, (
-        about["integer_input"], None if scale is None else Scale(*scale)))
+    try:
+        found = about["input_scale"]
+        integers = name_or_none(about["integer_input"]), None if found is None else Scale(
+            scale(found[0]), whole(found[1], -128, 255))
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise InputError(f"{folder / IMAGE} must tell what the integers of the input are"
+                         ) from error
+    return TensorCoreCompiled(compiled, integers)

@@ -538,7 +538,7 @@ def _column_layout(config: SparseConfig) -> data.StructLayout:
 def _drain_layout(config: SparseConfig) -> data.StructLayout:
     """Lay out what the sequencer sends to PEs and output lanes."""
     fields = {
-        "bias_addr": ceil_log2(config.output_depth),
+        "bias_addr": ceil_log2(config.output_depth * config.pes_per_lane),
         "layer": ceil_log2(config.layer_depth),
         "multiplier": 31,
         "single_rounding": 1,

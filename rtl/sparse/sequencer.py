@@ -263,8 +263,8 @@ class Sequencer(wiring.Component):
         ]
         writing, opened = Signal(), Signal()
         m.d.comb += writing.eq(whole | drained.any())
-        # The next layer may read a word a cycle, from two cycles before that on in which its last
-        # word, if it has all of them, has been written.
+        # The next layer reads at most a word a cycle. It begins so that it meets the last one when
+        # that has been written: with shared lanes, as many words later as there are more turns.
         opens = Signal()
         if turns == 1:
             m.d.comb += opens.eq(self.write_valid)

@@ -35,6 +35,11 @@ class Depthwise(wiring.Component):
     weight_latency : :class:`int`
         Cycles from a row of weights' address to its weights.
 
+    Attributes
+    ----------
+    latency : :class:`int`
+        Cycles from the turn of a window's last group, in the sequencer, to its place.
+
     Members
     -------
     descriptor : ``In(DESCRIPTOR)``
@@ -68,11 +73,15 @@ class Depthwise(wiring.Component):
     def __init__(self, config: SystolicConfig, weight_latency: int) -> None:
         self.config = config
         self.weight_latency = weight_latency
+        self._sums = DepthwiseSums(config)
+        # A window's first group has its turn a cycle after the step that completes it.
+        self._wait = DepthwiseWindow.latency - 1
+        self.latency = self._wait + self._sums.latency + 1 - _GROUP_LATENCY
         self.parameters = config, weight_latency
         super().__init__({
             "descriptor": In(DESCRIPTOR),
             "start": In(1),
-            "read_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "read_addr": Out(unsigned(config.address_width)),
             "read_last": Out(1),
             "word": In(unsigned(config.rows * ACTIVATION_BITS)),
             "row_addr": Out(unsigned(ceil_log2(config.weight_depth))),
@@ -87,10 +96,9 @@ class Depthwise(wiring.Component):
         m.submodules.sequencer = sequencer = DepthwiseSequencer(config)
         m.submodules.weights = weights = DepthwiseWeights(config, self.weight_latency)
         m.submodules.window = window = DepthwiseWindow(config)
-        m.submodules.sums = sums = DepthwiseSums(config)
+        m.submodules.sums = sums = self._sums
 
-        # A window's first group has its turn a cycle after the step that completes it.
-        wait = window.latency - 1
+        wait = self._wait
         m.d.comb += [
             sequencer.descriptor.eq(self.descriptor),
             sequencer.start.eq(self.start),
@@ -152,6 +160,6 @@ class Depthwise(wiring.Component):
         m.d.comb += self.o_sums.as_value().eq(group)
         for name in self.o.signature.members:
             m.d.comb += getattr(self.o, name).eq(
-                delayed(m, getattr(sequencer.o, name), later + 1 - _GROUP_LATENCY,
+                delayed(m, getattr(sequencer.o, name), self.latency,
                         f"late_{name}", reset_less=name not in ("valid", "last")))
         return m

@@ -85,7 +85,7 @@ class DepthwiseSequencer(wiring.Component):
             "start": In(1),
             "weights_ready": In(1),
             "step": Out(1),
-            "read_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "read_addr": Out(unsigned(config.address_width)),
             "read_last": Out(1),
             "column": Out(unsigned(ceil_log2(config.depthwise_width))),
             "complete": Out(1),
@@ -165,7 +165,7 @@ class DepthwiseSequencer(wiring.Component):
         final, window_last, total = Signal(), Signal(), Signal()
         m.d.sync += total.eq((descriptor[Field.OPERATION] & Flag.TOTAL).any())
         place, parameter = Signal.like(self.o.group), Signal.like(self.o.parameter_addr)
-        target = Signal(addr_width)
+        target = Signal.like(self.o.addr)
         pixel, block, first_parameter = (Signal.like(signal, name=name) for signal, name in (
             (target, "pixel"), (target, "block"), (parameter, "first_parameter")))
         part_last = part == share - 1
@@ -189,7 +189,7 @@ class DepthwiseSequencer(wiring.Component):
                 window_last.eq(columns.last & rows.last),
                 self.first.eq(first),
             ]
-        destination = bits(descriptor, Field.DESTINATION, addr_width)
+        destination = bits(descriptor, Field.DESTINATION, len(target))
         with m.If(block_ends):
             m.d.sync += [
                 pixel.eq(destination),

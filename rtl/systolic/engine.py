@@ -8,13 +8,21 @@ from amaranth.utils import ceil_log2
 from eieio.model.registers import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Flag, Operation, Target
-from eieio.model.systolic.timing import GROUP, PIXEL_LATENCY, READ, START, VECTOR_LATENCY
+from eieio.model.systolic.timing import (
+    GROUP,
+    PIXEL_LATENCY,
+    READ,
+    START,
+    VECTOR_LATENCY,
+    WINDOW,
+)
 from eieio.rtl.image_loader import ImageLoader
 from eieio.rtl.systolic.accumulators import Accumulators
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
 from eieio.rtl.systolic.array import SystolicArray
 from eieio.rtl.systolic.depthwise import Depthwise
 from eieio.rtl.systolic.drain import Drain, GroupInterface, GroupSignature
+from eieio.rtl.systolic.input_memory import InputMemory
 from eieio.rtl.systolic.output_lanes import ACCUMULATOR_WIDTH, OutputLanes
 from eieio.rtl.systolic.program_sequencer import ProgramSequencer
 from eieio.rtl.systolic.residual import Residual
@@ -40,8 +48,11 @@ class SystolicEngine(wiring.Component):
     """Takes an image once, then an input at a time, and returns an output for each.
 
     An inference begins when its whole input has arrived and ``run`` is 1, and runs all layers of
-    the program without the host in between. Input, inference and output follow one another; an
-    image may be loaded whenever no inference is under way, and replaces the one before.
+    the program without the host in between. With an input memory the next input arrives meanwhile,
+    and the output of the inference before is sent; an inference begins when a beat of that output
+    has been offered. Without one, input, inference and output follow one another. An image may be
+    loaded whenever no input waits, no inference is under way and no output is being sent, and
+    replaces the one before.
 
     Parameters
     ----------
@@ -64,6 +75,8 @@ class SystolicEngine(wiring.Component):
         From the cycle after its first beat on, without a gap.
     waiting : ``Out(1)``
         An input is complete, and its inference has not begun.
+    begun : ``Out(1)``
+        An inference is under way, or its output is being read. It rises with each.
     busy : ``Out(1)``
         An inference is under way or its output is being sent.
     loading : ``Out(1)``
@@ -79,7 +92,7 @@ class SystolicEngine(wiring.Component):
         Cycles of the inference, from the one in which it began to the one in which the last
         activations were written. Holds until the next inference's first layer is done.
     macs : ``Out(48)``
-        Multiplications of the inference, those of padding and unused columns included.
+        Multiplications of the array in the inference, those of padding and unused columns included.
     accumulator_stalls, transform_stalls : ``Out(32)``
         Cycles of the inference in which the array waited for a bank of accumulators, and for
         transformed tiles.
@@ -95,6 +108,7 @@ class SystolicEngine(wiring.Component):
     run: Signal
     receiving: Signal
     waiting: Signal
+    begun: Signal
     busy: Signal
     loading: Signal
     loaded: Signal
@@ -120,6 +134,7 @@ class SystolicEngine(wiring.Component):
             "run": In(1),
             "receiving": Out(1),
             "waiting": Out(1),
+            "begun": Out(1),
             "busy": Out(1),
             "loading": Out(1),
             "loaded": Out(1),
@@ -140,6 +155,8 @@ class SystolicEngine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
+        #: Word to read, of the activation buffer or of the input memory behind it.
+        self._read_addr = Signal(config.address_width)
         m.submodules.sequencer = sequencer = ProgramSequencer(config)
         m.submodules.activation_buffer = buffer = ActivationBuffer(config)
         m.submodules.weight_buffer = weights = WeightBuffer(config)
@@ -174,7 +191,10 @@ class SystolicEngine(wiring.Component):
         if config.winograd:
             m.d.sync += winograd.eq((descriptor[Field.OPERATION] & Flag.WINOGRAD).any())
 
-        self._connect_streams(m, sequencer, input_port, output_port, weights, lanes)
+        halves = self._connect_streams(m, sequencer, input_port, output_port, weights, lanes)
+        word: Value = buffer.word
+        if config.input_depth:
+            word = self._connect_input_memory(m, input_port, buffer, halves, descriptor)
 
         assert reader.latency + buffer.latency + 1 == PIXEL_LATENCY
         assert accumulators.latency == READ
@@ -186,7 +206,7 @@ class SystolicEngine(wiring.Component):
         m.d.comb += reader.step.eq(stepped)
         inside = delayed(m, reader.o_inside, buffer.latency, "inside")
         padding = descriptor[Field.QUANTIZATION][:ACTIVATION_BITS]
-        pixels = [Mux(inside, buffer.word.word_select(row, ACTIVATION_BITS), padding).as_signed()
+        pixels = [Mux(inside, word.word_select(row, ACTIVATION_BITS), padding).as_signed()
                   for row in range(config.rows)]
         vector = Signal(data.ArrayLayout(signed(config.activation_width), config.rows),
                         reset_less=True)
@@ -240,32 +260,33 @@ class SystolicEngine(wiring.Component):
         read: Value = Mux(sending, Cat(output_port.read_addr, output_port.read_last),
                           Cat(reader.o_addr, reader.o_last_word))
         by_channel = Signal()
+        computed: Value = winograd
         if config.depthwise_lanes:
             m.submodules.depthwise = unit = Depthwise(config, weights.latency)
+            # One cycle less, as writes are counted from the one behind their place.
+            assert unit.latency == WINDOW + (config.depthwise_taps - 1).bit_length() + 1
             m.d.sync += [by_channel.eq(operation == Operation.DEPTHWISE),
                          unit.start.eq(sequencer.fetched & (operation == Operation.DEPTHWISE))]
-            m.d.comb += [unit.descriptor.eq(descriptor), unit.word.eq(buffer.word),
+            m.d.comb += [unit.descriptor.eq(descriptor), unit.word.eq(word),
                          unit.row.eq(weights.weights)]
             with m.If(by_channel):
                 m.d.comb += weights.read_addr.eq(unit.row_addr)
-            depthwise_source = len(groups)
+            computed = Mux(by_channel, len(groups), winograd)
             groups.append((unit.o, unit.o_sums.as_value()))
             read = Mux(by_channel, Cat(unit.read_addr, unit.read_last), read)
         if config.residual:
             m.submodules.residual = residual = Residual(config)
             m.d.sync += residual.start.eq(sequencer.fetched & (operation == Operation.ADD))
-            m.d.comb += [residual.descriptor.eq(descriptor), residual.word.eq(buffer.word)]
+            m.d.comb += [residual.descriptor.eq(descriptor), residual.word.eq(word)]
             groups.append((residual.o, residual.o_sums.as_value()))
             read = Mux(adding, Cat(residual.read_addr, residual.read_last), read)
         m.d.comb += [
-            Cat(buffer.read_addr, buffer.read_last).eq(read),
-            output_port.word.eq(buffer.word),
+            Cat(self._read_addr, buffer.read_last).eq(read),
+            buffer.read_addr.eq(self._read_addr),
+            output_port.word.eq(word),
         ]
 
         source = Signal(range(len(groups)))
-        computed: Value = winograd
-        if config.depthwise_lanes:
-            computed = Mux(by_channel, depthwise_source, winograd)
         m.d.sync += source.eq(Mux(adding, len(groups) - 1, computed))
         valid, last = Signal(), Signal()
         addr, place = Signal.like(self.word_addr), Signal.like(self.word_group)
@@ -290,14 +311,16 @@ class SystolicEngine(wiring.Component):
             self.word_data.eq(lanes.o.as_value()),
             self.word_layer.eq(sequencer.layer - 1),
             sequencer.computed.eq(self.layer_done),
-            buffer.write_valid.eq(self.word_valid | input_port.write_valid),
-            buffer.write_addr.eq(
-                Mux(self.word_valid, self.word_addr, input_port.write_addr)),
-            buffer.write_group.eq(
-                Mux(self.word_valid, self.word_group, input_port.write_group)),
-            buffer.write_data.eq(
-                Mux(self.word_valid, self.word_data, input_port.write_data)),
         ]
+        written = Mux(self.word_valid, 1 << self.word_group, 0)
+        writes: tuple[Value, ...] = written, self.word_addr, self.word_data
+        if not config.input_depth:
+            writes = (written | input_port.write_groups,
+                      Mux(self.word_valid, self.word_addr, input_port.write_addr),
+                      Mux(self.word_valid, self.word_data,
+                          input_port.write_data[:len(self.word_data)]))
+        m.d.comb += [port.eq(value) for port, value in zip(
+            (buffer.write_groups, buffer.write_addr, buffer.write_data), writes, strict=True)]
 
         # Counters.
         elapsed = Signal(32)
@@ -338,8 +361,11 @@ class SystolicEngine(wiring.Component):
 
     def _connect_streams(self, m: Module, sequencer: ProgramSequencer, input_port: InputPort,
                          output_port: OutputPort, weights: WeightBuffer,
-                         lanes: OutputLanes) -> None:
-        """Connect the streams, and say what they may do when."""
+                         lanes: OutputLanes) -> "_Halves":
+        """Connect the streams, and say what they may do when.
+
+        Returns what inputs are where.
+        """
         config = self.config
         memories = {
             Target.WEIGHTS: (weights.units, config.weight_depth),
@@ -362,11 +388,14 @@ class SystolicEngine(wiring.Component):
         # is open, which none has been for a cycle before the other one is. An image's stream is
         # closed until its end has had its effect.
         receiving, idle = Signal(), Signal()
+        halves = _Halves(m, input_port.done, sequencer.begin, sequencer.busy, sequencer.unload,
+                         double=config.input_depth > 0)
         arriving = Signal(_LOAD_LATENCY)
         input_under_way, image_ends, image_ended = Signal(), Signal(), Signal(2)
         m.d.comb += [
-            receiving.eq(sequencer.receiving & ~input_port.done),
-            idle.eq(receiving | sequencer.unloaded),
+            receiving.eq(sequencer.taking & halves.room & ~input_port.done),
+            idle.eq((sequencer.idle & ~halves.waiting & ~input_port.closing & ~output_port.busy)
+                    | sequencer.unloaded),
             input_under_way.eq(input_port.busy | (self.i.valid & self.i.ready)),
             image_ends.eq(self.image.valid & self.image.ready & self.image.payload.last),
         ]
@@ -379,9 +408,9 @@ class SystolicEngine(wiring.Component):
                                  & ~loader.enable & ~loader.busy & ~loader.begun),
         ]
         m.d.comb += [
-            sequencer.received.eq(input_port.done),
+            sequencer.waiting.eq(halves.waiting & output_port.shown),
             sequencer.run.eq(self.run),
-            sequencer.sent.eq(~output_port.busy),
+            sequencer.sent.eq(~(output_port.reading if config.input_depth else output_port.busy)),
             sequencer.loading.eq(loader.busy | loader.valid),
             # What is left of the image before, and half of a refused one, must not run.
             sequencer.unload.eq(loader.begun | (loader.error != ErrorCode.NONE)),
@@ -390,8 +419,9 @@ class SystolicEngine(wiring.Component):
             sequencer.load_addr.eq(loader.addr),
             sequencer.load_data.eq(loader.data),
             self.receiving.eq(input_port.busy | input_port.closing),
-            self.waiting.eq(sequencer.waiting),
-            self.busy.eq(sequencer.busy),
+            self.waiting.eq(halves.waiting),
+            self.begun.eq(sequencer.busy),
+            self.busy.eq(sequencer.busy | output_port.busy),
             self.loading.eq(loader.busy | arriving.any()),
             self.loaded.eq(sequencer.loaded & ~loader.busy),
         ]
@@ -421,6 +451,31 @@ class SystolicEngine(wiring.Component):
 
         with m.If(self.clear_error | (self.error == ErrorCode.NONE)):
             m.d.sync += self.error.eq(loader.error | input_port.error)
+        return halves
+
+    def _connect_input_memory(self, m: Module, input_port: InputPort, buffer: ActivationBuffer,
+                              halves: "_Halves", descriptor: data.View) -> Value:
+        """Put the input memory behind the addresses of the activation buffer.
+
+        Returns what is read, of whichever has it.
+        """
+        m.submodules.input_memory = memory = InputMemory(self.config)
+        there = self._read_addr[-1]
+        m.d.comb += [
+            memory.descriptor.eq(descriptor),
+            memory.read_half.eq(halves.read),
+            memory.write_half.eq(halves.written),
+            memory.read_addr.eq(self._read_addr),
+            memory.read_last.eq(buffer.read_last),
+            memory.read_here.eq(there),
+            buffer.read_here.eq(~there),
+            memory.write_groups.eq(input_port.write_groups),
+            memory.write_addr.eq(input_port.write_addr),
+            memory.write_data.eq(input_port.write_data),
+        ]
+        word = Signal.like(buffer.word)
+        m.d.comb += word.eq(buffer.word | memory.word)
+        return word
 
     def _connect_winograd(self, m: Module, winograd: Signal, reader: WindowReader,
                           tiles: TileSequencer, vector: data.View, pixels: list[Value],
@@ -490,3 +545,50 @@ class SystolicEngine(wiring.Component):
                 tiles.bank_released.eq(winograd_drain.bank_released),
             ]
         return winograd_drain.o, winograd_drain.o_sums.as_value()
+
+
+class _Halves:
+    """Which inputs are in memory.
+
+    Parameters
+    ----------
+    m : :class:`Module`
+        Module to add it to.
+    done, begin : :class:`Signal`
+        An input is complete; and an inference begins in the next cycle.
+    busy : :class:`Signal`
+        An inference is under way.
+    forget : :class:`Signal`
+        An image begins, and so there is none.
+    double : :class:`bool`
+        Whether there is room for a second input.
+
+    Attributes
+    ----------
+    waiting, room : :class:`Signal`
+        There is an input whose inference has not begun, and room for one that comes.
+    read, written : :class:`Signal`
+        Half of the input of the inference that is under way, or comes next; and of the input that
+        arrives.
+    """
+
+    def __init__(self, m: Module, done: Signal, begin: Signal, busy: Signal, forget: Signal, *,
+                 double: bool) -> None:
+        complete = Signal(2, name="complete_inputs")
+        self.waiting = Signal(name="input_waiting")
+        self.room = Signal(name="input_room")
+        self.read, self.written = Signal(name="read_half"), Signal(name="written_half")
+        m.d.sync += complete.eq(complete + done - begin)
+        one = ~complete[1] & ~busy
+        m.d.comb += [
+            self.waiting.eq(complete != 0),
+            self.room.eq((complete == 0) | one if double else (complete == 0) & ~busy),
+        ]
+        if double:
+            busy_before = Signal(name="inference_before")
+            m.d.sync += [self.written.eq(self.written ^ done), busy_before.eq(busy)]
+            # An inference that has ended leaves its half to another input.
+            with m.If(busy_before & ~busy):
+                m.d.sync += self.read.eq(~self.read)
+        with m.If(forget):
+            m.d.sync += [complete.eq(0), self.read.eq(0), self.written.eq(0)]

@@ -14,7 +14,7 @@ __all__ = ["ProgramSequencer"]
 
 
 class ProgramSequencer(wiring.Component):
-    """Waits for an input with the first descriptor at hand, then runs the others.
+    """Runs all descriptors but the first for each input; the first one tells what inputs are.
 
     Parameters
     ----------
@@ -43,20 +43,20 @@ class ProgramSequencer(wiring.Component):
         Its number.
     fetched : ``Out(1)``
         A descriptor has been fetched: begin in the next cycle. Comes once for each.
-    receiving : ``Out(1)``
-        An input may come.
-    received : ``In(1)``
-        It is complete.
-    waiting : ``Out(1)``
-        It waits for ``run``.
+    idle : ``Out(1)``
+        No inference is under way, and inputs or images may come.
+    taking : ``Out(1)``
+        Inputs may come, whether or not an inference is under way.
+    waiting : ``In(1)``
+        An input is complete, and its inference may begin.
     run : ``In(1)``
-        The inference may begin.
+        Inferences may begin.
     computed : ``In(1)``
         Its last activations are being written.
     sent : ``In(1)``
-        The output has been sent.
+        The output has been sent, or waits where the next inference leaves it alone.
     busy : ``Out(1)``
-        An inference is under way or its output is being sent.
+        An inference is under way or its output is being sent. It rises with each.
     begin : ``Out(1)``
         The next cycle is the first one of an inference.
     """
@@ -72,8 +72,8 @@ class ProgramSequencer(wiring.Component):
     descriptor: data.View
     layer: Signal
     fetched: Signal
-    receiving: Signal
-    received: Signal
+    idle: Signal
+    taking: Signal
     waiting: Signal
     run: Signal
     computed: Signal
@@ -95,9 +95,9 @@ class ProgramSequencer(wiring.Component):
             "descriptor": Out(DESCRIPTOR),
             "layer": Out(unsigned(ceil_log2(config.program_depth))),
             "fetched": Out(1),
-            "receiving": Out(1),
-            "received": In(1),
-            "waiting": Out(1),
+            "idle": Out(1),
+            "taking": Out(1),
+            "waiting": In(1),
             "run": In(1),
             "computed": In(1),
             "sent": In(1),
@@ -152,13 +152,12 @@ class ProgramSequencer(wiring.Component):
         m.d.sync += ready.eq(self.loaded & ~self.unload & ~self.loading & ~first_arrives)
         with m.FSM() as fsm:
             m.d.comb += [
-                self.receiving.eq(fsm.ongoing("RECEIVE")),
-                self.waiting.eq(fsm.ongoing("WAIT")),
+                self.idle.eq(fsm.ongoing("WAIT")),
                 self.unloaded.eq(fsm.ongoing("IDLE") & (self.loading | ~self.loaded)),
                 self.busy.eq(self.layer != 0),
             ]
             with m.State("IDLE"):
-                m.d.sync += self.layer.eq(0)
+                m.d.sync += [self.layer.eq(0), self.taking.eq(0)]
                 with m.If(ready):
                     m.d.comb += fetch.eq(1)
                     m.next = "FETCH"
@@ -171,16 +170,15 @@ class ProgramSequencer(wiring.Component):
             with m.State("START"):
                 m.next = "COMPUTE"
                 with m.If(operation == Operation.INPUT):
-                    m.next = "RECEIVE"
+                    m.d.sync += self.taking.eq(1)
+                    m.next = "WAIT"
                 with m.If(operation == Operation.OUTPUT):
                     m.next = "SEND"
-            with m.State("RECEIVE"):
-                with m.If(self.unload):
-                    m.next = "IDLE"
-                with m.Elif(self.received):
-                    m.next = "WAIT"
             with m.State("WAIT"):
-                with m.If(self.run):
+                with m.If(self.unload):
+                    m.d.sync += self.taking.eq(0)
+                    m.next = "IDLE"
+                with m.Elif(self.waiting & self.run):
                     m.d.comb += [self.begin.eq(1), fetch.eq(1)]
                     m.d.sync += self.layer.eq(1)
                     m.next = "FETCH"
@@ -191,5 +189,6 @@ class ProgramSequencer(wiring.Component):
                     m.next = "FETCH"
             with m.State("SEND"):
                 with m.If(self.sent):
-                    m.next = "IDLE"
+                    m.d.sync += self.layer.eq(0)
+                    m.next = "WAIT"
         return m

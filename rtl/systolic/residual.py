@@ -3,7 +3,6 @@
 from amaranth.hdl import Array, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from eieio.model.graph.quantized_graph import ADD_LEFT_SHIFT
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
@@ -63,7 +62,7 @@ class Residual(wiring.Component):
         super().__init__({
             "descriptor": In(DESCRIPTOR),
             "start": In(1),
-            "read_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "read_addr": Out(unsigned(config.address_width)),
             "read_last": Out(1),
             "word": In(unsigned(config.rows * ACTIVATION_BITS)),
             "o": Out(GroupSignature(config)),
@@ -81,7 +80,8 @@ class Residual(wiring.Component):
         # Read a word of each tensor in turn, every `period` cycles.
         running = Signal()
         words_left, phase = Signal(32), Signal(range(period))
-        first, second, destination = (Signal.like(self.read_addr) for _ in range(3))
+        first, second = Signal.like(self.read_addr), Signal.like(self.read_addr)
+        destination = Signal.like(self.o.addr)
         phase_last = Signal()
         pixel_word = Signal.like(self.read_addr)  # which of its pixel's the word is
         m.d.comb += [

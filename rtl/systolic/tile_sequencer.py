@@ -173,8 +173,8 @@ class TileSequencer(wiring.Component):
         tile, next_tile = Signal.like(self.weight_addr), Signal.like(self.weight_addr)
         m.d.sync += [load.eq(kept.last), next_tile.eq(tile)]
         tile_rows: Value | int = config.rows
+        diagonal = (descriptor[Field.OPERATION] & Flag.CHANNELWISE).any()
         if config.depthwise_lanes:
-            diagonal = (descriptor[Field.OPERATION] & Flag.CHANNELWISE).any()
             tile_rows = Mux(diagonal, 1, config.rows)
         with m.If(kept.last):
             m.d.sync += next_tile.eq(tile + tile_rows)

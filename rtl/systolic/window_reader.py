@@ -3,7 +3,7 @@
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for, ceil_log2
+from amaranth.utils import bits_for
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field, Flag
@@ -70,7 +70,7 @@ class WindowReader(wiring.Component):
             "phase_last": Out(1),
             "last": Out(1),
             "o_valid": Out(1),
-            "o_addr": Out(unsigned(ceil_log2(config.activation_depth))),
+            "o_addr": Out(unsigned(config.address_width)),
             "o_last_word": Out(1),
             "o_inside": Out(1),
         })

@@ -83,9 +83,11 @@ class ActivationMemory(wiring.Component):
                                                  reset_less=True) for name in ("read", "write"))
             write_en = Signal(name=f"write_en_{bank}")
             write_data = Signal(_WIDTH, name=f"write_data_{bank}", reset_less=True)
+            # No row begins behind the last bank.
+            more = [place > bank if bank < products - 1 else Const(0, 1) for place in (read, write)]
             m.d.sync += [
-                read_addr.eq(self.read_addr[bits:] + (read > bank)),
-                write_addr.eq(self.write_addr[bits:] + (write > bank)),
+                read_addr.eq(self.read_addr[bits:] + more[0]),
+                write_addr.eq(self.write_addr[bits:] + more[1]),
                 write_en.eq(mask[bank]),
                 write_data.eq(turned.word_select(bank, _WIDTH)),
             ]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eieio.scripts.tuning.objectives import Objective
+from eieio.model.search.objective import Objective
 
 __all__ = ["REFERENCE", "Scale", "front_of", "hypervolume", "scale_of"]
 

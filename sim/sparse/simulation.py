@@ -156,8 +156,8 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     counted = np.diff(probed[:, :, :2].reshape(-1, 2), axis=0, prepend=[[0, 0]])
     decodes, empties = np.moveaxis(counted.reshape(-1, len(layers), 2), 2, 0)
     pes = compiled.config.pes
-    leads = [0, *(layer_lead(compiled.config, -(-layer.matrix.shape[0] // pes))
-                  for layer in layers[:-1])]
+    leads = np.array([0, *(layer_lead(compiled.config, -(-layer.matrix.shape[0] // pes))
+                           for layer in layers[:-1])], np.int64)
     begins = (np.cumsum(cycles, axis=1) - cycles - leads)[:len(probed)]
     return RtlRun(compiled.from_engine(recorded["results"]), activations, clean, cycles,
                   recorded["blocked"], np.diff(recorded["products"], axis=1, prepend=0),

@@ -118,7 +118,8 @@ class Suite:
     """Cases for an array, in the order in which they are shown."""
 
     def __init__(self, rows: int, columns: int) -> None:
-        self._options = {"rows": rows, "columns": columns}
+        # Layers are those within a network, whose inputs no stream brings.
+        self._options = {"rows": rows, "columns": columns, "input_depth": 0}
         self.cases: list[Case] = []
 
     def add_product(self, size: int, *, model_only: bool = False) -> None:

@@ -18,7 +18,8 @@ __all__ = ["CONFIG", "small_session"]
 #: A small engine. Its words are two beats.
 CONFIG = SystolicConfig(
     rows=4, columns=2, lanes=2, accumulator_depth=8, activation_depth=256, weight_depth=256,
-    parameter_depth=16, program_depth=8)
+    parameter_depth=16, program_depth=8, input_depth=64, patch_rows=2, patch_columns=2,
+    patch_channels=1, line_depth=16)
 
 
 def small_session(seed: int = 0, config: SystolicConfig = CONFIG) -> ShellSession:

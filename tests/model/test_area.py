@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eieio.model.area import Resources, estimate
+from eieio.model.area import AreaUnknownError, Resources, counted, estimate
 from eieio.model.area_memory import (
     Family,
     Memory,
@@ -140,3 +140,15 @@ def test_knows_the_row_stationary_array(change: dict[str, int], dsp: int, bram: 
 def test_refuses_what_it_does_not_know(config: EngineConfig, family: Family, message: str) -> None:
     with pytest.raises(InputError, match=message):
         estimate(config, family)
+
+
+def test_counts_where_logic_is_unknown() -> None:
+    """Multipliers and block RAMs follow from the configuration, whatever is known of the rest."""
+    config = SystolicConfig.for_winograd(2, rows=4, columns=4)
+    whole = estimate(config, "ecp5")
+    found = counted(config, "ecp5")
+    assert (found.dsp, found.bram) == (whole.dsp, whole.bram)
+    assert (found.lut, found.ff) == (0, 0)
+    with pytest.raises(AreaUnknownError):
+        estimate(config, "ice40")
+    assert counted(config, "ice40").bram > 0

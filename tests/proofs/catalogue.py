@@ -15,7 +15,8 @@ def load_file(path: Path) -> tuple[Proof, ...]:
     """Return the proofs of a file."""
     name = "proofs_" + "_".join(path.relative_to(PLACE).with_suffix("").parts)
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -12,14 +12,13 @@ from types import ModuleType
 from typing import Any, TypeAlias, TypeVar
 from unittest import mock
 
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import (
     Assert,
     Assume,
     Cat,
     ClockDomain,
     Cover,
-    Elaboratable,
     Module,
     Mux,
     Shape,
@@ -33,7 +32,7 @@ from amaranth.lib.wiring import Flow
 __all__ = ["Bug", "Harness", "Proof", "as_signed", "emit"]
 
 ValueLike: TypeAlias = Value | ValueCastable | int
-Component = TypeVar("Component", bound=Elaboratable)
+Component = TypeVar("Component", bound=wiring.Component)
 
 
 @dataclass(frozen=True)
@@ -112,20 +111,22 @@ class Harness:
 
     def __init__(self, *, reset: bool = False) -> None:
         self.m = Module()
-        self.domain = ClockDomain("sync")
+        self.domain: Any = ClockDomain("sync")
         self.m.domains.sync = self.domain
         self.ports: list[Signal] = [self.domain.clk]
         self._number = 0
+        self.reset: Signal = self.domain.rst
         if reset:
-            self.ports.append(self.domain.rst)
+            self.ports.append(self.reset)
         else:
-            self.m.d.comb += self.domain.rst.eq(0)
+            self.m.d.comb += self.reset.eq(0)
         self.started = Signal(name="started")
         self.m.d.sync += self.started.eq(1)
 
     def add(self, component: Component, name: str = "dut") -> Component:
         """Add a component; its inputs are still to be driven."""
-        self.m.submodules[name] = component
+        submodules: Any = self.m.submodules
+        submodules[name] = component
         return component
 
     def free(self, shape: int | Shape, name: str) -> Signal:
@@ -174,11 +175,11 @@ class Harness:
 
     def check(self, condition: ValueLike, when: ValueLike = 1) -> None:
         """Assert something in all cycles in which something else holds."""
-        self.m.d.comb += Assert(_holds(condition, when), src_loc_at=1)
+        self.m.d.comb += Assert(_holds(condition, when), "", src_loc_at=1)
 
     def assume(self, condition: ValueLike, when: ValueLike = 1) -> None:
         """Assume something in all cycles in which something else holds."""
-        self.m.d.comb += Assume(_holds(condition, when), src_loc_at=1)
+        self.m.d.comb += Assume(_holds(condition, when), "", src_loc_at=1)
 
     def result(self, value: ValueLike, latency: int) -> Value:
         """Name what leaves a pipeline, and when; return it as bits."""
@@ -190,7 +191,7 @@ class Harness:
 
     def cover(self, condition: ValueLike) -> None:
         """Demand that something can happen."""
-        self.m.d.comb += Cover(Value.cast(condition).any(), src_loc_at=1)
+        self.m.d.comb += Cover(Value.cast(condition).any(), "", src_loc_at=1)
 
     def _held(self, valid: ValueLike, ready: ValueLike, payload: ValueLike) -> tuple[Value, Value]:
         """Whether an offer was made and not taken in the last cycle, and whether it still is."""
@@ -203,12 +204,12 @@ class Harness:
     def check_stream(self, valid: ValueLike, ready: ValueLike, payload: ValueLike) -> None:
         """Assert the rules of a stream: an offer holds until it is taken."""
         waited, same = self._held(valid, ready, payload)
-        self.m.d.comb += Assert(_holds(same, waited), src_loc_at=1)
+        self.m.d.comb += Assert(_holds(same, waited), "", src_loc_at=1)
 
     def assume_stream(self, valid: ValueLike, ready: ValueLike, payload: ValueLike) -> None:
         """Assume the rules of a stream."""
         waited, same = self._held(valid, ready, payload)
-        self.m.d.comb += Assume(_holds(same, waited), src_loc_at=1)
+        self.m.d.comb += Assume(_holds(same, waited), "", src_loc_at=1)
 
     def check_order(self, name: str, *, push: ValueLike, i: ValueLike, pop: ValueLike,
                     o: ValueLike, capacity: int, show: ValueLike | None = None) -> Signal:
@@ -219,6 +220,12 @@ class Harness:
 
         Parameters
         ----------
+        name : :class:`str`
+            Beginning of the names of signals.
+        push, i, pop, o : value
+            An element comes; it; the oldest one goes; it.
+        capacity : :class:`int`
+            Most elements.
         show : value
             Cycles in which ``o`` must already be what is to be popped; those of ``pop`` if None.
 

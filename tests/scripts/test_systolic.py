@@ -90,7 +90,7 @@ def test_builds(kept: Path) -> None:
     # What three layers write, twice, and what is sent; softmax is the host's.
     assert figures["compared_integers"] == 2 * (108 + 27 + 3 + 3)
     assert figures["host_operators"] == ["Softmax"]
-    assert [layer["mode"] for layer in figures["layers"]] == ["direct", "channelwise", "direct"]
+    assert [layer["mode"] for layer in figures["layers"]] == ["patches", "channelwise", "direct"]
     assert figures["macs"] == 36 * 27 + 81 == sum(layer["macs"] for layer in figures["layers"])
     assert figures["cycles_rtl"] == [figures["cycles_per_inference"]] * 2
     for layer in figures["layers"]:
@@ -265,7 +265,7 @@ def test_refuses(refused: Callable[..., None], made: Path, without_yosys: None) 
         ((*build, "--batch", 2), ("Conv2D 'conv': a batch must be of fully connected layers only; "
                                   "batch 1 would fit")),
         ((*build, "--rows", 2, "--columns", 2, "--weight-depth", 8),
-         ("Network 'net' needs 112 rows of weights; option weight_depth must be at least that, not "
+         ("Network 'net' needs 100 rows of weights; option weight_depth must be at least that, not "
           "8")),
         (("build", network, *SIZE, "--out", out),
          (f"{network} is a network of floating-point numbers: sample inputs must be given, to "

@@ -110,3 +110,18 @@ def test_stages_of_one_draw_begin_alike(tmp_path: Path) -> None:
         for name, draw in (("a", ""), ("b", ""), ("c", "other")))
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not any(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
+    session = Session(0, tmp_path, IMAGES, {})
+    counted: list[int] = []
+
+    def count() -> list[Measured]:
+        counted.append(1)
+        return [Measured("first", 1.5, "curve", 2.0), Measured("second", 3, unit="of 4")]
+
+    assert session.once("part", count) == session.once("part", count) == count()
+    assert len(counted) == 2
+    (tmp_path / "part.json").write_text("[1, 2")
+    with pytest.raises(InputError, match=r"part\.json must be JSON, as this command writes it"):
+        session.once("part", count)

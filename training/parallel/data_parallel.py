@@ -11,7 +11,8 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parameters_to_vector
 
-from eieio.model.parallel.gradients import split
+from eieio.model.parallel.gradients import ordered_sum
+from eieio.model.parallel.shares import split
 
 __all__ = ["any_order_hook", "ordered_hook", "shard_gradient", "train_in_processes",
            "train_in_turn"]
@@ -117,10 +118,12 @@ def train_in_turn(model: nn.Module, workers: int, x: Tensor, y: Tensor, *, batch
     parameters: Sequence[nn.Parameter] = list(model.parameters())
 
     def gradient(places: slice) -> None:
-        for rank, shard in enumerate(shards):
+        parts = []
+        for shard in shards:
             own = slice(places.start + shard.start, places.start + shard.stop)
-            for parameter, part in zip(parameters, shard_gradient(model, x[own], y[own], batch),
-                                       strict=True):
-                parameter.grad = part if not rank else parameter.grad + part
+            parts.append(shard_gradient(model, x[own], y[own], batch))
+        for parameter, *of_shards in zip(parameters, *parts, strict=True):
+            total = ordered_sum([part.numpy() for part in of_shards])
+            parameter.grad = torch.from_numpy(total)
 
     return _descend(model, x, batch, rate, momentum, gradient)

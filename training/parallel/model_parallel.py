@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from eieio.model.errors import InputError
 from eieio.model.graph.window import Window
-from eieio.model.parallel.gradients import split
 from eieio.model.parallel.image_regions import Region, halos, plan_regions
+from eieio.model.parallel.shares import split
 
 __all__ = ["by_feature_maps", "by_image_regions"]
 

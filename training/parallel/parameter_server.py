@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from eieio.model.parallel.gradients import split
 from eieio.model.parallel.parameter_server import ParameterServer
+from eieio.model.parallel.shares import split
 from eieio.training.parallel.data_parallel import shard_gradient
 
 __all__ = ["SERVER", "Served", "serve", "serve_in_turn", "work"]

@@ -319,20 +319,18 @@ def _measure(session: Session) -> list[Measured]:
         raise InputError("Recipe parallel-training needs the Python package optuna, too: pip "
                          "install 'eieio[tune]'")
     settings = session.settings
-    measured = measure_large_batches(session)
     split = session.train("lenet-5", lenet_5, epochs=1, rate=4e-3).cpu()
-    session.report("processes", 0, 2)
-    torch.manual_seed(session.seed)
-    some = settings["shared_batch"] * settings["batches"]
-    measured += measure_processes(Together(
-        settings["processes"], lenet_300_100(), split, session.x[:some].cpu(),
-        session.y[:some].cpu(), settings["shared_batch"], settings["shared_rate"],
-        settings["momentum"],
-        session.x_test[:settings["split_images"]].cpu()))
-    session.report("processes", 1, 2)
-    measured += measure_search(session)
-    session.report("processes", 2, 2)
-    return measured
+
+    def processes() -> list[Measured]:
+        torch.manual_seed(session.seed)
+        some = settings["shared_batch"] * settings["batches"]
+        return measure_processes(Together(
+            settings["processes"], lenet_300_100(), split, session.x[:some].cpu(),
+            session.y[:some].cpu(), settings["shared_batch"], settings["shared_rate"],
+            settings["momentum"], session.x_test[:settings["split_images"]].cpu()))
+
+    return [*measure_large_batches(session), *session.once("processes", processes),
+            *session.once("search", lambda: measure_search(session))]
 
 
 RECIPE = Recipe(

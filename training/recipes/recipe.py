@@ -1,14 +1,18 @@
 """What a recipe is, and what comes of one."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from eieio.model.errors import InputError
+from eieio.model.formats.atomic import write_bytes
+from eieio.model.formats.input_file import read_bytes
 
-__all__ = ["Measured", "Recipe", "parse_settings", "summarize"]
+__all__ = ["Measured", "Recipe", "parse_settings", "read_arms", "summarize", "write_arms"]
 
 #: Values of settings.
 Setting = int | float | str | tuple[int, ...] | tuple[float, ...]
@@ -102,6 +106,32 @@ def parse_settings(recipe: Recipe, given: Sequence[str]) -> dict[str, Setting]:
 
 def _text(value: Setting) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def write_arms(path: Path, arms: Sequence[Measured]) -> None:
+    """Write what was measured, so that the file is there as a whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    text = json.dumps({"arms": [arm._asdict() for arm in arms]}, indent=2) + "\n"
+    write_bytes(path, text.encode(), durable=True)
+
+
+def read_arms(path: Path) -> list[Measured]:
+    """Read what :func:`write_arms` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is another one.
+    """
+    try:
+        return [Measured(**arm) for arm in json.loads(read_bytes(path))["arms"]]
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise InputError(f"{path} must be JSON, as this command writes it: delete it") from None
 
 
 def summarize(runs: Sequence[Sequence[Measured]]) -> list[dict[str, Any]]:

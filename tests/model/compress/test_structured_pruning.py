@@ -38,10 +38,18 @@ def test_blocks(shape: tuple[int, int], block: tuple[int, int]) -> None:
         for column in range(0, shape[1], block[1]):
             part = np.s_[row:row + block[0], column:column + block[1]]
             assert len(set(mask[part].ravel().tolist())) == 1
-            energies[bool(mask[part].flat[0])].append(float(np.sum(weight[part] ** 2)))
+            energies[bool(mask[part].flat[0])].append(float(np.mean(weight[part] ** 2)))
     count = len(energies[True]) + len(energies[False])
     assert len(energies[True]) == round(0.3 * count)
     assert min(energies[True]) >= max(energies[False])
+
+
+def test_outputs_in_smaller_blocks_are_not_worse_off() -> None:
+    """Of 10 outputs the last two are in blocks of two rows, and have as many as the others."""
+    mask = block_mask(np.random.default_rng(1).normal(size=(10, 400)), 0.25)
+    kept = mask.mean(axis=1)
+    assert kept[8:].mean() > 0.2
+    assert kept[:8].mean() > 0.2
 
 
 def test_blocks_of_one_are_weights() -> None:

@@ -122,8 +122,8 @@ def test_truncated_graphs_are_refused() -> None:
             graph_file.load(data[:length])
 
 
-@pytest.mark.parametrize("rows", [2, 8])
-def test_image_round_trip(tmp_path: Path, rows: int) -> None:
+@pytest.mark.parametrize(("rows", "pauses"), [(2, 0), (8, 16)])
+def test_image_round_trip(tmp_path: Path, rows: int, pauses: int) -> None:
     compiled = compile_fitted(network(), {"rows": rows, "columns": rows})
     systolic_image.write(tmp_path / "net.image", compiled)
     image = systolic_image.read(tmp_path / "net.image")
@@ -131,7 +131,7 @@ def test_image_round_trip(tmp_path: Path, rows: int) -> None:
     assert image.fingerprint == fingerprint("systolic", image.config)
     assert (image.network, image.config, image.batch) == ("net", compiled.config, 1)
     assert (image.input.beats, image.output.beats) == (compiled.input_beats, compiled.output_beats)
-    assert astuple(image.input) == ((6, 5, 2), 0.1, -3, 30, 2, compiled.config.lanes)
+    assert astuple(image.input) == ((6, 5, 2), 0.1, -3, 30, 2, compiled.config.lanes, pauses)
     assert (image.output.shape, image.output.scale) == ((3,), 0.2)
     assert image.softmax == ((1 << 30, -2),)
 
@@ -156,4 +156,5 @@ def test_winograd_widens_operands() -> None:
     assert config == SystolicConfig.for_winograd(2, **{
         name: getattr(config, name) for name in (
             "rows", "columns", "activation_depth", "weight_depth", "parameter_depth",
-            "program_depth")})
+            "program_depth", "input_depth", "output_queue_depth", "patch_rows", "patch_columns",
+            "patch_channels", "line_depth")})

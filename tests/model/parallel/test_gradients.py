@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
-from eieio.model.parallel.gradients import ordered_sum, split
+from eieio.model.parallel.gradients import ordered_sum
+from eieio.model.parallel.shares import split
 
 RNG = np.random.default_rng(0)
 

@@ -19,13 +19,13 @@ from eieio.model.graph.float_graph import (
 )
 from eieio.model.graph.window import Window
 from eieio.model.parallel.feature_maps import split_feature_maps
-from eieio.model.parallel.gradients import split
 from eieio.model.parallel.image_regions import (
     compute_regions,
     exchange_halos,
     halos,
     plan_regions,
 )
+from eieio.model.parallel.shares import split
 
 RNG = np.random.default_rng(0)
 WINDOWS = {

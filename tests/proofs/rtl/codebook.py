@@ -7,7 +7,7 @@ from eieio.rtl.codebook import Codebook
 
 
 def _look_up(*, latency: int, lut_ram: bool) -> Harness:
-    """What is looked up is what was loaded last, for any one weight, which is any weight."""
+    """Prove that what is looked up is what was loaded last, for one weight that is any."""
     h = Harness(reset=True)
     dut = h.add(Codebook(2, 3, books=2, lanes=2, latency=latency, lut_ram=lut_ram))
     h.drive(book=dut.book, codes=dut.codes)

@@ -29,6 +29,33 @@ def test_order(stall: float) -> None:
         (beat["data"], beat["last"]) for beat in beats]
 
 
+@pytest.mark.parametrize("pause", [0, 1, 5])
+def test_stalled(simulate: Callable[..., None], pause: int) -> None:
+    """The first beat is offered before anyone is ready for it, and there is room for a second."""
+    dut = OutputPort(8)
+
+    async def bench(ctx: Any) -> None:
+        await ctx.tick().repeat(2)
+        for number in range(2):
+            ctx.set(dut.i.valid, 1)
+            ctx.set(dut.i.payload.data, number)
+            assert ctx.get(dut.i.ready)
+            await ctx.tick()
+            ctx.set(dut.i.valid, 0)
+            for _ in range(pause):
+                await ctx.tick()
+            assert ctx.get(dut.o.valid)
+        await ctx.tick()
+        assert not ctx.get(dut.i.ready)
+        ctx.set(dut.o.ready, 1)
+        for number in range(2):
+            *_, valid, payload = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+            assert (valid, payload.data) == (1, number)
+        assert not ctx.get(dut.o.valid)
+
+    simulate(dut, bench)
+
+
 @pytest.mark.parametrize("stall", [0.0, 0.5, 0.9])
 def test_abort(simulate: Callable[..., None], stall: float) -> None:
     """Whatever is received is whole outputs, or beginnings of some ended by a beat of zeros."""

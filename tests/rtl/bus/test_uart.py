@@ -39,6 +39,29 @@ def receive(simulate: Simulate, divisor: int, line: Sequence[int]) -> list[tuple
     return found
 
 
+@pytest.mark.parametrize("divisor", [4, 5, 16, 31, 100])
+def test_moment(simulate: Simulate, divisor: int) -> None:
+    """A byte arrives in the middle of its stop bit, after synchronizer, majority and registers."""
+    dut = UartReceiver(divisor)
+
+    async def bench(ctx: Any) -> None:
+        for byte in (0x55, 0xAA, 0):
+            line = levels([byte], divisor, idle=3)[2 * divisor:]
+            arrived = []
+            for clock, level in enumerate(line):
+                ctx.set(dut.rx, level)
+                *_, valid = await ctx.tick().sample(dut.valid)
+                if valid:
+                    arrived.append(clock - divisor)
+            # Nine bits and a half after its beginning, and what looking at the line takes.
+            delay = 3 * max(1, divisor // 16)
+            (moment,) = arrived
+            assert 9 * divisor + divisor // 2 + 4 <= moment
+            assert moment <= 9 * divisor + divisor // 2 + 4 + delay
+
+    simulate(dut, bench)
+
+
 def test_members() -> None:
     assert {name: member.flow for name, member in UartReceiver(4).signature.members.items()} == {
         "rx": In, "valid": Out, "data": Out, "error": Out}

@@ -29,7 +29,7 @@ CONFIG = SystolicConfig(rows=4, columns=4, lanes=2, depthwise_lanes=2, depthwise
                         activation_depth=512, weight_depth=512, parameter_depth=64)
 CONFIGS = {
     "plain": CONFIG,
-    "narrow": replace(CONFIG, depthwise_lanes=1, depthwise_multipliers="lut"),
+    "narrow": replace(CONFIG, columns=8, depthwise_lanes=1, depthwise_multipliers="lut"),
     "one group": replace(CONFIG, lanes=4, depthwise_lanes=4, depthwise_kernel=2),
     "three groups": replace(CONFIG, rows=3, columns=3, lanes=1, depthwise_lanes=1),
 }
@@ -145,6 +145,8 @@ class Bench:
             if ctx.get(dut.o.valid):
                 assert not end, "Nothing comes behind the last group"
                 here = ctx.get(dut.o.addr), ctx.get(dut.o.group)
+                block = (here[0] - layer.output.base) % layer.output.step
+                assert ctx.get(dut.o.parameter_addr) == block * config.word_groups + here[1]
                 if ctx.get(dut.o.last):
                     end = cycle
             places.append(here)

@@ -48,11 +48,13 @@ def test_input(simulate: Callable[..., None], case: int) -> None:
 
     async def watch(ctx: Any) -> None:
         while True:
-            *_, valid, addr, group, data, error, ended = await ctx.tick().sample(
-                dut.write_valid, dut.write_addr, dut.write_group, dut.write_data, dut.error,
-                dut.done)
-            if valid:
-                written.append((addr, group, data))
+            *_, groups, addr, data, error, ended = await ctx.tick().sample(
+                dut.write_groups, dut.write_addr, dut.write_data, dut.error, dut.done)
+            if groups:
+                group = groups.bit_length() - 1
+                assert groups == 1 << group
+                written.append((addr, group, data >> group * 8 * config.lanes & (
+                    1 << 8 * config.lanes) - 1))
             if error:
                 errors.append(error)
             if ended:
@@ -63,6 +65,8 @@ def test_input(simulate: Callable[..., None], case: int) -> None:
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
+        # All inputs are such as that descriptor said.
+        describe(ctx, dut, Field.DESTINATION, (1, 1, 1, 0))
         count = len(right)
         for beats in (count, count + 1, count, 2 * count + 3, *([1] * (count > 1)), count,
                       *([count - 1] * (count > 1)), count + 1, count):
@@ -87,9 +91,6 @@ def test_input(simulate: Callable[..., None], case: int) -> None:
             if beats == count:
                 assert written == [(*place, beat) for place, beat in zip(right, data, strict=True)]
                 assert (errors, len(done)) == ([], 1)
-                ctx.set(dut.start, 1)
-                await ctx.tick()
-                ctx.set(dut.start, 0)
             else:
                 assert errors == [ErrorCode.INPUT_SHORT if beats < count else ErrorCode.INPUT_LONG]
                 assert not done
@@ -141,6 +142,7 @@ def test_output(simulate: Callable[..., None], case: int, stall: float) -> None:
             if not stall:
                 assert cycles <= len(right) + 6
             assert not ctx.get(dut.busy)
+            assert ctx.get(dut.shown)
             await ctx.tick().repeat(rng.randrange(1, 3))
 
     simulate(dut, bench, watches=[memory])

@@ -26,7 +26,7 @@ def test_stream() -> None:
     found = compare(compiled, x, build_engine(SMALL, simulator=SIMULATOR, quick=True))
     assert found.layer_mismatches.tolist() == [0] * 4
     assert (found.mismatches, found.cycle_mismatches) == (0, 0)
-    assert found.intervals == [340, 369]
+    assert found.intervals == [309, 369]
     # And a report of it.
     made = MixedCompiled(compiled)
     figures = made.figures(found, precise=True)

@@ -63,7 +63,8 @@ def test_equals_the_reference_kernels(
         case: tuple[QuantizedGraph, NDArray[np.int8], NDArray[np.int8]]) -> None:
     """Golden model, cycle model, RTL, and what a host reads of the image."""
     graph, x, expected = case
-    compiled = fit_graph(graph, x, {"pes": 2}).compiled
+    # Two PEs share an output lane, with the factors of both.
+    compiled = fit_graph(graph, x, {"pes": 2, "pes_per_lane": 2}).compiled
     config = compiled.config
     assert (config.activation_width, config.weight_width, config.code_width) == (9, 8, 8)
     assert config.per_channel == (

@@ -70,6 +70,7 @@ PROOFS = (
           bugs=(Bug("an input begins while an image is on its way",
                     "with m.If(self.i.valid & ~self.wait):", "with m.If(self.i.valid):"),
                 Bug("the first beat of a refused input is refused again",
-                    "with m.If(self.i.valid & self.i.payload.last):\n                    m.next = \"IDLE\"",
+                    "with m.If(self.i.valid & self.i.payload.last):\n"
+                    "                    m.next = \"IDLE\"",
                     "with m.If(self.i.valid):\n                    m.next = \"IDLE\""))),
 )

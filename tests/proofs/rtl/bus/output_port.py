@@ -18,7 +18,7 @@ def _queue() -> Harness:
 
 
 def _packets() -> Harness:
-    """An output that was given up ends, and the next one begins anew."""
+    """Prove that an output that was given up ends, and the next one begins anew."""
     h = Harness()
     dut = h.add(OutputPort(2))
     h.drive(i_valid=dut.i.valid, i_last=dut.i.payload.last, o_ready=dut.o.ready, abort=dut.abort)

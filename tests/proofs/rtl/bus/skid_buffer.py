@@ -23,11 +23,11 @@ def _queue() -> Harness:
 
 def _stream() -> Harness:
     h, dut = _harness()
-    waited = h.past(dut.o.valid & ~dut.o.ready & ~h.domain.rst, "waited")
+    waited = h.past(dut.o.valid & ~dut.o.ready & ~h.reset, "waited")
     before = h.past(dut.o.payload, "payload")
     h.check(dut.o.valid & (dut.o.payload.as_value() == before), when=waited)
     # One beat a cycle: a willing receiver waits a cycle at most while there is something to take.
-    willing = h.saturating("willing", dut.i.valid & dut.o.ready & ~h.domain.rst, 3)
+    willing = h.saturating("willing", dut.i.valid & dut.o.ready & ~h.reset, 3)
     h.check(dut.o.valid, when=willing == 3)
     h.check(dut.i.ready, when=willing == 3)
     h.cover(willing == 3)
@@ -44,7 +44,8 @@ PROOFS = (
                     "self.o.valid.eq(spare_valid | (self.i.valid & ready))",
                     "self.o.valid.eq(self.i.valid & ready)"))),
     Proof("skid_buffer_stream", "bus/skid_buffer.py",
-          "an offer holds until it is taken, whenever a reset comes; a beat a cycle passes", _stream,
+          "an offer holds until it is taken, whenever a reset comes; a beat a cycle passes",
+          _stream,
           bugs=(Bug("an offer changes before it is taken",
                     "with m.If(~self.o.valid | self.o.ready):", "with m.If(1):"),
                 Bug("accepts in every second cycle", "                ready.eq(1),",

@@ -15,7 +15,7 @@ def _supervisor() -> tuple[Harness, Supervisor]:
 
 
 def _errors() -> Harness:
-    """The first error is kept, by precedence where several come, until it is cleared."""
+    """Prove that the first error is kept, by precedence if several come, until it is cleared."""
     h, dut = _supervisor()
     own = Mux(dut.frame_error != 0, dut.frame_error, Mux(
         dut.input_refused, ShellError.INPUT_WITHOUT_IMAGE.value, Mux(
@@ -39,7 +39,7 @@ def _errors() -> Harness:
 
 
 def _inferences() -> Harness:
-    """Outputs are counted once each, and a START lets one inference run."""
+    """Prove that outputs count once each, and a START lets one inference run."""
     h, dut = _supervisor()
     m = h.m
     # An output is offered from a cycle on until its end; `within` says that it is not a new one.
@@ -49,7 +49,8 @@ def _inferences() -> Harness:
     with m.Elif(dut.output_offered):
         m.d.sync += within.eq(1)
     h.check(dut.done == h.past(dut.output_offered & ~within, "begins"))
-    h.check(dut.inferences == (h.past(dut.inferences, "inferences") + h.past(dut.done, "done"))[:32])
+    before = h.past(dut.inferences, "inferences")
+    h.check(dut.inferences == (before + h.past(dut.done, "done"))[:32])
     # The start waits until the engine begins, and is forgotten without an image.
     rises = dut.engine_busy & ~h.past(dut.engine_busy, "engine_busy")
     starts = dut.start & dut.loaded & ~dut.run_enable

@@ -58,12 +58,4 @@ PROOFS = (
           bugs=(Bug("a place of the queue is not used", "self.room.eq(~occupancy[-1])",
                     "self.room.eq(~occupancy[-2])"),
                 Bug("the queue is never full", "self.room.eq(~occupancy[-1])", "self.room.eq(1)"))),
-    Proof("activation_queue_columns", "sparse/activation_queue.py",
-          "fetch gets all columns once and in order", lambda: _queue("columns"),
-          bugs=(Bug("the queue is never full", "self.room.eq(~occupancy[-1])", "self.room.eq(1)"),
-                )),
-    Proof("activation_queue_activations", "sparse/activation_queue.py",
-          "decode gets all activations once and in order", lambda: _queue("activations"),
-          bugs=(Bug("the second reader goes with the first", "read.addr + self.decode_pop",
-                    "read.addr + self.fetch_pop"),)),
 )

@@ -55,9 +55,4 @@ PROOFS = (
           bugs=(Bug("what was fired in the cycles before is ready again",
                     "& (self.ready[2] | ~fired.all())", ""),
                 Bug("a credit too many", "credit = ~taken[-1]", "credit = ~taken[0] | taken[0]"))),
-    Proof("broadcast_order", "sparse/broadcast.py",
-          "columns are fired with their activations, in the order in which they were taken",
-          lambda: _columns("order"), cover_depth=40,
-          bugs=(Bug("an activation is skipped", "write.addr.eq(write.addr + took[0])",
-                    "write.addr.eq(write.addr + took[1])"),)),
 )

@@ -63,11 +63,6 @@ def _columns(proves: str) -> Harness:
 
 
 PROOFS = (
-    Proof("column_pointers_order", "sparse/column_pointers.py",
-          "of four pointers, with four columns ahead: columns have their first entry and their "
-          "number of entries, in order, none lost", lambda: _columns("order"),
-          bugs=(Bug("odd columns start where even ones do",
-                    "start.eq(Mux(start_odd[1], odd, even))", "start.eq(even)"),)),
     Proof("column_pointers_empties", "sparse/column_pointers.py",
           "which are empty is known in order, four cycles after they were looked up",
           lambda: _columns("empties"),

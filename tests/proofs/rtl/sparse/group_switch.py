@@ -8,7 +8,7 @@ from eieio.rtl.sparse.group_switch import GroupSwitch
 
 
 def _switch(groups: int, pes: int) -> Harness:
-    """Groups against a scan of their banks, in bit-reversed order."""
+    """Compare groups with a scan of their banks, in bit-reversed order."""
     h = Harness()
     levels = groups.bit_length() - 1
     dut = h.add(GroupSwitch(SparseConfig(pes=pes, column_groups=groups, activation_width=4)))
@@ -47,7 +47,8 @@ def _switch(groups: int, pes: int) -> Harness:
                 count = count + dut.bank_found[c] + dut.bank_several[c]
                 ready = ready & dut.pe_ready[c]
             for c in reversed(banks):
-                offset = Mux(found_before[c], dut.bank_lane[c] * (groups // used) + c // used, offset)
+                offset = Mux(found_before[c],
+                             dut.bank_lane[c] * (groups // used) + c // used, offset)
                 activation = Mux(found_before[c], dut.bank_activation[c].as_unsigned(), activation)
                 before = before | found_before[c]
             h.check(dut.found[g] == found, when=mine)
@@ -68,8 +69,8 @@ def _reversed(value: int, bits: int) -> int:
 
 PROOFS = tuple(
     Proof(f"group_switch_{groups}", "sparse/group_switch.py",
-          f"{groups} column groups of {pes} PEs: what each group shows, where it takes from and when "
-          "it is ready are those of a scan over its banks",
+          f"{groups} column groups of {pes} PEs: what each group shows, where it takes from and "
+          "when it is ready are those of a scan over its banks",
           lambda groups=groups, pes=pes: _switch(groups, pes), engine="induction", depth=2,
           cover_depth=3, bugs=(
               Bug("a group is ready when half of it is", "ready.append([low & high",

@@ -42,7 +42,8 @@ PROOFS = tuple(
           "of bank first + p % G over its block", lambda groups=groups: _sums(groups),
           engine="pipeline",
           bugs=(Bug("a sum is taken from the block's first bank",
-                    "Mux(summing, pe >> bit & 1, first_bank[bit])", "Mux(summing, 0, first_bank[bit])"),
+                    "Mux(summing, pe >> bit & 1, first_bank[bit])",
+                    "Mux(summing, 0, first_bank[bit])"),
                 *([Bug("the first bank comes too early", "first_bank = delayed\n",
                        "first_bank = first_bank\n")] if groups > 2 else [])))
     for groups in (2, 4))

@@ -24,6 +24,6 @@ PROOFS = tuple(
     Proof(f"thermometer_{most}", "sparse/thermometer.py",
           f"of {most} bits: bit k tells whether an ordinary counter is above k",
           lambda most=most: _counter(most),
-          bugs=(Bug("up and down together count down", "with m.If(down & ~up):", "with m.If(down):"),
-                ))
+          bugs=(Bug("up and down together count down", "with m.If(down & ~up):",
+                    "with m.If(down):"),))
     for most in (1, 4, 12))

@@ -1,6 +1,6 @@
 """Proofs of the portable multiplier."""
 
-from amaranth.hdl import Shape
+from amaranth.hdl import Const, Shape, Value
 from harness import Bug, Harness, Proof, as_signed
 
 from eieio.rtl.vendor.multiplier import Multiplier
@@ -12,7 +12,7 @@ def _product(a: Shape, b: Shape, stages: int) -> Harness:
     h.drive(a=dut.a, b=dut.b)
     result = h.result(dut.product, stages)
     # Shifts and additions, bit by bit of the second operand; its sign counts negatively.
-    total = 0
+    total: Value = Const(0, 1)
     for bit in range(b.width):
         term = dut.a.shift_left(bit) * dut.b[bit]
         total = total - term if b.signed and bit == b.width - 1 else total + term

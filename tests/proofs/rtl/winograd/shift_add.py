@@ -33,8 +33,8 @@ def _product(matrix: tuple[tuple[int, ...], ...], input_width: int, output_width
 
 
 TWO, FOUR = integer_transform(toom_cook(2, 3)), integer_transform(toom_cook(4, 3))
-BUG = Bug("what is subtracted is added", "total = total - value if term.negative else total + value",
-          "total = total + value")
+BUG = Bug("what is subtracted is added",
+          "total = total - value if term.negative else total + value", "total = total + value")
 
 PROOFS = tuple(
     Proof(f"shift_add_{name}", "winograd/shift_add.py",

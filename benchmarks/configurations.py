@@ -1,0 +1,354 @@
+"""Lints and runs engines whose options stand at their ends, in every pair.
+
+    python benchmarks/configurations.py                      # every engine
+    python benchmarks/configurations.py --engine sparse --rows 4 --seed 1
+    python benchmarks/configurations.py --lint               # Verilog and lint alone
+
+An engine's options, and the ends of their ranges, are what its configuration checks when it is
+made. Each row of the matrix is a configuration; together the rows have every pair of ends of every
+two options that can go together. What cannot must be refused in one line. The Verilog of each row
+passes ``verilator -Wall`` with the project's waivers, and pyslang if it is installed; then a random
+network that fits runs on the RTL, and all integers, cycles and counters must be the golden and the
+cycle model's. Large ends of sizes are small here, as the matrix would not build otherwise: of
+memories 1,024 words, of processing elements 16 or 4 x 4. With ``--largest`` each option stands
+alone at its true ends, for lint.
+
+Rows are chosen greedily. A generator of pairs from PyPI would have to be told which options go
+together; here only the configuration knows. Exits with status 1 if a row fails.
+"""
+
+import argparse
+import itertools
+import random
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from replayed_networks import random_network
+
+from eieio.model.engine import Engine
+from eieio.model.engine_config import EngineConfig
+from eieio.model.errors import InputError
+from eieio.model.registry import engines, find_engine
+from eieio.rtl.emit import write
+from eieio.rtl.hardware import emit_engine, engine_top
+from eieio.sim.lint import LintError, lint
+from eieio.sim.runner import SimulationError
+from eieio.sim.simulation import build_engine, simulation_of
+
+__all__ = ["Matrix", "ends_of", "main"]
+
+_SIZE, _SIDE, _WORDS, _TRIES = 16, 4, 1024, 90
+#: Options that multiply each other's size.
+_SIDES = frozenset({"rows", "columns", "tiles", "inputs", "outputs", "nodes"})
+#: Options whose product has little room.
+_SMALLEST = {"patch_rows": 2, "patch_columns": 1, "patch_channels": 1}
+#: Values next to an end that are tried in its place.
+_NEAR = 16
+_LINES = ("\n", "\r")
+#: Orders of options that are tried for a row, hints that are followed, and what no option is.
+_ORDERS, _HINTS, _NONE = 8, 12, object()
+
+Row = dict[str, Any]
+
+
+def ends_of(engine: Engine) -> dict[str, tuple[Any, ...]]:
+    """Return the ends of each option's range, which its configuration checks; flags have two."""
+    ends: dict[str, tuple[Any, ...]] = {}
+    parts: list[tuple[EngineConfig, tuple[tuple[str, int, int], ...]]] = []
+    flags: list[tuple[EngineConfig, tuple[str, ...]]] = []
+    integers, booleans = EngineConfig._check_integers, EngineConfig._check_flags
+
+    def check(config: EngineConfig, *ranges: tuple[str, int, int]) -> None:
+        parts.append((config, ranges))
+        integers(config, *ranges)
+
+    def check_flags(config: EngineConfig, *names: str) -> None:
+        flags.append((config, names))
+        booleans(config, *names)
+
+    with patch.object(EngineConfig, "_check_integers", check), \
+            patch.object(EngineConfig, "_check_flags", check_flags):
+        engine.make_config({})
+    names = {option.name for option in engine.options}
+    for _, ranges in parts:
+        for name, low, high in ranges:
+            # An engine of two others has some of their options by another name.
+            for own in (name, f"dense_{name}"):
+                if own in names and own not in ends:
+                    ends[own] = (low, high)
+                    break
+    for _, given in flags:
+        for name in given:
+            if name in names:
+                ends[name] = (False, True)
+    for option in engine.options:
+        if option.kind == "text":
+            try:
+                engine.make_config({option.name: "?"})
+            except InputError as error:
+                found = re.search(r"one of (.*), not", str(error))
+                ends[option.name] = tuple(found[1].split(", ")) if found else (option.default,)
+    return ends
+
+
+def _stands_alone(engine: Engine, name: str, value: Any) -> bool:
+    try:
+        engine.make_config({name: value})
+    except InputError:
+        return False
+    return True
+
+
+def small_ends(engine: Engine) -> dict[str, tuple[Any, ...]]:
+    """Return ends that can be built in every combination; None leaves a depth to the network.
+
+    An end that no configuration has, though it is in the range, is the next value that one has.
+    """
+    ends = ends_of(engine)
+    small: dict[str, tuple[Any, ...]] = {}
+    for name, values in ends.items():
+        low, high = values[0], values[-1]
+        if isinstance(low, bool) or not isinstance(low, int) or name == "clock_mhz":
+            small[name] = values
+        elif name in _SMALLEST:
+            small[name] = (low, _SMALLEST[name])
+        elif name in _SIDES or name.endswith("lanes"):
+            small[name] = (low, min(high, _SIDE))
+        elif high > 64 and name.endswith("_depth"):
+            small[name] = (None, min(high, _WORDS))
+        elif name.endswith("_bytes"):
+            small[name] = (low, min(high, _WORDS))
+        elif high > 64:
+            small[name] = (low, min(high, _SIZE))
+        else:
+            small[name] = values
+        if (isinstance(low, int) and name not in _SIDES and small[name][0] is not None
+                and not name.endswith(("lanes", "_bytes"))):
+            small[name] = tuple(dict.fromkeys(
+                next((near for near in range(value, value + step * _NEAR, step)
+                      if _stands_alone(engine, name, near)), value)
+                for value, step in zip(map(int, small[name]), (1, -1), strict=True)
+            )) if not isinstance(low, bool) else tuple(
+                value for value in small[name] if _stands_alone(engine, name, value))
+    return {name: values for name, values in small.items() if values}
+
+
+@dataclass
+class Matrix:
+    """Configurations that together have every pair of ends.
+
+    Attributes
+    ----------
+    rows : list of dict
+        Options of each.
+    refused : dict of :class:`str`
+        Why pairs are not in any row, by the pair.
+    """
+
+    engine: Engine
+    seed: int = 0
+    rows: list[Row] = field(default_factory=list)
+    refused: dict[Any, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rng = random.Random(self.seed)
+        ends = small_ends(self.engine)
+        for name, values in ends.items():
+            possible = tuple(value for value in values
+                             if self._row({name: value}, ends, set(), rng) is not None)
+            ends[name] = possible or (None,)
+        left = {((a, x), (b, y)) for a, b in itertools.combinations(ends, 2)
+                for x in ends[a] for y in ends[b]}
+        while left:
+            pair = min(left, key=str) if rng.random() < 0.5 else rng.choice(sorted(left, key=str))
+            row = self._row(dict(pair), ends, left, rng)
+            if row is None:
+                left.discard(pair)
+                continue
+            self.rows.append(row)
+            left -= {pair for pair in left
+                     if all(row.get(name, _NONE) == value for name, value in pair)}
+
+    def _row(self, pair: Row, ends: Mapping[str, tuple[Any, ...]], left: set[Any],
+             rng: random.Random) -> Row | None:
+        """Complete a pair to the best of many random rows that are configurations."""
+        best: Row | None = None
+        most, reason = -1, ""
+        for attempt in range(_TRIES):
+            row = dict(pair) if attempt % 3 else {
+                name: pair.get(name, rng.choice(values)) for name, values in ends.items()}
+            found = self._refusal(row)
+            reason = reason or self._refusal(pair) or ""
+            # Where a pair needs others beside it, the configuration names them.
+            for _ in range(_HINTS):
+                if found is None:
+                    break
+                for name in ends:
+                    if name not in pair and re.search(rf"\b{name}\b", found):
+                        row[name] = rng.choice(ends[name])
+                found = self._refusal(row)
+            if found is not None:
+                continue
+            for name in rng.sample([*ends], len(ends)):
+                for value in rng.sample(ends[name], len(ends[name])):
+                    if name not in row and self._refusal({**row, name: value}) is None:
+                        row[name] = value
+            if self._refusal(row) is not None:
+                continue
+            new = sum(all(row.get(name, _NONE) == value for name, value in each) for each in left)
+            if new > most:
+                best, most = row, new
+            if attempt >= _ORDERS:
+                break
+        if best is None:
+            self.refused[tuple(pair.items())] = reason
+        return best
+
+    def _refusal(self, row: Row) -> str | None:
+        """Tell why options do not go together; None if they do.
+
+        Raises
+        ------
+        InputError
+            If that is no single line.
+        """
+        try:
+            self.engine.make_config(_given(row))
+        except InputError as error:
+            if any(line in str(error) for line in _LINES):
+                raise
+            return str(error)
+        return None
+
+
+def _given(row: Row) -> Row:
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def check_lint(config: EngineConfig) -> None:
+    """Emit an engine, and lint it.
+
+    Raises
+    ------
+    LintError
+        If there is a warning.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        sources = write(emit_engine(config), Path(name))
+        lint(sources, engine_top(config))
+        try:
+            import pyslang
+        except ImportError:
+            return
+        driver: Any = pyslang.driver.Driver()
+        driver.addStandardArgs()
+        driver.parseCommandLine(" ".join(["slang", "-Wextra", "-Wno-unused-but-set-net", *map(
+            str, sources)]))
+        if not (driver.processOptions() and driver.parseAllSources()):
+            raise LintError("pyslang cannot read it")
+        compilation = driver.createCompilation()
+        found = compilation.getAllDiagnostics()
+        if any(each.isError() for each in found):
+            raise LintError(f"pyslang: {[str(each.code) for each in found][:3]}")
+
+
+def check_row(engine: Engine, row: Row, rng: np.random.Generator, *, only_lint: bool) -> str:
+    """Lint and run a configuration; return what was done.
+
+    Raises
+    ------
+    LintError, SimulationError, AssertionError
+        If something is wrong.
+    """
+    given = _given(row)
+    if only_lint:
+        check_lint(engine.make_config(given))
+        return "lint"
+    try:
+        compiled, x = random_network(engine, given, rng, int(rng.integers(1, 4)))
+    except InputError as error:
+        check_lint(engine.make_config(given))
+        return f"lint; no network fits: {str(error)[-90:]}"
+    check_lint(compiled.config)
+    result = simulation_of(compiled.config).compare(
+        compiled.inner, compiled.group(x[:2 * compiled.batch]),
+        build_engine(compiled.config, quick=True))
+    if result.mismatches or result.cycle_mismatches:
+        raise AssertionError(f"{result.mismatches} integers and {result.cycle_mismatches} cycles "
+                             "differ")
+    return f"lint, {result.compared_integers} integers, {int(result.layer_cycles.sum())} cycles"
+
+
+def check_largest(engine: Engine, *, most: int) -> list[str]:
+    """Lint an engine with each option at its true maximum, the others small; return failures."""
+    failures = []
+    ends = ends_of(engine)
+    for name, values in ends.items():
+        for value in (values[0], values[-1]):
+            try:
+                config = engine.make_config({name: value})
+            except InputError as error:
+                if any(line in str(error) for line in _LINES):
+                    failures.append(f"{name}={value}: refused in more than a line")
+                continue
+            if getattr(config, "pes", 0) > most or (isinstance(value, int) and value > most
+                                                    and not name.endswith(("_depth", "_bytes"))):
+                continue
+            try:
+                check_lint(config)
+            except LintError as error:
+                failures.append(f"{name}={value}: {str(error).splitlines()[0]}")
+    return failures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", help="engine (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the matrix (default: 0)")
+    parser.add_argument("--rows", type=int, help="run so many rows of each matrix (default: all)")
+    parser.add_argument("--start", type=int, default=0, help="first row to run (default: 0)")
+    parser.add_argument("--lint", action="store_true", help="do not simulate")
+    parser.add_argument("--largest", type=int, metavar="PES", help="lint each option at both its "
+                        "true ends, too, in engines of up to so many processing elements")
+    options = parser.parse_args()
+    failed = 0
+    for engine in [find_engine(options.engine)] if options.engine else [*engines()]:
+        began = time.process_time()
+        matrix = Matrix(engine, options.seed)
+        print(f"{engine.name}: {len(matrix.rows)} rows; {len(matrix.refused)} pairs refused",
+              flush=True)
+        for pair, reason in matrix.refused.items():
+            print(f"  {', '.join(f'{name}={value}' for name, value in pair)}: {reason}")
+        end = None if options.rows is None else options.start + options.rows
+        for number, row in [*enumerate(matrix.rows)][options.start:end]:
+            rng = np.random.default_rng([options.seed, number])
+            try:
+                done = check_row(engine, row, rng, only_lint=options.lint)
+            except (LintError, SimulationError, AssertionError) as error:
+                failed += 1
+                done = f"FAILED: {' '.join(str(error).split())[:400]}"
+            print(f"  row {number}: {done}", flush=True)
+            if done.startswith("FAILED"):
+                print(f"    {_given(row)}", flush=True)
+        if options.largest is not None:
+            failures = check_largest(engine, most=options.largest)
+            failed += len(failures)
+            print(f"  true ends: {len(failures)} failed", flush=True)
+            for failure in failures:
+                print(f"    {failure}")
+        print(f"  {time.process_time() - began:.0f} s of CPU time of this process",
+              file=sys.stderr)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""Proves that mutants differ from their originals in nothing that can be seen.
+
+Both are put beside each other in a circuit with one output that says that they differ: in an output
+port, or in what they do to a memory. ABC proves that it is never 1, in however many cycles after
+power-up, with resets at any time, or finds the inputs that make it 1.
+
+A stream's payload is compared while it is valid, an address and a word while they are written or
+read. Memories are outside of the circuit: what they give is the same for both as long as all that
+they are asked is the same, and that is part of what is proved.
+"""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eieio.model.child_process import run_program
+from eieio.model.errors import InputError
+from eieio.sim.mutation.netlist import Mutation, Netlist
+from eieio.sim.mutation.netlists import run_yosys
+
+__all__ = ["PROVERS", "prove_equivalent"]
+
+#: Programs that are ABC.
+PROVERS = ("berkeley-abc", "yosys-abc", "abc")
+
+#: Cell that passes on what a register holds.
+_OUTPUT = "register_output"
+
+
+def prove_equivalent(netlist: Netlist, mutation: Mutation, folder: Path, *,
+                     seconds: float = 30) -> str:
+    """Try to prove that a mutant is no different.
+
+    Parameters
+    ----------
+    netlist : Netlist
+        Original.
+    mutation : Mutation
+        The mutation.
+    folder : :class:`pathlib.Path`
+        Where to do it.
+    seconds : :class:`float`
+        Time for the proof.
+
+    Returns
+    -------
+    :class:`str`
+        "equivalent", "different", or "undecided".
+
+    Raises
+    ------
+    InputError
+        If there is no ABC.
+    """
+    program = next(filter(None, map(shutil.which, PROVERS)), None)
+    if program is None:
+        raise InputError("Proofs need ABC (Debian, Ubuntu: apt install berkeley-abc)")
+    cell = netlist.cells[mutation.cell]
+    if cell["type"].startswith("$mem") and cell["port_directions"][mutation.port] == "input":
+        return "undecided"  # The memory itself would have to be in the circuit.
+    folder.mkdir(parents=True, exist_ok=True)
+    key = mutation.key
+    if cell["type"] == "$dff" and mutation.port == "Q":
+        # Its readers see the fault, and not what it has after power-up.
+        key = key.replace(f" -cell {mutation.cell} ", f" -cell {_OUTPUT} ") \
+            .replace(f" -cell \\{mutation.cell} ", f" -cell {_OUTPUT} ") \
+            .replace(" -port \\Q ", " -port \\Y ").replace(" -port Q ", " -port Y ")
+        module = _open_module(netlist, mutation.cell)
+    else:
+        module = _open_module(netlist)
+    (folder / "original.json").write_text(json.dumps(
+        {"modules": {"original": module}}), encoding="utf-8")
+    (folder / "miter.v").write_text(_miter(module["ports"]), encoding="utf-8")
+    changed = "" if cell["type"].startswith("$mem") else re.sub(
+        r"-module \S+", r"-module \\mutant", key)
+    if not changed:
+        return "undecided"
+    run_yosys(f"""read_json original.json
+copy original mutant
+{changed}
+read_verilog miter.v
+hierarchy -top miter
+flatten
+opt -full
+techmap
+opt
+dffunmap
+aigmap
+opt_clean
+setundef -zero
+write_aiger -zinit miter.aig
+""", folder)
+    # What is easy to see first.
+    for tries in (f"bmc3 -F 40 -T {max(1, round(seconds / 4))}", f"scorr; pdr -T {seconds:g}"):
+        try:
+            reply = run_program([program, "-c", f"read_aiger miter.aig; strash; {tries}"],
+                                cwd=folder, timeout=3 * seconds + 30)
+        except subprocess.TimeoutExpired:
+            continue
+        if "was asserted in frame" in reply.stdout:
+            return "different"
+        if "Property proved" in reply.stdout:
+            return "equivalent"
+    return "undecided"
+
+
+def _open_module(netlist: Netlist, register: str | None = None) -> dict[str, Any]:
+    """Take the memories out of a netlist, and give registers the domain's reset.
+
+    The outputs of one of the registers may get a cell of their own.
+    """
+    top = copy.deepcopy(dict(netlist.top))
+    top["attributes"] = {}
+    top.pop("memories", None)
+    clock = top["ports"].get("clk", {"direction": "input", "bits": [_fresh(netlist)]})
+    # Where the reset is a port it is in the logic, too.
+    inside = "rst" in top["ports"]
+    reset = top["ports"].get("rst", {"direction": "input", "bits": [_fresh(netlist) + 1]})
+    ports = {"clk": clock, "rst": reset, **{
+        name: port for name, port in top["ports"].items() if name not in ("clk", "rst")}}
+    cells = {}
+    for name, cell in netlist.cells.items():
+        kind, bits = cell["type"], cell["connections"]
+        place = re.sub(r"\W", "_", name)
+        if kind == "$memrd_v2":
+            ports[f"read__{place}__data"] = {"direction": "input", "bits": bits["DATA"]}
+            ports[f"read__{place}__addr"] = {"direction": "output", "bits": bits["ADDR"]}
+            ports[f"read__{place}__en"] = {"direction": "output", "bits": bits["EN"]}
+        elif kind == "$memwr_v2":
+            for port in ("ADDR", "DATA", "EN"):
+                ports[f"write__{place}__{port.lower()}"] = {
+                    "direction": "output", "bits": bits[port]}
+        elif not kind.startswith("$meminit"):
+            cells[name] = cell
+            if kind == "$dff" and not inside and (init := netlist.reset_value(cell)) is not None:
+                cells[name] = {
+                    **cell, "type": "$sdff",
+                    "parameters": {**cell["parameters"], "SRST_POLARITY": "1",
+                                   "SRST_VALUE": init},
+                    "port_directions": {**cell["port_directions"], "SRST": "input"},
+                    "connections": {**bits, "SRST": reset["bits"]}}
+    # Initial values of what is left of a register, once.
+    names = {}
+    for number, (name, cell) in enumerate(netlist.of_kind("$dff")):
+        bits = cell["connections"]["Q"]
+        if name == register:
+            inner = [_fresh(netlist) + 2 + place for place in range(len(bits))]
+            cells[name] = {**cells[name],
+                           "connections": {**cells[name]["connections"], "Q": inner}}
+            cells[_OUTPUT] = {
+                "hide_name": 0, "type": "$pos", "attributes": {},
+                "parameters": {"A_SIGNED": "0", "A_WIDTH": f"{len(bits):032b}",
+                               "Y_WIDTH": f"{len(bits):032b}"},
+                "port_directions": {"A": "input", "Y": "output"},
+                "connections": {"A": inner, "Y": bits}}
+            bits = inner
+        names[f"$register{number}"] = {"hide_name": 1, "bits": bits, "attributes": {
+            "init": netlist.initial_value(cell)}}
+    return {**top, "ports": ports, "cells": cells, "netnames": names}
+
+
+def _fresh(netlist: Netlist) -> int:
+    """Return a number of a bit from which on none is used."""
+    used = [bit for net in netlist.top["netnames"].values() for bit in net["bits"]
+            if isinstance(bit, int)]
+    used += [bit for cell in netlist.top["cells"].values()
+             for bits in cell["connections"].values() for bit in bits if isinstance(bit, int)]
+    return max(used, default=1) + 1
+
+
+def _miter(ports: Mapping[str, Any]) -> str:
+    """Write a module that says when two modules with these ports differ."""
+    inputs = [name for name, port in ports.items() if port["direction"] == "input"]
+    outputs = [name for name, port in ports.items() if port["direction"] == "output"]
+
+    def declared(name: str, prefix: str = "") -> str:
+        # Escaped, since a port may be a word of Verilog.
+        return f"[{len(ports[name]['bits']) - 1}:0] \\{prefix}{name} "
+
+    heads = ", ".join(f"input {declared(name)}" for name in inputs)
+    lines = [f"module miter({heads}, output differs);"]
+    for one in ("original", "mutant"):
+        lines += [f"wire {declared(name, f'{one}__')};" for name in outputs]
+        connections = [*(f".\\{name} (\\{name} )" for name in inputs),
+                       *(f".\\{name} ({one}__{name})" for name in outputs)]
+        lines.append(f"{one} {one}_0 ({', '.join(connections)});")
+    conditions = [_difference(name, outputs) for name in outputs]
+    lines += [f"assign differs = {' || '.join(conditions or ['0'])};", "endmodule", ""]
+    return "\n".join(lines)
+
+
+def _difference(name: str, outputs: Sequence[str]) -> str:
+    differs = f"original__{name} != mutant__{name}"
+    start, _, member = name.rpartition("__")
+    if member.startswith("payload") or "__payload__" in name:
+        valid = name.partition("__payload")[0] + "__valid"
+        if valid in outputs:
+            return f"(original__{valid} && {differs})"
+    if name.startswith("read__") and member == "addr":
+        return f"(original__{start}__en && {differs})"
+    if name.startswith("write__") and member == "addr":
+        return f"((original__{start}__en != 0) && {differs})"
+    if name.startswith("write__") and member == "data":
+        return f"(((original__{name} ^ mutant__{name}) & original__{start}__en) != 0)"
+    return f"({differs})"
