@@ -127,6 +127,11 @@ class RemainderSegmenter(Segmenter):
                 name=f"{name}_padded", inputs=(value,), output=Value(f"{name}_padded", tuple(
                     size + sum(pad) for size, pad in zip(value.shape, pads, strict=True))),
                 padding=pads), (low, high))
+        if window.kernel == (1, 1):  # A sum of one number.
+            value = self._known(DepthwiseConv2D(
+                name=f"{name}_same", inputs=(value,), output=Value(f"{name}_same", value.shape),
+                weight=np.ones((1, 1, value.shape[2])), bias=np.zeros(value.shape[2]),
+                window=Window((1, 1))), (low, high))
         for axis, what in enumerate(("rows", "columns")):
             for number in range(1, window.kernel[axis]):
                 last = number == window.kernel[axis] - 1

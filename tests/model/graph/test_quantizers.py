@@ -252,6 +252,22 @@ def test_maxima_of_real_numbers(kernel: int, stride: int, pad: int) -> None:
     assert np.count_nonzero(wrong) <= 1  # of 30
 
 
+@pytest.mark.parametrize("clamp", [False, True])
+def test_maxima_of_one_number(clamp: bool) -> None:
+    """Exporters leave windows of 1 x 1 where an image has shrunk to that."""
+    first = quantizer("q", Value("x", IMAGE), 1 / 16)
+    conv = convolution(first.output)
+    second, third = (Value(name, IMAGE) for name in ("p", "p2"))
+    pool = real.MaxPool(name="pool", inputs=(conv.output,), output=second, window=Window((1, 1)),
+                        minimum=0.0 if clamp else -math.inf)
+    again = real.MaxPool(name="again", inputs=(second,), output=third, window=Window((1, 1)))
+    mean = real.AveragePool(name="mean", inputs=(third,), output=Value("m", (1, 1, 3)),
+                            window=Window(IMAGE[:2], IMAGE[:2]))
+    _, off = steps_off(chain(first, conv, pool, again, mean, quantizer("y", mean.output, 0.0037)),
+                       samples=True, x=X[:10])
+    assert off <= 1 + 1e-9
+
+
 def test_biases_in_parts_of_a_step() -> None:
     """Real biases of a file are rounded to 1/128 of a step of the sums, where there is room."""
     first = quantizer("q", Value("x", IMAGE), 1 / 16)
