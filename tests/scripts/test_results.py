@@ -104,8 +104,8 @@ def test_systolic(eieio: Run, tmp_path: Path) -> None:
     assert list(spans) == ["cycle model", "RTL"]
     assert spans["RTL"] == spans["cycle model"]
     assert [event["dur"] for event in spans["RTL"] if event["tid"] == 1] == figures["cycles_rtl"]
-    # The array is used where there are weights: of three pixels of a window's row two are a patch, and
-    # one is alone.
+    # The array is used where there are weights: of three pixels of a window's row two are a patch,
+    # and one is alone.
     first = figures["profile"][0]
     used = first["causes"]["multiply"] / first["cycles"]
     assert first["used"]["row"] == [used, used / 2]
