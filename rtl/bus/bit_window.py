@@ -35,7 +35,7 @@ class BitWindow(wiring.Component):
         on.
     less_one : ``Out(4)``
         How many, less 1.
-    short : ``Out(1)``
+    exhausted : ``Out(1)``
         More were taken than had come with all words; from the cycle after that on.
     over : ``Out(1)``
         A word or more is left, or to come.
@@ -49,7 +49,7 @@ class BitWindow(wiring.Component):
     take: Signal
     longer: Signal
     less_one: Signal
-    short: Signal
+    exhausted: Signal
     over: Signal
     clear: Signal
 
@@ -61,7 +61,7 @@ class BitWindow(wiring.Component):
             "take": In(1),
             "longer": In(_WIDTH - 1),
             "less_one": Out(4),
-            "short": Out(1),
+            "exhausted": Out(1),
             "over": Out(1),
             "clear": In(1),
         })
@@ -99,7 +99,7 @@ class BitWindow(wiring.Component):
             *(leaves[number + 1].eq(leaves[number] | ~valid[number]) for number in range(3)),
             fill.eq(leaves[-1] & (word_valid | ended)),
             self.enough.eq(valid.all()),
-            self.short.eq((zeros > 4) | ((zeros == 4) & (position != 0))
+            self.exhausted.eq((zeros > 4) | ((zeros == 4) & (position != 0))
                           | ((zeros == 3) & (position > _WIDTH))),
             self.over.eq(~ended | (zeros == 0) | ((zeros == 1) & (position <= _WIDTH))
                          | ((zeros == 2) & (position == 0))),

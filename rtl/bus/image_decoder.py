@@ -134,13 +134,13 @@ class ImageDecoder(wiring.Component):
             m.next = "END"
 
         def fail_if_short() -> None:
-            with m.If(byte_taken & window.short):
+            with m.If(byte_taken & window.exhausted):
                 fail(ShellError.CODE_SHORT)
 
         def fail_if_no_code() -> None:
             with m.If(assembler.asked & ~tables.matched):
                 fail(ShellError.CODE_PREFIX)
-            with m.Elif(assembler.asked & window.short):
+            with m.Elif(assembler.asked & window.exhausted):
                 fail(ShellError.CODE_SHORT)
 
         # What comes after the last table are codes. Before it nothing is taken, so that there is

@@ -135,7 +135,7 @@ class Drain(wiring.Component):
             m.submodules[f"narrow_{lane}"] = shared(narrow, platform)
             m.d.comb += [
                 narrow.i.eq(row.word_select(lane, _SUM_WIDTH)),
-                narrow.short.eq(self.descriptor[Field.MAXIMUM][0]),
+                narrow.narrowed.eq(self.descriptor[Field.MAXIMUM][0]),
                 narrow.minimum.eq(clamp[:16]), narrow.maximum.eq(clamp[16:]),
             ]
             numbers.append(narrow.o)

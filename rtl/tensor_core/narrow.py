@@ -34,7 +34,7 @@ class Narrow(wiring.Component):
     -------
     i : ``In(32)``
         Number, or one of the short format in the lower half.
-    short : ``In(1)``
+    narrowed : ``In(1)``
         Whether it is short already, and only clamped; does not change while numbers are under way.
     minimum, maximum : ``In(16)``
         Ends of the range, of the short format; the same holds for them.
@@ -43,7 +43,7 @@ class Narrow(wiring.Component):
     """
 
     i: Signal
-    short: Signal
+    narrowed: Signal
     minimum: Signal
     maximum: Signal
     o: Signal
@@ -52,7 +52,7 @@ class Narrow(wiring.Component):
 
     def __init__(self, form: FloatFormat) -> None:
         self.form = self.parameters = form
-        super().__init__({"i": In(32), "short": In(1), "minimum": In(16), "maximum": In(16),
+        super().__init__({"i": In(32), "narrowed": In(1), "minimum": In(16), "maximum": In(16),
                           "o": Out(16)})
 
     def elaborate(self, platform: object) -> Module:
@@ -96,7 +96,7 @@ class Narrow(wiring.Component):
             # The leading bit of a normal number adds 1 to the field; so does a carry.
             number = (Cat(Const(0, form.fraction_width), exponent) + aligned[low:] + up)
             number = Mux(over, form.infinity, number[:form.width - 1])
-            return Mux(self.short, given, Mux(nan, form.nan, Cat(number, negative)[:form.width]))
+            return Mux(self.narrowed, given, Mux(nan, form.nan, Cat(number, negative)[:form.width]))
 
         number = p.stage("number", rounded, aligned, exponent, over, nan, negative, given)
 

@@ -39,7 +39,7 @@ def test_golden_model(form: FloatFormat) -> None:
             for short in (0, 1):
                 ctx.set(dut.minimum, minimum)
                 ctx.set(dut.maximum, maximum)
-                ctx.set(dut.short, short)
+                ctx.set(dut.narrowed, short)
                 for place in range(len(numbers) + NARROW_LATENCY - 1):
                     if place < len(numbers):
                         ctx.set(dut.i, int(numbers[place]))

@@ -22,7 +22,7 @@ def _clamps(form: FloatFormat) -> Harness:
     h = Harness()
     dut = h.add(Narrow(form))
     h.drive(i=dut.i, held_minimum=dut.minimum, held_maximum=dut.maximum)
-    h.m.d.comb += dut.short.eq(1)
+    h.m.d.comb += dut.narrowed.eq(1)
     number = dut.i[:16]
     low, high, here = (_key(h, bits, name) for bits, name in (
         (dut.minimum, "low"), (dut.maximum, "high"), (number, "here")))
@@ -45,7 +45,7 @@ def _rounds(form: FloatFormat) -> Harness:
     # The ends of the range are out of reach: they are held, and of all numbers the last ones.
     h.drive(held_minimum=dut.minimum, held_maximum=dut.maximum)
     h.assume((dut.minimum == (0x8000 | infinity)) & (dut.maximum == infinity))
-    h.m.d.comb += dut.short.eq(0)
+    h.m.d.comb += dut.narrowed.eq(0)
     field, fraction = dut.i[23:31], dut.i[:23]
     nan = (field == 255) & (fraction != 0)
     result = h.result(dut.o, NARROW_LATENCY)
