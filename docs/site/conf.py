@@ -54,7 +54,8 @@ html_additional_pages = {"index": "index.html"}
 nitpicky = True
 # The latter: of a signature with a default that is no Python, such as <factory>, Sphinx splits
 # types at their commas.
-nitpick_ignore_regex = [("py:.*", r".*\b_.*"), ("py:class", r"collections\.abc\.Mapping\[str")]
+nitpick_ignore_regex = [("py:.*", r".*\b_.*"),
+                        ("py:class", r"(collections\.abc\.Mapping|dict|tuple)\[(str|int|float)")]
 
 # Longest value of a constant that is shown.
 _VALUE_LENGTH = 80

@@ -8,7 +8,7 @@ A patch ends with the pixel that came last of it, on the right at the bottom. So
 while an input arrives: a memory of the lines before gives the pixels above, and the word before
 those on the left. What windows see of the padding is written as well, where a patch also has
 pixels, which takes a cycle for each such place beyond the right and the lower edge. Only patches
-that windows read are stored, every :attr:`Patches.step` rows and columns.
+that windows read are stored, every ``step`` rows and columns.
 """
 
 from dataclasses import dataclass
