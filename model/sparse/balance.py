@@ -194,8 +194,10 @@ def _exchange(loads: NDArray[np.float32], block: NDArray[np.int64], blocks: int
     Returns the block of each row.
     """
     block = block.copy()
-    loads = loads - loads.mean(axis=0)
-    products = (loads @ loads.T).astype(np.float64)
+    # Less the mean, times the rows: integers, whose products are the same on every machine.
+    whole = loads.astype(np.float64)
+    whole = len(whole) * whole - whole.sum(axis=0)
+    products = whole @ whole.T
     with_blocks = np.stack([products[:, block == number].sum(axis=1)
                             for number in range(blocks)], axis=1)
     squares = np.diagonal(products)

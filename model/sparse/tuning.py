@@ -19,7 +19,7 @@ __all__ = ["LayerLayout", "Tuner", "tune_network"]
 #: Columns that the cycle model may run over for one candidate; fewer samples are timed then.
 _TIMED_COLUMNS = 6000
 #: Samples that are timed at most.
-_TIMED_SAMPLES = 8
+_TIMED_SAMPLES = 16
 #: Candidates that are left for the other samples after the first.
 _FINALISTS = 3
 #: Share of the cycles that another order of the network's outputs must save.
