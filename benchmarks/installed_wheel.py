@@ -41,8 +41,13 @@ for name in folders:
     for module in pkgutil.walk_packages(package.__path__, f"eieio.{name}."):
         # Benches run inside a simulator, with what only tests need; the other one inside FuseSoC.
         bench = name == "sim" and ".bench_" in module.name
-        if not bench and not module.name.startswith("eieio.scripts.fusesoc_"):
+        if bench or module.name.startswith("eieio.scripts.fusesoc_"):
+            continue
+        try:
             importlib.import_module(module.name)
+        except ModuleNotFoundError as error:  # What the extras tune and train bring.
+            if error.name not in {"moocore", "optuna", "torch"}:
+                raise
 print(json.dumps({"about": about, "folders": [str(files(f"eieio.{name}")) for name in folders]}))
 """
 
