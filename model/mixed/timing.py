@@ -15,11 +15,11 @@ from eieio.model.interval import Interval
 from eieio.model.mixed.config import MixedConfig
 from eieio.model.mixed.mapping import CompiledMixed
 from eieio.model.sparse import timing as sparse
-from eieio.model.sparse.timing import LayerTiming, NetworkTimer
+from eieio.model.sparse.timing import LayerTiming, NetworkTimer, StreamTiming
 from eieio.model.systolic import timing as systolic
 from eieio.model.systolic.timing import GraphTiming, time_graph
 
-__all__ = ["InferenceTiming", "MixedTimer", "StreamTiming", "hand_over", "mixed_interval",
+__all__ = ["InferenceTiming", "MixedTimer", "hand_over", "mixed_interval",
            "time_stream"]
 
 #: Cycles from the offer of an output's first beat until the bridge takes it: it looks whether the
@@ -108,22 +108,6 @@ def hand_over(config: MixedConfig, beats: int) -> int:
         Beats in which the tensor leaves the systolic engine.
     """
     return (systolic.TO_OUTPUT + OFFER + BRIDGE + beats * config.parts + sparse.TO_BEGIN)
-
-
-@dataclass(frozen=True, eq=False)
-class StreamTiming:
-    """When the beats of a stream of inputs and outputs move, if sender and receiver never wait.
-
-    Attributes
-    ----------
-    inputs : int64 array of shape (inferences,)
-        Cycle of the first beat of each input, from that of the first on.
-    outputs : int64 array of shape (inferences,)
-        Cycle of the first beat of each output.
-    """
-
-    inputs: NDArray[np.int64]
-    outputs: NDArray[np.int64]
 
 
 def time_stream(compiled: CompiledMixed, timings: Sequence[InferenceTiming], input_beats: int,

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from eieio.model.mixed.mapping import CompiledMixed
 from eieio.model.mixed.report import model_profiles
-from eieio.model.mixed.timing import InferenceTiming, MixedTimer, StreamTiming, time_stream
+from eieio.model.mixed.timing import InferenceTiming, MixedTimer, time_stream
+from eieio.model.sparse.timing import StreamTiming
 from eieio.model.trace import LayerProfile
 from eieio.sim import simulation
 from eieio.sim.run_case import run_case
