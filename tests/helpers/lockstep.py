@@ -6,7 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Signal, Value
 
-__all__ = ["RESET", "Inputs", "Outputs", "Source", "lockstep", "pack", "ports_of", "unpack"]
+__all__ = ["RESET", "Inputs", "Outputs", "Source", "lockstep", "pack", "ports_of", "scripted", "unpack"]
 
 #: Inputs of a cycle by name, and what is known of its outputs.
 Inputs = Mapping[str, int]
@@ -55,6 +55,13 @@ def lockstep(dut: Any, cycles: Iterable[Inputs], reference: Callable[[Inputs], O
             await ctx.tick()
 
     return bench
+
+
+def scripted(dut: Any, cycles: Sequence[tuple[Inputs, Outputs]], reset: Signal | None = None
+             ) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    """Make a bench like :func:`lockstep` of inputs and outputs of each cycle."""
+    outputs = iter([outputs for _, outputs in cycles])
+    return lockstep(dut, [inputs for inputs, _ in cycles], lambda _: next(outputs), reset)
 
 
 def pack(values: Sequence[int], width: int) -> int:

@@ -13,7 +13,6 @@ from eieio.model.registers import ADDRESS_WIDTH
 from eieio.rtl.bus.axi_lite_registers import AxiLiteRegisters, Response
 
 
-
 class Bits(IntFlag):
     """Any bits, without names."""
 
