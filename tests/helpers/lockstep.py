@@ -6,7 +6,8 @@ from typing import Any
 
 from amaranth.hdl import Signal, Value
 
-__all__ = ["RESET", "Inputs", "Outputs", "Source", "lockstep", "pack", "ports_of", "scripted", "unpack"]
+__all__ = ["RESET", "Inputs", "Outputs", "Source", "lockstep", "pack", "ports_of", "scripted",
+           "unpack"]
 
 #: Inputs of a cycle by name, and what is known of its outputs.
 Inputs = Mapping[str, int]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from random import Random
 
 import pytest
@@ -18,6 +19,7 @@ FULL = SystolicConfig.for_winograd(2, rows=12, columns=6, lanes=2, accumulator_d
                                    activation_depth=500, input_depth=200)
 PLAIN = SystolicConfig(rows=4, columns=4, accumulator_depth=64, activation_depth=300)
 LARGE = SystolicConfig.for_winograd(4, rows=1, columns=1, activation_depth=1 << 16)
+PLAIN_FLAGS = Flag(0)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Layer:
     steps: tuple[int, int, int, int] = (1, 9, 1, 9)  # pixel, row, element, row of elements
     source: int = 0
     last_word: int = 0
-    flags: Flag = Flag(0)
+    flags: Flag = PLAIN_FLAGS
 
     @property
     def descriptor(self) -> int:
@@ -68,7 +70,7 @@ def words_of(config: SystolicConfig, layer: Layer) -> Iterator[Word]:
     """Go through all words of a layer, from the outer loop to the inner one."""
     winograd = Flag.WINOGRAD in layer.flags
     shares = config.rows // config.channelwise_columns
-    elements = [(row, column) for row in range(layer.kernel[0]) for column in range(layer.kernel[1])]
+    elements = list(product(*map(range, layer.kernel)))
     for first in range(0, layer.windows, layer.chunk):
         windows = range(first, min(first + layer.chunk, layer.windows))
         for output in range(layer.outputs):
@@ -162,7 +164,7 @@ def random_layer(rng: Random, config: SystolicConfig, mode: Flag) -> Layer:
         source=rng.getrandbits(wide), last_word=rng.randint(0, blocks), flags=mode)
 
 
-@pytest.mark.parametrize("mode", [Flag(0), Flag.CHANNELWISE, Flag.WINOGRAD])
+@pytest.mark.parametrize("mode", [PLAIN_FLAGS, Flag.CHANNELWISE, Flag.WINOGRAD])
 @pytest.mark.parametrize("density", [1.0, 0.6])
 def test_random(simulate: Callable[..., None], mode: Flag, density: float) -> None:
     rng = Random(int(mode) + int(density))
@@ -176,7 +178,7 @@ def test_random(simulate: Callable[..., None], mode: Flag, density: float) -> No
 def test_other_engines(simulate: Callable[..., None], config: SystolicConfig) -> None:
     rng = Random(3)
     dut = WindowReader(config)
-    modes = [Flag(0), Flag.CHANNELWISE] + [Flag.WINOGRAD] * bool(config.winograd)
+    modes = [PLAIN_FLAGS, Flag.CHANNELWISE] + [Flag.WINOGRAD] * bool(config.winograd)
     layers = [random_layer(rng, config, mode) for mode in modes * 2]
     simulate(dut, scripted(dut, cycles_of(config, layers, rng, 0.9)))
 
@@ -215,7 +217,7 @@ def test_layer_by_layer(simulate: Callable[..., None]) -> None:
     rng = Random(8)
     dut, reset = WindowReader(FULL), Signal()
     layers = [random_layer(rng, FULL, mode) for mode in (
-        Flag.WINOGRAD, Flag.CHANNELWISE, Flag(0), Flag.WINOGRAD, Flag(0), Flag.CHANNELWISE)]
+        Flag.WINOGRAD, Flag.CHANNELWISE, PLAIN_FLAGS, Flag.WINOGRAD, PLAIN_FLAGS, Flag.CHANNELWISE)]
     layers = [replace(layer, windows=min(layer.windows, 7), chunk=min(layer.chunk, 3))
               for layer in layers if layer.windows > 2]
     cycles = cycles_of(FULL, layers, rng, 0.8, cuts=1)
