@@ -30,7 +30,7 @@ class ProgramSequencer(wiring.Component):
     load_layers : ``In(1)``
         All descriptors have been written.
     unload : ``In(1)``
-        Forget the program.
+        Forget the program. Only behind a cycle in which ``idle`` or ``unloaded`` is 1.
     loading : ``In(1)``
         An image is being loaded.
     loaded : ``Out(1)``
