@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 
 import pytest
@@ -11,6 +12,7 @@ from lockstep import RESET, Inputs, Outputs, lockstep
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field, Flag, Operation
+from eieio.rtl.systolic.descriptor import WINDOWS_WIDTH
 from eieio.rtl.systolic.drain import Drain
 
 #: Several groups of columns, words of several groups, and fewer columns channel by channel.
@@ -93,7 +95,7 @@ class Reference:
         self.begin(None)
 
     def begin(self, layer: Layer | None) -> None:
-        self.passes = list(passes_of(self.config, layer)) if layer else []
+        self.passes = list(islice(passes_of(self.config, layer), 1000)) if layer else []
         self.steps: list[Group] = []
         self.goes: Outputs = {"o__valid": 0}
         self.finished = self.idle = self.pending = 0
@@ -116,13 +118,16 @@ class Reference:
         return found
 
 
-def cycles_of(layers: list[Layer], reference: Reference, rng: Random, eager: float, cuts: int = 0
-              ) -> Iterator[Inputs]:
-    """Run layers, whose passes are done one by one or two at a time."""
+def cycles_of(layers: list[Layer], reference: Reference, rng: Random, eager: float, cuts: int = 0,
+              most: int = 100_000) -> Iterator[Inputs]:
+    """Run layers, whose passes are done one by one or two at a time.
+
+    Each is cut short so many times, by a reset, and ends after ``most`` cycles.
+    """
     idle = {"start": 0, "enable": 1, "pass_done": 0, RESET: 0}
     for layer in layers:
         stops = [rng.randrange(40) for _ in range(cuts)]
-        for stop in (*stops, 100_000):
+        for stop in (*stops, most):
             yield idle | {"descriptor": layer.descriptor}
             yield idle | {"start": 1}
             reference.begin(layer)
@@ -136,7 +141,7 @@ def cycles_of(layers: list[Layer], reference: Reference, rng: Random, eager: flo
                 if reference.finished == len(reference.passes):
                     break
             else:
-                assert stop < 1000, "A layer must come to an end"
+                assert stop < 10_000, "A layer must come to an end"
                 yield idle | {RESET: 1}
                 reference.begin(None)
             yield idle
@@ -153,9 +158,9 @@ def random_layer(rng: Random, config: SystolicConfig, flags: Flag) -> Layer:
 
 
 def check(simulate: Callable[..., None], config: SystolicConfig, layers: list[Layer], seed: int,
-          eager: float, cuts: int = 0) -> None:
+          eager: float, **cut: int) -> None:
     dut, reset, reference = Drain(config), Signal(), Reference(config)
-    cycles = cycles_of(layers, reference, Random(seed), eager, cuts)
+    cycles = cycles_of(layers, reference, Random(seed), eager, **cut)
     simulate(dut, lockstep(dut, cycles, reference, reset), reset=reset)
 
 
@@ -177,9 +182,17 @@ def test_other_engines(simulate: Callable[..., None], name: str) -> None:
 ENDS = (
     Layer(1, 1, 1, 1), Layer(1, 1, 1, 6), Layer(4, 1, 1, 1), Layer(4, 1, 2, 1),
     Layer(65, 64, 1, 2, destination=499, parameters=99), Layer(130, 64, 1, 1, step=65535),
-    Layer(1, 1, 270, 1), Layer(2, 2, 30, 2, flags=Flag.CHANNELWISE), Layer(3, 2, 3, 6, step=3),
+    *(Layer(1, 1, outputs, 1) for outputs in (9, 19, 37, 75, 139, 270)),
+    Layer(2, 2, 30, 2, flags=Flag.CHANNELWISE), Layer(3, 2, 3, 6, step=3),
 )
 
 
 def test_ends(simulate: Callable[..., None]) -> None:
     check(simulate, FULL, list(ENDS), 2, 0.9)
+
+
+def test_more_windows_than_can_be_run(simulate: Callable[..., None]) -> None:
+    """Each bit of the number of windows left counts, and of blocks of outputs."""
+    layers = [Layer(3 + (1 << bit), 3, 1, 2, step=1 << bit % 10) for bit in range(6, WINDOWS_WIDTH)]
+    layers += [Layer(3, 3, 1 << bit, 1) for bit in range(6, 16)]
+    check(simulate, FULL, layers, 7, 1.0, most=60)

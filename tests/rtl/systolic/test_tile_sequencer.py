@@ -12,6 +12,7 @@ from lockstep import RESET, Inputs, Outputs, lockstep
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field, Flag, Operation
 from eieio.model.systolic.timing import ACCUMULATOR_PERIOD, phase_lead
+from eieio.rtl.systolic.descriptor import WINDOWS_WIDTH
 from eieio.rtl.systolic.tile_sequencer import TileSequencer
 
 #: All that a sequencer can do.
@@ -59,11 +60,12 @@ class Slot:
 
 
 def slots_of(config: SystolicConfig, layer: Layer) -> list[Slot]:
+    """List the slots of a layer, or those of its first 1,000 chunks."""
     winograd = Flag.WINOGRAD in layer.flags
     shares = config.rows // config.channelwise_columns
     elements = config.transform.n ** 2 if winograd else 1
     places: list[tuple[int, int, int, int]] = []
-    for first in range(0, layer.windows, layer.chunk):
+    for first in range(0, layer.windows, layer.chunk)[:1000]:
         for output in range(layer.outputs):
             for slot in range(layer.slots):
                 number = output * layer.slots + slot
@@ -186,12 +188,15 @@ class Reference:
 
 
 def cycles_of(config: SystolicConfig, layers: list[Layer], reference: Reference, rng: Random,
-              eager: float, cuts: int = 0) -> Iterator[Inputs]:
-    """Run layers, with banks that are read and phases that come as soon or as late as they may."""
+              eager: float, cuts: int = 0, most: int = 100_000) -> Iterator[Inputs]:
+    """Run layers, with banks that are read and phases that come as soon or as late as they may.
+
+    Each is cut short so many times, by a reset, and ends after ``most`` cycles.
+    """
     idle = {"start": 0, "bank_released": 0, "phase_ready": 0, RESET: 0}
     for layer in layers:
         stops = [rng.randrange(5, 60) for _ in range(cuts)]
-        for stop in (*stops, 100_000):
+        for stop in (*stops, most):
             yield idle | {"descriptor": layer.descriptor}
             yield idle | {"start": 1}
             reference.begin(layer)
@@ -207,7 +212,7 @@ def cycles_of(config: SystolicConfig, layers: list[Layer], reference: Reference,
                 if reference.done and read == reference.passed:
                     break
             else:
-                assert stop < 1000, "A layer must come to an end"
+                assert stop < 10_000, "A layer must come to an end"
                 yield idle | {RESET: 1}
                 reference.begin(None)
             for _ in range(3):
@@ -234,9 +239,9 @@ def random_layer(rng: Random, config: SystolicConfig, mode: Flag) -> Layer:
 
 
 def check(simulate: Callable[..., None], config: SystolicConfig, layers: list[Layer], seed: int,
-          eager: float, cuts: int = 0) -> None:
+          eager: float, **cut: int) -> None:
     dut, reset, reference = TileSequencer(config), Signal(), Reference(config)
-    cycles = cycles_of(config, layers, reference, Random(seed), eager, cuts)
+    cycles = cycles_of(config, layers, reference, Random(seed), eager, **cut)
     simulate(dut, lockstep(dut, cycles, reference, reset), reset=reset)
 
 
@@ -277,10 +282,21 @@ def test_modes_one_behind_the_other(simulate: Callable[..., None]) -> None:
 #: Layers at the ends of numbers.
 ENDS = (
     Layer(1, 1, 1, 1), Layer(2, 1, 1, 1), Layer(7, 6, 1, 1), Layer(130, 64, 1, 1, weights=299),
-    Layer(65, 64, 2, 1), Layer(9, 9, 1, 270, 90), Layer(1, 1, 70, 1), Layer(3, 1, 2, 4, 4),
+    Layer(65, 64, 2, 1), Layer(60, 20, 1, 1), Layer(33, 11, 1, 1),
+    Layer(9, 9, 1, 270, 90), *(Layer(1, 1, turns, 1) for turns in (9, 19, 37, 75)),
+    *(Layer(1, 1, 1, turns) for turns in (9, 19, 37, 75)), Layer(1, 1, 1, 75, 75),
+    Layer(3, 1, 2, 4, 4),
     Layer(1, 1, 20, 1, flags=Flag.CHANNELWISE), Layer(4, 4, 1, 16, flags=Flag.WINOGRAD),
 )
 
 
 def test_ends(simulate: Callable[..., None]) -> None:
     check(simulate, FULL, list(ENDS), 4, 0.8)
+
+
+def test_more_windows_than_can_be_run(simulate: Callable[..., None]) -> None:
+    """Each bit of the number of windows left counts."""
+    layers = [Layer(16 + (1 << bit), 16, 1, 1) for bit in range(6, WINDOWS_WIDTH)]
+    layers += [Layer(16, 16, 1 << bit, 1) for bit in range(6, 16)]
+    layers += [Layer(16, 16, 1, 1 << bit, 1 << bit) for bit in range(6, 16)]
+    check(simulate, FULL, layers, 7, 1.0, most=50)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import islice, product
 from random import Random
 
 import pytest
@@ -12,6 +12,7 @@ from lockstep import RESET, Inputs, Outputs, scripted
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field, Flag, Operation
+from eieio.rtl.systolic.descriptor import WINDOWS_WIDTH
 from eieio.rtl.systolic.window_reader import WindowReader
 
 #: All that a reader can do.
@@ -102,8 +103,11 @@ def words_of(config: SystolicConfig, layer: Layer) -> Iterator[Word]:
 
 
 def cycles_of(config: SystolicConfig, layers: list[Layer], rng: Random, density: float,
-              cuts: int = 0) -> list[tuple[Inputs, Outputs]]:
-    """Read layers one behind the other; some steps after a reset, a layer begins anew."""
+              cuts: int = 0, most: int = 100_000) -> list[tuple[Inputs, Outputs]]:
+    """Read layers one behind the other.
+
+    Each begins anew so many times after some steps, often by a reset, and ends after ``most``.
+    """
     inputs: list[dict[str, int]] = []
     outputs: list[dict[str, int]] = []
 
@@ -113,7 +117,7 @@ def cycles_of(config: SystolicConfig, layers: list[Layer], rng: Random, density:
             outputs.append({"o_valid": 0})
 
     for layer in layers:
-        words = list(words_of(config, layer))
+        words = list(islice(words_of(config, layer), most))
         stops = [rng.randrange(len(words)) for _ in range(cuts)]
         for stop in (*stops, len(words)):
             cycle(descriptor=layer.descriptor)
@@ -193,6 +197,8 @@ ENDS = {
                       size=(65535, 65535), dilation=(1, 65535)),
     "far behind": Layer((2, 2), 4, 2, 4, stride=(32768, 16384), start=(32767, 32767),
                         size=(65535, 32768), dilation=(32768, 16384)),
+    **{f"{turns} turns": Layer((1, 1), 1, 1, 1, blocks=turns % 64, outputs=turns // 64)
+       for turns in (64 + 9, 64 + 19, 64 + 37, 64 * 9 + 1, 64 * 19 + 1, 64 * 37 + 1)},
     "many blocks": Layer((1, 1), 4, 4, 4, blocks=300, last_word=299),
     "many outputs": Layer((1, 1), 4, 2, 4, outputs=260),
     "many words, one by one": Layer((1, 1), 4, 2, 4, outputs=130, flags=Flag.CHANNELWISE,
@@ -205,7 +211,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("names", [list(ENDS)[:6], list(ENDS)[6:10], list(ENDS)[10:]])
+@pytest.mark.parametrize("names", [list(ENDS)[:12], list(ENDS)[12:16], list(ENDS)[16:]])
 def test_ends(simulate: Callable[..., None], names: list[str]) -> None:
     dut = WindowReader(FULL)
     cycles = cycles_of(FULL, [ENDS[name] for name in names], Random(0), 1.0)
@@ -222,3 +228,16 @@ def test_layer_by_layer(simulate: Callable[..., None]) -> None:
               for layer in layers if layer.windows > 2]
     cycles = cycles_of(FULL, layers, rng, 0.8, cuts=1)
     simulate(dut, scripted(dut, cycles, reset), reset=reset)
+
+
+def test_more_words_than_can_be_run(simulate: Callable[..., None]) -> None:
+    """Each bit of what is left of a loop counts."""
+    layers = [Layer((1, 1), 8 + (1 << bit), 9, 8, steps=(1 << bit % 9, 3, 1, 9))
+              for bit in range(6, WINDOWS_WIDTH)]
+    for bit in range(6, 16):
+        layers += [Layer((1, 1), 8, 9, 4, blocks=1 << bit),
+                   Layer((1, 1), 8, 9, 4, outputs=1 << bit),
+                   Layer((1, 1 << bit), 5, 9, 5), Layer((1 << bit, 1), 5, 9, 5),
+                   Layer((1, 1), 40, 1 << bit, 40)]
+    dut = WindowReader(FULL)
+    simulate(dut, scripted(dut, cycles_of(FULL, layers, Random(0), 1.0, most=20)))
