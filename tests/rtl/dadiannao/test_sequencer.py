@@ -13,8 +13,8 @@ from eieio.model.dadiannao.config import DaDianNaoConfig
 from eieio.model.dadiannao.instruction import INSTRUCTION_WORDS
 from eieio.rtl.dadiannao.sequencer import Sequencer
 
-# From the cycle of a request to that of `start`: a word of the instruction a cycle, the memory's two
-# cycles, and one until it is handed out.
+# From the cycle of a request to that of `start`: a word of the instruction a cycle, two cycles of
+# the memory, and one until it is handed out.
 FETCH = INSTRUCTION_WORDS + 4
 
 
