@@ -198,7 +198,8 @@ def test_waits_for_each_word(simulate: Callable[..., None]) -> None:
             seen = await ports.cycle(start=0, release=cycle in (8, 9, 15, 20))
             told = data.Const(step_layout(CONFIG), seen["step"])
             assert told.valid == (cycle in (1, 2, 3, 4, 5, 10, 11, 17, 22)), cycle
-            assert seen["stalled"] == (cycle in (*range(5, 9), *range(11, 16), *range(17, 21))), cycle
+            assert seen["stalled"] == (
+                cycle in (*range(5, 9), *range(11, 16), *range(17, 21))), cycle
         await Bench(ctx, dut, rng).run(random_instruction(rng, CONFIG), Pace())
 
     simulate(dut, bench)
