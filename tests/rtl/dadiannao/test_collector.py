@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -36,10 +37,10 @@ async def check(ports: Ports, config: DaDianNaoConfig, instruction: Instruction,
     A group's words are taken one a cycle from the cycle after it ended, or the one in which the
     last word of the group before was taken; they are told a cycle later.
     """
-    words = list(taken_words(instruction, tiles=config.tiles))
+    words = list(islice(taken_words(instruction, tiles=config.tiles), 5000))
     groups = instruction.groups * instruction.iterations
     if instruction.from_adder:
-        done_at, left = [0] * groups, 0
+        done_at, left = [0] * min(groups, 5000), 0
     else:
         done_at, left = [], groups
     # The cycle of `start` is 0; it is active from the next one on.
@@ -143,6 +144,27 @@ def test_many_groups(simulate: Callable[..., None]) -> None:
             await check(ports, ONE, instruction, lambda: 0)
 
     simulate(dut, bench, max_cycles=60_000)
+
+
+def test_every_bit_of_a_count(simulate: Callable[..., None]) -> None:
+    """With one more than a power of two of groups, or of pixels, the first is not the last."""
+    dut, reset = Collector(ONE), Signal()
+
+    async def bench(ctx: Any) -> None:
+        ports = Ports(ctx, dut)
+        one = Instruction(stage3=Stage3.REQUANTIZE, across=True, from_adder=True, words=1 << 16)
+        for instruction in (
+                *(replace(one, groups=1 + (1 << bit)) for bit in range(3, 16)),
+                *(replace(one, iterations=1 + (1 << bit)) for bit in range(3, 32)),
+                # A borrow goes through to the highest bit, and the first group of a pixel has all.
+                replace(one, groups=1, iterations=(1 << 32) - 1),
+                replace(one, groups=(1 << 16) - 1, iterations=2)):
+            await check(ports, ONE, instruction, lambda: 0, stop=8)
+            ctx.set(reset, 1)
+            await ports.cycle(start=0, group_done=0)
+            ctx.set(reset, 0)
+
+    simulate(dut, bench, reset=reset)
 
 
 def test_reset(simulate: Callable[..., None]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -54,7 +55,8 @@ class Bench:
         """Run an instruction to its end, or for so many cycles."""
         config = self.config
         self.ports.set(instruction=encode(one))
-        todo = list(steps(one, tiles=config.tiles, row_words=config.row_words))
+        todo = list(islice(steps(one, tiles=config.tiles, row_words=config.row_words),
+                           9999 if stop < 0 else stop + 1))
         counted = one.stage3 != Stage3.NONE
         held = groups = place = 0  # Words of NBout that are taken, groups begun, steps taken.
         told: Step | None = None
@@ -165,6 +167,25 @@ def test_long_loop(simulate: Callable[..., None], name: str) -> None:
     simulate(dut, bench)
 
 
+def test_every_bit_of_a_loop(simulate: Callable[..., None]) -> None:
+    """With one more than a power of two of iterations, the first is not the last."""
+    dut, rng, reset = Reader(CONFIG), Random(3), Signal()
+    sizes = {"depth": 16, "kernel_x": 8, "kernel_y": 8, "groups": 16, "x": 16, "y": 16}
+
+    async def bench(ctx: Any) -> None:
+        one = Bench(ctx, dut, rng)
+        for name, width in sizes.items():
+            for size in (*(1 + (1 << bit) for bit in range(3, width)), (1 << width) - 1):
+                await one.run(Instruction(
+                    stage3=Stage3.REQUANTIZE, read_stride=1, **{name: size},
+                    iterations=size if name in ("x", "y") else 1), Pace(), stop=5)
+                ctx.set(reset, 1)
+                await one.ports.cycle(start=0, release=0)
+                ctx.set(reset, 0)
+
+    simulate(dut, bench, reset=reset)
+
+
 def test_far_coordinates(simulate: Callable[..., None]) -> None:
     """Origins, sizes and steps at the ends of their fields."""
     dut, rng = Reader(CONFIG), Random(0)
@@ -182,6 +203,27 @@ def test_far_coordinates(simulate: Callable[..., None]) -> None:
         for origin in (-2, -1, 0):
             await one.run(Instruction(kernel_x=3, kernel_y=3, origin_x=origin, origin_y=-1 - origin,
                                       width=1 - origin, height=1), Pace())
+
+    simulate(dut, bench)
+
+
+def test_edges_at_windows(simulate: Callable[..., None]) -> None:
+    """Images that end just before or behind an element that is read, near and far."""
+    dut, rng = Reader(CONFIG), Random(4)
+
+    async def bench(ctx: Any) -> None:
+        one = Bench(ctx, dut, rng)
+        for number in range(60):
+            origin, stride, dilation = rng.randrange(-100, 300), rng.randrange(256), rng.randrange(
+                256)
+            edge = max(1, origin + stride * rng.randrange(5) + dilation * rng.randrange(2)
+                       + rng.randrange(2))
+            along, across = ("x", "y") if number % 2 else ("y", "x")
+            await one.run(Instruction(**{
+                along: 5, f"kernel_{along}": 2, f"origin_{along}": origin,
+                f"stride_{along}": stride, f"dilation_{along}": dilation,
+                "width" if along == "x" else "height": edge, across: rng.choice((1, 2))},
+                iterations=1), Pace())
 
     simulate(dut, bench)
 
