@@ -214,7 +214,7 @@ def test_lines_of_every_bit(simulate: Callable[..., None]) -> None:
                 seen = await ports.cycle(start=0)
                 assert seen["read"] == (cycle < 1 << bit)
                 if seen["o__valid"]:
-                    assert seen["o__payload"] >> 16 == (bit == 2 and cycle == 19), (bit, cycle)
+                    assert seen["o__payload"] >> 16 == (cycle == (1 << bit) + 15), (bit, cycle)
             ctx.set(reset, 1)
             await ports.cycle()
             ctx.set(reset, 0)
