@@ -27,7 +27,7 @@ from eieio.model.graph.float_graph import (
     Value,
     WeightedOperator,
 )
-from eieio.model.graph.quantization import Scale, scale_of
+from eieio.model.graph.quantization import LEFT_SHIFT_LIMIT, Scale, scale_of
 from eieio.model.graph.quantized_graph import Window
 from eieio.model.graph.tensor_emitter import TensorEmitter
 from eieio.model.graph.value_facts import EVERYTHING, Range, intersect, is_affine
@@ -375,6 +375,17 @@ class Segmenter(TensorEmitter):
         wanted = [(low - span[1], high - span[0]) for span in spans[::-1]]
         return self._addends(operator, wanted, need or min(
             scale.scale, self.need(operator.output) or math.inf))
+
+    def finest(self, value: Value) -> float:
+        operator = self.producers.get(value.name)
+        if not isinstance(operator, Add):
+            return super().finest(value)
+        first, second = (self.grid(source) for source in operator.inputs)
+        if first is None or second is None:
+            return 0.0
+        most = min(max(_whole(first.scale, second.scale)), _WEIGHT_MAXIMUM)
+        step = max(first.scale, second.scale) / (most * (_WEIGHT_MAXIMUM // most))
+        return step / 2**LEFT_SHIFT_LIMIT * (1 + 1e-9)
 
     def aligned(self, operator: Add, found: list[list[Term]]) -> WeightedSum:
         """Return the sum of the terms of two values."""
