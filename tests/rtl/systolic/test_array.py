@@ -191,6 +191,27 @@ def test_tiles_back_to_back(rows: int, columns: int) -> None:
     check(config, stimulus)
 
 
+@pytest.mark.parametrize(("rows", "columns", "stages"), [(3, 2, 1), (2, 6, 2), (4, 4, 3)])
+def test_two_products_a_multiplier(rows: int, columns: int, stages: int) -> None:
+    config = SystolicConfig(rows=rows, columns=columns, product_stages=stages,
+                            products_per_multiplier=2)
+    assert latency(config) == rows + columns // 2 + stages + 2
+    rng = np.random.default_rng(columns)
+    check(config, tiles(rng, config, [rows] * 3 + rng.integers(1, 2 * rows + 2, 8).tolist()))
+    check(config, random_stimulus(rng, config, 100, vectors=0.7, weights=0.8, swaps=0.2))
+
+
+def test_all_pairs_of_extremes() -> None:
+    """Two products of a multiplier do not disturb one another, whichever they are."""
+    config = SystolicConfig(rows=1, columns=2, products_per_multiplier=2)
+    values = np.array([-128, -127, -65, -64, -1, 0, 1, 63, 64, 127])
+    pairs = np.stack(np.meshgrid(values, values), axis=-1).reshape(-1, 2)
+    stimulus = tiles(np.random.default_rng(0), config, [len(values)] * len(pairs))
+    stimulus.activations[:] = np.tile(values, len(pairs))[:, None]
+    stimulus.weights[:] = pairs
+    check(config, stimulus)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 5])
 def test_swap_at_every_distance(rows: int) -> None:
     # From a vector a tile, where the array waits for weights, to far more than it has rows.
