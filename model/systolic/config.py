@@ -82,6 +82,11 @@ class SystolicConfig(EngineConfig):
         Words of a line of the unit's buffer: pixels in a row of the widest image that it takes.
     depthwise_multipliers : :class:`str`
         What the unit's multipliers are made of: ``dsp``, those of the FPGA, or ``lut``, its logic.
+    parity : :class:`bool`
+        Whether each word of a memory has a parity bit: a wrong one ends the inference by an error.
+    watchdog : :class:`int`
+        Cycles without progress after which an error ends what is under way, 16 to 2^32 - 1; more
+        than the longest inference. 0 for no watchdog.
 
     Raises
     ------
@@ -118,6 +123,8 @@ class SystolicConfig(EngineConfig):
     depthwise_kernel: int = field(default=3, metadata=NEW)
     depthwise_width: int = field(default=64, metadata=NEW)
     depthwise_multipliers: str = field(default="dsp", metadata=NEW)
+    parity: bool = field(default=False, metadata=NEW)
+    watchdog: int = field(default=0, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -131,6 +138,7 @@ class SystolicConfig(EngineConfig):
             ("depthwise_lanes", 0, 256), ("depthwise_kernel", 2, 7),
             ("depthwise_width", 4, 1 << 14))
         self._check_flags("residual", "coded_images")
+        self._check_protection()
         side = gcd(self.rows, self.columns)
         if self.lanes == 0:
             object.__setattr__(self, "lanes", max(lanes for lanes in range(1, min(8, side) + 1)

@@ -63,6 +63,9 @@ class Systolic(Engine):
         "depthwise_multipliers": "What its multipliers are made of: dsp, the FPGA's, or lut, its "
                                  "logic.",
         "coded_images": "Let the shell take Huffman-coded images, too.",
+        "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
+        "watchdog": "Cycles without progress after which an error ends what is under way; more "
+                    "than an inference takes. 0 for none.",
     }
     defaults: ClassVar = {
         **dict.fromkeys(("residual", *MEMORY_DEPTHS), "what the network needs"),
