@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from amaranth.hdl import Elaboratable, Fragment, Module, unsigned
+from amaranth.hdl import Elaboratable, Fragment, Module, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
@@ -104,6 +104,8 @@ def test_random(parts: int, depth: int, clocked: bool) -> None:
 class Words(wiring.Component):
     """A memory of two write ports, or nothing."""
 
+    o: Signal
+
     def __init__(self, ports: int) -> None:
         self.parameters = ports
         super().__init__({"o": Out(4)})
@@ -123,6 +125,8 @@ class Words(wiring.Component):
 
 class Top(wiring.Component):
     """Protects them."""
+
+    state: Signal
 
     def __init__(self, words: Words) -> None:
         self.words = words
