@@ -92,6 +92,11 @@ class SystolicConfig(EngineConfig):
         Products of 8 bits that a multiplier of the array computes at once, 1 or 2: of one
         activation with the weights of two neighbouring columns. 2 not with ``winograd``, nor with
         operands of more bits than 8, and for an even number of columns.
+    parity : :class:`bool`
+        Whether each word of a memory has a parity bit: a wrong one ends the inference by an error.
+    watchdog : :class:`int`
+        Cycles without progress after which an error ends what is under way, 16 to 2^32 - 1; more
+        than the longest inference. 0 for no watchdog.
 
     Raises
     ------
@@ -130,6 +135,8 @@ class SystolicConfig(EngineConfig):
     depthwise_multipliers: str = field(default="dsp", metadata=NEW)
     requantize_multipliers: str = field(default="dsp", metadata=NEW)
     products_per_multiplier: int = field(default=1, metadata=NEW)
+    parity: bool = field(default=False, metadata=NEW)
+    watchdog: int = field(default=0, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -143,6 +150,7 @@ class SystolicConfig(EngineConfig):
             ("depthwise_lanes", 0, 256), ("depthwise_kernel", 2, 7),
             ("depthwise_width", 4, 1 << 14), ("products_per_multiplier", 1, 2))
         self._check_flags("residual", "coded_images")
+        self._check_protection()
         side = gcd(self.rows, self.columns)
         if self.lanes == 0:
             object.__setattr__(self, "lanes", max(lanes for lanes in range(1, min(8, side) + 1)

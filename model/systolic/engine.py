@@ -66,6 +66,9 @@ class Systolic(Engine):
         "products_per_multiplier": "Products that a multiplier of the array computes at once, 1 or "
                                    "2; 2 without winograd, and for an even number of columns.",
         "coded_images": "Let the shell take Huffman-coded images, too.",
+        "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
+        "watchdog": "Cycles without progress after which an error ends what is under way; more "
+                    "than an inference takes. 0 for none.",
     }
     defaults: ClassVar = {
         **dict.fromkeys(("residual", *MEMORY_DEPTHS), "what the network needs"),
