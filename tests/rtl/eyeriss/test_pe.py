@@ -150,9 +150,9 @@ class Bench:
             assert seen["ifmap_ready"] == ready, cycle
             assert seen["line_ready"] == line_ready, cycle
             go = opens = ends = False
-            number = 0
+            # Behind the last one there is nothing to do.
+            at, weight, result, tap, number, place = macs[min(done, len(macs) - 1)]
             if done < len(macs):
-                at, weight, result, tap, number, place = macs[done]
                 last = tap == one.taps - 1
                 opens = not one.to_glb or number % lanes == 0
                 psum_ok = below if not one.from_glb else one.first or waiting > 0
