@@ -157,8 +157,8 @@ def random_instruction(rng: Random, config: DaDianNaoConfig, groups: int, *,
     across = rng.random() < 0.4 if across is None else across
     multiplies = rng.random() < 0.6
     while True:
-        sizes: dict[str, Any] = {name: rng.choice((1, 1, 2, 3)) for name in ("depth", "kernel_x", "kernel_y",
-                                                             "x", "y")}
+        sizes: dict[str, Any] = {name: rng.choice((1, 1, 2, 3)) for name in (
+            "depth", "kernel_x", "kernel_y", "x", "y")}
         one = Instruction(
             stage1=Stage1.MULTIPLY if multiplies else Stage1.PASS,
             stage2=Stage2.ADD if multiplies else rng.choice(list(Stage2)),
