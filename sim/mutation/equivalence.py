@@ -12,24 +12,14 @@ they are asked is the same, and that is part of what is proved.
 import copy
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from eieio.model.child_process import run_program
-from eieio.model.errors import InputError
 from eieio.sim.mutation.netlist import Mutation, Netlist
 from eieio.sim.mutation.netlists import run_yosys
 
-__all__ = ["PROVERS", "prove_equivalent"]
-
-#: Programs that are ABC, as large circuits need it; Yosys has one of its own.
-PROVERS = ("berkeley-abc", "yosys-abc", "abc")
-# Yosys runs it over a module with one gate; what matters is the script. A log tells the verdict.
-_GATE = "module gate(input a, b, output y); assign y = a & b;\nendmodule\n"
+__all__ = ["prove_equivalent"]
 
 #: Cell that passes on what a register holds.
 _OUTPUT = "register_output"
@@ -55,11 +45,17 @@ def prove_equivalent(netlist: Netlist, mutation: Mutation, folder: Path, *,
     :class:`str`
         "equivalent", "different", or "undecided".
 
+    Raises
+    ------
+    InputError
+        If there is no Yosys, or it fails.
     """
     cell = netlist.cells[mutation.cell]
     if cell["type"].startswith("$mem") and cell["port_directions"][mutation.port] == "input":
         return "undecided"  # The memory itself would have to be in the circuit.
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rest.aig").unlink(missing_ok=True)
+    # What is easy to see comes first.
     key = mutation.key
     if cell["type"] == "$dff" and mutation.port == "Q":
         # Its readers see the fault, and not what it has after power-up.
@@ -90,51 +86,43 @@ aigmap
 opt_clean
 setundef -zero
 write_aiger -zinit miter.aig
-""", folder)
-    # What is easy to see first.
-    for tries in (f"bmc3 -F 40 -T {max(1, round(seconds / 4))}", f"scorr; pdr -T {seconds:g}"):
-        verdict = _ask(folder, tries, 3 * seconds + 30)
-        if verdict != "undecided":
-            return verdict
-    return "undecided"
+{_abc(f"read_aiger miter.aig; strash; bmc3 -F 40 -T {max(1, round(seconds / 4))} -L abc.log; "
+      "scorr; write_aiger rest.aig")}""", folder, "abc.log")
+    if _answer(folder) == "undecided" and not _never(folder / "rest.aig"):
+        run_yosys(_abc(f"read_aiger rest.aig; strash; pdr -T {max(1, round(seconds))} -L abc.log"),
+                  folder, "abc.log")
+    elif _answer(folder) == "undecided":
+        return "equivalent"
+    return _answer(folder)
 
 
-def _ask(folder: Path, tries: str, seconds: float) -> str:
-    """Let ABC try something on the circuit."""
-    program = next(filter(None, map(shutil.which, PROVERS)), None)
-    if program is None:
-        (folder / "gate.v").write_text(_GATE, encoding="utf-8")
-        log = folder / "abc.log"
-        for path in (log, folder / "rest.aig"):
-            path.unlink(missing_ok=True)
-        # PDR says nothing of a circuit that it is given as a constant.
-        commands = f"read_aiger,miter.aig;strash;{tries},-L,abc.log"
-        commands = commands.replace("pdr", "write_aiger,rest.aig;pdr")
-        # Yosys takes no blanks in a script.
-        commands = commands.replace("; ", ";").replace(" ", ",")
-        # What it makes of the gate is no result, and an error.
-        with suppress(InputError):
-            run_yosys(f'read_verilog gate.v\nsimplemap\nabc -g AND -script "+{commands}"\n', folder)
-        said = log.read_text(encoding="utf-8") if log.exists() else ""
-        if said and _is_zero(folder / "rest.aig"):
-            return "equivalent"
-        return ("different" if said.startswith("snl_SAT") else
-                "equivalent" if said.startswith("snl_UNSAT") else "undecided")
-    try:
-        said = run_program([program, "-c", f"read_aiger miter.aig; strash; {tries}"],
-                           cwd=folder, timeout=seconds).stdout
-    except subprocess.TimeoutExpired:
-        return "undecided"
-    return ("different" if "was asserted in frame" in said else
-            "equivalent" if "Property proved" in said else "undecided")
+def _abc(script: str) -> str:
+    """Return commands of Yosys by which its ABC runs a script.
+
+    ABC is a part of Yosys, which runs it over a module with one gate. It writes what it has found
+    into a log; Yosys fails for want of a mapped module.
+    """
+    return f"""design -reset
+read_verilog <<end
+module gate(input a, b, output y); assign y = a & b; endmodule
+end
+simplemap
+abc -g AND -script "+{script.replace("; ", ";").replace(" ", ",")}"
+"""
 
 
-def _is_zero(path: Path) -> bool:
-    """Whether the only output of a circuit in a binary AIGER file is 0, if there is a file."""
+def _answer(folder: Path) -> str:
+    said = (folder / "abc.log").read_text(encoding="utf-8")
+    return "different" if said.startswith("snl_SAT") else \
+        "equivalent" if said.startswith("snl_UNSAT") else "undecided"
+
+
+def _never(path: Path) -> bool:
+    """Whether the one output of an and-inverter graph is the constant 0."""
     if not path.exists():
         return False
-    header, *lines = path.read_bytes().split(b"\n")
-    return lines[int(header.split()[3])] == b"0"
+    head, *lines = path.read_bytes().split(b"\n")
+    return lines[int(head.split()[3])] == b"0"
 
 
 def _open_module(netlist: Netlist, register: str | None = None) -> dict[str, Any]:
