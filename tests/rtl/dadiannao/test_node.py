@@ -247,8 +247,11 @@ class Bench:
             coming.append((ports.get("link_o_valid"), ports.get("link_o_data")))
             ready.append(ports.get("link_i_ready"))
             valid, word = coming.pop(0)
-            seen = await ports.cycle(begin=cycle == 0, count=len(program), link_i_valid=valid,
-                                     link_i_data=word, link_o_ready=ready.pop(0))
+            seen = await ports.cycle(
+                begin=cycle == 0, count=len(program), link_i_valid=valid, link_i_data=word,
+                link_o_ready=ready.pop(0), load_target=self.rng.randrange(6),
+                load_addr=self.rng.randrange(64), load_data=self.rng.getrandbits(32),
+                put_addr=self.rng.randrange(8), put_data=self.rng.getrandbits(8))
             if seen["link_o_valid"]:
                 sent.append(seen["link_o_data"])
             if seen["word_valid"]:

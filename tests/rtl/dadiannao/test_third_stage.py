@@ -82,6 +82,7 @@ async def check(ports: Ports, stage: Stage, one: Instruction, rng: Random, laten
         seen = await ports.cycle(
             valid=valid, word=word, addr=addr, parameter_addr=row,
             last=last or (not valid and rng.random() < 0.5),
+            load_addr=rng.randrange(256), load_data=rng.getrandbits(32),
             sums=coming.get(cycle, rng.getrandbits(config.outputs * config.sum_width)))
         addr, result, last = out.get(cycle, (0, None, False))
         assert seen["done"] == last, cycle

@@ -137,7 +137,8 @@ class Bench:
             takes = bool(results) and results[0][0] <= cycle and rng.random() < pace.take
             here = bool(results) and results[0][0] <= cycle
             seen = await ports.cycle(
-                ifmap_valid=offers, ifmap_data=words[came] if offers else self.word(),
+                filter_data=rng.getrandbits(16 * lanes), ifmap_valid=offers,
+                ifmap_data=words[came] if offers else self.word(),
                 line_valid=line_here, line_data=sum(
                     value << config.psum_width * lane for lane, value in enumerate(lines[arrived]))
                 if line_here else rng.getrandbits(lanes * config.psum_width),
