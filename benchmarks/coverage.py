@@ -197,16 +197,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mark = FOLDER / f"{name}.identity"
         wanted = any(part in str(test) for part in options.only) or not options.only
         now = identity(test)
-        if mark.exists() and mark.read_text() != now and not options.report:
-            kept.unlink(missing_ok=True)
-        if not kept.exists() and wanted and not options.report and time.monotonic() < end:
+        fresh = kept.exists() and (options.report or mark.exists() and mark.read_text() == now)
+        if not fresh and wanted and not options.report and time.monotonic() < end:
             started = time.monotonic()
+            kept.unlink(missing_ok=True)
             how = run_file(test, kept, FOLDER / f"{name}.log",
                            max(end - time.monotonic(), 60) + 600)
             mark.write_text(now)
-            failed |= not kept.exists()
+            fresh = kept.exists()
+            failed |= not fresh
             print(f"{test}: {how}, {time.monotonic() - started:.0f} s", flush=True)
-        if kept.exists():
+        if fresh:
             measured_files.append(test)
             points.update(read_points(kept))
         else:
