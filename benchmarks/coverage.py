@@ -197,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mark = FOLDER / f"{name}.identity"
         wanted = any(part in str(test) for part in options.only) or not options.only
         now = identity(test)
-        fresh = kept.exists() and (options.report or mark.exists() and mark.read_text() == now)
+        fresh = kept.exists() and (options.report or (mark.exists() and mark.read_text() == now))
         if not fresh and wanted and not options.report and time.monotonic() < end:
             started = time.monotonic()
             kept.unlink(missing_ok=True)
