@@ -81,6 +81,7 @@ async def run_inferences(dut: Any) -> None:
     inputs.begin(True)
     outputs.begin(False)
     await reset(dut)
+    await ClockCycles(dut.clk, 2)  # The shell of a serial line takes a beat while it resets itself.
     cocotb.start_soon(outputs.watch())
     await image.send(settings["image"])
     await inputs.send(settings["inputs"])

@@ -37,6 +37,7 @@ from eieio.model.graph.real_segments import (
     STEPS,
     Segmenter,
     Term,
+    WeightedSum,
     most_often,
 )
 from eieio.model.graph.value_facts import EVERYTHING, Range, intersect
@@ -223,11 +224,12 @@ class RemainderSegmenter(Segmenter):
         positive = _BYTE * (2 + count * sum(sign < 0 for sign, *_ in places))
         channels, height = ((value.shape[-1], value.shape[0]) if len(value.shape) == 3
                             else (math.prod(value.shape), 1))
-        return self._combine(
-            Reshape(name=name, inputs=(), output=value),
+        total = WeightedSum(
             [*(Term(part, scale) for part in bits), *segments], levels,
             Window((len(levels), 1), (1, 1), (height, 1)), step, np.ones(channels),
-            np.full(channels, positive * step), scale, EVERYTHING, name, wraps=True)
+            np.full(channels, positive * step))
+        return self.combine(Reshape(name=name, inputs=(), output=value), total, scale, EVERYTHING,
+                            name, wraps=True)
 
     def _moved_as_is(self, operator: Operator, sources: tuple[Value, ...], scale: Scale, name: str
                      ) -> Value:

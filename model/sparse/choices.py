@@ -11,8 +11,8 @@ What is given always wins. Otherwise:
 - A beat of the streams holds so many activations that inferences do not wait for them.
 
 An engine for a board keeps the small hardware that boards are routed with: one column group, runs
-of the default width, one memory of activations, one activation in a beat. There, order and
-accumulator alone are chosen.
+of the default width, an output lane for each PE. There, order, accumulator and what moves inputs
+and outputs are chosen.
 """
 
 import math
@@ -211,9 +211,9 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
     if "pes_per_lane" not in given and not board:
         config = replace(config, pes_per_lane=_pes_per_lane(config, words, cycles))
         cycles += (config.pes_per_lane - 1) * words
-    if "double_buffered" not in given and not board:
+    if "double_buffered" not in given:
         config = replace(config, double_buffered=True)
-    if "io_lanes" not in given and not board:
+    if "io_lanes" not in given:
         config = replace(config, io_lanes=_lanes(config, quantized, cycles))
     compiled = compile_network(quantized, roomy(config, given),
                                groups=[layout.groups for layout in chosen],
@@ -345,8 +345,6 @@ class _Told:
         if "io_lanes" in self._given:
             return None
         lanes = self._config.io_lanes
-        if self._board:
-            return Choice("io_lanes", lanes, "the serial port is slower than that")
         reason = (f"an inference each {_interval(self._config, network, lanes, cycles):,.1f} "
                   "cycles, input and output included")
         if lanes > 1:

@@ -63,9 +63,9 @@ class Sparse(Engine):
         "accumulator_width": "what the weights need, from 32 on",
         "column_groups": "up to 4, as far as they are faster; 1 for a board",
         "run_width": "5, or more where that is faster; 5 for a board",
-        "io_lanes": "up to 128 bits, as far as they spare much; 1 for a board",
+        "io_lanes": "up to 128 bits, as far as they spare much",
         "per_channel": "as the network has it",
-        "double_buffered": "yes; no for a board",
+        "double_buffered": "yes; no for a board without room for it",
     }
     settings = (
         *COMPRESSION_OPTIONS,
@@ -86,6 +86,9 @@ class Sparse(Engine):
     simulation = "eieio.sim.sparse.simulation"
     benchmarks = "eieio.scripts.sparse.bench"
     sizing = SparseSizing()
+
+    def leaner(self, options: Mapping[str, Any]) -> dict[str, Any] | None:
+        return None if "double_buffered" in options else {**options, "double_buffered": False}
 
     def interval(self, config: Any, cycles: float, input_beats: int, output_beats: int) -> Interval:
         from eieio.model.sparse.timing import inference_interval

@@ -48,11 +48,13 @@ def test_neighbours() -> None:
     (SystolicConfig(rows=16, columns=9, lanes=1), "ulx3s-85f"),
     (SystolicConfig(rows=4, columns=4, lanes=1), "orangecrab"),
     (SparseConfig(pes=32), "ulx3s-85f"),
+    (SparseConfig(pes=76, pes_per_lane=4), "ulx3s-85f"),
     (SparseConfig(pes=4, accumulator_width=40), "ulx3s-85f"),
     (SparseConfig(pes=4), "orangecrab"),
     (SparseConfig(pes=1), "icebreaker"),
     (SparseConfig(pes=1), "tang-nano-9k"),
-], ids=["large", "wide", "fpga", "many-pes", "wide-sums", "sparse-fpga", "ice40", "gowin"])
+], ids=["large", "wide", "fpga", "many-pes", "many-blocks", "wide-sums", "sparse-fpga", "ice40",
+        "gowin"])
 def test_none(config: SystolicConfig | SparseConfig, board: str) -> None:
     assert multiplier_places(config, find_board(board)) == {}
 
@@ -72,6 +74,27 @@ def test_groups(pes: int, width: int, multipliers: int) -> None:
         assert 0 <= own[0] - first[0] == (0, 1, 4, 5)[pe % 4]
         assert {y for _, y in lane} == {own[1]}
         assert all(abs(x - own[0]) <= 25 for x, _ in lane)
+
+
+@pytest.mark.parametrize(("options", "multipliers"), [
+    ({"pes": 32, "pes_per_lane": 4}, 64), ({"pes": 24, "pes_per_lane": 2}, 72),
+    ({"pes": 32, "pes_per_lane": 8, "column_groups": 2}, 48),
+    ({"pes": 40, "pes_per_lane": 4, "column_groups": 2}, 80),
+    ({"pes": 72, "pes_per_lane": 4}, 144)])
+def test_shared_lanes(options: dict[str, int], multipliers: int) -> None:
+    """With fewer lanes there is room for more PEs, over all rows of DSP blocks."""
+    config = SparseConfig(**options)
+    places = multiplier_places(config, ULX3S)
+    assert len(places) == len(set(places.values())) == multipliers
+    assert {_position(place)[1] for place in places.values()} == {10, 34, 58}
+    for pe in range(config.pes):
+        own = _position(places[f"system.shell.engine.pe_{pe}.accumulate.multiplier.cell"])
+        if config.column_groups == 1 and config.pes_per_lane <= 4:
+            lane, _ = config.output_lane(pe)
+            beside = {_position(place) for cell, place in places.items()
+                      if f".lane_{lane}." in cell}
+            assert {y for _, y in beside} == {own[1]}
+            assert all(abs(x - own[0]) <= 16 for x, _ in beside)
 
 
 @pytest.mark.parametrize("config", [
