@@ -31,10 +31,10 @@ class SystolicConfig(EngineConfig):
         Processing elements along a side of the array, 1 to 256 each. A row takes one activation
         of a vector, a column gives one sum.
     activation_width, weight_width : :class:`int`
-        Bits of the array's operands, 4 to 18, both signed; for a whole engine at least 8.
+        Bits of the array's operands, 8 to 18, both signed.
         Winograd's transforms widen them: see :meth:`for_winograd`.
     accumulator_width : :class:`int`
-        Bits of an accumulator, 16 to 48; for a whole engine at most 32.
+        Bits of an accumulator, 16 to 32.
     product_stages : :class:`int`
         Registers behind each multiplier, 1 to 3.
     winograd : :class:`int`
@@ -140,8 +140,8 @@ class SystolicConfig(EngineConfig):
 
     def __post_init__(self) -> None:
         self._check_integers(
-            ("rows", 1, 256), ("columns", 1, 256), ("activation_width", 4, 18),
-            ("weight_width", 4, 18), ("accumulator_width", 16, 48), ("product_stages", 1, 3),
+            ("rows", 1, 256), ("columns", 1, 256), ("activation_width", 8, 18),
+            ("weight_width", 8, 18), ("accumulator_width", 16, 32), ("product_stages", 1, 3),
             ("winograd", 0, 4), ("lanes", 0, 256), ("accumulator_depth", 0, 1 << 16),
             ("activation_depth", 2, 1 << 24), ("weight_depth", 2, 1 << 24),
             ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12), ("code_width", 0, 8),

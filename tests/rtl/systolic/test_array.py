@@ -156,14 +156,14 @@ def compare(results: list[tuple[int, int, list[int]]], expected: ArrayOutput) ->
 
 
 def test_members() -> None:
-    config = SystolicConfig(rows=3, columns=5, activation_width=9, weight_width=7)
+    config = SystolicConfig(rows=3, columns=5, activation_width=9, weight_width=8)
     assert dict(SystolicArray(config).signature.members) == {
         "i_valid": In(1),
         "i_swap": In(1),
         "i_last": In(1),
         "i_activations": In(data.ArrayLayout(signed(9), 3)),
         "w_valid": In(1),
-        "w_weights": In(data.ArrayLayout(signed(7), 5)),
+        "w_weights": In(data.ArrayLayout(signed(8), 5)),
         "o_valid": Out(1),
         "o_last": Out(1),
         "o_sums": Out(data.ArrayLayout(signed(18), 5)),
