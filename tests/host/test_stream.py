@@ -30,8 +30,8 @@ SMALL = SparseConfig(pes=4, queue_depth=2, entry_depth=256, pointer_depth=300, a
 
 
 def check(compiled: SparseCompiled, x: NDArray[np.integer], *, serial: bool = True
-          ) -> NDArray[np.int64]:
-    """Compare with both models; returns cycles from each output to the next one."""
+          ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Compare with both models; returns cycles from each input and output to the next one."""
     host, config = compiled.host, compiled.inner.config
     seen = measure_stream(host, x, build_shell(config, serial=serial), shell=True)
     assert np.array_equal(seen.outputs, compiled.run(x))
@@ -42,11 +42,11 @@ def check(compiled: SparseCompiled, x: NDArray[np.integer], *, serial: bool = Tr
     # Registers of the shell are in the way of the first input and of its output.
     latency = seen.outputs_from[0] - seen.inputs_from[0]
     assert latency == expected.outputs[0] + (2 if serial else 4)
-    return apart
+    return np.diff(seen.inputs_from), apart
 
 
 @pytest.mark.parametrize(("config", "sizes", "density", "limit", "serial"), [
-    (SMALL, (64, 12), 0.4, "inference", True), (SMALL, (256, 3), 0.02, "input", False),
+    (SMALL, (64, 12), 0.4, "inference", True), (SMALL, (256, 3), 0.1, "input", False),
     (replace(SMALL, double_buffered=False), (64, 12), 0.4, "inference", True)],
     ids=["inference", "input", "single"])
 def test_stream(config: SparseConfig, sizes: tuple[int, ...], density: float, limit: str,
@@ -57,11 +57,13 @@ def test_stream(config: SparseConfig, sizes: tuple[int, ...], density: float, li
     network = random_network(config, sizes, [density] * layers, rng)
     compiled = SparseCompiled(compile_random(network, config, [1] * layers, "all", rng))
     x = random_inputs(config, 8, sizes[0], density, rng)
-    apart = check(compiled, x, serial=serial)
+    inputs, outputs = check(compiled, x, serial=serial)
     assert len(np.unique(compiled.run(x), axis=0)) > 1
-    # What tables tell of an inference is how far its output is from the one before.
+    # What tables tell of an inference is how far its output is from the one before; where inputs
+    # limit, those are as far from one another.
     told = [speed_of(compiled.host, entry.cycles).interval for entry in compiled.counters(x)]
     assert {each.limit for each in told} == {limit}
+    apart = inputs if limit == "input" else outputs
     assert apart[2:].tolist() == [each.cycles for each in told][3:]
 
 
@@ -76,7 +78,7 @@ def test_what_a_dma_sees(options: dict[str, Any]) -> None:
     assert isinstance(compiled, SparseCompiled)
     samples = prepared.samples.x[:TIMED_SAMPLES]
     x = compiled.quantize(samples)
-    apart = check(compiled, np.concatenate([x, x[:1]]))
+    _, apart = check(compiled, np.concatenate([x, x[:1]]))
     cycles = compiled.cycles(samples)
     assert cycles is not None
     speed = speed_of(compiled.host, cycles)
