@@ -161,14 +161,17 @@ def share(row: Mapping[str, int], kind: str) -> str:
 
 
 def report(table: Mapping[str, Counter[str]]) -> Iterator[str]:
-    """Write the table."""
+    """Write the table: files, folders, and all together."""
     yield "| source | lines | branches | toggles | expressions | excluded |"
     yield "|---|---:|---:|---:|---:|---:|"
-    together: Counter[str] = Counter()
+    folders: dict[str, Counter[str]] = defaultdict(Counter)
     for file, row in sorted(table.items()):
-        together.update(row)
+        folders[file.rpartition("/")[0]].update(row)
         yield _row(file, row)
-    yield _row("together", together)
+    for folder, row in sorted(folders.items()):
+        if folder:
+            yield _row(f"{folder}/", row)
+    yield _row("together", sum(table.values(), Counter()))
 
 
 def _row(name: str, row: Mapping[str, int]) -> str:
