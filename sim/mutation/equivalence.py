@@ -100,8 +100,8 @@ def compare(script: str, folder: Path, *, seconds: float = 30) -> str:
     InputError
         If there is no Yosys, or it fails.
     """
-    (folder / "rest.aig").unlink(missing_ok=True)
-    # What is easy to see comes first.
+    (folder / "abc.log").unlink(missing_ok=True)
+    # What is easy to see comes first. Of a constant there is no log.
     run_yosys(f"""{script}flatten
 opt -full
 techmap
@@ -112,7 +112,7 @@ opt_clean
 setundef -zero
 write_aiger -zinit miter.aig
 {_abc(f"read_aiger miter.aig; strash; bmc3 -F 40 -T {max(1, round(seconds / 4))} -L abc.log; "
-      "scorr; write_aiger rest.aig")}""", folder, "abc.log")
+      "scorr; write_aiger rest.aig")}""", folder, "rest.aig")
     if _answer(folder) == "undecided" and not _never(folder / "rest.aig"):
         run_yosys(_abc(f"read_aiger rest.aig; strash; pdr -T {max(1, round(seconds))} -L abc.log"),
                   folder, "abc.log")
@@ -137,7 +137,8 @@ abc -g AND -script "+{script.replace("; ", ";").replace(" ", ",")}"
 
 
 def _answer(folder: Path) -> str:
-    said = (folder / "abc.log").read_text(encoding="utf-8")
+    log = folder / "abc.log"
+    said = log.read_text(encoding="utf-8") if log.exists() else ""
     return "different" if said.startswith("snl_SAT") else \
         "equivalent" if said.startswith("snl_UNSAT") else "undecided"
 
