@@ -4,12 +4,14 @@ That a product of many bits is the sum of others is what a solver finds hard: op
 bits here, and all that follows of their number is as much smaller.
 """
 
+from typing import Any
+
 from harness import Bug, Harness, Proof, as_signed
 
 from eieio.rtl.systolic import pair_multiplier
 
 
-def _smaller(bits: int) -> tuple:
+def _smaller(bits: int) -> tuple[tuple[Any, str, Any], ...]:
     shift = bits + 1
     return ((pair_multiplier, "ACTIVATION_BITS", bits), (pair_multiplier, "PACKED_SHIFT", shift),
             (pair_multiplier, "PACKED_WIDTHS", (bits, bits + shift + 1)),
@@ -33,7 +35,8 @@ def _products(bits: int, stages: int) -> Harness:
 
 PROOFS = tuple(
     Proof(f"pair_multiplier_{bits}", "systolic/pair_multiplier.py",
-          f"operands of {bits} bits, {stages} of the multiplier's registers: both products, whatever the other one is",
+          f"operands of {bits} bits, {stages} of the multiplier's registers: both products, "
+          "whatever the other one is",
           lambda bits=bits, stages=stages: _products(bits, stages), engine="pipeline",
           bugs=(Bug("a negative lower number takes nothing from the upper one",
                     "high - low[-1]", "high"),
