@@ -19,7 +19,7 @@ from typing import Any
 from eieio.sim.mutation.netlist import Mutation, Netlist
 from eieio.sim.mutation.netlists import run_yosys
 
-__all__ = ["prove_equivalent"]
+__all__ = ["compare", "prove_equivalent"]
 
 #: Cell that passes on what a register holds.
 _OUTPUT = "register_output"
@@ -54,8 +54,6 @@ def prove_equivalent(netlist: Netlist, mutation: Mutation, folder: Path, *,
     if cell["type"].startswith("$mem") and cell["port_directions"][mutation.port] == "input":
         return "undecided"  # The memory itself would have to be in the circuit.
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "rest.aig").unlink(missing_ok=True)
-    # What is easy to see comes first.
     key = mutation.key
     if cell["type"] == "$dff" and mutation.port == "Q":
         # Its readers see the fault, and not what it has after power-up.
@@ -72,12 +70,39 @@ def prove_equivalent(netlist: Netlist, mutation: Mutation, folder: Path, *,
         r"-module \S+", r"-module \\mutant", key)
     if not changed:
         return "undecided"
-    run_yosys(f"""read_json original.json
+    return compare(f"""read_json original.json
 copy original mutant
 {changed}
 read_verilog miter.v
 hierarchy -top miter
-flatten
+""", folder, seconds=seconds)
+
+
+def compare(script: str, folder: Path, *, seconds: float = 30) -> str:
+    """Let ABC decide whether the one output of a circuit is ever 1, after power-up.
+
+    Parameters
+    ----------
+    script : :class:`str`
+        Commands of Yosys that make the circuit. Registers begin with their initial values, or 0.
+    folder : :class:`pathlib.Path`
+        Where to do it.
+    seconds : :class:`float`
+        Time for the proof.
+
+    Returns
+    -------
+    :class:`str`
+        "equivalent" if it never is, "different" if it can be, or "undecided".
+
+    Raises
+    ------
+    InputError
+        If there is no Yosys, or it fails.
+    """
+    (folder / "rest.aig").unlink(missing_ok=True)
+    # What is easy to see comes first.
+    run_yosys(f"""{script}flatten
 opt -full
 techmap
 opt

@@ -19,7 +19,7 @@ from eieio.model.errors import InputError
 from eieio.rtl.interface import bound_ports
 from eieio.sim.mutation.netlist import Mutation, Netlist
 
-__all__ = ["component_rtlil", "list_mutations", "read_netlist", "run_yosys"]
+__all__ = ["component_rtlil", "list_mutations", "mutations_path", "read_netlist", "run_yosys"]
 
 _DIRECTIONS = {"i": PortDirection.Input, "o": PortDirection.Output}
 
@@ -93,6 +93,11 @@ write_json made.json
     return Netlist(json.loads(path.read_text(encoding="utf-8"))["modules"]["top"])
 
 
+def mutations_path(folder: Path, count: int, seed: int) -> Path:
+    """Return where :func:`list_mutations` keeps what it has chosen."""
+    return folder / f"mutations-{count}-{seed}.txt"
+
+
 def list_mutations(netlist: Netlist, folder: Path, count: int, seed: int) -> list[Mutation]:
     """Choose mutations of the netlist in a folder, spread over cells and lines of the source.
 
@@ -101,7 +106,7 @@ def list_mutations(netlist: Netlist, folder: Path, count: int, seed: int) -> lis
     list of Mutation
         `count` of them, or as many as there are.
     """
-    path = folder / f"mutations-{count}-{seed}.txt"
+    path = mutations_path(folder, count, seed)
     if not path.exists():
         more = 2 * count + 20  # Some are of no use here.
         run_yosys(f"read_rtlil netlist.il\nmutate -list {more} -seed {seed} -o list.txt\n", folder)
