@@ -54,7 +54,8 @@ FILES = {
                               "tests/model/graph/test_rescale.py"),
     "model/winograd.py": ("tests/model/test_winograd.py",),
     "model/sparse/csc.py": ("tests/model/sparse/test_csc.py",),
-    "model/sparse/timing.py": ("tests/model/sparse/test_timing.py",),
+    "model/sparse/timing.py": ("tests/model/sparse/test_timing.py",
+                               "tests/model/sparse/test_accesses.py"),
     "model/systolic/timing.py": ("tests/model/systolic/test_timing.py",),
 }
 #: Gigabytes of memory, and seconds beyond twice what the tests take.
