@@ -27,13 +27,13 @@ from eieio.model.graph.float_graph import (
     Value,
     WeightedOperator,
 )
-from eieio.model.graph.quantization import Scale, scale_of
+from eieio.model.graph.quantization import LEFT_SHIFT_LIMIT, Scale, scale_of
 from eieio.model.graph.quantized_graph import Window
 from eieio.model.graph.tensor_emitter import TensorEmitter
 from eieio.model.graph.value_facts import EVERYTHING, Range, intersect, is_affine
 
 __all__ = ["AFFORDABLE", "COARSE_SHARE", "MAX_SEGMENTS", "STEPS", "Segmenter", "Term",
-           "WeightedSum", "is_selection", "most_often", "over_stack"]
+           "WeightedSum", "is_choice", "is_selection", "most_often", "over_stack"]
 
 STEPS = 255
 # The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
@@ -322,7 +322,8 @@ class Segmenter(TensorEmitter):
         count = elements * self.roundings(source)
         total = WeightedSum(terms, levels, window, terms[0].step, np.full(channels, 1 / elements),
                             np.full(channels, -offset),
-                            terms[0].step * min(count / 2, _SIX_SIGMA * math.sqrt(count)))
+                            terms[0].step * min(count / 2, _SIX_SIGMA * math.sqrt(count))
+                            + elements * self.off(source))
         if not segment and not wraps:
             return self.rounded(operator, total, scale, both, name)
         return self.combine(operator, total, scale, both, name, wraps=wraps)
@@ -375,6 +376,17 @@ class Segmenter(TensorEmitter):
         return self._addends(operator, wanted, need or min(
             scale.scale, self.need(operator.output) or math.inf))
 
+    def finest(self, value: Value) -> float:
+        operator = self.producers.get(value.name)
+        if not isinstance(operator, Add):
+            return super().finest(value)
+        first, second = (self.grid(source) for source in operator.inputs)
+        if first is None or second is None:
+            return 0.0
+        most = min(max(_whole(first.scale, second.scale)), _WEIGHT_MAXIMUM)
+        step = max(first.scale, second.scale) / (most * (_WEIGHT_MAXIMUM // most))
+        return step / 2**LEFT_SHIFT_LIMIT * (1 + 1e-9)
+
     def aligned(self, operator: Add, found: list[list[Term]]) -> WeightedSum:
         """Return the sum of the terms of two values."""
         factors = _whole(found[0][0].step, found[1][0].step)
@@ -390,8 +402,8 @@ class Segmenter(TensorEmitter):
         unit, error = step / most, 0.0
         for value, terms, factor in zip(operator.inputs, found, factors, strict=True):
             own = terms[0].step
-            error += 0.5 * self.roundings(value) * own + abs(factor * unit / own - 1) * max(
-                map(abs, self.range(value, EVERYTHING)))
+            error += self.roundings(value) * own / 2 + self.off(value) + abs(
+                factor * unit / own - 1) * max(map(abs, self.range(value, EVERYTHING)))
         return WeightedSum(
             [term for term, _ in parts], levels.reshape(-1, 1, 1),
             Window((len(levels), 1), (1, 1), (height, 1)), unit, np.ones(channels),
@@ -407,7 +419,20 @@ class Segmenter(TensorEmitter):
             case Clamp() | Reshape() | Pad() | Stack():
                 return max(inputs)
             case _:
-                return 1 + sum(inputs)
+                return sum(inputs) + (not is_choice(operator))
+
+    def off(self, value: Value) -> float:
+        """How far biases, rounded, put a value off at most."""
+        if self.grid(value) is not None:
+            return 0.0
+        operator = self.producers[value.name]
+        match operator:
+            case WeightedOperator():
+                return self.finest(value) / 2
+            case Add():
+                return sum(map(self.off, operator.inputs))
+            case _:
+                return max(map(self.off, operator.inputs))
 
     def rounded(self, operator: Operator, total: WeightedSum, scale: Scale, ends: Range, name: str
                 ) -> Value:
@@ -458,10 +483,14 @@ class Segmenter(TensorEmitter):
         wrong = total.step * sum(share * (label.zero_point - term.scale.zero_point)
                                  for share, term in zip(shares, terms, strict=True))
         factor = total.factor
+        # Where steps of the sum are coarser than the result's, they get finer, and levels larger.
+        most = int(np.abs(levels).max())
+        times = max(min(_WEIGHT_MAXIMUM // most, math.ceil(
+            total.step * float(np.abs(factor).max()) / scale.scale)), 1)
         conv = DepthwiseConv2D(
             name=operator.name, inputs=(), output=operator.output, weight=levels * factor,
             bias=total.bias + wrong * factor, window=window,
-            weight_scale=np.where(factor == 0, 1, np.abs(factor)), wraps=wraps)
+            weight_scale=np.where(factor == 0, 1, np.abs(factor)) / times, wraps=wraps)
         shape = operator.output.shape
         image = (*window.output_size(height * len(terms), width), channels)
         if shape == image:
@@ -487,6 +516,12 @@ class Segmenter(TensorEmitter):
 
 def _shifted(ends: Range, offset: float) -> Range:
     return ends[0] - offset, ends[1] - offset
+
+
+def is_choice(operator: Operator) -> bool:
+    """Whether an operator only takes some of the elements of an image."""
+    return isinstance(operator, MaxPool) and operator.window.kernel == (1, 1) \
+        and operator.window.padding == ((0, 0), (0, 0))
 
 
 def is_selection(operator: Operator) -> TypeGuard[DepthwiseConv2D]:

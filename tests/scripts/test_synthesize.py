@@ -59,6 +59,11 @@ def test_synthesizes_a_network(eieio: Callable[..., Result], network: Path, samp
     assert figures["config"]["pes"] == 2
     assert figures["inferences_per_second"] == pytest.approx(
         80e6 / figures["cycles_per_inference"])
+    parts = figures["interval"]
+    latency = sum(parts[name] for name in ("input", "inference", "output", "handshakes"))
+    assert latency > parts["cycles"]
+    assert figures["latency_us"] == pytest.approx(latency / 80)
+    assert f"output's last: {latency / 80:,.1f} us" in result.stdout
     assert "--seed 3" in (out / "board" / "build_top.sh").read_text()
     assert "80000000 Hz" in (out / "board" / "system.v").read_text()
     assert {"design.json", "network.image", "rtl"} <= {path.name for path in out.iterdir()}

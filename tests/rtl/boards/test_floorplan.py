@@ -29,6 +29,13 @@ def test_places(rows: int, columns: int, dsp_rows: int) -> None:
                                                    114)
 
 
+def test_places_of_pairs() -> None:
+    """Half as many multipliers as columns."""
+    config = SystolicConfig(rows=12, columns=24, lanes=1, products_per_multiplier=2)
+    places = multiplier_places(config, ULX3S)
+    assert len(places) == len(set(places.values())) == 12 * 12
+
+
 def test_neighbours() -> None:
     """Columns keep together, and rows come one below the other."""
     places = multiplier_places(SystolicConfig(rows=12, columns=12, lanes=2), ULX3S)
@@ -99,9 +106,10 @@ def test_shared_lanes(options: dict[str, int], multipliers: int) -> None:
 
 @pytest.mark.parametrize("config", [
     SystolicConfig(rows=17, columns=2, lanes=1),
+    SystolicConfig(rows=2, columns=4, lanes=1, products_per_multiplier=2),
     SparseConfig(pes=5, accumulator_width=32),
     SparseConfig(pes=2, accumulator_width=18),
-], ids=["systolic", "sparse", "sparse-narrow"])
+], ids=["systolic", "pairs", "sparse", "sparse-narrow"])
 def test_names(config: SystolicConfig | SparseConfig) -> None:
     """The multipliers are cells of the system's Verilog, and the plan names them."""
     setting = clock_setting(ULX3S)

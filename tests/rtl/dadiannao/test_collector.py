@@ -146,9 +146,10 @@ def test_many_groups(simulate: Callable[..., None]) -> None:
     simulate(dut, bench, max_cycles=60_000)
 
 
-def test_every_bit_of_a_count(simulate: Callable[..., None]) -> None:
+@pytest.mark.parametrize("config", [THREE, ONE], ids=["three", "one"])
+def test_every_bit_of_a_count(simulate: Callable[..., None], config: DaDianNaoConfig) -> None:
     """With one more than a power of two of groups, or of pixels, the first is not the last."""
-    dut, reset = Collector(ONE), Signal()
+    dut, reset = Collector(config), Signal()
 
     async def bench(ctx: Any) -> None:
         ports = Ports(ctx, dut)
@@ -159,7 +160,7 @@ def test_every_bit_of_a_count(simulate: Callable[..., None]) -> None:
                 # A borrow goes through to the highest bit, and the first group of a pixel has all.
                 replace(one, groups=1, iterations=(1 << 32) - 1),
                 replace(one, groups=(1 << 16) - 1, iterations=2)):
-            await check(ports, ONE, instruction, lambda: 0, stop=8)
+            await check(ports, config, instruction, lambda: 0, stop=6)
             ctx.set(reset, 1)
             await ports.cycle(start=0, group_done=0)
             ctx.set(reset, 0)

@@ -17,9 +17,9 @@ from eieio.model.dadiannao.instruction import Instruction, Stage1, Stage2, Stage
 from eieio.model.dadiannao.timing import instruction_counts, time_program
 from eieio.rtl.dadiannao.node import Node
 
-RING = DaDianNaoConfig(tiles=3, inputs=4, outputs=2, sb_depth=32, nbin_depth=4, nbout_depth=4,
+RING = DaDianNaoConfig(tiles=2, inputs=4, outputs=2, sb_depth=32, nbin_depth=4, nbout_depth=4,
                        central_depth=32, program_depth=6, parameter_depth=16, activation_width=9,
-                       weight_width=8, sum_width=40, additions=True, functions=True, nodes=2)
+                       weight_width=8, sum_width=32, additions=True, functions=True, nodes=2)
 ALONE = DaDianNaoConfig(tiles=1, inputs=2, outputs=2, sb_banks=2, sb_depth=16, nbin_depth=2,
                         nbout_depth=2, central_depth=64, program_depth=6, parameter_depth=9,
                         activation_width=8, weight_width=8, sum_width=24)
@@ -157,8 +157,8 @@ def random_instruction(rng: Random, config: DaDianNaoConfig, groups: int, *,
     across = rng.random() < 0.4 if across is None else across
     multiplies = rng.random() < 0.6
     while True:
-        sizes = {name: rng.choice((1, 1, 2, 3)) for name in ("depth", "kernel_x", "kernel_y",
-                                                             "x", "y")}
+        sizes: dict[str, Any] = {name: rng.choice((1, 1, 2, 3)) for name in (
+            "depth", "kernel_x", "kernel_y", "x", "y")}
         one = Instruction(
             stage1=Stage1.MULTIPLY if multiplies else Stage1.PASS,
             stage2=Stage2.ADD if multiplies else rng.choice(list(Stage2)),
@@ -247,8 +247,11 @@ class Bench:
             coming.append((ports.get("link_o_valid"), ports.get("link_o_data")))
             ready.append(ports.get("link_i_ready"))
             valid, word = coming.pop(0)
-            seen = await ports.cycle(begin=cycle == 0, count=len(program), link_i_valid=valid,
-                                     link_i_data=word, link_o_ready=ready.pop(0))
+            seen = await ports.cycle(
+                begin=cycle == 0, count=len(program), link_i_valid=valid, link_i_data=word,
+                link_o_ready=ready.pop(0), load_target=self.rng.randrange(6),
+                load_addr=self.rng.randrange(64), load_data=self.rng.getrandbits(32),
+                put_addr=self.rng.randrange(8), put_data=self.rng.getrandbits(8))
             if seen["link_o_valid"]:
                 sent.append(seen["link_o_data"])
             if seen["word_valid"]:
@@ -303,7 +306,7 @@ def test_random(simulate: Callable[..., None], config: DaDianNaoConfig, seed: in
     async def bench(ctx: Any) -> None:
         one = Bench(ctx, dut, rng)
         await one.load()
-        for _ in range(3):
+        for _ in range(2):
             program = random_program(rng, config)
             await one.program(program)
             await one.run(program)
@@ -325,7 +328,7 @@ def test_links_that_are_late(simulate: Callable[..., None]) -> None:
         program = [forward, other, replace(forward, receive=False, groups=1),
                    replace(forward, write_addr=50)]
         await one.program(program)
-        for late in (1, 7, 30):
+        for late in (1, 30):
             await one.run(program, late=late)
         await one.read()
 
@@ -340,11 +343,11 @@ def test_reset(simulate: Callable[..., None]) -> None:
         one = Bench(ctx, dut, rng)
         await one.load()
         program = [Instruction(stage1=Stage1.MULTIPLY, stage3=Stage3.REQUANTIZE, groups=4,
-                               words=12, write_stride=4, write_addr=32, minimum=-9, maximum=9),
+                               words=8, write_stride=4, write_addr=32, minimum=-9, maximum=9),
                    Instruction(forward=True, receive=True, groups=3, read_stride=1,
                                write_addr=60)]
         await one.program(program)
-        for stop in (24, 27, 36, 60):
+        for stop in (27, 36, 60):
             await one.run(program, stop=stop)
             ctx.set(reset, 1)
             await one.ports.cycle(begin=0, link_i_valid=0, link_o_ready=0)

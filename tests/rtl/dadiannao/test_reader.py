@@ -115,7 +115,7 @@ class Bench:
 def random_instruction(rng: Random, config: DaDianNaoConfig, most: int = 60) -> Instruction:
     """Draw loops of all kinds, with addresses that may wrap around."""
     while True:
-        sizes = {name: rng.choice((1, 1, 2, 3, 4)) for name in (
+        sizes: dict[str, Any] = {name: rng.choice((1, 1, 2, 3, 4)) for name in (
             "depth", "kernel_x", "kernel_y", "groups", "x", "y")}
         one = Instruction(
             stage1=rng.choice(list(Stage1)), stage2=rng.choice(list(Stage2)),
@@ -155,7 +155,7 @@ def test_random(simulate: Callable[..., None], config: DaDianNaoConfig, pace: in
 def test_long_loop(simulate: Callable[..., None], name: str) -> None:
     """Each loop alone beyond what small counters hold, and another in and around it."""
     dut, rng = Reader(CONFIG), Random(name)
-    sizes = {name: 256 if name.startswith("kernel") else 280}
+    sizes: dict[str, Any] = {name: 256 if name.startswith("kernel") else 280}
 
     async def bench(ctx: Any) -> None:
         await Bench(ctx, dut, rng).run(Instruction(
@@ -176,8 +176,9 @@ def test_every_bit_of_a_loop(simulate: Callable[..., None]) -> None:
         one = Bench(ctx, dut, rng)
         for name, width in sizes.items():
             for size in (*(1 + (1 << bit) for bit in range(3, width)), (1 << width) - 1):
+                changed: dict[str, Any] = {name: size}
                 await one.run(Instruction(
-                    stage3=Stage3.REQUANTIZE, read_stride=1, **{name: size},
+                    stage3=Stage3.REQUANTIZE, read_stride=1, **changed,
                     iterations=size if name in ("x", "y") else 1), Pace(), stop=5)
                 ctx.set(reset, 1)
                 await one.ports.cycle(start=0, release=0)
@@ -219,11 +220,11 @@ def test_edges_at_windows(simulate: Callable[..., None]) -> None:
             edge = max(1, origin + stride * rng.randrange(5) + dilation * rng.randrange(2)
                        + rng.randrange(2))
             along, across = ("x", "y") if number % 2 else ("y", "x")
-            await one.run(Instruction(**{
+            drawn: dict[str, Any] = {
                 along: 5, f"kernel_{along}": 2, f"origin_{along}": origin,
                 f"stride_{along}": stride, f"dilation_{along}": dilation,
-                "width" if along == "x" else "height": edge, across: rng.choice((1, 2))},
-                iterations=1), Pace())
+                "width" if along == "x" else "height": edge, across: rng.choice((1, 2))}
+            await one.run(Instruction(**drawn), Pace())
 
     simulate(dut, bench)
 

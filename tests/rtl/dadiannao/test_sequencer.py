@@ -53,7 +53,9 @@ async def check(ports: Ports, program: list[int], durations: list[int], *, stop:
     for cycle in range((ends[-1] if ends else 0) + FETCH + 4):
         if cycle == stop:
             return
-        seen = await ports.cycle(begin=cycle == 0, count=len(durations), done=cycle in ends)
+        seen = await ports.cycle(begin=cycle == 0, count=len(durations), done=cycle in ends,
+                                 load_addr=cycle % (INSTRUCTION_WORDS * len(program)),
+                                 load_data=0x9E3779B9 * cycle & 0xFFFFFFFF)
         assert seen["start"] == (cycle in starts), cycle
         assert seen["finished"] == (bool(ends) and cycle == ends[-1] + 1), cycle
         begun = sum(start <= cycle for start in starts)

@@ -125,6 +125,7 @@ class Bench:
             layout = step_layout(self.config)
             await self.ports.cycle(
                 row=step["row"], word=step["word"], sb_addr=ahead,
+                load_addr=self.rng.randrange(8), load_data=self.rng.getrandbits(32),
                 step=data.Const(layout, layout.const({
                     name: step[name] for name in ("valid", "first", "last", "fill", "use",
                                                   "nbin_addr", "nbout_addr")

@@ -128,8 +128,10 @@ class Bench:
                 (value % (1 << config.psum_width)) << config.psum_width * lane
                 for lane, value in enumerate(lines[read]))
             # At first nobody takes anything.
-            ready = rng.random() < pace and (pace == 1 or begun > 3)
-            seen = await ports.cycle(line=line, o__ready=ready)
+            ready = rng.random() < pace and (pace == 1 or begun >= min(4, len(numbers)))
+            seen = await ports.cycle(
+                line=line, o__ready=ready, parameter_addr=rng.randrange(32),
+                parameter_data=rng.getrandbits(PARAMETER_LAYOUT.size))
             reads = begun < len(numbers) and begun - taken < OUTPUT_DEPTH
             assert seen["read"] == reads, cycle
             if reads:

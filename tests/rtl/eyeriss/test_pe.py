@@ -137,7 +137,8 @@ class Bench:
             takes = bool(results) and results[0][0] <= cycle and rng.random() < pace.take
             here = bool(results) and results[0][0] <= cycle
             seen = await ports.cycle(
-                ifmap_valid=offers, ifmap_data=words[came] if offers else self.word(),
+                filter_data=rng.getrandbits(16 * lanes), ifmap_valid=offers,
+                ifmap_data=words[came] if offers else self.word(),
                 line_valid=line_here, line_data=sum(
                     value << config.psum_width * lane for lane, value in enumerate(lines[arrived]))
                 if line_here else rng.getrandbits(lanes * config.psum_width),
@@ -150,9 +151,9 @@ class Bench:
             assert seen["ifmap_ready"] == ready, cycle
             assert seen["line_ready"] == line_ready, cycle
             go = opens = ends = False
-            number = 0
+            # Behind the last one there is nothing to do.
+            at, weight, result, tap, number, place = macs[min(done, len(macs) - 1)]
             if done < len(macs):
-                at, weight, result, tap, number, place = macs[done]
                 last = tap == one.taps - 1
                 opens = not one.to_glb or number % lanes == 0
                 psum_ok = below if not one.from_glb else one.first or waiting > 0

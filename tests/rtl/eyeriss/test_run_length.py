@@ -51,7 +51,8 @@ def random_numbers(rng: Random, count: int) -> list[int]:
     numbers: list[int] = []
     while len(numbers) < count:
         numbers += [0] * rng.choice((0, 0, 1, 2, 30, 31, 32, 33, 63, 64, 95))
-        numbers.append(rng.choice((-32768, 32767, -1, rng.randrange(-32768, 32768))))
+        numbers.append(rng.choice((-32768, 32767, -1, 1 << rng.randrange(15),
+                                   rng.randrange(-32768, 32768))))
     return numbers[:count]
 
 
@@ -236,6 +237,8 @@ def test_encoder(simulate: Callable[..., None], coded: bool, pause: float, stall
             await send(ports, rng, random_numbers(rng, count), coded, number % 3 != 0, pause,
                        stall)
         await send(ports, rng, [0] * 70, coded, True, pause, stall)
+        await send(ports, rng, [*(1 << bit for bit in range(15)), -32768, 1], coded, True, pause,
+                   stall)
 
     simulate(dut, bench)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 
 import pytest
@@ -72,13 +73,14 @@ class Step:
 
 
 def steps_of(config: SystolicConfig, layer: Layer) -> Iterator[Step]:
-    """Go through the steps of a layer, block by block."""
+    """Go through the steps of a layer, block by block, window by window."""
     height, width = layer.windows
-    waits = [layer.lead + 1, *([layer.across] * (width - 1) + [layer.down]) * height]
     for block in range(layer.blocks):
         pixel = -1
         for window in range(height * width):
-            for left in reversed(range(waits[window])):
+            wait = (layer.across if window % width else layer.down if window
+                    else layer.lead + 1)
+            for left in reversed(range(wait)):
                 pixel += 1
                 line, column = divmod(pixel, layer.line)
                 addr = layer.source + block + column * layer.steps[0] + line * layer.steps[1]
@@ -136,8 +138,8 @@ class Reference:
         self.config = config
         self.begin(None)
 
-    def begin(self, layer: Layer | None) -> None:
-        self.steps = list(steps_of(self.config, layer)) if layer else []
+    def begin(self, layer: Layer | None, most: int = 0) -> None:
+        self.steps = list(islice(steps_of(self.config, layer), 2 * most)) if layer else []
         self.turns: list[dict[str, int]] = []
 
     @property
@@ -161,23 +163,26 @@ class Reference:
         return found
 
 
-def cycles_of(layers: list[Layer], reference: Reference, rng: Random, eager: float, cuts: int = 0
-              ) -> Iterator[Inputs]:
-    """Run layers, with weights that come sooner or later."""
+def cycles_of(layers: list[Layer], reference: Reference, rng: Random, eager: float, cuts: int = 0,
+              most: int = 100_000) -> Iterator[Inputs]:
+    """Run layers, with weights that come sooner or later.
+
+    Each is cut short so many times, by a reset, and ends after ``most`` cycles.
+    """
     idle = {"start": 0, "weights_ready": 0, RESET: 0}
     for layer in layers:
         stops = [rng.randrange(60) for _ in range(cuts)]
-        for stop in (*stops, 100_000):
+        for stop in (*stops, most):
             yield idle | {"descriptor": layer.descriptor}
             yield idle | {"start": 1}
-            reference.begin(layer)
+            reference.begin(layer, most)
             yield idle
             for _ in range(stop):
                 yield idle | {"weights_ready": int(rng.random() < eager)}
                 if reference.done:
                     break
             else:
-                assert stop < 1000, "A layer must come to an end"
+                assert stop < 10_000, "A layer must come to an end"
                 yield idle | {RESET: 1}
                 reference.begin(None)
             yield idle | {"weights_ready": 1}
@@ -201,9 +206,9 @@ def random_layer(rng: Random, config: SystolicConfig, flags: Flag) -> Layer:
 
 
 def check(simulate: Callable[..., None], config: SystolicConfig, layers: list[Layer], seed: int,
-          eager: float, cuts: int = 0) -> None:
+          eager: float, **cut: int) -> None:
     dut, reset, reference = DepthwiseSequencer(config), Signal(), Reference(config)
-    cycles = cycles_of(layers, reference, Random(seed), eager, cuts)
+    cycles = cycles_of(layers, reference, Random(seed), eager, **cut)
     simulate(dut, lockstep(dut, cycles, reference, reset), reset=reset)
 
 
@@ -226,8 +231,8 @@ ENDS = (
     Layer((1, 1), 1, 0, 1, 1, size=(1, 1)),
     Layer((1, 1), 4, 0, 1, 1, blocks=300, size=(1, 1)),
     Layer((2, 2), 64, 300, 1, 65, blocks=2, last_groups=2, start=(2, 2)),
-    Layer((1, 300), 64, 0, 1, 1, size=(1, 300)),
-    Layer((300, 1), 1, 0, 1, 1, size=(300, 1)),
+    Layer((1, 300), 64, 0, 1, 1, size=(1, 80)),
+    Layer((300, 1), 1, 0, 1, 1, size=(80, 1)),
     Layer((2, 2), 64, 0, 270, 600, start=(32767, 65535), stride=65535, size=(65535, 65535)),
     Layer((2, 2), 40, 0, 300, 1, start=(0, 0), stride=65535, size=(65535, 100)),
     Layer((3, 3), 64, 1, 64, 64, start=(65, 65), stride=64, size=(140, 131)),
@@ -239,3 +244,18 @@ ENDS = (
 @pytest.mark.parametrize("part", range(2))
 def test_ends(simulate: Callable[..., None], part: int) -> None:
     check(simulate, FULL, list(ENDS[part::2]), 2, 0.9)
+
+
+def test_more_steps_than_can_be_run(simulate: Callable[..., None]) -> None:
+    """Each bit of what is left of a loop counts, and of where a window is."""
+    layers = []
+    for bit in range(3, 16):
+        most = (1 << bit) + 2
+        layers += [
+            Layer((1, most), 4, 0, 1, 1), Layer((most, 1), 4, 0, 1, 1),
+            Layer((1, 1), 4, 0, 1, 1, blocks=most), Layer((2, 2), 64, most, 1, 1),
+            Layer((1, 2), 64, 0, most, 1), Layer((2, 1), 64, 0, 1, most),
+            Layer((1, 1), most, most, 1, 1),
+            Layer((2, 2), 64, 0, 1, 1, size=(65535, 65535), start=(1 << bit, 1 << bit)),
+            Layer((2, 2), 64, 0, 1, 1, size=(1 << bit, 1 << bit))]
+    check(simulate, FULL, layers, 3, 1.0, most=20)

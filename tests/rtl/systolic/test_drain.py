@@ -16,7 +16,7 @@ from eieio.rtl.systolic.descriptor import WINDOWS_WIDTH
 from eieio.rtl.systolic.drain import Drain
 
 #: Several groups of columns, words of several groups, and fewer columns channel by channel.
-FULL = SystolicConfig(rows=8, columns=12, lanes=2, accumulator_depth=64, activation_depth=500,
+FULL = SystolicConfig(rows=8, columns=12, lanes=2, accumulator_depth=100, activation_depth=500,
                       parameter_depth=100)
 OTHERS = {
     "a column": SystolicConfig(rows=1, columns=1, accumulator_depth=8, activation_depth=16,
@@ -94,8 +94,8 @@ class Reference:
         self.config = config
         self.begin(None)
 
-    def begin(self, layer: Layer | None) -> None:
-        self.passes = list(islice(passes_of(self.config, layer), 1000)) if layer else []
+    def begin(self, layer: Layer | None, most: int = 0) -> None:
+        self.passes = list(islice(passes_of(self.config, layer), most)) if layer else []
         self.steps: list[Group] = []
         self.goes: Outputs = {"o__valid": 0}
         self.finished = self.idle = self.pending = 0
@@ -130,7 +130,7 @@ def cycles_of(layers: list[Layer], reference: Reference, rng: Random, eager: flo
         for stop in (*stops, most):
             yield idle | {"descriptor": layer.descriptor}
             yield idle | {"start": 1}
-            reference.begin(layer)
+            reference.begin(layer, most)
             yield idle
             for _ in range(stop):
                 done = (reference.pending < min(len(reference.passes), reference.finished + 2)
@@ -181,7 +181,7 @@ def test_other_engines(simulate: Callable[..., None], name: str) -> None:
 #: Layers at the ends of numbers.
 ENDS = (
     Layer(1, 1, 1, 1), Layer(1, 1, 1, 6), Layer(4, 1, 1, 1), Layer(4, 1, 2, 1),
-    Layer(65, 64, 1, 2, destination=499, parameters=99), Layer(130, 64, 1, 1, step=65535),
+    Layer(101, 100, 1, 2, destination=499, parameters=99), Layer(230, 100, 1, 1, step=65535),
     *(Layer(1, 1, outputs, 1) for outputs in (9, 19, 37, 75, 139, 270)),
     Layer(2, 2, 30, 2, flags=Flag.CHANNELWISE), Layer(3, 2, 3, 6, step=3),
 )
@@ -193,6 +193,7 @@ def test_ends(simulate: Callable[..., None]) -> None:
 
 def test_more_windows_than_can_be_run(simulate: Callable[..., None]) -> None:
     """Each bit of the number of windows left counts, and of blocks of outputs."""
-    layers = [Layer(3 + (1 << bit), 3, 1, 2, step=1 << bit % 10) for bit in range(6, WINDOWS_WIDTH)]
-    layers += [Layer(3, 3, 1 << bit, 1) for bit in range(6, 16)]
+    layers = [Layer(3 + (1 << bit), 3, 1, 2, step=1 << bit % 10)
+              for bit in range(6, WINDOWS_WIDTH)]
+    layers += [Layer(3, 3, (1 << bit) + 2, 1) for bit in range(6, 16)]
     check(simulate, FULL, layers, 7, 1.0, most=60)

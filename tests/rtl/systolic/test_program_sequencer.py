@@ -9,7 +9,7 @@ from lockstep import RESET, Inputs, Outputs, lockstep, pack
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Operation
-from eieio.model.systolic.timing import START
+from eieio.model.systolic.timing import FETCH
 from eieio.rtl.systolic.program_sequencer import ProgramSequencer
 
 CONFIG = SystolicConfig(rows=1, columns=1, program_depth=11)
@@ -21,9 +21,9 @@ Program = list[list[int]]
 
 
 class Reference:
-    """What the documentation says: a program's descriptors, each run when the one before is over.
+    """What the documentation says: descriptors, each fetched while the one before is run.
 
-    A descriptor is complete ``START`` - 1 cycles after it was asked for.
+    One is complete ``FETCH`` cycles after the one before took its place.
     """
 
     def __init__(self) -> None:
@@ -33,29 +33,45 @@ class Reference:
     def begin(self) -> None:
         self.complete = self.with_input = self.arrives = self.is_input = self.ready = False
         self.state = "none"
-        self.left = 0  # Cycles until the descriptor has been fetched.
-        self.layer = 0
+        self.left = -1  # Cycles until the next descriptor has been fetched, if it is on its way.
+        self.layer = self.following = 0
         self.taking = False
-        self.fields: list[int] | None = [0]
+        self.fields: list[int] = []
 
     @property
     def loaded(self) -> bool:
         return self.complete and self.with_input
 
+    @property
+    def fetched(self) -> bool:
+        return self.left == 0
+
     def __call__(self, i: Inputs) -> Outputs:
-        starts = self.state == "idle" and i["waiting"] and i["run"] and not i["unload"]
+        starts = bool(self.state == "idle" and i["waiting"] and i["run"] and not i["unload"]
+                      and self.fetched)
+        takes = (starts or (self.state == "first" and self.fetched)
+                 or bool(self.state == "computing" and i["computed"]))
+        ends = takes and self._kind(self.following) in {Operation.INPUT, Operation.OUTPUT}
         found = {
             "loaded": int(self.loaded), "layer": self.layer, "busy": int(self.layer != 0),
             "unloaded": int(self.state == "none" and bool(i["loading"] or not self.loaded)),
-            "fetched": int(self.state == "fetched"), "idle": int(self.state == "idle"),
-            "taking": int(self.taking), "begin": int(starts),
+            "fetched": int(self.state == "taken"), "idle": int(self.state == "idle"),
+            "taking": int(self.taking), "begin": int(starts), "following": self.following,
+            "follows_end": int(ends),
         }
-        if self.fields is not None and len(self.fields) > 1:
+        if self.fields:
             found["descriptor"] = pack(self.fields, 32)
         ready = self.ready
         self.ready = bool(self.loaded and not i["unload"] and not i["loading"] and not self.arrives)
         self._load(i)
-        self._move(i, ready=ready)
+        if self.left > 0:
+            self.left -= 1
+        if i["unload"]:
+            self.left = -1
+        if takes:
+            self._take()
+        else:
+            self._move(i, ready=ready)
         if i[RESET]:
             self.begin()
         return found
@@ -70,39 +86,34 @@ class Reference:
         if i["load_descriptor"]:
             self.words[i["load_addr"]] = i["load_data"]
 
-    def _fetch(self, layer: int) -> None:
-        self.state, self.layer, self.left = "fetching", layer, START - 2
-        self.fields = None
+    def _kind(self, layer: int) -> int:
+        return self.words[layer * DESCRIPTOR_WORDS + Field.OPERATION] & 15
+
+    def _take(self) -> None:
+        """Let the descriptor that was fetched take its place, and fetch another one."""
+        self.layer = self.following
+        base = self.layer * DESCRIPTOR_WORDS
+        self.fields = [self.words[base + field] for field in Field]
+        self.following = 1 if self._kind(self.layer) == Operation.OUTPUT else (
+            self.layer + 1) % (1 << (CONFIG.program_depth - 1).bit_length())
+        self.state, self.left = "taken", FETCH - 1
 
     def _move(self, i: Inputs, *, ready: bool) -> None:
         match self.state:
             case "none":
                 self.taking = False
+                self.layer = self.following = 0
                 if ready:
-                    self._fetch(0)
-                else:
-                    self.layer = 0
-            case "fetching":
-                self.left -= 1
-                if self.left == 0:
-                    self.state = "fetched"
-                    base = self.layer * DESCRIPTOR_WORDS
-                    self.fields = [self.words[base + field] for field in Field]
-            case "fetched":
+                    self.state, self.left = "first", FETCH - 1
+            case "taken":
                 self.state = "started"
             case "started":
-                assert self.fields is not None
                 operation = self.fields[Field.OPERATION] & 15
                 self.taking |= operation == Operation.INPUT
                 self.state = {Operation.INPUT: "idle", Operation.OUTPUT: "sending"}.get(
                     Operation(operation), "computing")
-            case "idle":
-                if i["unload"]:
-                    self.state, self.taking = "none", False
-                elif i["waiting"] and i["run"]:
-                    self._fetch(1)
-            case "computing" if i["computed"]:
-                self._fetch(self.layer + 1)
+            case "idle" if i["unload"]:
+                self.state, self.taking = "none", False
             case "sending" if i["sent"]:
                 self.state, self.layer = "idle", 0
 
@@ -136,21 +147,29 @@ def infer(rng: Random, reference: Reference, layers: int) -> Iterator[Inputs]:
                        "waiting": int(rng.random() < 0.5) * (reference.state != "idle"),
                        "run": int(rng.random() < 0.5)}
 
-    for _ in range(4 + START):
+    if reference.state != "idle":
+        for _ in range(5 + FETCH):
+            yield others()
+    for _ in range(rng.choice([0, FETCH])):
         yield others()
     for _ in range(rng.randrange(4)):  # Neither an input nor the leave alone are enough.
         yield IDLE | {"waiting": 1}
         yield IDLE | {"run": 1}
     yield IDLE | {"waiting": 1, "run": 1}
+    while reference.state == "idle":
+        yield IDLE | {"waiting": 1, "run": 1}
     for _ in range(layers):
-        for _ in range(START + rng.choice([0, 1, 5])):
+        for _ in range(FETCH + rng.choice([0, 1, 5])):  # No layer is as short as a fetch.
             yield others()
         assert reference.state == "computing"
         yield IDLE | {"computed": 1, "run": 1, "waiting": 1}
-    for _ in range(START + rng.choice([0, 1, 5])):
+    for _ in range(rng.choice([2, 3, FETCH + 5])):
         yield others()
     assert reference.state == "sending"
     yield IDLE | {"sent": 1}
+    # The next one waits for its descriptor, and not longer.
+    for _ in range(rng.randrange(4)):
+        yield IDLE | {"waiting": 1}
     yield IDLE
 
 
@@ -178,14 +197,12 @@ def test_resets(simulate: Callable[..., None]) -> None:
     dut, reset, reference = ProgramSequencer(CONFIG), Signal(), Reference()
 
     def cycles() -> Iterator[Inputs]:
-        for cut in (1, 40, 66, 100, 130, 140, 165, 200):
+        for cut in (1, 40, 66, 131, 135, 160, 164, 166, 190, 200, 230):
             program = random_program(rng, 2)
-            for number, inputs in enumerate((*load(rng, program, shuffled=False),
-                                             *([IDLE | {"waiting": 1, "run": 1, "computed": 1}]
-                                               * 120))):
-                yield inputs
-                if number == cut:
-                    break
+            inputs = load(rng, program, shuffled=False)
+            for _ in range(cut):
+                yield next(inputs, IDLE | {"waiting": 1, "run": 1,
+                                           "computed": int(reference.fetched)})
             yield IDLE | {RESET: 1}
             for _ in range(3):
                 yield IDLE
@@ -209,12 +226,12 @@ def test_no_program(simulate: Callable[..., None]) -> None:
             yield IDLE | {"loading": 1, "load_layers": 1}
             for _ in range(5):
                 yield IDLE
-                assert reference.state in {"none", "fetching"}
+                assert reference.state in {"none", "first"}
                 if operation:
                     assert reference.state == "none"
             if operation == Operation.INPUT:
                 break
-        assert reference.state == "fetching"
+        assert reference.state == "first"
 
     simulate(dut, lockstep(dut, cycles(), reference))
 
@@ -237,7 +254,7 @@ def test_unloaded_before_it_is_looked_at(simulate: Callable[..., None]) -> None:
         # The image's end, and its first word last of all: looked at when that has had its effect.
         first = program[0][0]
         yield from load(rng, program, shuffled=False)
-        for _ in range(START + 4):
+        for _ in range(FETCH + 5):
             yield IDLE
         assert reference.state == "idle"
         yield IDLE | {"unload": 1}
@@ -246,8 +263,8 @@ def test_unloaded_before_it_is_looked_at(simulate: Callable[..., None]) -> None:
             yield IDLE | {"load_layers": 1, "load_descriptor": 1, "load_data": last}
             for _ in range(3):
                 yield IDLE
-        assert reference.state == "fetching"
-        for _ in range(START):
+        assert reference.state == "first"
+        for _ in range(FETCH):
             yield IDLE
 
     simulate(dut, lockstep(dut, cycles(), reference))

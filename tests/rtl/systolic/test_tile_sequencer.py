@@ -17,7 +17,7 @@ from eieio.rtl.systolic.tile_sequencer import TileSequencer
 
 #: All that a sequencer can do.
 FULL = SystolicConfig.for_winograd(2, rows=8, columns=4, lanes=2, depthwise_lanes=1,
-                                   accumulator_depth=64, weight_depth=300)
+                                   accumulator_depth=100, weight_depth=300)
 OTHERS = {
     "plain": SystolicConfig(rows=5, columns=5, accumulator_depth=64, weight_depth=300),
     "a row": SystolicConfig(rows=1, columns=3, depthwise_lanes=1, weight_depth=20),
@@ -59,15 +59,15 @@ class Slot:
     share: int  # of the next tile
 
 
-def slots_of(config: SystolicConfig, layer: Layer) -> list[Slot]:
-    """List the slots of a layer, or those of its first 1,000 chunks."""
+def slots_of(config: SystolicConfig, layer: Layer, most: int) -> list[Slot]:
+    """List the slots of a layer, but no more than those of cycles that are run."""
     winograd = Flag.WINOGRAD in layer.flags
     shares = config.rows // config.channelwise_columns
     elements = config.transform.n ** 2 if winograd else 1
     places: list[tuple[int, int, int, int]] = []
-    for first in range(0, layer.windows, layer.chunk)[:1000]:
-        for output in range(layer.outputs):
-            for slot in range(layer.slots):
+    for first in range(0, layer.windows, layer.chunk)[:most]:
+        for output in range(min(layer.outputs, most)):
+            for slot in range(min(layer.slots, most)):
                 number = output * layer.slots + slot
                 places.append((min(layer.chunk, layer.windows - first), slot, number, output))
     found = []
@@ -97,11 +97,11 @@ class Reference:
         self.cycle = 0
         self.begin(None)
 
-    def begin(self, layer: Layer | None) -> None:
+    def begin(self, layer: Layer | None, most: int = 0) -> None:
         """Begin a layer, or forget it, by what came in the cycle before."""
         cycle = self.cycle - 1
         self.layer = layer
-        self.slots = slots_of(self.config, layer) if layer else []
+        self.slots = slots_of(self.config, layer, most) if layer else []
         self.number = -1
         self.began = self.over = cycle
         self.earliest = cycle + self.config.rows + 2
@@ -199,7 +199,7 @@ def cycles_of(config: SystolicConfig, layers: list[Layer], reference: Reference,
         for stop in (*stops, most):
             yield idle | {"descriptor": layer.descriptor}
             yield idle | {"start": 1}
-            reference.begin(layer)
+            reference.begin(layer, most)
             winograd = Flag.WINOGRAD in layer.flags
             read = ready = 0
             for _ in range(stop):
@@ -281,8 +281,8 @@ def test_modes_one_behind_the_other(simulate: Callable[..., None]) -> None:
 
 #: Layers at the ends of numbers.
 ENDS = (
-    Layer(1, 1, 1, 1), Layer(2, 1, 1, 1), Layer(7, 6, 1, 1), Layer(130, 64, 1, 1, weights=299),
-    Layer(65, 64, 2, 1), Layer(60, 20, 1, 1), Layer(33, 11, 1, 1),
+    Layer(1, 1, 1, 1), Layer(2, 1, 1, 1), Layer(7, 6, 1, 1), Layer(230, 100, 1, 1, weights=299),
+    Layer(101, 100, 2, 1), Layer(60, 20, 1, 1), Layer(33, 11, 1, 1),
     Layer(9, 9, 1, 270, 90), *(Layer(1, 1, turns, 1) for turns in (9, 19, 37, 75)),
     *(Layer(1, 1, 1, turns) for turns in (9, 19, 37, 75)), Layer(1, 1, 1, 75, 75),
     Layer(3, 1, 2, 4, 4),
@@ -297,6 +297,6 @@ def test_ends(simulate: Callable[..., None]) -> None:
 def test_more_windows_than_can_be_run(simulate: Callable[..., None]) -> None:
     """Each bit of the number of windows left counts."""
     layers = [Layer(16 + (1 << bit), 16, 1, 1) for bit in range(6, WINDOWS_WIDTH)]
-    layers += [Layer(16, 16, 1 << bit, 1) for bit in range(6, 16)]
-    layers += [Layer(16, 16, 1, 1 << bit, 1 << bit) for bit in range(6, 16)]
+    layers += [Layer(16, 16, (1 << bit) + 2, 1) for bit in range(6, 16)]
+    layers += [Layer(16, 16, 1, (1 << bit) + 2, (1 << bit) + 2) for bit in range(6, 16)]
     check(simulate, FULL, layers, 7, 1.0, most=50)

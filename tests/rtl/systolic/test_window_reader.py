@@ -16,7 +16,7 @@ from eieio.rtl.systolic.descriptor import WINDOWS_WIDTH
 from eieio.rtl.systolic.window_reader import WindowReader
 
 #: All that a reader can do.
-FULL = SystolicConfig.for_winograd(2, rows=12, columns=6, lanes=2, accumulator_depth=64,
+FULL = SystolicConfig.for_winograd(2, rows=12, columns=6, lanes=2, accumulator_depth=100,
                                    activation_depth=500, input_depth=200)
 PLAIN = SystolicConfig(rows=4, columns=4, accumulator_depth=64, activation_depth=300)
 LARGE = SystolicConfig.for_winograd(4, rows=1, columns=1, activation_depth=1 << 16)
@@ -203,7 +203,7 @@ ENDS = {
     "many outputs": Layer((1, 1), 4, 2, 4, outputs=260),
     "many words, one by one": Layer((1, 1), 4, 2, 4, outputs=130, flags=Flag.CHANNELWISE,
                                     last_word=64),
-    "all accumulators": Layer((2, 1), 150, 13, 64, outputs=2),
+    "all accumulators": Layer((2, 1), 230, 13, 100, outputs=2),
     "a long row": Layer((1, 1), 700, 700, 64),
     "many rows": Layer((1, 1), 600, 1, 64),
     "a long window": Layer((1, 270), 2, 2, 2),
@@ -235,9 +235,9 @@ def test_more_words_than_can_be_run(simulate: Callable[..., None]) -> None:
     layers = [Layer((1, 1), 8 + (1 << bit), 9, 8, steps=(1 << bit % 9, 3, 1, 9))
               for bit in range(6, WINDOWS_WIDTH)]
     for bit in range(6, 16):
-        layers += [Layer((1, 1), 8, 9, 4, blocks=1 << bit),
-                   Layer((1, 1), 8, 9, 4, outputs=1 << bit),
-                   Layer((1, 1 << bit), 5, 9, 5), Layer((1 << bit, 1), 5, 9, 5),
-                   Layer((1, 1), 40, 1 << bit, 40)]
+        layers += [Layer((1, 1), 8, 9, 4, blocks=(1 << bit) + 2),
+                   Layer((1, 1), 8, 9, 4, outputs=(1 << bit) + 2),
+                   Layer((1, (1 << bit) + 2), 5, 9, 5), Layer(((1 << bit) + 2, 1), 5, 9, 5),
+                   Layer((1, 1), 40, (1 << bit) + 2, 40)]
     dut = WindowReader(FULL)
     simulate(dut, scripted(dut, cycles_of(FULL, layers, Random(0), 1.0, most=20)))

@@ -145,7 +145,7 @@ class Reference:
 
     def _send(self, entry: Pass, tile: int, results: NDArray[np.int64], cycle: int, *,
               last: bool) -> None:
-        """Say where the groups of a tile go, from a cycle on, and what they are two cycles later."""
+        """Say where the groups of a tile go, from a cycle on, and what they are two later."""
         config, layer = self.config, self.layer
         assert layer is not None
         m = config.winograd

@@ -34,11 +34,30 @@ def test_members() -> None:
         "write_row": Out(data.ArrayLayout(16, 4)), "done": Out(1)}
 
 
-def number(rng: Random) -> int:
-    """Draw a binary32 number: of any bits, of a middling size, or next to a tie."""
-    middling = rng.getrandbits(32) & 0x83FFFFFF | 0x3C000000
-    return rng.choice((rng.getrandbits(32), middling, middling & 0xFFFFF000 | rng.choice((0, 1)),
-                       rng.getrandbits(1) << 31))
+def number(rng: Random, ends: int, config: TensorCoreConfig) -> int:
+    """Draw a binary32 number: of any bits, where rounding is hard, or next to an end of the range.
+
+    Hard are sizes from the smallest short number to the largest, with fractions that are next to a
+    tie, or that carry.
+    """
+    kind = rng.randrange(4)
+    if kind == 0:
+        return rng.choice((rng.getrandbits(32), rng.getrandbits(1) << 31, 0x7FC00000, 0x7F800000))
+    half = config.factor_format.exponent_width == 5
+    if kind == 1:  # an end, or a neighbour
+        end = rng.choice((ends & 0xFFFF, ends >> 16))
+        value = (np.array([end], np.uint16).view(np.float16).astype(np.float32).view(np.uint32)[0]
+                 if half else end << 16)
+        step = rng.choice((0, 0, 1, -1, 0x1000, -0x1000, 0x2000, -0x2000))
+        return (int(value) + step) % (1 << 32)
+    low = 13 if half else 16
+    fraction = rng.choice((rng.getrandbits(23), (1 << 23) - 1, rng.getrandbits(23) >> low << low))
+    fraction = fraction >> low << low | rng.choice((
+        0, 1, 1 << low - 1, (1 << low - 1) + 1, (1 << low - 1) - 1, (1 << low) - 1))
+    exponent = rng.choice((0, 1, 2, 253, 254, rng.randrange(256)))
+    if half:
+        exponent = rng.randint(100, 145)
+    return rng.getrandbits(1) << 31 | exponent << 23 | fraction
 
 
 def converted(word: int, one: Descriptor, config: TensorCoreConfig) -> int:
@@ -72,7 +91,8 @@ async def check(ports: Ports, config: TensorCoreConfig, one: Descriptor, rng: Ra
         if cycle == stop:
             return
         valid = sent < total and sent - left < config.accumulators and rng.random() < pace
-        step = [[number(rng) for _ in range(columns)] for _ in range(rows)]
+        step = [[number(rng, one[Field.CLAMP], config) for _ in range(columns)]
+                for _ in range(rows)]
         seen = await ports.cycle(i_valid=valid, i=sum(
             word << 32 * (row * columns + lane) for row, words in enumerate(step)
             for lane, word in enumerate(words)))
@@ -117,8 +137,10 @@ async def check(ports: Ports, config: TensorCoreConfig, one: Descriptor, rng: Ra
 def descriptor(rng: Random, config: TensorCoreConfig) -> dict[Field, int]:
     """Draw what is to be drained, with a range that holds no, some or all numbers."""
     form = config.factor_format
-    low, high = rng.choice(((0xFF80, 0x7F80) if form.exponent_width == 8 else (0xFC00, 0x7C00),
-                            (0, 0x4600), (0xBC00, 0x3C00), (0x8000, 0x0000)))
+    ends = ((0xFF80, 0x7F80) if form.exponent_width == 8 else (0xFC00, 0x7C00))
+    some = rng.randrange(ends[1])
+    low, high = rng.choice((ends, ends, (0, 0x4600), (0xBC00, 0x3C00), (0x8000, 0x0000),
+                            (0x8000 | some, rng.randrange(ends[1])), (some >> 1, some)))
     return dict(random_descriptor(rng, config, most=40)) | {
         Field.CLAMP: low | high << 16, Field.WINDOWS: rng.randint(1, 3 * config.rows + 1)}
 
@@ -142,7 +164,7 @@ def test_long(simulate: Callable[..., None]) -> None:
 
     async def bench(ctx: Any) -> None:
         ports = Ports(ctx, dut)
-        for tiles, windows in ((1, 130), (4, 9)):
+        for tiles, windows in ((1, 131), (4, 9)):
             await check(ports, TWO, descriptor(rng, TWO) | {
                 Field.COLUMN_TILES: tiles, Field.WINDOWS: windows, Field.WINDOW_RESULTS: 37,
                 Field.TILE_RESULTS: 53}, rng, 1.0)
@@ -156,8 +178,8 @@ def test_windows_of_every_bit(simulate: Callable[..., None]) -> None:
 
     async def bench(ctx: Any) -> None:
         ports = Ports(ctx, dut)
-        for bit in range(2, 8):
-            ports.set(descriptor=encode({Field.WINDOWS: 1 << bit, Field.COLUMN_TILES: 1,
+        for windows in (number for bit in range(2, 8) for number in (1 << bit, 1 + (1 << bit))):
+            ports.set(descriptor=encode({Field.WINDOWS: windows, Field.COLUMN_TILES: 1,
                                          Field.LAST_LANES: 2}))
             await ports.cycle(start=1)
             await ports.cycle(start=0, i_valid=1)

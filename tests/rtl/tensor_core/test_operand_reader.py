@@ -215,6 +215,25 @@ def test_edges(simulate: Callable[..., None]) -> None:
     simulate(dut, bench)
 
 
+def test_far_steps(simulate: Callable[..., None]) -> None:
+    """Rows, segments and addresses of all bits that an engine of this size has."""
+    dut, rng = OperandReader(TWO), Random(5)
+
+    async def bench(ctx: Any) -> None:
+        one = Bench(ctx, dut, rng)
+        for _ in range(40):
+            await one.run(dict(random_descriptor(rng, TWO)) | {
+                Field.WINDOWS: 2, Field.ROW_WINDOWS: rng.randint(1, 2), Field.GROUP_WINDOWS: 8,
+                Field.KERNEL_ROWS: 3, Field.TAP_ROWS: rng.randint(1, 50),
+                Field.ROW_START: rng.randint(-120, 15), Field.ROWS: rng.randint(90, 127),
+                Field.TAP_ROW_STEP: rng.randrange(256), Field.SEGMENTS: 3,
+                Field.SEGMENT_STEP: rng.randint(1, 40), Field.COLUMN_START: rng.randint(-110, 30),
+                Field.ROW_ELEMENTS: rng.randint(90, 127), Field.RUN: rng.randint(1, 3),
+                Field.SOURCE: rng.randrange(64), Field.WINDOW_ROW_STEP: rng.randrange(64)}, 1.0)
+
+    simulate(dut, bench)
+
+
 def test_reset(simulate: Callable[..., None]) -> None:
     """Operands that wait, or are on their way, are forgotten."""
     dut, rng, reset = OperandReader(TWO), Random(4), Signal()

@@ -77,7 +77,8 @@ async def check(ports: Ports, program: list[int], rng: Random, count: int, longe
         if not phase and event is None and not any(
                 start < cycle <= start + 1 + longest for start in starts):
             others["done"] = int(rng.random() < 0.3)
-        seen = await ports.cycle(**{**others, **({event: 1} if event else {})})
+        seen = await ports.cycle(**{**others, **({event: 1} if event else {})},
+                                 load_addr=rng.randrange(64), load_data=rng.getrandbits(32))
         assert [name for name in ("receiving", "waiting", "sending") if seen[name]] == (
             [phase] if phase else []), cycle
         assert seen["begin"] == (cycle == begin), cycle

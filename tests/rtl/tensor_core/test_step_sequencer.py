@@ -145,7 +145,8 @@ def test_windows_of_every_bit(simulate: Callable[..., None]) -> None:
             ports.set(descriptor=encode({Field.MAXIMUM: 1, Field.WINDOWS: windows,
                                          Field.COLUMN_TILES: 1}))
             await ports.cycle(start=1)
-            await ports.cycle(start=0, ready=1, flags=0b111)
+            await ports.cycle(start=0, ready=1, flags=0b101)
+            await ports.cycle(flags=0b110)
             seen = await ports.cycle(ready=0)
             assert seen["operand_stall"]
             ctx.set(reset, 1)
