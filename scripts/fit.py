@@ -90,7 +90,7 @@ class _Trial:
         def speed() -> Speed:
             cycles = compiled.cycles(x)
             assert cycles is not None
-            return speed_of(compiled.host, cycles)
+            return speed_of(compiled.host, cycles, compiled.steady(x))
         return _Made(compiled.config, speed)
 
     def smallest(self, options: dict[str, Any]) -> Resources:

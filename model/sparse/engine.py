@@ -55,6 +55,7 @@ class Sparse(Engine):
         "coded_images": "Let the shell take Huffman-coded images, too.",
         "double_buffered": "Take the next input and send the output before while an inference is "
         "under way, from a second memory of activations.",
+        "interleaved": "Have two inferences under way: one computes while the other waits.",
         "pes_per_lane": "Processing elements that share an output lane and take turns at it.",
     }
     defaults: ClassVar = {
@@ -66,6 +67,7 @@ class Sparse(Engine):
         "io_lanes": "up to 128 bits, as far as they spare much; 1 for a board",
         "per_channel": "as the network has it",
         "double_buffered": "yes; no for a board",
+        "interleaved": "as far as it spares much; no for a board",
     }
     settings = (
         *COMPRESSION_OPTIONS,

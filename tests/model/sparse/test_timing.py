@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.sparse.broadcast_timing import LayerWork
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, encode
-from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
+from eieio.model.sparse.timing import LayerTiming, simulate_layer
 
 # What the docstrings of the components say, stated here once more: nothing is imported.
 FETCH_COLUMNS = 8
