@@ -10,6 +10,7 @@
 #   make mutants   try the RTL's tests on mutants of its netlists; goes on where it was stopped
 #   make coverage  measure what the tests that simulate Verilog meet; goes on where it was stopped
 #   make prove   prove the hardware's components; goes on where it was stopped
+#   make verify  run some minutes of all that verifies: proofs, mutants, faults, and more
 #   make clean   delete all that was built, but not .venv
 #   make bitstream-sparse     the demo's network for a board, sparse engine with 16 PEs
 #   make bitstream-systolic   LeNet-5 for a board, systolic engine with 12 x 12 PEs
@@ -22,6 +23,7 @@
 #   MUTANTS_ARGS="--per-component 100"  more arguments for `make mutants`
 #   COVERAGE_ARGS="--holes rtl/bus"     more arguments for `make coverage`
 #   PROVE_ARGS="--only uart"  more arguments for `make prove`
+#   VERIFY_ARGS="--minutes 60"  more arguments for `make verify`
 #   BOARD=ecpix5-85f       board of the bitstreams (default: ulx3s-85f)
 #
 # All that Python needs is installed into .venv, in the versions of constraints.txt.
@@ -34,6 +36,7 @@ BOARD ?= ulx3s-85f
 MUTANTS_ARGS ?=
 COVERAGE_ARGS ?=
 PROVE_ARGS ?=
+VERIFY_ARGS ?=
 
 EXAMPLE := examples/lenet_300_100
 BIN := .venv/bin
@@ -46,7 +49,7 @@ COMPILER := $(if $(filter default,$(origin CXX)),c++,$(firstword $(CXX)))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-long lint docs package boards bitstream-sparse bitstream-systolic prove \
-	mutants coverage clean programs FORCE
+	mutants coverage verify clean programs FORCE
 
 help:
 	@sed -n '3,/^# All that/{/^# All that/d;s/^#  *//p;}' Makefile
@@ -95,6 +98,10 @@ mutants: programs build/installed/test build/installed/verify
 
 coverage: programs build/installed/test
 	$(BIN)/python benchmarks/coverage.py $(COVERAGE_ARGS)
+
+verify: programs build/installed/test build/installed/verify
+	$(BIN)/python benchmarks/verify.py --jobs $(JOBS) $(VERIFY_ARGS)
+
 prove: programs build/installed/verify
 	$(BIN)/python benchmarks/prove.py --jobs $(JOBS) $(PROVE_ARGS)
 

@@ -80,6 +80,7 @@ _ARRAY = {"activation_depth": 1024, "weight_depth": 2048, "parameter_depth": 64,
 _WINOGRAD = {m: {"winograd": m, "activation_width": SystolicConfig.for_winograd(m).activation_width,
                  "weight_width": SystolicConfig.for_winograd(m).weight_width,
                  "product_stages": 3, **_ARRAY} for m in (2, 4)}
+_FEW = {"product_stages": 3, "products_per_multiplier": 2, "requantize_multipliers": "lut"}
 _BUFFER = {"glb_bytes": 8192, "glb_banks": 8}
 _ENGINES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "ulx3s-85f": [
@@ -107,6 +108,17 @@ _ENGINES: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("systolic", {"rows": 4, "columns": 4, "lanes": 4, **_WINOGRAD[4]}),
         ("systolic", {"rows": 8, "columns": 4, "lanes": 4, **_WINOGRAD[2]}),
         ("systolic", {"rows": 8, "columns": 8, "lanes": 2, **_WINOGRAD[4]}),
+        ("systolic", {"rows": 4, "columns": 4, "lanes": 2, **_FEW, **_ARRAY, "residual": True}),
+        ("systolic", {"rows": 4, "columns": 4, "lanes": 2, **_FEW, **_ARRAY, "depthwise_lanes": 2,
+                      "depthwise_multipliers": "lut", "depthwise_width": 32}),
+        ("systolic", {"rows": 8, "columns": 4, "lanes": 2, "product_stages": 3, **_ARRAY,
+                      "input_depth": 512, "patch_rows": 3, "patch_columns": 2, "patch_channels": 1,
+                      "line_depth": 40}),
+        ("systolic", {"rows": 8, "columns": 8, "lanes": 4, **_FEW, **_ARRAY}),
+        ("systolic", {"rows": 8, "columns": 8, "lanes": 4, "product_stages": 3, **_ARRAY,
+                      "depthwise_lanes": 4}),
+        ("systolic", {"rows": 4, "columns": 4, "lanes": 1, "product_stages": 3, **_ARRAY,
+                      "input_depth": 256}),
         ("eyeriss", {"rows": 4, "columns": 2, "filter_words": 32, **_BUFFER}),
         ("eyeriss", {"rows": 3, "columns": 1, "bus_words": 1, "psum_width": 64, **_BUFFER}),
         ("eyeriss", {"rows": 4, "columns": 4, "bus_words": 1, **_BUFFER}),

@@ -5,13 +5,13 @@
     python benchmarks/configurations.py --lint               # Verilog and lint alone
 
 An engine's options, and the ends of their ranges, are what its configuration checks when it is
-made. Each row of the matrix is a configuration; together the rows have every pair of ends of every
-two options that can go together. What cannot must be refused in one line. The Verilog of each row
-passes ``verilator -Wall`` with the project's waivers, and pyslang if it is installed; then a random
-network that fits runs on the RTL, and all integers, cycles and counters must be the golden and the
-cycle model's. Large ends of sizes are small here, as the matrix would not build otherwise: of
-memories 1,024 words, of processing elements 16 or 4 x 4. With ``--largest`` each option stands
-alone at its true ends, for lint.
+made. Each row of the matrix is a configuration that a random network fits; together the rows have
+every pair of ends of every two options that can go together. What cannot must be refused in one
+line. The Verilog of each row passes ``verilator -Wall`` with the project's waivers, and pyslang if
+it is installed; then the network runs on the RTL, and all integers, cycles and counters must be the
+golden and the cycle model's. Large ends of sizes are small here, as the matrix would not build
+otherwise: of memories 1,024 words, of processing elements 16 or 4 x 4. With ``--largest`` each
+option stands alone at its true ends, for lint.
 
 Rows are chosen greedily. A generator of pairs from PyPI would have to be told which options go
 together; here only the configuration knows. Exits with status 1 if a row fails.
@@ -31,9 +31,10 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from replayed_networks import random_network
+from numpy.typing import NDArray
+from replayed_networks import Network, random_network
 
-from eieio.model.engine import Engine
+from eieio.model.engine import Compiled, Engine
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.registry import engines, find_engine
@@ -53,8 +54,9 @@ _SMALLEST = {"patch_rows": 2, "patch_columns": 1, "patch_channels": 1}
 #: Values next to an end that are tried in its place.
 _NEAR = 16
 _LINES = ("\n", "\r")
-#: Orders of options that are tried for a row, hints that are followed, and what no option is.
-_ORDERS, _HINTS, _NONE = 8, 12, object()
+#: Orders of options that are tried for a row, hints that are followed, rows that are tried until a
+#: network fits, and what no option is.
+_ORDERS, _HINTS, _ROWS, _NONE = 8, 12, 4, object()
 
 Row = dict[str, Any]
 
@@ -130,7 +132,8 @@ def small_ends(engine: Engine) -> dict[str, tuple[Any, ...]]:
             small[name] = (low, min(high, _SIZE))
         else:
             small[name] = values
-        if (isinstance(low, int) and name not in _SIDES and small[name][0] is not None
+        if (isinstance(low, int) and name not in _SIDES | _SMALLEST.keys()
+                and small[name][0] is not None
                 and not name.endswith(("lanes", "_bytes"))):
             small[name] = tuple(dict.fromkeys(
                 next((near for near in range(value, value + step * _NEAR, step)
@@ -147,14 +150,23 @@ class Matrix:
 
     Attributes
     ----------
+    only_lint : :class:`bool`
+        Whether no networks are wanted.
+    most : :class:`int` or None
+        The most rows that are wanted.
     rows : list of dict
         Options of each.
+    networks : list of tuple
+        A network that fits each, and its inputs; none if the matrix is for lint alone.
     refused : dict of :class:`str`
-        Why pairs are not in any row, by the pair.
+        Why pairs are not in any row, by the pair: they do not go together, or no network fits.
     """
 
     engine: Engine
     seed: int = 0
+    only_lint: bool = False
+    most: int | None = None
+    networks: list[Network] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     refused: dict[Any, str] = field(default_factory=dict)
 
@@ -167,15 +179,34 @@ class Matrix:
             ends[name] = possible or (None,)
         left = {((a, x), (b, y)) for a, b in itertools.combinations(ends, 2)
                 for x in ends[a] for y in ends[b]}
-        while left:
+        while left and (self.most is None or len(self.rows) < self.most):
             pair = min(left, key=str) if rng.random() < 0.5 else rng.choice(sorted(left, key=str))
-            row = self._row(dict(pair), ends, left, rng)
+            row = self._row_with_network(dict(pair), ends, left, rng)
             if row is None:
                 left.discard(pair)
                 continue
             self.rows.append(row)
             left -= {pair for pair in left
                      if all(row.get(name, _NONE) == value for name, value in pair)}
+
+    def _row_with_network(self, pair: Row, ends: Mapping[str, tuple[Any, ...]], left: set[Any],
+                          rng: random.Random) -> Row | None:
+        """Complete a pair to a row that a network fits, at last with few other options."""
+        for attempt in range(_ROWS):
+            row = (self._row(pair, ends, left, rng) if attempt < _ROWS - 1 else
+                   self._row(pair, {name: ends[name] for name in ends if name in pair}, left, rng))
+            if row is None or self.only_lint:
+                return row
+            numbers = np.random.default_rng([self.seed, len(self.rows), attempt])
+            try:
+                self.networks.append(random_network(
+                    self.engine, _given(row), numbers, int(numbers.integers(1, 4))))
+            except InputError as error:
+                self.refused[tuple(pair.items())] = str(error).split(": ", 1)[-1]
+            else:
+                self.refused.pop(tuple(pair.items()), None)
+                return row
+        return None
 
     def _row(self, pair: Row, ends: Mapping[str, tuple[Any, ...]], left: set[Any],
              rng: random.Random) -> Row | None:
@@ -260,31 +291,21 @@ def check_lint(config: EngineConfig) -> None:
             raise LintError(f"pyslang: {[str(each.code) for each in found][:3]}")
 
 
-def check_row(engine: Engine, row: Row, rng: np.random.Generator, *, only_lint: bool) -> str:
-    """Lint and run a configuration; return what was done.
+def check_network(compiled: Compiled, x: NDArray[np.integer]) -> str:
+    """Run a network on its engine; return what was compared.
 
     Raises
     ------
-    LintError, SimulationError, AssertionError
+    SimulationError, AssertionError
         If something is wrong.
     """
-    given = _given(row)
-    if only_lint:
-        check_lint(engine.make_config(given))
-        return "lint"
-    try:
-        compiled, x = random_network(engine, given, rng, int(rng.integers(1, 4)))
-    except InputError as error:
-        check_lint(engine.make_config(given))
-        return f"lint; no network fits: {str(error)[-90:]}"
-    check_lint(compiled.config)
     result = simulation_of(compiled.config).compare(
         compiled.inner, compiled.group(x[:2 * compiled.batch]),
         build_engine(compiled.config, quick=True))
     if result.mismatches or result.cycle_mismatches:
         raise AssertionError(f"{result.mismatches} integers and {result.cycle_mismatches} cycles "
                              "differ")
-    return f"lint, {result.compared_integers} integers, {int(result.layer_cycles.sum())} cycles"
+    return f"{result.compared_integers} integers, {int(result.layer_cycles.sum())} cycles"
 
 
 def check_largest(engine: Engine, *, most: int) -> list[str]:
@@ -323,16 +344,21 @@ def main() -> int:
     failed = 0
     for engine in [find_engine(options.engine)] if options.engine else [*engines()]:
         began = time.process_time()
-        matrix = Matrix(engine, options.seed)
+        matrix = Matrix(engine, options.seed, options.lint)
         print(f"{engine.name}: {len(matrix.rows)} rows; {len(matrix.refused)} pairs refused",
               flush=True)
         for pair, reason in matrix.refused.items():
             print(f"  {', '.join(f'{name}={value}' for name, value in pair)}: {reason}")
         end = None if options.rows is None else options.start + options.rows
         for number, row in [*enumerate(matrix.rows)][options.start:end]:
-            rng = np.random.default_rng([options.seed, number])
             try:
-                done = check_row(engine, row, rng, only_lint=options.lint)
+                if options.lint:
+                    check_lint(engine.make_config(_given(row)))
+                    done = "lint"
+                else:
+                    compiled, x = matrix.networks[number]
+                    check_lint(compiled.config)
+                    done = f"lint, {check_network(compiled, x)}"
             except (LintError, SimulationError, AssertionError) as error:
                 failed += 1
                 done = f"FAILED: {' '.join(str(error).split())[:400]}"

@@ -7,7 +7,8 @@ Every file of tests in ``tests/sim`` and ``tests/rtl`` that simulates Verilog ru
 test`, with lines, branches, toggles of named signals, and terms of expressions counted. Points are
 those of all configurations together, by lines of the Amaranth sources. Points that
 ``tests/coverage_exclusions.toml`` excludes, with a reason, do not count. The table says per source
-file how many points were met; ``--holes`` lists the others.
+file how many points were met; ``--holes`` lists the others. A second table tells of what
+``tests/cover_points.toml`` names how often the rarest of its points was met.
 
 What a file of tests has met is kept in ``build/verify/coverage`` as long as it and all sources are
 the same. The figures go into ``build/verify/report.json``.
@@ -34,30 +35,31 @@ from eieio.sim.verification_report import update_report
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "build" / "verify" / "coverage"
 EXCLUSIONS = ROOT / "tests" / "coverage_exclusions.toml"
+COVER_POINTS = ROOT / "tests" / "cover_points.toml"
 KINDS = ("line", "branch", "toggle", "expression")
 
 
 @dataclass(frozen=True)
-class Exclusion:
-    """Points that no test can meet, or need not."""
+class Pattern:
+    """Points that no test can meet, or need not; or those that are something to be met."""
 
     file: str
     kind: str
     line: str
     what: str
-    reason: str
+    said: str
 
     def holds(self, point: Point, text: str) -> bool:
-        """Whether a point at a line of the source is excluded."""
+        """Whether a point at a line of the source is one of them."""
         return bool(re.fullmatch(self.file, point.file) and re.fullmatch(self.kind, point.kind)
                     and self.line in text and re.search(self.what, point.what))
 
 
-def exclusions() -> list[Exclusion]:
-    """Read what is excluded: patterns of file, kind and point, and a part of the line."""
-    entries = tomllib.loads(EXCLUSIONS.read_text(encoding="utf-8")).get("exclusion", [])
-    return [Exclusion(one["file"], one.get("kind", ".*"), one.get("line", ""),
-                      one.get("what", ""), one["reason"]) for one in entries]
+def patterns(path: Path, table: str, said: str) -> list[Pattern]:
+    """Read patterns of file, kind and point, and a part of the line."""
+    entries = tomllib.loads(path.read_text(encoding="utf-8")).get(table, [])
+    return [Pattern(one["file"], one.get("kind", ".*"), one.get("line", ""),
+                    one.get("what", ""), one[said]) for one in entries]
 
 
 def test_files() -> list[Path]:
@@ -119,7 +121,7 @@ def tell(points: Mapping[Point, int]) -> tuple[dict[str, Counter[str]], list[Poi
 
     Keys of a counter are a kind, the kind with "met", and with "excluded".
     """
-    excluded = exclusions()
+    excluded = patterns(EXCLUSIONS, "exclusion", "reason")
     texts: dict[str, list[str]] = {}
     table: dict[str, Counter[str]] = defaultdict(Counter)
     holes = []
@@ -133,6 +135,18 @@ def tell(points: Mapping[Point, int]) -> tuple[dict[str, Counter[str]], list[Poi
         if not count:
             holes.append(point)
     return table, holes
+
+
+def cover_points(points: Mapping[Point, int]) -> Iterator[str]:
+    """Write how often the rarest point was met of each thing to be met."""
+    texts: dict[str, list[str]] = {}
+    yield "| what must happen | points | least often |"
+    yield "|---|---:|---:|"
+    for one in patterns(COVER_POINTS, "cover", "name"):
+        counts = [count for point, count in points.items()
+                  if re.fullmatch(one.file, point.file)
+                  and one.holds(point, lines_of(point.place, texts))]
+        yield f"| {one.said} | {len(counts)} | {min(counts, default=0)} |"
 
 
 def share(row: Mapping[str, int], kind: str) -> str:
@@ -183,22 +197,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mark = FOLDER / f"{name}.identity"
         wanted = any(part in str(test) for part in options.only) or not options.only
         now = identity(test)
-        if mark.exists() and mark.read_text() != now and not options.report:
-            kept.unlink(missing_ok=True)
-        if not kept.exists() and wanted and not options.report and time.monotonic() < end:
+        fresh = kept.exists() and (options.report or (mark.exists() and mark.read_text() == now))
+        if not fresh and wanted and not options.report and time.monotonic() < end:
             started = time.monotonic()
+            kept.unlink(missing_ok=True)
             how = run_file(test, kept, FOLDER / f"{name}.log",
                            max(end - time.monotonic(), 60) + 600)
             mark.write_text(now)
-            failed |= not kept.exists()
+            fresh = kept.exists()
+            failed |= not fresh
             print(f"{test}: {how}, {time.monotonic() - started:.0f} s", flush=True)
-        if kept.exists():
+        if fresh:
             measured_files.append(test)
             points.update(read_points(kept))
         else:
             left.append(test)
     table, holes = tell(points)
-    print("\n".join(report(table)))
+    print("\n".join([*report(table), "", *cover_points(points)]))
     print(f"Files of tests: {len(measured_files)} measured, {len(left)} left"
           + "".join(f"\n  left: {test}" for test in left))
     texts: dict[str, list[str]] = {}

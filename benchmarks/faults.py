@@ -2,6 +2,7 @@
 
     python benchmarks/faults.py --faults 10000                 # every engine with native ports
     python benchmarks/faults.py --engine sparse --faults 500
+    python benchmarks/faults.py --protected                    # with parity and watchdog
 
 A random network is compiled for a small engine with memories that just hold it. Every case begins
 with a reset, loads the image, flips one bit at a random cycle of the first of two inferences, and
@@ -11,11 +12,14 @@ memories. A fault is
 masked      if both outputs are right (``late``: but the counters of the second are not),
 detected    if the engine reports an error before a wrong output,
 silent      if an output is wrong, withdrawn, changed while it waits, or one too many,
-hang        if nothing of this happens in 20 times the cycles.
+hang        if nothing of this happens in 20 times the cycles,
+unusable    if a protected engine, after an error that it detected, does not take the image again,
+            and compute the second inference right, in the cycles that it takes.
 
 Cases without a fault stand among them, and must be right. Results are added to
 ``build/verify/report.json`` as they come; the command goes on where it was stopped. Exits with
-status 1 if a case without a fault fails.
+status 1 if a case without a fault fails, or if in a protected engine a flip of a memory is silent,
+a fault hangs, or the engine is unusable after one.
 """
 
 import argparse
@@ -47,7 +51,8 @@ __all__ = ["Campaign", "main"]
 
 REPORT = Path("build/verify/report.json")
 _CHUNK = 500
-_CLASSES = ("masked", "detected", "silent", "hang")
+_CLASSES = ("masked", "detected", "silent", "hang", "unusable")
+_PROTECTED = ", protected"
 _CLASS_OF = {"ok": "masked", "counters": "masked", "error": "detected", "error stays": "detected",
              "hang": "hang"}
 
@@ -63,13 +68,20 @@ class Campaign:
         Seed of the network and of the faults.
     multipliers : :class:`int`
         Multipliers of the engine, at most.
+    protect : :class:`bool`
+        Whether its memories have parity, and a watchdog watches it.
     """
 
-    def __init__(self, engine: Engine, seed: int = 0, multipliers: int = 4) -> None:
-        rng = np.random.default_rng(seed)
-        self.engine, self.seed = engine, seed
-        self.compiled, x = random_network(engine, small_options(engine, multipliers), rng,
-                                          exact=True)
+    def __init__(self, engine: Engine, seed: int = 0, multipliers: int = 4, *,
+                 protect: bool = False) -> None:
+        self.engine, self.seed, self.protect = engine, seed, protect
+        options = small_options(engine, multipliers)
+        self.compiled, x = random_network(engine, options, np.random.default_rng(seed), exact=True)
+        if protect:
+            longest = max(each.cycles for each in self.compiled.counters(x))
+            self.compiled, x = random_network(
+                engine, {**options, "parity": True, "watchdog": int(2 * longest) + 1000},
+                np.random.default_rng(seed), exact=True)
         config = self.compiled.config
         self.x = x[:2 * self.compiled.batch]
         files, top = emit_engine(config), engine_top(config)
@@ -110,13 +122,16 @@ class Campaign:
                 index, addr, bit = self._draw(self.memories if memory else self.registers, rng)
                 script.append(f"strike {index} {addr} {bit} {int(rng.integers(window))}")
             script += ["infer 1", "drain", "count"]
+            if self.protect:
+                script.append("recover 0 1")
         outcomes, cycles = replay(self.program, script, seed=start)
         if len(outcomes) != count + 1 or outcomes[-1].what != "ok":
             print(f"{self.engine.name}: without a fault: {outcomes[-1]}", file=sys.stderr)
             raise SystemExit(1)
         found = {"registers": Counter[str](), "memories": Counter[str]()}
         for outcome, kind in zip(outcomes[:count], kinds, strict=False):
-            found[kind][_CLASS_OF.get(outcome.what, "silent")] += 1
+            found[kind]["unusable" if outcome.what.startswith("not usable")
+                        else _CLASS_OF.get(outcome.what, "silent")] += 1
             found[kind]["late"] += outcome.what == "counters"
         return found, cycles
 
@@ -159,32 +174,44 @@ def main() -> int:
     parser.add_argument("--engine", help="engine (default: all)")
     parser.add_argument("--faults", type=int, default=10000,
                         help="faults of an engine, those in the report included (default: 10000)")
+    parser.add_argument("--protected", action="store_true",
+                        help="with parity and watchdog, where an engine has these options")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything (default: 0)")
     options = parser.parse_args()
     chosen = [find_engine(options.engine)] if options.engine else [*engines()]
-    print("| engine | bits | faults | masked | of these late | detected | silent | hang |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    print("| engine | bits | faults | masked | of these late | detected | silent | hang "
+          "| unusable |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    bad = 0
     for engine in chosen:
+        if options.protected and not {"parity", "watchdog"} <= {
+                option.name for option in engine.options}:
+            print(f"{engine.name} has no such options, and is left out", file=sys.stderr)
+            continue
+        name = engine.name + (_PROTECTED if options.protected else "")
         if not is_replayable(engine.make_config(small_options(engine, 4))):
             print(f"{engine.name} has no native ports, and is left out", file=sys.stderr)
             continue
         began = time.process_time()
-        campaign = Campaign(engine, options.seed)
-        done = _add(engine.name, campaign.key,
+        campaign = Campaign(engine, options.seed, protect=options.protected)
+        done = _add(name, campaign.key,
                     {"registers": Counter(), "memories": Counter()}, 0)
         while done < options.faults:
             found, cycles = campaign.chunk(done, min(_CHUNK, options.faults - done))
-            done = _add(engine.name, campaign.key, found, cycles)
-        mine = _load()["faults"]["engines"][engine.name]
+            done = _add(name, campaign.key, found, cycles)
+        mine = _load()["faults"]["engines"][name]
         for kind, numbers in (("registers", campaign.registers), ("memories", campaign.memories)):
             counts = mine[kind]
-            print(f"| {engine.name}, {kind} | {campaign.bits(numbers)} | "
+            print(f"| {name}, {kind} | {campaign.bits(numbers)} | "
                   f"{sum(counts[what] for what in _CLASSES)} | {counts['masked']} | "
                   f"{counts['late']} | {counts['detected']} | {counts['silent']} | "
-                  f"{counts['hang']} |", flush=True)
-        print(f"{engine.name}: {mine['cycles']} cycles, {time.process_time() - began:.0f} s of CPU "
+                  f"{counts['hang']} | {counts['unusable']} |", flush=True)
+            if options.protected:
+                bad += counts["hang"] + counts["unusable"]
+                bad += counts["silent"] if kind == "memories" else 0
+        print(f"{name}: {mine['cycles']} cycles, {time.process_time() - began:.0f} s of CPU "
               "time of this process", file=sys.stderr)
-    return 0
+    return int(bad > 0)
 
 
 if __name__ == "__main__":

@@ -30,10 +30,10 @@ from typing import Any
 
 from eieio.model.errors import InputError
 from eieio.sim.mutation.campaign import Configuration, configurations, judge, run_tests
-from eieio.sim.mutation.components import Component, components
+from eieio.sim.mutation.components import Component, components, sources
 from eieio.sim.mutation.equivalence import prove_equivalent
 from eieio.sim.mutation.netlist import Mutation, UnsupportedNetlist
-from eieio.sim.mutation.netlists import list_mutations, read_netlist
+from eieio.sim.mutation.netlists import list_mutations, mutations_path, read_netlist
 from eieio.sim.verification_report import update_report
 
 ROOT = Path(__file__).parents[1]
@@ -79,11 +79,39 @@ def bench_digest(component: Component) -> str:
     return VERSION + digest(*(ROOT / test for test in component.tests), *shared)
 
 
+def source_digest(component: Component) -> str:
+    """Digest of all that may change a component's netlist, and its tests."""
+    return digest(*(ROOT / path for path in sources(component, ROOT))) + bench_digest(component)
+
+
+def known_statuses(component: Component, options: argparse.Namespace
+                   ) -> tuple[dict[str, dict[str, Any]], bool]:
+    """Find what became of mutants in earlier runs, and whether these are all."""
+    folder = FOLDER / component.label
+    found = load(folder / "configurations.json")
+    if found.get("identity") != source_digest(component):
+        return {}, False
+    chosen = [folder / one["key"] for one in found["found"][:options.configurations]]
+    statuses: dict[str, dict[str, Any]] = {}
+    done = True
+    for place in chosen:
+        known = load(place / "results.json")
+        path = mutations_path(place, options.per_component // len(chosen), options.seed)
+        if known.get("bench") != bench_digest(component) or not path.exists():
+            done = False
+            continue
+        for mutation in map(Mutation.parse, path.read_text(encoding="utf-8").splitlines()):
+            if mutation.key in known["mutants"]:
+                statuses[mutation.line] = known["mutants"][mutation.key]
+            else:
+                done = False
+    return statuses, done
+
+
 def find_configurations(component: Component, items: Sequence[Any], folder: Path, jobs: int
                         ) -> list[Configuration]:
     """Find the configurations that tests simulate, or what is known of them."""
-    identity = digest(*sorted((ROOT / "rtl").rglob("*.py")),
-                      *sorted((ROOT / "model").rglob("*.py"))) + bench_digest(component)
+    identity = source_digest(component)
     known = load(folder / "configurations.json")
     if known.get("identity") != identity:
         for path in folder.glob("*/component.il"):
@@ -99,13 +127,15 @@ def test_component(component: Component, options: argparse.Namespace) -> Result:
     """Make mutants of a component and run its tests on them."""
     if not component.tests:
         return Result(component, {}, note="no test of its own")
-    result = Result(component, {})
+    statuses, done = known_statuses(component, options)
+    result = Result(component, statuses)
+    if done or time.monotonic() > options.end:
+        result.note = "" if done else "no time left"
+        return result
     folder = FOLDER / component.label
+    result.statuses = {}
 
     def campaign(items: Sequence[Any]) -> None:
-        if time.monotonic() > options.end:
-            result.note = "no time left"
-            return
         found = find_configurations(component, items, folder, options.jobs)
         if not found:
             result.note = "no test simulates it in Amaranth's simulator"

@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ def main() -> int:
     parser.add_argument("--without-bugs", action="store_true", help="do not plant bugs")
     parser.add_argument("--again", action="store_true",
                         help="repeat what was left open, with the limit of now")
+    parser.add_argument("--minutes", type=float, default=float("inf"),
+                        help="begin none after so much time, and go on when called again")
     parser.add_argument("--page", action="store_true",
                         help="write what is known into docs/verification.md, and run nothing")
     arguments = parser.parse_args()
@@ -62,13 +65,19 @@ def main() -> int:
     wanted = [(path, proof) for path, proof in everything
               if re.search(arguments.only, f"{proof.component} {proof.name}")]
     results: dict[str, dict[str, Any]] = {}
+    left = 0
+    end = time.time() + 60 * arguments.minutes
     with ProcessPoolExecutor(arguments.jobs) as pool:
         runs = {pool.submit(_prove, str(path), proof.name, arguments.limit,
-                            not arguments.without_bugs, arguments.again): proof
+                            not arguments.without_bugs, arguments.again, end): proof
                 for path, proof in wanted}
         for run in as_completed(runs):
             proof = runs[run]
-            results[proof.name] = result = run.result()
+            result = run.result()
+            if result is None:
+                left += 1
+                continue
+            results[proof.name] = result
             print(f"{proof.component:32} {proof.name:32} {result['status']:8} "
                   f"{result['seconds']:7.1f} s  {result['bugs']}/{len(proof.bugs)} bugs"
                   + (f"  {result['uncovered']} covers missed" if result["uncovered"] else ""),
@@ -78,7 +87,8 @@ def main() -> int:
     update_report(FOLDER, "proofs", summary(kept))
     bad = [name for name, result in results.items() if result["status"] != "proved"]
     print(f"{len(results) - len(bad)} proofs hold and see all their bugs, {len(bad)} do not"
-          + (f": {', '.join(bad)}" if bad else ""))
+          + (f": {', '.join(bad)}" if bad else "")
+          + (f"; {left} left for want of time" if left else ""))
     return int(bool(bad))
 
 
@@ -110,11 +120,14 @@ def _kept(path: Path, proof: Proof) -> dict[str, Any] | None:
     return result if result["digest"] == _digest(emit(proof), proof) else None
 
 
-def _prove(path: str, name: str, limit: float, bugs: bool, again: bool) -> dict[str, Any]:
-    """Run what is missing of a proof and its bugs; return the result."""
+def _prove(path: str, name: str, limit: float, bugs: bool, again: bool, end: float
+           ) -> dict[str, Any] | None:
+    """Run what is missing of a proof and its bugs; return the result, or none if time is up."""
     from catalogue import load_file
 
     proof = next(proof for proof in load_file(Path(path)) if proof.name == name)
+    if time.time() > end:
+        return _kept(Path(path), proof)
     place = _place(proof)
     text = emit(proof)
     steps = [("", text), *((str(number), "") for number in range(len(proof.bugs) if bugs else 0))]

@@ -66,7 +66,10 @@ def random_config(rng: np.random.Generator, rows: int, columns: int, winograd: i
         winograd, rows=rows, columns=columns, lanes=int(rng.choice(lanes)),
         product_stages=int(rng.integers(1, 4)), accumulator_width=int(rng.choice([24, 28, 32])),
         accumulator_depth=smallest * int(rng.integers(2, 5)) + int(rng.integers(0, 12)),
-        residual=bool(rng.random() < 0.8), activation_depth=int(rng.integers(1000, 2500)),
+        residual=bool(rng.random() < 0.8),
+        requantize_multipliers=str(rng.choice(["dsp", "lut"])),
+        products_per_multiplier=int(rng.integers(1, 3)) if columns % 2 == winograd == 0 else 1,
+        activation_depth=int(rng.integers(1000, 2500)),
         weight_depth=int(rng.integers(2000, 4000)), parameter_depth=int(rng.integers(200, 400)),
         program_depth=int(rng.integers(11, 20)), code_width=code_width)
 

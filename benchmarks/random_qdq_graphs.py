@@ -45,7 +45,8 @@ from eieio.model.errors import InputError
 from eieio.model.formats.onnx import read
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.load_graph import NetworkFile
-from eieio.model.graph.quantization import scale_of
+from eieio.model.graph.quantization import LEFT_SHIFT_LIMIT, scale_of
+from eieio.model.graph.quantized_graph import WeightedOperator
 
 PLACEMENTS = ("ort", "tensorrt")
 #: Steps of the output's scale that a result may be off.
@@ -393,6 +394,9 @@ def compare(case: Case) -> Result:
                               else case.samples)
     except InputError as error:
         return Result(np.zeros(0), str(error).partition(": ")[2])
+    if any(isinstance(operator, WeightedOperator) and operator.shift.min() < -LEFT_SHIFT_LIMIT
+           for operator in graph.operators):
+        return Result(np.zeros(0), "sums are shifted by more than engines can")
     x = case.inputs.transpose(0, 2, 3, 1) if file.channels_first else case.inputs
     output = graph.output
     result = output.dequantize(run_graph(graph, graph.input.quantize(x))[output.name])

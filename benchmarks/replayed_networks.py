@@ -20,7 +20,7 @@ from eieio.model.errors import InputError
 
 __all__ = ["Network", "first_config", "random_network", "small_options"]
 
-_SAMPLES, _TRIES = 8, 60
+_SAMPLES, _TRIES = 8, 120
 
 #: A network, and inputs in the engine's integers.
 Network = tuple[Compiled, NDArray[np.integer]]
@@ -38,8 +38,35 @@ def small_options(engine: Engine, multipliers: int = 16) -> dict[str, Any]:
 def _model(rng: np.random.Generator, layers: int) -> tuple[Any, tuple[int, ...]]:
     draw = Draw(rng, PLAIN, 4)
     if rng.random() < 0.3:
-        return draw.chain_model(layers), draw.shape
-    return draw.images_model(max(layers - 1, 0), dense=int(rng.integers(1, 3))), draw.shape
+        model = draw.chain_model(layers)
+    else:
+        model = draw.images_model(max(layers - 1, 0), dense=int(rng.integers(1, 3)))
+    if rng.random() < 0.2:
+        _keep_one_weight(model)
+    return model, draw.shape
+
+
+def _samples(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Draw inputs; a third of the time their range is that of integers whose zero point is 0."""
+    x = rng.normal(size=(_SAMPLES, *shape)).astype(np.float32)
+    if rng.random() < 1 / 3:
+        x = x.clip(-1, 127 / 128)
+        x[0], x[1] = -1, 127 / 128
+    return x
+
+
+def _keep_one_weight(model: onnx.ModelProto) -> None:
+    """Leave each output a single weight at most, and no bias: the narrowest sums hold it."""
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype == np.float32:
+            kept = np.zeros_like(array)
+            if array.ndim == 2:  # as it is or transposed
+                np.fill_diagonal(kept, array.diagonal())
+            elif array.ndim > 2:
+                every = np.arange(len(array))
+                kept[every, every % array.shape[1], 0, 0] = array[:, 0, 0, 0]
+            tensor.CopyFrom(onnx.numpy_helper.from_array(kept, tensor.name))
 
 
 def random_network(engine: Engine, options: Mapping[str, Any], rng: np.random.Generator,
@@ -57,10 +84,10 @@ def random_network(engine: Engine, options: Mapping[str, Any], rng: np.random.Ge
         for _ in range(_TRIES):
             model, shape = _model(rng, layers)
             onnx.save(model, path)
-            np.save(samples, rng.normal(size=(_SAMPLES, *shape)).astype(np.float32))
+            np.save(samples, _samples(rng, shape))
             try:
                 prepared = engine.prepare(engine.read(path), Request(
-                    samples, settings=engine.all_settings()), Messages())
+                    samples, options=options, settings=engine.all_settings()), Messages())
                 compiled = prepared.compile(options, exact=exact)
                 return compiled, compiled.quantize(prepared.samples.x)
             except InputError as error:

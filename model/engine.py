@@ -448,6 +448,13 @@ class Engine:
         del family
         return {**options}
 
+    def leaner(self, options: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return options of a smaller engine, for a board without room; None if there is none.
+
+        It does without what the engine has by itself for speed alone, and nobody asked for.
+        """
+        del options
+
     def interval(self, config: Any, cycles: float, input_beats: int, output_beats: int) -> Interval:
         """Return what an inference of so many cycles takes, with its data."""
         del config

@@ -52,6 +52,12 @@ class EngineConfig:
                 raise InputError(f"Option {name} must be an integer from {low} to {high}, "
                                  f"not {value!r}")
 
+    def _check_protection(self) -> None:
+        """Check the options ``parity`` and ``watchdog``."""
+        self._check_flags("parity")
+        if getattr(self, "watchdog") != 0:  # noqa: B009
+            self._check_integers(("watchdog", 16, (1 << 32) - 1))
+
     def _check_flags(self, *names: str) -> None:
         """Raise :exc:`InputError` unless each option is true or false."""
         for name in names:

@@ -42,6 +42,11 @@ class Interval:
         return self.input + self.inference + self.output + self.handshakes - self.overlap
 
     @property
+    def latency(self) -> float:
+        """Cycles from an input's first beat to its output's last, if nothing else is under way."""
+        return self.cycles + self.overlap
+
+    @property
     def limit(self) -> Literal["input", "inference", "output"]:
         """What takes the most of it."""
         parts: dict[Literal["input", "inference", "output"], float] = {

@@ -79,6 +79,8 @@ class ErrorCode(IntEnum):
     IMAGE_LAYERS = 6
     """The number of layers is 0 or more than the engine can hold; the rest of the image is dropped.
     """
+    MEMORY_PARITY = 7
+    """A word of a memory has the wrong parity; the engine has been reset."""
     IMAGE_PARTS = 8
     """An image for two engines does not have the parts that its header tells."""
     SECOND_IMAGE_TARGET = 9
@@ -88,6 +90,8 @@ class ErrorCode(IntEnum):
     SECOND_INPUT_SHORT = 12
     SECOND_INPUT_LONG = 13
     SECOND_IMAGE_LAYERS = 14
+    WATCHDOG = 15
+    """Nothing has moved for too long; the engine has been reset."""
 
 
 class ShellError(IntEnum):
@@ -117,10 +121,16 @@ ERRORS: dict[ErrorCode | ShellError, str] = {
     ErrorCode.INPUT_SHORT: "An input ended too early; it was dropped.",
     ErrorCode.INPUT_LONG: "An input went on for too long; it was dropped.",
     ErrorCode.IMAGE_LAYERS: "The image has no layers or more than the engine can hold.",
+    ErrorCode.MEMORY_PARITY:
+        "A word that was read of a memory had the wrong parity. Inferences under way were given "
+        "up, and nothing is loaded now.",
     ErrorCode.IMAGE_PARTS:
         "An image for two engines does not have the parts that its header tells.",
     **{code: f"{ErrorCode(code - SECOND_ENGINE).name}, of the second of two engines."
-       for code in ErrorCode if code > SECOND_ENGINE},
+       for code in ErrorCode if SECOND_ENGINE < code < ErrorCode.WATCHDOG},
+    ErrorCode.WATCHDOG:
+        "Nothing moved for as many cycles as the engine's watchdog allows. Inferences under way "
+        "were given up, and nothing is loaded now.",
     ShellError.FRAME_MAGIC:
         "What came as an image does not begin with the magic word of one. It was dropped; an image "
         "loaded before stays.",

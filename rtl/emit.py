@@ -36,17 +36,25 @@ from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
-from amaranth.hdl import ClockSignal, Elaboratable, Instance, ResetSignal, Value
+from amaranth.hdl import ClockSignal, Elaboratable, Fragment, Instance, ResetSignal, Signal, Value
 from amaranth.hdl._ir import PortDirection
-from amaranth.lib import wiring
+from amaranth.lib import memory, wiring
 
 from eieio.model.cache_folder import tools_environment
 from eieio.model.child_process import run_program
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_text
 from eieio.rtl.interface import bound_ports
+from eieio.rtl.parity import PORT, Protection
+from eieio.rtl.vendor.family import ASIC
+from eieio.rtl.vendor.library_memory import (
+    LIBRARY_MEMORY,
+    add_library_memory,
+    is_library_memory,
+    library_memory_text,
+)
 
-__all__ = ["EmissionError", "emit", "emit_rtlil", "shared", "sources_kept", "write"]
+__all__ = ["EmissionError", "emit", "emit_rtlil", "protected", "shared", "sources_kept", "write"]
 
 
 _Component = TypeVar("_Component", bound=wiring.Component)
@@ -63,17 +71,42 @@ class _Shared(NamedTuple):
     key: tuple[type, object]
     domain_ports: tuple[str, ...]
     text: str
+    latency: int  # of its port for parity; 0 if it has none
 
 
 class _Emission:
-    """The platform during :func:`emit`: keeps the RTLIL of each shared component."""
+    """The platform during :func:`emit`: keeps the RTLIL of each shared component.
+
+    Attributes
+    ----------
+    protection : Protection or None
+        Parity of the memories of the module that is being elaborated, if they are to have any.
+    """
 
     def __init__(self, name: str, family: str | None) -> None:
         self.name = name
         self.family = family
+        self.protection: Protection | None = None
         self.components: dict[str, _Shared] = {}
 
+    def get_memory(self, words: memory.Memory) -> Elaboratable | Fragment:
+        """Return what stands for a memory, as Amaranth asks of a platform."""
+        if self.protection is not None and not hasattr(words, "has_parity"):
+            return self.protection.add_memory(words)
+        if self.family == ASIC and is_library_memory(words):
+            return add_library_memory(words)
+        return words.elaborate(None)
+
     def instantiate(self, component: wiring.Component, *, apart: bool) -> Instance:
+        instance, state, latency = self.place(component, apart=apart,
+                                              protect=self.protection is not None)
+        if self.protection is not None and state is not None:
+            self.protection.add_part(state, latency)
+        return instance
+
+    def place(self, component: wiring.Component, *, apart: bool, protect: bool
+              ) -> tuple[Instance, Signal | None, int]:
+        """Return an instance, its port for parity, if any, and how late that is."""
         name, parameters = _identity(component)
         module_name = f"{self.name}_{name}"
         key = (type(component), parameters)
@@ -82,21 +115,27 @@ class _Emission:
             if apart:
                 inner = _Emission(module_name, self.family)
                 inner.components = self.components
+            outer, inner.protection = inner.protection, Protection() if protect else None
             text = _rtlil(component, module_name, inner)
-            members = {port for port, _, _ in bound_ports(component)}
+            latency = inner.protection.latency if inner.protection is not None else 0
+            inner.protection = outer
+            members = {PORT, *(port for port, _, _ in bound_ports(component))}
             ports = _module_ports(text)
             domain_ports = tuple(port for port in ports if port not in members)
-            self.components[module_name] = _Shared(key, domain_ports, text)
+            self.components[module_name] = _Shared(key, domain_ports, text, latency)
         entry = self.components[module_name]
         if entry.key != key:
             raise EmissionError(
                 f"Module {module_name!r} must be one component, not {_describe(entry.key)} and "
                 f"{_describe(key)}; give them different module_name attributes")
         _mark_used(component)
-        return Instance(module_name,
-                        *((direction, port, value)
-                          for port, direction, value in bound_ports(component)),
-                        *(("i", port, _domain_signal(port)) for port in entry.domain_ports))
+        state = Signal(2, name=f"{name}_{PORT}") if entry.latency else None
+        instance = Instance(module_name,
+                            *((direction, port, value)
+                              for port, direction, value in bound_ports(component)),
+                            *(("o", PORT, signal) for signal in [state] if signal is not None),
+                            *(("i", port, _domain_signal(port)) for port in entry.domain_ports))
+        return instance, state, entry.latency
 
 
 def shared(component: _Component, platform: object, *, apart: bool = False
@@ -144,6 +183,38 @@ def shared(component: _Component, platform: object, *, apart: bool = False
     return component
 
 
+def protected(component: wiring.Component, platform: object) -> tuple[Instance, Signal, int]:
+    """Prepare a component to be added with parity bits in all its memories.
+
+    Parameters
+    ----------
+    component : :class:`amaranth.lib.wiring.Component`
+        Component, as for :func:`shared`, of which the design has no copy without parity.
+    platform : :class:`object`
+        What the parent's ``elaborate`` was given: that of :func:`emit`.
+
+    Returns
+    -------
+    instance : :class:`amaranth.hdl.Instance`
+        To be added as a submodule.
+    state : :class:`Signal`
+        Its two bits :data:`~eieio.rtl.parity.FAULT` and :data:`~eieio.rtl.parity.CLEARING`.
+    latency : :class:`int`
+        Cycles, at most, from a wrong word at the read port of a memory to ``FAULT``.
+
+    Raises
+    ------
+    EmissionError
+        If the platform is another, or the component has no memory.
+    """
+    if not isinstance(platform, _Emission):
+        raise EmissionError("Memories with parity must be emitted, not elaborated otherwise")
+    instance, state, latency = platform.place(component, apart=False, protect=True)
+    if state is None:
+        raise EmissionError(f"Component with parity must have memories, not {component!r}")
+    return instance, state, latency
+
+
 def emit(component: wiring.Component, name: str, *, header: str,
          family: str | None = None) -> dict[str, str]:
     """Write a component and all it contains as Verilog.
@@ -162,8 +233,9 @@ def emit(component: wiring.Component, name: str, *, header: str,
         What the configuration is, in one line or several; becomes a comment at the top of each
         file, beside the version of eieio.
     family : :class:`str`, optional
-        FPGA family, such as "ecp5", whose own cells may be instantiated; see
-        :mod:`eieio.rtl.vendor.family`. The default is Verilog that any tool understands.
+        FPGA family, such as "ecp5", whose own cells may be instantiated, or "asic", for which
+        memories are instances; see :mod:`eieio.rtl.vendor.family`. The default is Verilog that any
+        tool understands.
 
     Returns
     -------
@@ -194,6 +266,8 @@ def emit(component: wiring.Component, name: str, *, header: str,
         if unit != name:
             body[0] = _not_inlined(body[0])
         files[f"{unit}.v"] = "\n".join([comment, *body])
+    if any(f"cell \\{LIBRARY_MEMORY} " in text for text in texts.values()):
+        files[f"{LIBRARY_MEMORY}.v"] = library_memory_text()
     return files
 
 
@@ -278,9 +352,14 @@ def _rtlil(component: wiring.Component, name: str, emission: _Emission) -> str:
     directions = {"i": PortDirection.Input, "o": PortDirection.Output}
     ports = {port: (value, directions[direction])
              for port, direction, value in bound_ports(component)}
+    fragment = Fragment.get(component, emission)
+    if emission.protection is not None and (finished := emission.protection.finish()) is not None:
+        state, part = finished
+        fragment.add_subfragment(part, "parity")
+        ports[PORT] = (state, PortDirection.Output)
     with _without_zero_memories():
-        return rtlil.convert(component, name=name, platform=emission, ports=ports,
-                             emit_src=_with_sources)
+        text, _ = rtlil.convert_fragment(fragment, ports, name, emit_src=_with_sources)
+    return text
 
 
 @contextmanager

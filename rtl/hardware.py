@@ -12,6 +12,8 @@
     has begun, is complete.
 ``error``
     First :class:`~eieio.model.registers.ErrorCode` since reset or ``clear_error``.
+``lost``
+    Only if the engine may lose its image: it has, and ``error`` tells why.
 ``begun``
     Only if an inference may begin while another one is under way: it rises with each.
 ``cycles``, ``macs``, and a port for each of :attr:`eieio.model.engine.Engine.counters`
@@ -27,6 +29,7 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.registry import engine_of
 from eieio.rtl.emit import emit
+from eieio.rtl.guard import EngineGuard, is_guarded
 
 __all__ = ["Hardware", "emit_engine", "engine_top", "hardware_of", "make_engine"]
 
@@ -58,8 +61,9 @@ def hardware_of(config: EngineConfig) -> Hardware:
 
 
 def make_engine(config: EngineConfig) -> wiring.Component:
-    """Make the engine of a configuration."""
-    return hardware_of(config).make_engine(config)
+    """Make the engine of a configuration, with a guard around it if there is to be one."""
+    engine = hardware_of(config).make_engine(config)
+    return EngineGuard(engine) if is_guarded(config) else engine
 
 
 def engine_top(config: EngineConfig) -> str:
@@ -67,7 +71,11 @@ def engine_top(config: EngineConfig) -> str:
     return f"{engine_of(config).name}_engine"
 
 
-def emit_engine(config: EngineConfig) -> dict[str, str]:
-    """Emit the Verilog of an engine alone: contents by file name."""
+def emit_engine(config: EngineConfig, family: str | None = None) -> dict[str, str]:
+    """Emit the Verilog of an engine alone: contents by file name.
+
+    ``family`` is as for :func:`eieio.rtl.emit.emit`.
+    """
     return emit(make_engine(config), engine_top(config),
-                header=f"{engine_of(config).name.capitalize()} engine: {config.label}")
+                header=f"{engine_of(config).name.capitalize()} engine: {config.label}",
+                family=family)

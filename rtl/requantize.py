@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from eieio.model.fixed_point import MULTIPLIER_WIDTH, SHIFT_MAXIMUM
+from eieio.rtl.emit import shared
+from eieio.rtl.logic_multiplier import LogicMultiplier
 from eieio.rtl.vendor.family import ICE40, family_of
 from eieio.rtl.vendor.multiplier import Multiplier
 
@@ -33,6 +35,8 @@ class Requantize(wiring.Component):
         Bits of a result, 2 to 32.
     may_wrap : :class:`bool`
         Whether there is an input ``wraps``.
+    logic : :class:`bool`
+        Whether its multipliers are made of logic, and not those of the FPGA.
 
     Attributes
     ----------
@@ -79,11 +83,13 @@ class Requantize(wiring.Component):
     output: Signal
 
     def __init__(self, *, accumulator_width: int = 32, output_width: int = 16,
-                 may_wrap: bool = False) -> None:
+                 may_wrap: bool = False, logic: bool = False) -> None:
         self.accumulator_width = accumulator_width
         self.output_width = output_width
         self.may_wrap = may_wrap
-        self.parameters = (accumulator_width, output_width, *(["may_wrap"] if may_wrap else []))
+        self.logic = logic
+        self.parameters = (accumulator_width, output_width, *(["may_wrap"] if may_wrap else []),
+                           *(["logic"] if logic else []))
 
         for what, width, low, high in (("Accumulator width", accumulator_width, 8, 48),
                                        ("Output width", output_width, 2, 32)):
@@ -138,8 +144,14 @@ class Requantize(wiring.Component):
             digit = self.acc[low:].as_signed() if top else self.acc[low:low + part_width]
             products = []
             for number, factor in enumerate(factors):
-                multiplier = Multiplier(digit.shape(), factor.shape(), stages=_PRODUCT_STAGES)
-                m.submodules[f"multiplier_{part}_{number}"] = multiplier
+                name = f"multiplier_{part}_{number}"
+                if self.logic:
+                    multiplier = LogicMultiplier(digit.shape(), factor.shape(),
+                                                 stages=_PRODUCT_STAGES)
+                    m.submodules[name] = shared(multiplier, platform)
+                else:
+                    multiplier = Multiplier(digit.shape(), factor.shape(), stages=_PRODUCT_STAGES)
+                    m.submodules[name] = multiplier
                 m.d.comb += [multiplier.a.eq(digit), multiplier.b.eq(factor)]
                 products.append(multiplier.product)
             rows.append(register(_add_above(products[0], products[1], part_width),

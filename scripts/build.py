@@ -11,7 +11,12 @@ from eieio.scripts import steps
 from eieio.scripts.console import check_writable, show, write_json
 from eieio.scripts.engine import EngineCommand, choose_engine, engine_options
 from eieio.scripts.figures import accuracy_table, design_figures, show_compiled, show_parts
-from eieio.scripts.options import json_option, sample_options, simulator_options
+from eieio.scripts.options import (
+    family_option,
+    json_option,
+    sample_options,
+    simulator_options,
+)
 from eieio.scripts.results import ResultFiles, profiles, result_options
 
 __all__ = ["build"]
@@ -29,12 +34,14 @@ __all__ = ["build"]
               help="Seed of random starts and of random inputs.")
 @engine_options
 @simulator_options
+@family_option
 @json_option
 @result_options
 @click.pass_context
 def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Path | None,
           input_scale: float | None, seed: int, engine: str | None, options: dict[str, Any],
-          simulator: str, json_file: Path | None, result_files: ResultFiles) -> None:
+          simulator: str, family: str | None, json_file: Path | None,
+          result_files: ResultFiles) -> None:
     """Go the whole way: from the file NETWORK to hardware that is proved to compute it.
 
     The network is compressed or quantized as its engine wants it, compiled, and the engine is
@@ -60,7 +67,7 @@ def build(ctx: click.Context, network: Path, out: Path, count: int, samples: Pat
             raise InputError(f"Option --simulate must be at most {len(x)}, the number of samples, "
                              f"not {count}")
         compiled = prepared.compile(choice.options)
-        design = steps.write_design(folder, compiled.config, compiled)
+        design = steps.write_design(folder, compiled.config, compiled, family=family)
         comparison = None
         if count:
             built = steps.build_simulation(compiled, x[:count], simulator, folder=folder,

@@ -37,8 +37,9 @@ def _check_name(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.option("--clock", "clock_hz", type=click.IntRange(0, (1 << 32) - 1), default=0,
               metavar="HZ", help="Clock frequency that the register CLOCK_HZ tells.")
 @click.option("--family", type=click.Choice(FAMILIES),
-              help="FPGA family whose own cells may be used. Default: plain Verilog, which "
-              "simulates anywhere, and all but iCE40 synthesize.")
+              help="FPGA family whose own cells may be used, or asic: memories are then instances "
+              "of eieio_memory. Default: plain Verilog, which simulates anywhere, and all but "
+              "iCE40 synthesize.")
 @click.option("--vectors", "count", type=click.IntRange(min=0), default=2, show_default=True,
               help="Random inputs, with the outputs that must come of them; for designs with a "
               "network.")

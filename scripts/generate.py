@@ -10,7 +10,7 @@ from eieio.scripts import steps
 from eieio.scripts.console import check_writable, show, table, write_json
 from eieio.scripts.engine import EngineCommand, choose_engine, engine_options
 from eieio.scripts.figures import choice_lines, compiled_figures, show_parts
-from eieio.scripts.options import json_option, sample_options
+from eieio.scripts.options import family_option, json_option, sample_options
 
 __all__ = ["generate"]
 
@@ -22,9 +22,11 @@ __all__ = ["generate"]
               help="Folder to make; an earlier design in it is replaced.")
 @sample_options
 @engine_options
+@family_option
 @json_option
 def generate(network_or_config: Path, out: Path, samples: Path | None, input_scale: float | None,
-             engine: str | None, options: dict[str, Any], json_file: Path | None) -> None:
+             engine: str | None, options: dict[str, Any], family: str | None,
+             json_file: Path | None) -> None:
     """Write the Verilog of an engine for the file NETWORK_OR_CONFIG.
 
     A network is compressed or quantized as its engine wants it, and compiled into the image that
@@ -51,7 +53,7 @@ def generate(network_or_config: Path, out: Path, samples: Path | None, input_sca
         if choice.has_network:
             compiled = steps.prepare(choice, samples, input_scale).compile(choice.options)
         config = choice.config() if compiled is None else compiled.config
-        design = steps.write_design(folder, config, compiled)
+        design = steps.write_design(folder, config, compiled, family=family)
     figures: dict[str, Any] = {"engine": choice.engine.name, "network": None, "choices": [],
                                "config": design.config, "layers": [], "image_bytes": 0}
     if compiled is not None:

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from eieio.model.engine import Option
+from eieio.rtl.vendor.family import ASIC
 
-__all__ = ["SIMULATORS", "click_option", "input_scale_option", "json_option", "option_help",
-           "sample_options", "simulator_options"]
+__all__ = ["SIMULATORS", "click_option", "family_option", "input_scale_option", "json_option",
+           "option_help", "sample_options", "simulator_options"]
 
 #: What can simulate the RTL.
 SIMULATORS = ("verilator", "icarus")
@@ -109,6 +110,14 @@ def simulator_options(command: _Command) -> _Command:
     return click.option("--simulator", type=click.Choice(SIMULATORS),
                         default="verilator", show_default=True, help="Simulator of the RTL."
                         )(command)
+
+
+def family_option(command: _Command) -> _Command:
+    """Add ``--family``, for what the Verilog is."""
+    return click.option("--family", type=click.Choice([ASIC]),
+                        help="asic: memories are instances of the module eieio_memory, in a file "
+                        "of its own, which a foundry's macros replace. Default: Verilog for "
+                        "FPGAs, and any tool.")(command)
 
 
 def json_option(command: _Command) -> _Command:

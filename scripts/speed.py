@@ -11,7 +11,7 @@ from eieio.model.interval import Interval
 from eieio.model.registry import engine_of
 from eieio.scripts.console import table
 
-__all__ = ["Speed", "interval_lines", "rate_table", "speed_of"]
+__all__ = ["Speed", "interval_lines", "latency_line", "rate_table", "speed_of"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Speed:
 
         ``inferences_per_second`` are those of the engine alone, as if inputs were there and outputs
         gone; ``inferences_per_second_with_data`` those that a DMA sees, inputs and outputs
-        included; and ``inferences_per_second_serial`` those over a serial line.
+        included; and ``inferences_per_second_serial`` those over a serial line. ``latency_us`` is
+        what a DMA waits for a single one, input and output included.
         """
         interval = self.interval
         engine = (interval.inference + interval.handshakes) / clock_hz
@@ -48,6 +49,7 @@ class Speed:
             **self.cycles(),
             "inferences_per_second": clock_hz / interval.inference,
             "inferences_per_second_with_data": clock_hz / interval.cycles,
+            "latency_us": 1e6 * interval.latency / clock_hz,
             "inferences_per_second_serial": 1 / inference_seconds(
                 self.input_bytes, self.output_bytes, engine, baud),
             "input_bytes": self.input_bytes,
@@ -89,3 +91,9 @@ def rate_table(figures: dict[str, Any], clock_mhz: float) -> Table:
              f"{figures['interval_cycles']:,.1f}"),
             ("without input and output", "", 0, f"{figures['cycles_per_inference']:,.1f}"),
             ("over the serial port", "_serial", 1, ""))])
+
+
+def latency_line(figures: dict[str, Any]) -> str:
+    """Tell how long :meth:`Speed.figures` say that a single inference takes."""
+    return ("Latency, from an input's first beat to its output's last: "
+            f"{figures['latency_us']:,.1f} us")

@@ -63,10 +63,10 @@ def open_design(choice: Choice) -> Compiled:
 
 
 def write_design(folder: Path, config: EngineConfig, compiled: Compiled | None = None, *,
-                 messages: Messages = CONSOLE) -> Design:
-    """Write Verilog, and network and image if there are, and the manifest."""
+                 family: str | None = None, messages: Messages = CONSOLE) -> Design:
+    """Write Verilog, for a family or any, and network and image if there are, and the manifest."""
     with messages.progress("Emitting Verilog"):
-        write(emit_engine(config), folder / RTL)
+        write(emit_engine(config, family), folder / RTL)
     if compiled is not None:
         compiled.write(folder)
     return write_manifest(folder, engine=engine_of(config).name, top=engine_top(config),

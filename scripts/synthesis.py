@@ -76,9 +76,17 @@ def compile_for_board(prepared: Prepared, options: Mapping[str, Any], board: Boa
         Takes what is told.
     """
     compiled = prepared.compile(options, board=serial)
-    if _wants_exact(compiled.config, board, messages):
-        compiled = prepared.compile(options, board=serial, exact=True)
-    return compiled
+    if _fits(compiled.config, board):
+        return compiled
+    leaner = engine_of(compiled.config).leaner(options)
+    if leaner is not None:
+        options = leaner
+        compiled = prepared.compile(options, board=serial)
+        if _fits(compiled.config, board):
+            return compiled
+    messages.note("memories are exactly as deep as the network needs, since powers of two would "
+                  "not fit")
+    return prepared.compile(options, board=serial, exact=True)
 
 
 def nearest_clock(board: Board, clock_mhz: float | None, *, messages: Messages = CONSOLE
@@ -165,20 +173,16 @@ def make_bitstream(config: EngineConfig, board: Board, out: Path, *, setting: Se
     return Bitstream(board, report, bitstream, out, figures)
 
 
-def _wants_exact(config: EngineConfig, board: Board, messages: Messages) -> bool:
-    """Tell whether memories of powers of two are too large, as far as the area model knows."""
+def _fits(config: EngineConfig, board: Board) -> bool:
+    """Tell whether a board has room for an engine, as far as the area model knows."""
     try:
         try:
             area = estimate(config, board.family)
         except AreaUnknownError:  # Of a part of it, or of all.
             area = counted(config, board.family)
     except AreaUnknownError:
-        return False
-    wants = bool(area.beyond(board.capacity))
-    if wants:
-        messages.note("memories are exactly as deep as the network needs, since powers of two "
-                      "would not fit")
-    return wants
+        return True
+    return not area.beyond(board.capacity)
 
 
 def _note_area(config: EngineConfig, board: Board, messages: Messages) -> None:

@@ -15,7 +15,7 @@ from eieio.scripts.console import check_writable, note, show, table, write_json
 from eieio.scripts.engine import Choice, EngineCommand, choose_engine, engine_options
 from eieio.scripts.figures import choice_lines
 from eieio.scripts.options import json_option, sample_options
-from eieio.scripts.speed import rate_table
+from eieio.scripts.speed import latency_line, rate_table
 from eieio.scripts.synthesis import compile_for_board, make_bitstream, nearest_clock
 
 __all__ = ["synthesize"]
@@ -121,5 +121,5 @@ def _tables(board: Board, report: Report, figures: dict[str, Any]) -> list[Any]:
         table((board.title, "used", "available", ""), rows),
         f"Highest clock: {report.fmax_mhz:.1f} MHz, for {report.target_mhz:g} MHz"]
     if "cycles_per_inference" in figures:
-        shown.append(rate_table(figures, report.target_mhz))
+        shown += [rate_table(figures, report.target_mhz), latency_line(figures)]
     return shown

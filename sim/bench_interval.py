@@ -15,6 +15,8 @@ from eieio.sim.streams import reset
 
 #: Cycles from one look for the last output to the next one.
 _LOOKS = 64
+#: Cycles in which a shell has seen whether an image is whole, so that the first input does not wait.
+_VERDICT = 64
 
 
 class Port:
@@ -81,8 +83,10 @@ async def run_inferences(dut: Any) -> None:
     inputs.begin(True)
     outputs.begin(False)
     await reset(dut)
+    await ClockCycles(dut.clk, 2)  # The shell of a serial line takes a beat while it resets itself.
     cocotb.start_soon(outputs.watch())
     await image.send(settings["image"])
+    await ClockCycles(dut.clk, _VERDICT)
     await inputs.send(settings["inputs"])
     left = settings["max_cycles"]
     while len(outputs.cycles) < settings["output_beats"] and left > 0:

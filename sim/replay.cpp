@@ -105,11 +105,11 @@ class Replay {
                 reset(2);
                 start_ = cycles_;
                 seen_ = 0;
-            } else if (!skip) {
+            } else if (!skip || (name == "recover" && outcome_ == "error")) {
                 try {
-                    command(name, words);
+                    skip ? recover(words) : command(name, words);
                 } catch (const Failure& failure) {
-                    outcome_ = failure.what;
+                    outcome_ = skip ? "not usable: " + failure.what : failure.what;
                     skip = true;
                 }
             }
@@ -155,8 +155,8 @@ class Replay {
             wait([this] { return image_.empty(); });
             const Vector& vector = vectors_.at(number(words));
             append(inputs_, vector.inputs);
-            for (std::size_t i = 0; i < vector.outputs.size(); ++i)
-                outputs_.push_back({vector.outputs[i], vector.masks[i]});
+            sent_.push_back(&vector);
+            expect(vector);
             last_ = &vector;
         } else if (name == "drain") {
             drain();
@@ -175,6 +175,8 @@ class Replay {
             reset(length);
         } else if (name == "stalls") {
             for (unsigned& stall : stalls_) words >> stall;
+        } else if (name == "recover") {
+            // Only an engine that has reported an error has anything to recover from.
         } else if (name == "strike") {
             words >> strike_.index >> strike_.addr >> strike_.bit >> strike_.after;
             strike_.armed = true;
@@ -234,7 +236,57 @@ class Replay {
         if (dut_->error) throw Failure("error stays");
     }
 
+    // After an error: what has begun is sent to its end, then an image and an input.
+    void recover(std::istringstream& words) {
+        const auto& image = images_.at(number(words));
+        const Vector& vector = vectors_.at(number(words));
+        keep_begun(image_, image_begun_ || dut_->image___05Fvalid, kImageBits);
+        keep_begun(inputs_, input_begun_ || dut_->i___05Fvalid, kInputBits);
+        outputs_.clear();
+        may_fail_ = ignores_ = true;
+        // An input of which nothing has been taken waits for the image.
+        const Vector* waiting = !inputs_.empty() && !input_begun_ ? sent_.front() : nullptr;
+        for (int i = 0; i < 64; ++i) cycle();
+        if (waiting && (inputs_.empty() || input_begun_)) waiting = nullptr;
+        wait([this, waiting] {
+            return image_.empty() && (waiting || inputs_.empty()) && !dut_->loading;
+        });
+        for (int i = 0; i < 64; ++i) cycle();
+        dut_->clear_error = 1;
+        cycle();
+        dut_->clear_error = 0;
+        cycle();
+        may_fail_ = false;
+        if (dut_->error) throw Failure("error stays");
+        append(image_, image);
+        wait([this] { return image_.empty(); });
+        ignores_ = false;
+        if (waiting) expect(*waiting);
+        append(inputs_, vector.inputs);
+        sent_.push_back(&vector);
+        expect(vector);
+        last_ = &vector;
+        drain();
+        if (dut_->cycles != vector.cycles || uint64_t(dut_->macs) != vector.macs)
+            throw Failure("counters");
+    }
+
+    void expect(const Vector& vector) {
+        for (std::size_t i = 0; i < vector.outputs.size(); ++i)
+            outputs_.push_back({vector.outputs[i], vector.masks[i]});
+    }
+
+    // Forgets what is to be sent, but for what has begun.
+    static void keep_begun(std::deque<Beat>& queue, bool begun, unsigned width) {
+        std::size_t kept = 0;
+        while (begun && kept < queue.size())
+            if (is_last(queue[kept++], width)) break;
+        queue.resize(kept);
+    }
+
     void reset(unsigned length) {
+        image_begun_ = input_begun_ = ignores_ = false;
+        sent_.clear();
         image_.clear();
         inputs_.clear();
         outputs_.clear();
@@ -254,6 +306,10 @@ class Replay {
                         static_cast<unsigned long long>(cycles_ - start_));
         outcome_ = "ok";
         number_ = -1;
+    }
+
+    static bool is_last(const Beat& beat, unsigned width) {
+        return beat[width / 32] >> width % 32 & 1;
     }
 
     bool stalls(unsigned which) { return stalls_[which] && random_() % 256 < stalls_[which]; }
@@ -284,7 +340,9 @@ class Replay {
             before_ = beat;
             held_ = !dut_->o___05Fready;
             if (dut_->o___05Fready) {
-                if (outputs_.empty()) {
+                if (ignores_) {
+                    // Left of what was given up.
+                } else if (outputs_.empty()) {
                     wrong = true, what = "surplus";
                 } else {
                     const auto& [expected, mask] = outputs_.front();
@@ -303,8 +361,12 @@ class Replay {
         dut_->eval();
         ++cycles_;
         if (resets) return;
-        if (image) image_.pop_front();
-        if (input) inputs_.pop_front();
+        if (image) image_begun_ = !is_last(image_.front(), kImageBits), image_.pop_front();
+        if (input) {
+            input_begun_ = !is_last(inputs_.front(), kInputBits);
+            if (!input_begun_ && !sent_.empty()) sent_.pop_front();
+            inputs_.pop_front();
+        }
         // A beat that waits must stay.
         if (image || !dut_->image___05Fvalid)
             dut_->image___05Fvalid = !image_.empty() && !stalls(0);
@@ -328,6 +390,8 @@ class Replay {
         bool armed = false;
         uint64_t index = 0, addr = 0, bit = 0, after = 0;
     } strike_;
+    std::deque<const Vector*> sent_;
+    bool image_begun_ = false, input_begun_ = false, ignores_ = false;
     bool held_ = false, may_fail_ = false;
     Beat before_;
     unsigned seen_ = 0;

@@ -20,6 +20,9 @@ A script is made of definitions, cases, each of which begins with a reset, and t
     Reset in the middle of what is under way.
 ``stalls IMAGE INPUT OUTPUT RUN``
     How often each stream, and ``run``, pause, of 256.
+``recover IMAGE VECTOR``
+    If the case has ended by an error: send what has begun to its end, clear the error, and send an
+    image and an input, whose output and counters must be right.
 ``strike PLACE ADDR BIT AFTER``
     Flip a bit of a design that can be struck (:mod:`eieio.sim.strikes`).
 """
@@ -70,9 +73,10 @@ class Outcome:
     number : :class:`int`
         Its number.
     what : :class:`str`
-        ``"ok"``; ``"error"``, one that the engine reported and should not have; ``"error stays"``;
-        ``"hang"``; ``"counters"``, which differ from the models'; or what was wrong with the
-        output: ``"wrong"``, ``"surplus"``, ``"unstable"``, ``"withdrawn"``.
+        ``"ok"``; ``"error"``, one that the engine reported and should not have; ``"not usable"``
+        and why, if it did not recover from that; ``"error stays"``; ``"hang"``; ``"counters"``,
+        which differ from the models'; or what was wrong with the output: ``"wrong"``,
+        ``"surplus"``, ``"unstable"``, ``"withdrawn"``.
     code : :class:`int`
         The last error code that was seen.
     cycles : :class:`int`

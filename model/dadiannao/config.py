@@ -1,8 +1,8 @@
 """Configuration of a DaDianNao node, or of several: one frozen object for models and hardware."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from eieio.model.engine_config import EngineConfig
+from eieio.model.engine_config import NEW, EngineConfig
 from eieio.model.errors import InputError
 
 __all__ = ["NODE", "DaDianNaoConfig"]
@@ -49,6 +49,11 @@ class DaDianNaoConfig(EngineConfig):
         Nodes in a ring.
     clock_mhz : :class:`int`
         Clock, for times in seconds.
+    parity : :class:`bool`
+        Whether each word of a memory has a parity bit: a wrong one ends the inference by an error.
+    watchdog : :class:`int`
+        Cycles without progress after which an error ends what is under way, 16 to 2^32 - 1; more
+        than the longest inference. 0 for no watchdog.
 
     Raises
     ------
@@ -73,6 +78,8 @@ class DaDianNaoConfig(EngineConfig):
     functions: bool = False
     nodes: int = 1
     clock_mhz: int = 606
+    parity: bool = field(default=False, metadata=NEW)
+    watchdog: int = field(default=0, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -82,6 +89,7 @@ class DaDianNaoConfig(EngineConfig):
             ("parameter_depth", 2, 1 << 16), ("activation_width", 8, 18), ("weight_width", 8, 16),
             ("sum_width", 24, 48), ("nodes", 1, 64), ("clock_mhz", 1, 10000))
         self._check_flags("additions", "functions")
+        self._check_protection()
         for name in ("inputs", "outputs", "sb_banks", "weight_width"):
             value = getattr(self, name)
             if value & (value - 1):

@@ -42,6 +42,9 @@ class DaDianNao(Engine):
         "functions": "Whether there is the table for sigmoid and tanh.",
         "nodes": "Nodes in a ring.",
         "clock_mhz": "Clock, for times in seconds.",
+        "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
+        "watchdog": "Cycles without progress after which an error ends what is under way; more "
+                    "than an inference takes. 0 for none.",
     }
     defaults: ClassVar = dict.fromkeys(
         ("sb_depth", "central_depth", "program_depth", "parameter_depth", "activation_width",

@@ -30,6 +30,7 @@ from eieio.model.errors import InputError
 from eieio.model.graph import float_graph as real
 from eieio.model.graph import quantized_graph as integer
 from eieio.model.graph.quantized_graph import Tensor, Window
+from eieio.model.graph.real_biases import settle_halves
 from eieio.model.graph.rescale import (
     quantize_factor,
     quantize_factor_rounded_once,
@@ -342,6 +343,10 @@ class _Quantizer:
             bias, finer = _finer_bias(operator, source, (scale, levels, bias), output, exact)
         factors = quantize_factors(source.scale * scale / output.scale / 2**finer)
         low, high = _clamp(operator, output)
+        if operator.weight_scale is not None and not operator.wraps:
+            bias, factors = settle_halves(
+                source.scale * scale, operator.bias, output, (low, high), bias, finer, factors,
+                np.abs(levels).sum(axis=1) * source.largest)
         rest = (bias.astype(np.int32), *factors, low, output.maximum if operator.wraps else high)
         modes: dict[str, Any] = {"single_rounding": True, "bias_shift": finer,
                                  "wraps": operator.wraps}

@@ -39,9 +39,9 @@ from eieio.model.graph.float_graph import (
     Value,
     WeightedOperator,
 )
+from eieio.model.graph.halves import HalfSegmenter
 from eieio.model.graph.quantization import LOG_SOFTMAX_SCALE, SOFTMAX_SCALE, Scale
 from eieio.model.graph.quantized_graph import Window
-from eieio.model.graph.remainders import RemainderSegmenter
 from eieio.model.graph.value_facts import EVERYTHING, Range, RangesNeededError, intersect
 
 __all__ = ["RangesNeededError", "settle"]
@@ -77,7 +77,7 @@ def settle(graph: FloatGraph, scales: Mapping[str, Scale],
     """
     return _Settler(graph, scales.get(graph.input.name), ranges).settle()
 
-class _Settler(RemainderSegmenter):
+class _Settler(HalfSegmenter):
     def settle(self) -> tuple[FloatGraph, dict[str, Scale]]:
         output = self.graph.output
         scale = self.grid(output) or self.chosen(output, EVERYTHING)

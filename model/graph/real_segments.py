@@ -27,13 +27,13 @@ from eieio.model.graph.float_graph import (
     Value,
     WeightedOperator,
 )
-from eieio.model.graph.quantization import Scale, scale_of
+from eieio.model.graph.quantization import LEFT_SHIFT_LIMIT, Scale, scale_of
 from eieio.model.graph.quantized_graph import Window
 from eieio.model.graph.tensor_emitter import TensorEmitter
 from eieio.model.graph.value_facts import EVERYTHING, Range, intersect, is_affine
 
 __all__ = ["AFFORDABLE", "COARSE_SHARE", "MAX_SEGMENTS", "STEPS", "Segmenter", "Term",
-           "most_often"]
+           "WeightedSum", "is_choice", "is_selection", "most_often", "over_stack"]
 
 STEPS = 255
 # The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
@@ -55,6 +55,8 @@ _SMALL_RATIO = 2.0**-19
 # Weight of each number of a mean that is to lean up or down, by 1 in this and the elements, at a
 # half.
 _LEANING = 64
+# Six standard deviations of a rounding's error.
+_SIX_SIGMA = 6 / math.sqrt(12)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,35 @@ class Term:
     def step(self) -> float:
         """Finest step of the number."""
         return self.scale.scale / self.multiple
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """A weighted sum of tensors, one below the other.
+
+    Attributes
+    ----------
+    terms : list of Term
+        Tensors of one shape.
+    levels : integer array of shape (height, width, 1)
+        Weights of the window, up to 127, as many of each tensor.
+    window : Window
+        How it slides over the stack.
+    step : float
+        What a step of a tensor, times its level, is in the sum.
+    factor, bias : float64 arrays of shape (channels,)
+        What the sum is multiplied by, and what is added then.
+    error : float
+        How far the sum may be off, before it is multiplied.
+    """
+
+    terms: Sequence[Term]
+    levels: NDArray[np.integer]
+    window: Window
+    step: float
+    factor: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    error: float = 0.0
 
 
 class Segmenter(TensorEmitter):
@@ -247,11 +278,12 @@ class Segmenter(TensorEmitter):
             return self.clamp_channels(*folded, scale, both, name, offset)
         if is_selection(operator) and self.grid(operator.input) is None:
             terms = self._terms(operator.input, EVERYTHING, need or scale.scale)
-            levels, window = _over_stack(terms, np.rint(operator.weight[..., :1]).astype(int),
-                                         operator.input.shape[0], operator.window)
-            return self._combine(operator, terms, levels, window, terms[0].step,
-                                 np.ones(len(operator.bias)), operator.bias - offset, scale, both,
-                                 name, wraps=wraps)
+            levels, window = over_stack([term.multiple for term in terms],
+                                        np.rint(operator.weight[..., :1]).astype(int),
+                                        operator.input.shape[0], operator.window)
+            return self.combine(operator, WeightedSum(
+                terms, levels, window, terms[0].step, np.ones(len(operator.bias)),
+                operator.bias - offset), scale, both, name, wraps=wraps)
         if is_affine(operator) and self.grid(operator.input) is None:
             factor = operator.weight.reshape(-1)
             need = need or min(scale.scale, self.need(operator.output) or math.inf)
@@ -260,8 +292,9 @@ class Segmenter(TensorEmitter):
             if len(terms) > 1:
                 levels = np.array([term.multiple for term in terms]).reshape(-1, 1, 1)
                 window = Window((len(terms), 1), (1, 1), (operator.input.shape[0], 1))
-                return self._combine(operator, terms, levels, window, terms[0].step, factor,
-                                     operator.bias - offset, scale, both, name, wraps=wraps)
+                return self.combine(operator, WeightedSum(
+                    terms, levels, window, terms[0].step, factor, operator.bias - offset), scale,
+                    both, name, wraps=wraps)
             source = terms[0].value
         else:
             source = self.single(operator.input)
@@ -283,10 +316,17 @@ class Segmenter(TensorEmitter):
                 return self._even_mean(operator, terms[0].value, scale, both, name)
             return self.emit(operator, (terms[0].value,), scale, name, ends)
         height, channels = source.shape[0], source.shape[2]
-        levels, window = _over_stack(terms, np.ones((*window.kernel, 1), int), height, window)
-        return self._combine(operator, terms, levels, window, terms[0].step,
-                             np.full(channels, 1 / elements), np.full(channels, -offset), scale,
-                             both, name, wraps=wraps)
+        levels, window = over_stack([term.multiple for term in terms],
+                                    np.ones((*window.kernel, 1), int), height, window)
+        # A sum of many roundings is hardly ever as far off as each of them may be.
+        count = elements * self.roundings(source)
+        total = WeightedSum(terms, levels, window, terms[0].step, np.full(channels, 1 / elements),
+                            np.full(channels, -offset),
+                            terms[0].step * min(count / 2, _SIX_SIGMA * math.sqrt(count))
+                            + elements * self.off(source))
+        if not segment and not wraps:
+            return self.rounded(operator, total, scale, both, name)
+        return self.combine(operator, total, scale, both, name, wraps=wraps)
 
     def _even_mean(self, operator: AveragePool, source: Value, scale: Scale, ends: Range, name: str
                    ) -> Value:
@@ -307,25 +347,48 @@ class Segmenter(TensorEmitter):
                 bias=lean * scale.scale * step, window=operator.window, weight_scale=step)
             terms.append(Term(self.emit(mean, (source,), to, f"{name}_{side}"), to))
         levels = np.array([_LEANING - 2, _LEANING - 2, 4]).reshape(-1, 1, 1)
-        return self._combine(operator, terms, levels,
-                             Window((3, 1), (1, 1), (terms[0].value.shape[0], 1)), scale.scale,
-                             np.full(source.shape[2], 1 / (2 * _LEANING - 2)),
-                             np.zeros(source.shape[2]), scale, ends, name)
+        return self.combine(operator, WeightedSum(
+            terms, levels, Window((3, 1), (1, 1), (terms[0].value.shape[0], 1)), scale.scale,
+            np.full(source.shape[2], 1 / (2 * _LEANING - 2)), np.zeros(source.shape[2])), scale,
+            ends, name)
 
     def sum(self, operator: Add, scale: Scale, ends: Range, name: str, offset: float = 0.0,
              need: float | None = None, *, wraps: bool = False) -> Value:
         """Append the sum of two values; or a segment of it, less its offset."""
         both = intersect(ends, (operator.minimum, operator.maximum))
+        found = self.addends(operator, scale, need)
+        if len(found[0]) == len(found[1]) == 1 and need is None:
+            return self.emit(operator, (found[0][0].value, found[1][0].value), scale, name, ends)
+        total = self.aligned(operator, found)
+        if need is None and not wraps:
+            return self.rounded(operator, total, scale, both, name)
+        return self.combine(operator, replace(total, bias=total.bias - offset), scale,
+                            _shifted(both, offset), name, wraps=wraps)
+
+    def addends(self, operator: Add, scale: Scale, need: float | None) -> list[list[Term]]:
+        """Return the terms of both operands, for a result at a scale, or for segments of it."""
         # Beyond the range of the result it does not matter by how much. All segments of a result
         # are made of the same terms.
         low, high = (self.of_scale(scale) if need is None
                      else self.range(operator.output, EVERYTHING, _BEYOND))
         spans = [self.range(value, EVERYTHING, _BEYOND) for value in operator.inputs]
         wanted = [(low - span[1], high - span[0]) for span in spans[::-1]]
-        found = self._addends(operator, wanted, need or min(
+        return self._addends(operator, wanted, need or min(
             scale.scale, self.need(operator.output) or math.inf))
-        if len(found[0]) == len(found[1]) == 1 and need is None:
-            return self.emit(operator, (found[0][0].value, found[1][0].value), scale, name, ends)
+
+    def finest(self, value: Value) -> float:
+        operator = self.producers.get(value.name)
+        if not isinstance(operator, Add):
+            return super().finest(value)
+        first, second = (self.grid(source) for source in operator.inputs)
+        if first is None or second is None:
+            return 0.0
+        most = min(max(_whole(first.scale, second.scale)), _WEIGHT_MAXIMUM)
+        step = max(first.scale, second.scale) / (most * (_WEIGHT_MAXIMUM // most))
+        return step / 2**LEFT_SHIFT_LIMIT * (1 + 1e-9)
+
+    def aligned(self, operator: Add, found: list[list[Term]]) -> WeightedSum:
+        """Return the sum of the terms of two values."""
         factors = _whole(found[0][0].step, found[1][0].step)
         step, most = max((terms[0].step, factor)
                          for terms, factor in zip(found, factors, strict=True))
@@ -336,10 +399,45 @@ class Segmenter(TensorEmitter):
         shape = operator.output.shape
         channels = shape[-1] if len(shape) == 3 else math.prod(shape)
         height = shape[0] if len(shape) == 3 else 1
-        return self._combine(operator, [term for term, _ in parts], levels.reshape(-1, 1, 1),
-                             Window((len(levels), 1), (1, 1), (height, 1)), step / most,
-                             np.ones(channels), np.full(channels, -offset), scale,
-                             _shifted(both, offset), name, wraps=wraps)
+        unit, error = step / most, 0.0
+        for value, terms, factor in zip(operator.inputs, found, factors, strict=True):
+            own = terms[0].step
+            error += self.roundings(value) * own / 2 + self.off(value) + abs(
+                factor * unit / own - 1) * max(map(abs, self.range(value, EVERYTHING)))
+        return WeightedSum(
+            [term for term, _ in parts], levels.reshape(-1, 1, 1),
+            Window((len(levels), 1), (1, 1), (height, 1)), unit, np.ones(channels),
+            np.zeros(channels), error)
+
+    def roundings(self, value: Value) -> int:
+        """How many roundings to its finest step, at most, are in what a value's terms are."""
+        if self.grid(value) is not None:
+            return 0
+        operator = self.producers[value.name]
+        inputs = [self.roundings(source) for source in operator.inputs]
+        match operator:
+            case Clamp() | Reshape() | Pad() | Stack():
+                return max(inputs)
+            case _:
+                return sum(inputs) + (not is_choice(operator))
+
+    def off(self, value: Value) -> float:
+        """How far biases, rounded, put a value off at most."""
+        if self.grid(value) is not None:
+            return 0.0
+        operator = self.producers[value.name]
+        match operator:
+            case WeightedOperator():
+                return self.finest(value) / 2
+            case Add():
+                return sum(map(self.off, operator.inputs))
+            case _:
+                return max(map(self.off, operator.inputs))
+
+    def rounded(self, operator: Operator, total: WeightedSum, scale: Scale, ends: Range, name: str
+                ) -> Value:
+        """Append a sum that is a result: rounded to a scale."""
+        return self.combine(operator, total, scale, ends, name)
 
     def _addends(self, operator: Add, wanted: list[Range], need: float) -> list[list[Term]]:
         """Return the terms of both operands, whose steps are whole multiples of one another."""
@@ -352,26 +450,16 @@ class Segmenter(TensorEmitter):
                                        found[1 - index])
         return found
 
-    def _combine(self, operator: Operator, terms: list[Term], levels: NDArray[np.integer],
-                 window: Window, step: float, factor: NDArray[np.float64],
-                 bias: NDArray[np.float64], scale: Scale, ends: Range, name: str, *,
-                 wraps: bool = False) -> Value:
+    def combine(self, operator: Operator, total: WeightedSum, scale: Scale, ends: Range, name: str,
+                *, wraps: bool = False) -> Value:
         """Append a weighted sum of tensors, one below the other, as a depthwise convolution.
 
         Parameters
         ----------
         operator : Operator
             What the result is of.
-        terms : list of Term
-            Tensors of one shape.
-        levels : integer array of shape (height, width, 1)
-            Weights of the window, up to 127, as many of each tensor.
-        window : Window
-            How it slides over the stack.
-        step : float
-            What a step of a tensor, times its level, is in the sum.
-        factor, bias : float64 arrays of shape (channels,)
-            What the sum is multiplied by, and what is added then.
+        total : WeightedSum
+            The sum.
         scale : Scale
             Scale of the result.
         ends : pair of float
@@ -381,22 +469,28 @@ class Segmenter(TensorEmitter):
         wraps : bool
             Whether its integers are the lowest bits of larger ones.
         """
-        if levels.max() > _WEIGHT_MAXIMUM:
+        terms, levels, window = total.terms, total.levels, total.window
+        if np.abs(levels).max() > _WEIGHT_MAXIMUM:
             raise InputError(f"{type(operator).__name__} {operator.name!r} must not add real "
                              "numbers of such different steps: quantizers in front of it would "
                              "fit")
-        stacked, label = self._stack(operator, terms, step, name)
+        stacked, label = self._stack(operator, terms, total.step, name)
         height, width, channels = stacked.shape
         height //= len(terms)
         # A tensor's zero point may be another than that of the whole stack.
         shares = [int(levels[index * height:(index + 1) * height].sum()) if window.dilation[0] == 1
                   else int(levels[index].sum()) for index in range(len(terms))]
-        wrong = step * sum(share * (label.zero_point - term.scale.zero_point)
-                           for share, term in zip(shares, terms, strict=True))
+        wrong = total.step * sum(share * (label.zero_point - term.scale.zero_point)
+                                 for share, term in zip(shares, terms, strict=True))
+        factor = total.factor
+        # Where steps of the sum are coarser than the result's, they get finer, and levels larger.
+        most = int(np.abs(levels).max())
+        times = max(min(_WEIGHT_MAXIMUM // most, math.ceil(
+            total.step * float(np.abs(factor).max()) / scale.scale)), 1)
         conv = DepthwiseConv2D(
             name=operator.name, inputs=(), output=operator.output, weight=levels * factor,
-            bias=bias + wrong * factor, window=window,
-            weight_scale=np.where(factor == 0, 1, np.abs(factor)), wraps=wraps)
+            bias=total.bias + wrong * factor, window=window,
+            weight_scale=np.where(factor == 0, 1, np.abs(factor)) / times, wraps=wraps)
         shape = operator.output.shape
         image = (*window.output_size(height * len(terms), width), channels)
         if shape == image:
@@ -405,7 +499,7 @@ class Segmenter(TensorEmitter):
         reshape = Reshape(name=f"{name}_reshape", inputs=(), output=operator.output)
         return self.emit(reshape, (result,), scale, name)
 
-    def _stack(self, operator: Operator, terms: list[Term], step: float, name: str
+    def _stack(self, operator: Operator, terms: Sequence[Term], step: float, name: str
                ) -> tuple[Value, Scale]:
         """Return tensors one below the other, and the scale of the whole: made once."""
         label = Scale(step, terms[0].scale.zero_point)
@@ -424,6 +518,12 @@ def _shifted(ends: Range, offset: float) -> Range:
     return ends[0] - offset, ends[1] - offset
 
 
+def is_choice(operator: Operator) -> bool:
+    """Whether an operator only takes some of the elements of an image."""
+    return isinstance(operator, MaxPool) and operator.window.kernel == (1, 1) \
+        and operator.window.padding == ((0, 0), (0, 0))
+
+
 def is_selection(operator: Operator) -> TypeGuard[DepthwiseConv2D]:
     """Whether an operator adds and subtracts elements of a window, of all channels the same."""
     return isinstance(operator, DepthwiseConv2D) and operator.weight_scale is None \
@@ -434,15 +534,14 @@ def is_selection(operator: Operator) -> TypeGuard[DepthwiseConv2D]:
         and bool((operator.weight == operator.weight[..., :1]).all())
 
 
-def _over_stack(terms: Sequence[Term], taps: NDArray[np.integer], height: int, window: Window
-                ) -> tuple[NDArray[np.integer], Window]:
+def over_stack(multiples: Sequence[int], taps: NDArray[np.integer], height: int, window: Window
+               ) -> tuple[NDArray[np.integer], Window]:
     """Return the weights of a window that slides over all terms of a number, and the window."""
     rows, columns = window.kernel
-    multiples = [term.multiple for term in terms]
     if rows == 1:
         levels = np.array(multiples).reshape(-1, 1, 1) * taps
-        return levels, Window((len(terms), columns), window.stride, (height, 1))
-    levels = np.zeros(((len(terms) - 1) * height + rows, columns, 1), int)
+        return levels, Window((len(multiples), columns), window.stride, (height, 1))
+    levels = np.zeros(((len(multiples) - 1) * height + rows, columns, 1), int)
     for index, multiple in enumerate(multiples):
         levels[index * height:index * height + rows] += multiple * taps
     return levels, Window((len(levels), columns), window.stride)

@@ -37,6 +37,8 @@ from eieio.model.graph.real_segments import (
     STEPS,
     Segmenter,
     Term,
+    WeightedSum,
+    is_choice,
     most_often,
 )
 from eieio.model.graph.value_facts import EVERYTHING, Range, intersect
@@ -82,13 +84,12 @@ class RemainderSegmenter(Segmenter):
             case WeightedOperator() | Add():
                 return True
             case MaxPool(window=window):
-                # Zeros around numbers that are not below 0 change no maximum.
+                if is_choice(operator):
+                    return self.has_remainder(operator.input, both)
                 if any(size == 1 < along for size, along in zip(window.kernel, window.stride,
                                                                 strict=True)):
                     return False
-                unpadded = window.padding == ((0, 0), (0, 0))
-                return (unpadded or self._bound(operator.input)[0] >= 0) and self.has_remainder(
-                    operator.input)
+                return self.has_remainder(operator.input)
             case AveragePool(window=window):
                 return window.padding == ((0, 0), (0, 0))
             case _:
@@ -97,7 +98,7 @@ class RemainderSegmenter(Segmenter):
     def _make_segment(self, value: Value, step: float, place: tuple[int, int, int], need: float,
                       ends: Range) -> Value:
         operator = self.producers.get(value.name)
-        if isinstance(operator, MaxPool) and self.has_remainder(value):
+        if isinstance(operator, MaxPool) and not is_choice(operator) and self.has_remainder(value):
             # Of the same terms as the remainder, with which it must agree.
             sign, start, multiple = place
             return self.computed(
@@ -121,6 +122,9 @@ class RemainderSegmenter(Segmenter):
             return self.made[key]
         value, window, name = operator.input, operator.window, operator.output.name
         low, high = self.range(value, EVERYTHING, 1.0)
+        shift = low if window.padding != ((0, 0), (0, 0)) else 0.0
+        if shift:  # Zeros around numbers that are not below 0 change no maximum.
+            value, low, high = self._shifted(value, -shift, (0.0, high - low)), 0.0, high - low
         if window.padding != ((0, 0), (0, 0)):
             pads = *window.padding, (0, 0)
             value = self._known(Pad(
@@ -148,8 +152,18 @@ class RemainderSegmenter(Segmenter):
                         ("more", taps[1], 0.0, (0.0, high - low))))
                 value = self._known(Add(name=label, inputs=(first, more),
                                         output=Value(label, shape)), (low, high))
+        if shift:
+            value = self._shifted(value, shift, (low + shift, high + shift))
         self.made[key] = value
         return value
+
+    def _shifted(self, value: Value, shift: float, ends: Range) -> Value:
+        """Return a value with a number added, and its range; it is not below it."""
+        name, channels = f"{value.name}_shifted", value.shape[2]
+        return self._known(DepthwiseConv2D(
+            name=name, inputs=(value,), output=Value(name, value.shape), minimum=ends[0],
+            weight=np.ones((1, 1, channels)), bias=np.full(channels, shift),
+            window=Window((1, 1))), ends)
 
     def _known(self, operator: Operator, ends: Range) -> Value:
         """Let an operator be one of the network's, with the range of its result."""
@@ -198,7 +212,7 @@ class RemainderSegmenter(Segmenter):
         if self.grid(value) is None:
             operator = self.producers[value.name]
             low, high = intersect(ends, (operator.minimum, operator.maximum))
-            if isinstance(operator, Clamp | Reshape | Pad | Stack):
+            if isinstance(operator, Clamp | Reshape | Pad | Stack) or is_choice(operator):
                 sources = tuple(self._remainder(source, step, places, need, (low, high))
                                 for source in operator.inputs)
                 return sources[0] if isinstance(operator, Clamp) else self._moved_as_is(
@@ -223,11 +237,12 @@ class RemainderSegmenter(Segmenter):
         positive = _BYTE * (2 + count * sum(sign < 0 for sign, *_ in places))
         channels, height = ((value.shape[-1], value.shape[0]) if len(value.shape) == 3
                             else (math.prod(value.shape), 1))
-        return self._combine(
-            Reshape(name=name, inputs=(), output=value),
+        total = WeightedSum(
             [*(Term(part, scale) for part in bits), *segments], levels,
             Window((len(levels), 1), (1, 1), (height, 1)), step, np.ones(channels),
-            np.full(channels, positive * step), scale, EVERYTHING, name, wraps=True)
+            np.full(channels, positive * step))
+        return self.combine(Reshape(name=name, inputs=(), output=value), total, scale, EVERYTHING,
+                            name, wraps=True)
 
     def _moved_as_is(self, operator: Operator, sources: tuple[Value, ...], scale: Scale, name: str
                      ) -> Value:

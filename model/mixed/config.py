@@ -87,6 +87,9 @@ class MixedConfig(EngineConfig):
         if self.convolutions.coded_images or self.dense.coded_images:
             raise InputError("Option coded_images must be false: images for the mixed engine are "
                              "not coded")
+        if self.dense.parity or self.dense.watchdog:
+            raise InputError("Options dense_parity and dense_watchdog must be false and 0: parity "
+                             "and watchdog are for both engines")
         if self.convolutions.input_depth:
             raise InputError("Option input_depth must be 0: the mixed engine's inputs come between "
                              f"inferences, not {self.convolutions.input_depth}")
@@ -98,6 +101,16 @@ class MixedConfig(EngineConfig):
             raise InputError(f"Option {dense_name('activation_width')} must be at least "
                              f"{ACTIVATION_BITS + 1}, for {ACTIVATION_BITS} bits less a zero "
                              f"point, not {self.dense.activation_width}")
+
+    @property
+    def parity(self) -> bool:
+        """Whether the memories of both engines have parity."""
+        return self.convolutions.parity
+
+    @property
+    def watchdog(self) -> int:
+        """Cycles without progress that are allowed, or 0."""
+        return self.convolutions.watchdog
 
     @property
     def parts(self) -> int:

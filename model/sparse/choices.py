@@ -12,8 +12,8 @@ What is given always wins. Otherwise:
 - A beat of the streams holds so many activations that inferences do not wait for them.
 
 An engine for a board keeps the small hardware that boards are routed with: one column group, runs
-of the default width, one memory of activations, one inference at a time, one activation in a beat.
-There, order and accumulator alone are chosen.
+of the default width, an output lane for each PE, one inference at a time. There, order, accumulator
+and what moves inputs and outputs are chosen.
 """
 
 import math
@@ -54,9 +54,9 @@ _MOST_TURNS = 4
 _GROUPS_SLACK, _RUNS_SLACK, _TURNS_SLACK = 0.005, 0.001, 0.005
 #: Longest runs that are tried, in bits.
 _LONGEST_RUN = 8
-#: Share of the cycles from one inference to the next that twice as many lanes must spare; and most
-#: bits of a beat.
-_LANES_GAIN, _WIDEST_BEAT = 0.05, 128
+#: Share of the cycles from one inference to the next that twice as many lanes must spare, also if
+#: inferences are interleaved; and most bits of a beat.
+_LANES_GAIN, _INTERLEAVED_GAIN, _WIDEST_BEAT = 0.1, 0.05, 128
 #: Share of them that interleaving must spare, with streams that nobody waits for.
 _INTERLEAVING_GAIN = 0.1
 #: Samples that follow one another to tell how long inferences take that are interleaved.
@@ -218,7 +218,7 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
     if "pes_per_lane" not in given and not board:
         config = replace(config, pes_per_lane=_pes_per_lane(config, words, cycles))
         cycles += (config.pes_per_lane - 1) * words
-    if "double_buffered" not in given and not board:
+    if "double_buffered" not in given:
         config = replace(config, double_buffered=True)
     compiled = compile_network(quantized, roomy(config, given),
                                groups=[layout.groups for layout in chosen],
@@ -228,7 +228,7 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
     if "interleaved" not in given and not board:
         config = replace(config, interleaved=_interleaves(
             config, pace, cycles, lanes_given="io_lanes" in given))
-    if "io_lanes" not in given and not board:
+    if "io_lanes" not in given:
         config = replace(config, io_lanes=_lanes(config, pace, cycles))
     compiled = replace(compiled, config=roomy(config, given))
     config = fit_memories(compiled, config, keep=given)
@@ -275,10 +275,11 @@ def _lanes(config: SparseConfig, pace: Pace, cycles: float) -> int:
 
     What is left to spare are cycles in which inferences wait for the streams.
     """
+    gain = _INTERLEAVED_GAIN if config.interleaved else _LANES_GAIN
     while _wider(config):
         twice = replace(config, io_lanes=2 * config.io_lanes)
         took = pace.cycles(config, cycles)
-        if took - pace.cycles(twice, cycles) < _LANES_GAIN * took:
+        if took - pace.cycles(twice, cycles) < gain * took:
             break
         config = twice
     return config.io_lanes
@@ -394,8 +395,6 @@ class _Told:
         if "io_lanes" in self._given:
             return None
         lanes = self._config.io_lanes
-        if self._board:
-            return Choice("io_lanes", lanes, "the serial port is slower than that")
         reason = (f"an inference each {self._each(self._config, cycles)} cycles, input and output "
                   "included")
         if lanes > 1:

@@ -78,6 +78,11 @@ class SparseConfig(EngineConfig):
         16 that divides ``pes / column_groups``.
     coded_images : :class:`bool`
         Whether the shell around the engine also takes coded images.
+    parity : :class:`bool`
+        Whether each word of a memory has a parity bit: a wrong one ends the inference by an error.
+    watchdog : :class:`int`
+        Cycles without progress after which an error ends what is under way, 16 to 2^32 - 1; more
+        than the longest inference. 0 for no watchdog.
 
     Raises
     ------
@@ -108,6 +113,8 @@ class SparseConfig(EngineConfig):
     double_buffered: bool = field(default=False, metadata=NEW)
     pes_per_lane: int = field(default=1, metadata=NEW)
     interleaved: bool = field(default=False, metadata=NEW)
+    parity: bool = field(default=False, metadata=NEW)
+    watchdog: int = field(default=0, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
@@ -121,6 +128,7 @@ class SparseConfig(EngineConfig):
             ("pes_per_lane", 1, 16))
         self._check_flags("skip_empty_columns", "absorb_fillers", "per_channel", "coded_images",
                           "double_buffered", "interleaved")
+        self._check_protection()
         for name in ("entry_depth", "pointer_depth"):
             if getattr(self, name) % 2:
                 raise InputError(f"Option {name} must be even, not {getattr(self, name)}")

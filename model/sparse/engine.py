@@ -53,6 +53,9 @@ class Sparse(Engine):
         "io_lanes": "Activations in a beat of the input and output streams.",
         "per_channel": "Hold a factor for each output of a layer, in place of one for the layer.",
         "coded_images": "Let the shell take Huffman-coded images, too.",
+        "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
+        "watchdog": "Cycles without progress after which an error ends what is under way; more "
+                    "than an inference takes. 0 for none.",
         "double_buffered": "Take the next input and send the output before while an inference is "
         "under way, from a second memory of activations.",
         "interleaved": "Have two inferences under way: one computes while the other waits.",
@@ -64,9 +67,9 @@ class Sparse(Engine):
         "accumulator_width": "what the weights need, from 32 on",
         "column_groups": "up to 4, as far as they are faster; 1 for a board",
         "run_width": "5, or more where that is faster; 5 for a board",
-        "io_lanes": "up to 128 bits, as far as they spare much; 1 for a board",
+        "io_lanes": "up to 128 bits, as far as they spare much",
         "per_channel": "as the network has it",
-        "double_buffered": "yes; no for a board",
+        "double_buffered": "yes; no for a board without room for it",
         "interleaved": "as far as it spares much; no for a board",
     }
     settings = (
@@ -88,6 +91,9 @@ class Sparse(Engine):
     simulation = "eieio.sim.sparse.simulation"
     benchmarks = "eieio.scripts.sparse.bench"
     sizing = SparseSizing()
+
+    def leaner(self, options: Mapping[str, Any]) -> dict[str, Any] | None:
+        return None if "double_buffered" in options else {**options, "double_buffered": False}
 
     def interval(self, config: Any, cycles: float, input_beats: int, output_beats: int) -> Interval:
         from eieio.model.sparse.timing import inference_interval

@@ -15,7 +15,7 @@ from eieio.model.fixed_point import MULTIPLIER_WIDTH
 from eieio.model.graph.quantized_graph import ADD_LEFT_SHIFT
 from eieio.model.graph.rescale import RIGHT_SHIFT_MAXIMUM
 from eieio.model.systolic.area_weights import WEIGHTS
-from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
+from eieio.model.systolic.config import ACTIVATION_BITS, PACKED_WIDTHS, SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, LEFT_SHIFT_MAXIMUM
 
 __all__ = ["WEIGHTS", "memories", "products", "terms"]
@@ -103,10 +103,16 @@ def _depthwise_memories(config: SystolicConfig) -> list[Memory]:
 
 def products(config: SystolicConfig, family: Family) -> float:
     """Count the multipliers."""
-    lane = requantize_multipliers(_REQUANTIZED, family)
-    if config.residual:
-        lane += _OPERANDS * requantize_multipliers(_ADDED, family)
-    return (config.pes * product(config.activation_width, config.weight_width, family)
+    lane = 0
+    if config.requantize_multipliers == "dsp":
+        lane = requantize_multipliers(_REQUANTIZED, family)
+        if config.residual:
+            lane += _OPERANDS * requantize_multipliers(_ADDED, family)
+    # Two products at once take a whole multiplier of 18 x 18 bits.
+    array = (config.pes * product(config.activation_width, config.weight_width, family)
+             if config.products_per_multiplier == 1 else
+             config.pes // config.products_per_multiplier * product(*PACKED_WIDTHS, family))
+    return (array
             + config.lanes * lane
             + (config.depthwise_multipliers == "dsp") * config.depthwise_taps
             * config.depthwise_lanes * product(ACTIVATION_BITS, ACTIVATION_BITS, family))

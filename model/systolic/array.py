@@ -7,16 +7,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from eieio.model.systolic.config import SystolicConfig
 
-__all__ = ["ArrayOutput", "latency", "matrix_product", "run_array", "tile_starts"]
+__all__ = ["SEPARATION", "ArrayOutput", "latency", "matrix_product", "run_array", "tile_starts"]
+
+#: Cycles in which two products of one multiplier are separated.
+SEPARATION = 2
 
 
 def latency(config: SystolicConfig) -> int:
     """Cycles from a vector of activations to its sums.
 
-    ``rows - 1`` cycles for the skew of the activations and ``columns - 1`` for that of the sums,
-    and in a PE one for the operands, ``product_stages`` for the product and one for the sum.
+    ``rows - 1`` cycles for the skew of the activations, and for that of the sums one less than
+    there are columns of multipliers, and in a PE one for the operands, ``product_stages`` for the
+    product and one for the sum. Two products of a multiplier are separated in two cycles more.
     """
-    return config.rows + config.columns + config.product_stages
+    separation = SEPARATION if config.products_per_multiplier > 1 else 0
+    return config.rows + config.multiplier_columns + config.product_stages + separation
 
 
 def matrix_product(config: SystolicConfig, activations: NDArray[np.integer],

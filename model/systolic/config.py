@@ -9,10 +9,14 @@ from eieio.model.engine_config import NEW, EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.winograd import IntegerTransform, integer_transform, toom_cook
 
-__all__ = ["ACTIVATION_BITS", "SystolicConfig"]
+__all__ = ["ACTIVATION_BITS", "PACKED_SHIFT", "PACKED_WIDTHS", "SystolicConfig"]
 
 #: Bits of the activations between layers, and of the weights of a network.
 ACTIVATION_BITS = 8
+#: Places by which the second of two weights is moved up, which are multiplied at once; and bits of
+#: the operands then.
+PACKED_SHIFT = 9
+PACKED_WIDTHS = ACTIVATION_BITS, ACTIVATION_BITS + PACKED_SHIFT + 1
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,10 @@ class SystolicConfig(EngineConfig):
         Processing elements along a side of the array, 1 to 256 each. A row takes one activation
         of a vector, a column gives one sum.
     activation_width, weight_width : :class:`int`
-        Bits of the array's operands, 4 to 18, both signed; for a whole engine at least 8.
+        Bits of the array's operands, 8 to 18, both signed.
         Winograd's transforms widen them: see :meth:`for_winograd`.
     accumulator_width : :class:`int`
-        Bits of an accumulator, 16 to 48; for a whole engine at most 32.
+        Bits of an accumulator, 16 to 32.
     product_stages : :class:`int`
         Registers behind each multiplier, 1 to 3.
     winograd : :class:`int`
@@ -82,6 +86,17 @@ class SystolicConfig(EngineConfig):
         Words of a line of the unit's buffer: pixels in a row of the widest image that it takes.
     depthwise_multipliers : :class:`str`
         What the unit's multipliers are made of: ``dsp``, those of the FPGA, or ``lut``, its logic.
+    requantize_multipliers : :class:`str`
+        The same for requantization, also of the operands of an addition.
+    products_per_multiplier : :class:`int`
+        Products of 8 bits that a multiplier of the array computes at once, 1 or 2: of one
+        activation with the weights of two neighbouring columns. 2 not with ``winograd``, nor with
+        operands of more bits than 8, and for an even number of columns.
+    parity : :class:`bool`
+        Whether each word of a memory has a parity bit: a wrong one ends the inference by an error.
+    watchdog : :class:`int`
+        Cycles without progress after which an error ends what is under way, 16 to 2^32 - 1; more
+        than the longest inference. 0 for no watchdog.
 
     Raises
     ------
@@ -118,19 +133,24 @@ class SystolicConfig(EngineConfig):
     depthwise_kernel: int = field(default=3, metadata=NEW)
     depthwise_width: int = field(default=64, metadata=NEW)
     depthwise_multipliers: str = field(default="dsp", metadata=NEW)
+    requantize_multipliers: str = field(default="dsp", metadata=NEW)
+    products_per_multiplier: int = field(default=1, metadata=NEW)
+    parity: bool = field(default=False, metadata=NEW)
+    watchdog: int = field(default=0, metadata=NEW)
 
     def __post_init__(self) -> None:
         self._check_integers(
-            ("rows", 1, 256), ("columns", 1, 256), ("activation_width", 4, 18),
-            ("weight_width", 4, 18), ("accumulator_width", 16, 48), ("product_stages", 1, 3),
+            ("rows", 1, 256), ("columns", 1, 256), ("activation_width", 8, 18),
+            ("weight_width", 8, 18), ("accumulator_width", 16, 32), ("product_stages", 1, 3),
             ("winograd", 0, 4), ("lanes", 0, 256), ("accumulator_depth", 0, 1 << 16),
             ("activation_depth", 2, 1 << 24), ("weight_depth", 2, 1 << 24),
             ("parameter_depth", 2, 1 << 16), ("program_depth", 2, 1 << 12), ("code_width", 0, 8),
             ("input_depth", 0, 1 << 24), ("output_queue_depth", 0, 1 << 24), ("patch_rows", 0, 256),
             ("patch_columns", 0, 256), ("patch_channels", 0, 256), ("line_depth", 0, 1 << 16),
             ("depthwise_lanes", 0, 256), ("depthwise_kernel", 2, 7),
-            ("depthwise_width", 4, 1 << 14))
+            ("depthwise_width", 4, 1 << 14), ("products_per_multiplier", 1, 2))
         self._check_flags("residual", "coded_images")
+        self._check_protection()
         side = gcd(self.rows, self.columns)
         if self.lanes == 0:
             object.__setattr__(self, "lanes", max(lanes for lanes in range(1, min(8, side) + 1)
@@ -141,12 +161,14 @@ class SystolicConfig(EngineConfig):
         if self.depthwise_lanes and self.lanes % self.depthwise_lanes:
             raise InputError(f"Option depthwise_lanes must divide lanes, {self.lanes}, or be 0, "
                              f"not {self.depthwise_lanes}")
-        if self.depthwise_multipliers not in {"dsp", "lut"}:
-            raise InputError("Option depthwise_multipliers must be dsp or lut, not "
-                             f"{self.depthwise_multipliers!r}")
+        for name in ("depthwise_multipliers", "requantize_multipliers"):
+            if getattr(self, name) not in {"dsp", "lut"}:
+                raise InputError(f"Option {name} must be dsp or lut, not {getattr(self, name)!r}")
         if self.code_width not in {0, 4, 8}:
             raise InputError(f"Option code_width must be 0, 4 or 8, not {self.code_width}")
         self._check_input()
+        if self.products_per_multiplier > 1:
+            self._check_products()
         if self.winograd:
             self._check_winograd()
         if self.accumulator_depth == 0:
@@ -174,6 +196,16 @@ class SystolicConfig(EngineConfig):
             raise InputError(f"Option line_depth must be {'at least 4' if least else 0} for "
                              f"patch_rows={self.patch_rows}, not {self.line_depth}")
 
+    def _check_products(self) -> None:
+        if self.columns % 2:
+            raise InputError("Option columns must be even for products_per_multiplier=2, not "
+                             f"{self.columns}")
+        for name, value in (("winograd", 0), ("activation_width", ACTIVATION_BITS),
+                            ("weight_width", ACTIVATION_BITS)):
+            if getattr(self, name) != value:
+                raise InputError(f"Option {name} must be {value} for products_per_multiplier=2, "
+                                 f"not {getattr(self, name)}")
+
     def _check_winograd(self) -> None:
         if self.winograd not in {2, 4}:
             raise InputError(f"Option winograd must be 0, 2 or 4, not {self.winograd}")
@@ -200,6 +232,11 @@ class SystolicConfig(EngineConfig):
     def pes(self) -> int:
         """Number of processing elements."""
         return self.rows * self.columns
+
+    @property
+    def multiplier_columns(self) -> int:
+        """Columns of the array's multipliers, each for ``products_per_multiplier`` of weights."""
+        return self.columns // self.products_per_multiplier
 
     @property
     def product_width(self) -> int:

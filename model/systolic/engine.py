@@ -62,7 +62,13 @@ class Systolic(Engine):
         "depthwise_width": "Pixels in a row of the widest image that it takes.",
         "depthwise_multipliers": "What its multipliers are made of: dsp, the FPGA's, or lut, its "
                                  "logic.",
+        "requantize_multipliers": "What the multipliers of requantization are made of: dsp or lut.",
+        "products_per_multiplier": "Products that a multiplier of the array computes at once, 1 or "
+                                   "2; 2 without winograd, and for an even number of columns.",
         "coded_images": "Let the shell take Huffman-coded images, too.",
+        "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
+        "watchdog": "Cycles without progress after which an error ends what is under way; more "
+                    "than an inference takes. 0 for none.",
     }
     defaults: ClassVar = {
         **dict.fromkeys(("residual", *MEMORY_DEPTHS), "what the network needs"),

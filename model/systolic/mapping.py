@@ -282,10 +282,6 @@ class _Compiler:
                  winograd: bool | None) -> None:
         if batch < 1:
             raise InputError(f"Batch must be at least 1, not {batch}")
-        if config.accumulator_width > 32 or min(config.activation_width, config.weight_width) < 8:
-            raise InputError("Engine must have operands of at least 8 bits and accumulators of at "
-                             f"most 32, not {config.activation_width}, {config.weight_width} and "
-                             f"{config.accumulator_width}")
         if winograd and not config.winograd:
             raise InputError("Engine must be configured for Winograd (option winograd)")
         self.graph = graph

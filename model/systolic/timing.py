@@ -14,7 +14,8 @@ from its bank of accumulators::
 where ``summed[p]`` is the cycle in which the last sum of the pass is in its accumulator. A phase
 also needs its transformed tiles, which are read ahead as far as there is room for them.
 
-Cycles are counted from the one before the layer's descriptor is fetched.
+Cycles are counted from the one in which the layer's descriptor takes the place of the one before,
+in which the layer before writes its last activations.
 """
 
 from dataclasses import dataclass
@@ -25,9 +26,9 @@ from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field
 from eieio.model.systolic.work import AddWork, ComputeWork, DepthwiseWork, Work
 
-__all__ = ["PIXEL_LATENCY", "VECTOR_LATENCY", "GraphTiming", "LayerTiming", "compute_cycles",
-           "depthwise_cycles", "inference_interval", "phase_lead", "slot_minimum", "time_graph",
-           "time_layer"]
+__all__ = ["FETCH", "PIXEL_LATENCY", "START", "VECTOR_LATENCY", "GraphTiming", "LayerTiming",
+           "compute_cycles", "depthwise_cycles", "inference_interval", "phase_lead", "slot_minimum",
+           "time_graph", "time_layer"]
 
 #: Cycles from the step that reads a word to the register behind its padding: two for the address,
 #: two for the memory, and that register.
@@ -42,8 +43,11 @@ ACCUMULATOR_PERIOD = 6
 #: Cycles from a step of the drain to its accumulators: one for the address, two for the memory, and
 #: one to choose the bank.
 READ = 4
-#: Cycle in which a layer begins, one after its descriptor has been fetched.
-START = max(Field) + 5
+#: Cycle in which a layer begins, one after its descriptor is there.
+START = 2
+#: Cycles from the one in which a descriptor is taken until the next one can be: a word each, two
+#: until the last of them is there, and one to know it. No layer is as short.
+FETCH = max(Field) + 1 + 3
 #: Cycles from there to the first slot, besides one for each row of its tile.
 PRELOAD = 2
 #: Cycles of the requantization unit, for 32-bit accumulators and for operands of an addition.
@@ -61,16 +65,14 @@ WEIGHTS_READY = 2
 #: before, and less three, as the sum comes two later than its place, and writes are counted from
 #: the cycle behind that.
 WINDOW = 5
-#: Cycles between inferences: from an input's last beat to the inference, from its last write to the
-#: first beat of the output, for which a descriptor is fetched, and from the last one to the next
-#: input.
-TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, max(Field) + 1 + 8, 2
-HANDSHAKES = TO_BEGIN + TO_OUTPUT + TO_INPUT
-#: With an input memory: cycles from an input's last beat to the next input's first, from an
-#: inference's last write to the first read of its output, from the last one to the next inference,
-#: and fewest from the first one to that: its first beat must have been offered, or be the last and
-#: taken a cycle earlier.
-NEXT_INPUT, TO_READ, FROM_READ, SHOWN = 4, max(Field) + 6, 2, 6
+#: Cycles between inferences: from an input's last beat to the inference, from the start of an
+#: output to its first beat, and from its last one to the next input.
+TO_BEGIN, TO_OUTPUT, TO_INPUT = 3, 4, 2
+#: With an input memory: cycles from an input's last beat to the next input's first, from the start
+#: of an output to its first read, from the last one to the next inference, and fewest from the
+#: first one to that: its first beat must have been offered, or be the last and taken a cycle
+#: earlier.
+NEXT_INPUT, TO_READ, FROM_READ, SHOWN = 4, 1, 2, 6
 #: And from an inference's end to an input for its half of the memory.
 RELEASED = 3
 
@@ -82,7 +84,7 @@ class LayerTiming:
     Attributes
     ----------
     cycles : :class:`int`
-        Cycles, from the fetch of its descriptor to its last write.
+        Cycles, from the last write of the layer before to its own.
     macs : :class:`int`
         Multiplications that the array does, those of padding and unused columns included.
     accumulator_stalls, transform_stalls : :class:`int`
@@ -305,7 +307,7 @@ class _Reader:
 
     def ready(self, phase: int) -> int:
         """Return the cycle in which a phase's tiles are announced."""
-        room = self._released[phase - 2] + 1 if phase >= 2 else START + 1
+        room = self._released[phase - 2] + 1 if phase >= 2 else self._last[0] + 1
         first = max(self._last[-1], room) + 1
         self._last.append(first + self._tiles[phase] * self._elements - 1)
         return self._last[-1] + PIXEL_LATENCY + self._config.transform.input_latency
@@ -339,12 +341,15 @@ def inference_interval(config: SystolicConfig, cycles: float, input_cycles: int,
     output_beats : :class:`int`
         Beats of an output.
     """
-    alone = Interval(input_cycles, cycles, output_beats, HANDSHAKES)
+    between = START + TO_OUTPUT + TO_INPUT + TO_BEGIN
+    # Meanwhile the descriptor of the next inference's first layer is fetched.
+    fetch = max(0, FETCH - input_cycles - output_beats - between)
+    alone = Interval(input_cycles, cycles, output_beats, between + fetch)
     if not config.input_depth:
         return alone
     shown = min(output_beats + SHOWN - 2, SHOWN)
-    read = TO_READ + max(output_beats - 1 + FROM_READ, shown)
+    read = START + TO_READ + max(output_beats - 1 + FROM_READ, shown)
     taken = input_cycles + NEXT_INPUT - 1
     half = (input_cycles - 1 + TO_BEGIN + cycles + read + RELEASED) / 2
-    longest = max(taken, cycles + read, half)
-    return Interval(input_cycles, cycles, output_beats, HANDSHAKES, alone.cycles - longest)
+    longest = max(taken, cycles + max(read, FETCH), half)
+    return Interval(input_cycles, cycles, output_beats, between, alone.cycles - fetch - longest)

@@ -1,8 +1,8 @@
 """Configuration of a tensor core: one frozen object for models and hardware."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from eieio.model.engine_config import EngineConfig
+from eieio.model.engine_config import NEW, EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.tensor_core.float_format import BFLOAT16, FLOAT16, FloatFormat
 
@@ -74,6 +74,11 @@ class TensorCoreConfig(StepConfig):
         Tiles of weights, products x columns each, and tiles of columns biases.
     program_depth : :class:`int`
         Descriptors.
+    parity : :class:`bool`
+        Whether each word of a memory has a parity bit: a wrong one ends the inference by an error.
+    watchdog : :class:`int`
+        Cycles without progress after which an error ends what is under way, 16 to 2^32 - 1; more
+        than the longest inference. 0 for no watchdog.
 
     Raises
     ------
@@ -86,12 +91,15 @@ class TensorCoreConfig(StepConfig):
     weight_depth: int = 4096
     bias_depth: int = 64
     program_depth: int = 16
+    parity: bool = field(default=False, metadata=NEW)
+    watchdog: int = field(default=0, metadata=NEW)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_integers(("accumulators", 4, 256), ("activation_depth", 8, 1 << 22),
                              ("weight_depth", 2, 1 << 20), ("bias_depth", 2, 1 << 16),
                              ("program_depth", 2, 1 << 14))
+        self._check_protection()
         for name, least in (("products", 2), ("accumulators", 4)):
             value = getattr(self, name)
             if value < least or value & (value - 1):

@@ -31,6 +31,9 @@ class TensorCore(Engine):
         "weight_depth": "Tiles of weights in memory.",
         "bias_depth": "Tiles of biases in memory.",
         "program_depth": "Descriptors of a program.",
+        "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
+        "watchdog": "Cycles without progress after which an error ends what is under way; more "
+                    "than an inference takes. 0 for none.",
     }
     defaults: ClassVar = dict.fromkeys(
         ("activation_depth", "weight_depth", "bias_depth", "program_depth"),

@@ -32,6 +32,8 @@ class ImageFrameReceiver(wiring.Component):
         then ``o`` is driven by registers through a lookup table.
     decoder : :class:`bool`
         Whether a decoder of coded images is between ``o`` and the engine.
+    guarded : :class:`bool`
+        Whether the engine may lose its image.
 
     Members
     -------
@@ -68,6 +70,8 @@ class ImageFrameReceiver(wiring.Component):
     code_error : ``In(ShellError)``
         What is wrong with a coded image, or 0, when there is no ``engine_loading`` any more. Else
         it does not matter.
+    engine_lost : ``In(1)``
+        The engine has lost what was loaded, or was being loaded; pulse. Only if it is guarded.
     """
 
     i: stream.Interface
@@ -85,11 +89,14 @@ class ImageFrameReceiver(wiring.Component):
     coded: Signal
     reaches: Signal
     code_error: Signal
+    engine_lost: Signal
 
-    def __init__(self, fingerprint: int, *, serial: bool = False, decoder: bool = False) -> None:
+    def __init__(self, fingerprint: int, *, serial: bool = False, decoder: bool = False,
+                 guarded: bool = False) -> None:
         self.fingerprint = fingerprint
         self.serial = serial
         self.decoder = decoder
+        self.guarded = guarded
         super().__init__({
             "i": In(stream.Signature(beat_layout(32))),
             "o": Out(stream.Signature(beat_layout(32))),
@@ -105,6 +112,7 @@ class ImageFrameReceiver(wiring.Component):
             "discard": Out(unsigned(1)),
             **({"coded": Out(unsigned(1)), "reaches": In(unsigned(1)),
                 "code_error": In(unsigned(8))} if decoder else {}),
+            **({"engine_lost": In(unsigned(1))} if guarded else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -258,4 +266,7 @@ class ImageFrameReceiver(wiring.Component):
                 # `discard` is 1 now, if at all; in the next cycle the engine's error is gone.
                 m.d.sync += [begun.eq(0), self.quiet.eq(0), first.eq(1)]
                 m.next = "HEADER"
+        if self.guarded:
+            with m.If(self.engine_lost):
+                m.d.sync += self.loaded.eq(0)
         return m

@@ -135,7 +135,9 @@ class Shell(wiring.Component):
             register_map(self.kind), self._constants(name))
         m.submodules.output_port = output_port = OutputPort(self.output_width)
         inner = DomainRenamer("inner")
-        receiver = ImageFrameReceiver(name, serial=self.serial, decoder=self.decodes)
+        guarded = hasattr(engine, "lost")
+        receiver = ImageFrameReceiver(name, serial=self.serial, decoder=self.decodes,
+                                      guarded=guarded)
         gate = InputGate(self.input_width)
         supervisor = Supervisor()
         m.submodules.receiver = inner(receiver)
@@ -173,6 +175,8 @@ class Shell(wiring.Component):
                 receiver.reaches.eq(decoder.o.valid & decoder.o.ready),
                 receiver.code_error.eq(decoder.error),
             ]
+        if guarded:
+            m.d.comb += receiver.engine_lost.eq(engine.lost)
         for source, sink in ((images, engine.image), (gate.o, engine.i),
                              (engine.o, output_port.i)):
             m.d.comb += [

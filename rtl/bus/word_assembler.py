@@ -43,7 +43,8 @@ class WordAssembler(wiring.Component):
     squash : ``In(1)``
         What was asked for in the cycle before, and in this one, does not come.
     next_table : ``Out``
-        Table of the symbol after the one to ask for; with ``start``, also that of the first one.
+        Table of the symbol after the one to ask for; from the second cycle of ``start`` on, also
+        that of the first one.
     final : ``Out(1)``
         The symbol to ask for is the image's last.
     advance : ``Out(1)``

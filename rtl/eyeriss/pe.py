@@ -147,7 +147,9 @@ class Pe(wiring.Component):
         for number, value in enumerate((go, x != 0, first_tap, last_tap, last_filter,
                                         filter_number, incoming)):
             for stage in (1, 2):
-                following = Signal.like(value, name=f"value_{number}_{stage}", reset_less=True)
+                # A reset leaves no MAC under way; the rest counts with one alone.
+                following = Signal.like(value, name=f"value_{number}_{stage}",
+                                        reset_less=number > 0)
                 m.d.sync += following.eq(value)
                 value = following
             begun.append(value)

@@ -46,7 +46,8 @@ class SystolicArray(wiring.Component):
     Attributes
     ----------
     latency : :class:`int`
-        Cycles from a vector to its sums: ``rows + columns + product_stages``.
+        Cycles from a vector to its sums: ``rows + columns + product_stages``, or with two
+        ``products_per_multiplier`` ``rows + columns / 2 + product_stages + 2``.
 
     Members
     -------
@@ -92,8 +93,9 @@ class SystolicArray(wiring.Component):
         config = self.config
 
         m.submodules.activation_skew = activation_skew = Skew(config.rows, config.activation_width)
-        m.submodules.weight_skew = weight_skew = Skew(config.columns, config.weight_width)
-        m.submodules.sum_skew = sum_skew = Skew(config.columns, config.sum_width, falling=True)
+        columns, products = config.multiplier_columns, config.products_per_multiplier
+        m.submodules.weight_skew = weight_skew = Skew(columns, products * config.weight_width)
+        m.submodules.sum_skew = sum_skew = Skew(columns, products * config.sum_width, falling=True)
         m.d.comb += [
             activation_skew.i.eq(self.i_activations.as_value()),
             weight_skew.i.eq(self.w_weights.as_value()),

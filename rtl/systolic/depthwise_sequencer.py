@@ -29,11 +29,12 @@ class DepthwiseSequencer(wiring.Component):
     Members
     -------
     descriptor : ``In(DESCRIPTOR)``
-        Descriptor of the layer. Held while the layer is computed.
+        Descriptor of the layer. Held while the layer is computed, and a cycle before.
     start : ``In(1)``
         Begin a layer.
     weights_ready : ``In(1)``
-        There are weights for a block that begins.
+        There are weights for a block that begins; of a layer's first one two cycles after ``start``
+        at the soonest.
     step : ``Out(1)``
         Take a pixel.
     read_addr, read_last : ``Out``

@@ -59,11 +59,11 @@ class DepthwiseSums(wiring.Component):
         for lane in range(lanes):
             sums = []
             for tap in range(taps):
+                shape = signed(ACTIVATION_BITS)
                 if logic:
-                    multiplier = LogicMultiplier(ACTIVATION_BITS)
+                    multiplier = LogicMultiplier(shape, shape)
                     m.submodules[f"lane_{lane}_tap_{tap}"] = shared(multiplier, platform)
                 else:
-                    shape = signed(ACTIVATION_BITS)
                     multiplier = Multiplier(shape, shape, stages=_PRODUCT_STAGES)
                     m.submodules[f"lane_{lane}_tap_{tap}"] = multiplier
                 place = tap * lanes + lane

@@ -42,7 +42,7 @@ class DepthwiseWeights(wiring.Component):
     taken : ``In(1)``
         The weights that are ready are those of the block at hand from now on.
     ready : ``Out(1)``
-        A block's weights may be read from the third cycle from here on.
+        A block's weights may be read from ``latency`` cycles behind the first such cycle on.
     row_addr : ``Out``
         Row of the weight buffer to read.
     row : ``In(data.ArrayLayout(signed(weight_width), columns))``

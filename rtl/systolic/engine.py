@@ -9,6 +9,7 @@ from eieio.model.registers import ErrorCode
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field, Flag, Operation, Target
 from eieio.model.systolic.timing import (
+    FETCH,
     GROUP,
     PIXEL_LATENCY,
     READ,
@@ -198,7 +199,6 @@ class SystolicEngine(wiring.Component):
 
         assert reader.latency + buffer.latency + 1 == PIXEL_LATENCY
         assert accumulators.latency == READ
-        assert weights.start_latency <= START
 
         # Words on their way to the array: of the image, or what padding is.
         stepped = Signal()
@@ -312,6 +312,12 @@ class SystolicEngine(wiring.Component):
             self.word_layer.eq(sequencer.layer - 1),
             sequencer.computed.eq(self.layer_done),
         ]
+        if config.code_width:
+            # The next codebook is copied while the last sums are requantized, or while the first
+            # descriptor is fetched.
+            assert weights.start_latency <= min(write_latency + START, FETCH)
+            m.d.comb += [weights.start.eq(last | sequencer.follows_end),
+                         weights.layer.eq(sequencer.following)]
         written = Mux(self.word_valid, 1 << self.word_group, 0)
         writes: tuple[Value, ...] = written, self.word_addr, self.word_data
         if not config.input_depth:
@@ -436,8 +442,6 @@ class SystolicEngine(wiring.Component):
                  Target.MULTIPLIERS: lanes.load_multipliers, Target.SHIFTS: lanes.load_shifts}
         if config.code_width:
             loads[Target.CODEBOOKS] = weights.load_codebook
-            m.d.comb += [weights.start.eq(sequencer.begin | self.layer_done),
-                         weights.layer.eq(sequencer.layer)]
         for target, load in loads.items():
             chosen = Signal(name=f"load_{target.name.lower()}")
             m.d.sync += [chosen.eq(loader.valid & (loader.target == target)),

@@ -24,14 +24,15 @@ def multiplier_places(config: SystolicConfig) -> dict[str, str]:
     # As few rows of DSP blocks as there must be, each with as many rows of the array.
     for dsp_rows in range(1, len(DSP_ROWS) + 1):
         rows = -(-config.rows // dsp_rows)
-        if rows * config.columns <= ROW_MULTIPLIERS:
+        if rows * config.multiplier_columns <= ROW_MULTIPLIERS:
             break
     else:
         return {}
     places = {}
+    multiplier = "pair.multiplier" if config.products_per_multiplier > 1 else "multiplier"
     for row in range(config.rows):
-        for column in range(config.columns):
+        for column in range(config.multiplier_columns):
             block, number = divmod(column * rows + row % rows, len(MULTIPLIERS))
-            cell = f"band_{row // BAND_ROWS}.row_{row % BAND_ROWS}.pe_{column}.multiplier.cell"
+            cell = f"band_{row // BAND_ROWS}.row_{row % BAND_ROWS}.pe_{column}.{multiplier}.cell"
             places[f"array.{cell}"] = multiplier_place(DSP_ROWS[row // rows], block, number)
     return places

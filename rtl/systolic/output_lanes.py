@@ -64,7 +64,8 @@ class OutputLanes(wiring.Component):
     def __init__(self, config: SystolicConfig) -> None:
         self.config = self.parameters = config
         self._requantize = [Requantize(accumulator_width=ACCUMULATOR_WIDTH,
-                                       output_width=ACTIVATION_BITS, may_wrap=True)
+                                       output_width=ACTIVATION_BITS, may_wrap=True,
+                                       logic=config.requantize_multipliers == "lut")
                             for _ in range(config.lanes)]
         self.latency = 2 + self._requantize[0].latency
         addr_width = ceil_log2(config.parameter_depth)

@@ -58,7 +58,9 @@ class Residual(wiring.Component):
 
     def __init__(self, config: SystolicConfig) -> None:
         self.config = self.parameters = config
-        self._rescale = [(_Rescale(), _Rescale()) for _ in range(config.lanes)]
+        logic = config.requantize_multipliers == "lut"
+        self._rescale = [(_Rescale(logic=logic), _Rescale(logic=logic))
+                         for _ in range(config.lanes)]
         super().__init__({
             "descriptor": In(DESCRIPTOR),
             "start": In(1),
@@ -187,5 +189,5 @@ class Residual(wiring.Component):
 class _Rescale(Requantize):
     module_name = "residual_rescale"
 
-    def __init__(self) -> None:
-        super().__init__(accumulator_width=_WIDTH, output_width=_WIDTH)
+    def __init__(self, *, logic: bool) -> None:
+        super().__init__(accumulator_width=_WIDTH, output_width=_WIDTH, logic=logic)

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.rtl.emit import shared
+from eieio.rtl.systolic.pair_element import PairElement
 from eieio.rtl.systolic.pe import ProcessingElement
 
 __all__ = ["ArrayRow"]
@@ -16,7 +17,8 @@ class ArrayRow(wiring.Component):
 
     A row takes the first weights that come after a swap and lets all others pass, so that the rows
     of the array fill from the top, and no row has to know its number. Everything in column c
-    happens c cycles later than in column 0.
+    happens c cycles later than in column 0; with two ``products_per_multiplier``, everything in the
+    columns 2c and 2c + 1, which share multipliers.
 
     Parameters
     ----------
@@ -82,17 +84,20 @@ class ArrayRow(wiring.Component):
         m.d.comb += self.o_swap.eq(swapped)
 
         activation, swap = self.i_activation, self.i_swap
-        for column in range(config.columns):
-            pe = ProcessingElement(config)
+        weight_width, sum_width = (config.products_per_multiplier * width for width in (
+            config.weight_width, config.sum_width))
+        element = PairElement if config.products_per_multiplier > 1 else ProcessingElement
+        for column in range(config.multiplier_columns):
+            pe = element(config)
             m.submodules[f"pe_{column}"] = shared(pe, platform)
             m.d.comb += [
                 pe.i_activation.eq(activation),
                 pe.i_swap.eq(swap),
                 pe.i_take.eq(take),
-                pe.i_weight.eq(self.i_weights.word_select(column, config.weight_width)),
-                pe.i_sum.eq(self.i_sums.word_select(column, config.sum_width)),
-                self.o_weights.word_select(column, config.weight_width).eq(pe.o_weight),
-                self.o_sums.word_select(column, config.sum_width).eq(pe.o_sum),
+                pe.i_weight.eq(self.i_weights.word_select(column, weight_width)),
+                pe.i_sum.eq(self.i_sums.word_select(column, sum_width)),
+                self.o_weights.word_select(column, weight_width).eq(pe.o_weight),
+                self.o_sums.word_select(column, sum_width).eq(pe.o_sum),
             ]
             activation, swap, take = pe.o_activation, pe.o_swap, pe.o_take
         return m

@@ -25,8 +25,8 @@ class WeightBuffer(wiring.Component):
 
     With ``code_width`` it holds codes of them, and decodes a row at a time. The codebooks of
     neighbouring layers differ: with codes of 4 bits, each column has a LUT RAM for one of them,
-    which is filled anew before each layer, while the layer's descriptor is fetched. With codes of 8
-    bits it has a block RAM for the only one.
+    which is filled anew before each layer, while the last sums of the layer before are requantized.
+    With codes of 8 bits it has a block RAM for the only one.
 
     Parameters
     ----------

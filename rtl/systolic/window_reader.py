@@ -33,17 +33,19 @@ class WindowReader(wiring.Component):
     Members
     -------
     descriptor : ``In(DESCRIPTOR)``
-        Descriptor of the layer. Held while the layer is computed.
+        Descriptor of the layer. Held while the layer is computed, and a cycle before.
     start : ``In(1)``
         Begin a layer.
     step : ``In(1)``
         Read a word, and go on to the next; the first one two cycles after ``start`` at the soonest.
         Without Winograd's transforms, an element of the windows ends four cycles after the one
-        before at the soonest, but for the first one of a last, shorter chunk.
+        before at the soonest, but for the first one of a last, shorter chunk; and the layer's first
+        one three cycles after ``start``.
     phase_last : ``Out(1)``
         The word at hand is the last one of a chunk and block of channels.
     last : ``Out(1)``
-        The word at hand is the last one of the layer.
+        The word at hand is the last one of the layer. Not known yet of a last chunk's only word
+        that comes right behind another one.
     o_valid, o_addr, o_last_word, o_inside : ``Out``
         :attr:`latency` cycles after ``step``: there is a word, its address, whether it is the last
         one of its pixel, and whether it is in the image and not padding.

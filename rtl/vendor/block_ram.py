@@ -1,11 +1,13 @@
 """Block RAM with one write and one read port, by the FPGA's own cells where they are known."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, unsigned
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, unsigned
 from amaranth.lib import memory
 from amaranth.utils import ceil_log2
 
+from eieio.rtl.parity import Protection, fault_register, read_counts, with_parity
 from eieio.rtl.vendor.family import ECP5, family_of
 from eieio.rtl.vendor.register_copies import add_register_copies
 
@@ -67,13 +69,21 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
         Whether there are registers in front of its ports, so that it writes or reads a cycle later.
         A memory of many cells has copies of them. With that of reads it ignores ``read_en``.
     """
+    protection: Protection | None = getattr(platform, "protection", None)
     addr_width = ceil_log2(depth)
     ram = BlockRam(Signal(name=f"{name}_write_en"), Signal(addr_width, name=f"{name}_write_addr"),
                    Signal(width, name=f"{name}_write_data"),
                    Signal(name=f"{name}_read_en", init=1),
                    Signal(addr_width, name=f"{name}_read_addr"),
                    Signal(width, name=f"{name}_read_data", reset_less=True))
-    shape = _ecp5_shape(width, depth) if family_of(platform) == ECP5 else None
+    outer = ram
+    shape = None
+    if family_of(platform) == ECP5:
+        # Portably, parity is the memory's own.
+        shape = _ecp5_shape(width + (protection is not None), depth)
+        if shape is not None and protection is not None:
+            ram = _with_parity(m, name, ram)
+            width += 1
     lows = range(0, width, width if shape is None else shape[1])
     inner = [ram] * len(lows)
     if write_registers or read_registers:
@@ -83,8 +93,10 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
         for low, cell in zip(lows, inner, strict=True):
             bits = slice(low, min(low + shape[1], width))
             m.submodules[f"{name}_{low}"] = _ecp5_cell(cell, bits, shape[1], output_register)
-        return ram
-    ram, outer = inner[0], ram
+        if protection is not None:
+            _check_parity(m, name, protection, outer, ram, inner[0], depth, output_register)
+        return outer
+    ram = inner[0]
 
     # What is read where a word is written is undefined. Synthesis would see to it, at the cost of
     # registers and a comparison, that it is the old word, as in simulation.
@@ -105,6 +117,38 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
     else:
         m.d.comb += ram.read_data.eq(read.data)
     return outer
+
+
+def _with_parity(m: Module, name: str, ram: BlockRam) -> BlockRam:
+    """Return the ports of a memory that has a bit more; :func:`_check_parity` drives them."""
+    def like(port: str, width: int, **settings: Any) -> Signal:
+        return Signal(width, name=f"{name}_coded_{port}", **settings)
+
+    addr_width, width = len(ram.write_addr), len(ram.write_data) + 1
+    return BlockRam(like("write_en", 1), like("write_addr", addr_width), like("write_data", width),
+                    ram.read_en, ram.read_addr, like("read_data", width, reset_less=True))
+
+
+def _check_parity(m: Module, name: str, protection: Protection, ram: BlockRam, coded: BlockRam,
+                  cell: BlockRam, depth: int, output_register: bool) -> None:
+    """Write words with their parity, and check it; ``cell`` is what the first cell sees."""
+    clear = protection.clear_port(len(ram.write_addr), depth)
+    before = Signal(name=f"{name}_clear_before", init=1)  # The cells may write a cycle later.
+    m.d.sync += before.eq(clear.enable)
+    m.d.comb += [
+        coded.write_en.eq(ram.write_en | clear.enable),
+        coded.write_addr.eq(Mux(clear.enable, clear.addr, ram.write_addr)),
+        coded.write_data.eq(with_parity(Mux(clear.enable, 0, ram.write_data)[:-1 + len(
+            coded.write_data)])),
+        ram.read_data.eq(coded.read_data),
+    ]
+    clearing = clear.enable | before
+    meets = cell.write_en & (cell.write_addr == cell.read_addr)
+    counts = read_counts(m, "sync", clearing, ram.read_en, ~meets, f"{name}_counts")
+    if output_register:
+        counts = read_counts(m, "sync", clearing, ram.read_en, counts, f"{name}_counts_later")
+    protection.add_fault(fault_register(
+        m, "sync", ~clearing & counts & coded.read_data.xor(), f"{name}_fault"))
 
 
 def _registered(m: Module, name: str, platform: object, ram: BlockRam, cells: int, *, write: bool,

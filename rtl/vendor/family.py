@@ -1,13 +1,16 @@
-"""The FPGA family that a component is elaborated for."""
+"""The FPGA family, or the kind of chip, that a component is elaborated for."""
 
-__all__ = ["ECP5", "FAMILIES", "ICE40", "family_of"]
+__all__ = ["ASIC", "ECP5", "FAMILIES", "ICE40", "family_of"]
+
+#: Any chip: memories are instances of one module, which a foundry's macros replace.
+ASIC = "asic"
 
 #: Lattice ECP5, as amaranth's Lattice platforms call it.
 ECP5 = "ecp5"
 #: Lattice iCE40 UltraPlus, the one with multipliers.
 ICE40 = "ice40"
 #: Families whose own cells some components know.
-FAMILIES = (ECP5, ICE40)
+FAMILIES = (ECP5, ICE40, ASIC)
 
 
 def family_of(platform: object) -> str | None:

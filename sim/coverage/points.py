@@ -13,7 +13,7 @@ from pathlib import Path
 
 from eieio.sim.coverage.sources import ModuleSources
 
-__all__ = ["Point", "count_points", "read_counts"]
+__all__ = ["Point", "count_points", "read_counts", "same_signal"]
 
 
 @dataclass(frozen=True, order=True)
@@ -91,6 +91,14 @@ def count_points(path: Path, modules: Mapping[str, Sequence[ModuleSources]]) -> 
     return found
 
 
+def same_signal(what: str) -> str:
+    """Leave out of a toggle the number that tells apart signals of one name and one line.
+
+    They are ports of equal submodules, whose inside counts together as well.
+    """
+    return re.sub(r"\$\d+(?=[\[:])", "", what)
+
+
 def _point(page: str, module: ModuleSources, fields: Mapping[str, str]) -> Point | None:
     line, comment = int(fields.get("l", 0)), fields.get("o", "")
     place = module.lines.get(line, "")
@@ -103,7 +111,7 @@ def _point(page: str, module: ModuleSources, fields: Mapping[str, str]) -> Point
             return None  # a part of a signal under a name of its own, or Yosys's
         # A memory's words are not told apart.
         comment = re.sub(r"\[\d+\](?=\[)", "[]", comment)
-        return Point(file, "toggle", place, comment)
+        return Point(file, "toggle", place, same_signal(comment))
     if page == "v_expr":
         return Point(file, "expression", place, re.sub(r"\b_\d+_", "_", comment))
     if page not in ("v_line", "v_branch") or (not place and line not in module.targets):

@@ -1,16 +1,18 @@
 """The components of the RTL, and the tests that are their benches."""
 
+import ast
 import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from amaranth.lib import wiring
 
-__all__ = ["Component", "components"]
+__all__ = ["Component", "components", "sources"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,44 @@ def components(root: Path) -> Iterator[Component]:
         for name, found in inspect.getmembers(import_module(module), inspect.isclass):
             if issubclass(found, wiring.Component) and found.__module__ == module:
                 yield Component(module, name, file, tests)
+
+
+def sources(component: Component, root: Path) -> list[Path]:
+    """Find all files of a repository that a component and its tests import, themselves included.
+
+    Parameters
+    ----------
+    component : Component
+        The component.
+    root : :class:`pathlib.Path`
+        The repository.
+
+    Returns
+    -------
+    list of :class:`pathlib.Path`
+        Relative to it, in order.
+    """
+    found: set[Path] = set()
+    waiting = [component.file, *component.tests]
+    while waiting:
+        path = waiting.pop()
+        if path not in found and (root / path).is_file():
+            found.add(path)
+            waiting += _imported((root / path).read_text(encoding="utf-8"))
+    return sorted(found)
+
+
+@cache
+def _imported(text: str) -> list[Path]:
+    """Files of all modules that a source may import, wherever it does."""
+    names = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [Path(*name.split(".")[1:]).with_suffix(".py") for name in names
+            if name.startswith("eieio.")]
 
 
 def _beside(source: Path, test: Path) -> bool:

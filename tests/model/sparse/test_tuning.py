@@ -205,13 +205,14 @@ def test_what_is_given_wins() -> None:
 
 
 def test_boards_keep_small_engines() -> None:
+    """But for what takes inputs and outputs out of the way."""
     network = share_weights(networks(400, 250, 10, density=0.05), 4)
     x = np.random.default_rng(4).random((4, 400))
     config = fit_network(network, x, {"pes": 32}, board=True).compiled.config
     default = SparseConfig()
-    assert (config.column_groups, config.run_width, config.io_lanes, config.double_buffered,
-            config.interleaved) == (default.column_groups, default.run_width, default.io_lanes,
-                                    default.double_buffered, default.interleaved)
+    assert (config.column_groups, config.run_width, config.pes_per_lane, config.interleaved) == (
+        default.column_groups, default.run_width, default.pes_per_lane, default.interleaved)
+    assert config.double_buffered
 
 
 def test_interleaved_where_it_pays() -> None:
@@ -247,8 +248,10 @@ def test_longer_runs_where_fillers_cost() -> None:
 def test_beats_as_wide_as_pays() -> None:
     """Many inputs and little work want wide beats; much work does with a narrow one."""
     x = np.random.default_rng(4).random((4, 200))
-    thin = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 16})
-    assert thin.compiled.config.io_lanes == 4
+    for board, lanes in ((False, 4), (True, 2)):
+        thin = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 16},
+                           board=board)
+        assert thin.compiled.config.io_lanes == lanes
     thick = fit_network(share_weights(networks(200, 200, density=1), 4), x, {"pes": 4})
     assert thick.compiled.config.io_lanes == 1
     narrow = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 3})

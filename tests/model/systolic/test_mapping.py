@@ -567,10 +567,6 @@ REFUSED: dict[str, tuple[Callable[[], QuantizedGraph], SystolicConfig, int, str]
     "too many axes": (
         lambda: graph(add(tensor("input", 1, 2, 3, 4), tensor("input", 1, 2, 3, 4))), SQUARE, 1,
         "Tensor 'input' must have at most 3 axes, not shape (1, 2, 3, 4)"),
-    "narrow operands": (
-        lambda: graph(dense(VECTOR, 3)), replace(SQUARE, weight_width=7), 1,
-        ("Engine must have operands of at least 8 bits and accumulators of at most 32, not 8, 7 "
-        "and 32")),
 }
 
 

@@ -29,6 +29,13 @@ def test_places(rows: int, columns: int, dsp_rows: int) -> None:
                                                    114)
 
 
+def test_places_of_pairs() -> None:
+    """Half as many multipliers as columns."""
+    config = SystolicConfig(rows=12, columns=24, lanes=1, products_per_multiplier=2)
+    places = multiplier_places(config, ULX3S)
+    assert len(places) == len(set(places.values())) == 12 * 12
+
+
 def test_neighbours() -> None:
     """Columns keep together, and rows come one below the other."""
     places = multiplier_places(SystolicConfig(rows=12, columns=12, lanes=2), ULX3S)
@@ -48,11 +55,13 @@ def test_neighbours() -> None:
     (SystolicConfig(rows=16, columns=9, lanes=1), "ulx3s-85f"),
     (SystolicConfig(rows=4, columns=4, lanes=1), "orangecrab"),
     (SparseConfig(pes=32), "ulx3s-85f"),
+    (SparseConfig(pes=76, pes_per_lane=4), "ulx3s-85f"),
     (SparseConfig(pes=4, accumulator_width=40), "ulx3s-85f"),
     (SparseConfig(pes=4), "orangecrab"),
     (SparseConfig(pes=1), "icebreaker"),
     (SparseConfig(pes=1), "tang-nano-9k"),
-], ids=["large", "wide", "fpga", "many-pes", "wide-sums", "sparse-fpga", "ice40", "gowin"])
+], ids=["large", "wide", "fpga", "many-pes", "many-blocks", "wide-sums", "sparse-fpga", "ice40",
+        "gowin"])
 def test_none(config: SystolicConfig | SparseConfig, board: str) -> None:
     assert multiplier_places(config, find_board(board)) == {}
 
@@ -74,11 +83,33 @@ def test_groups(pes: int, width: int, multipliers: int) -> None:
         assert all(abs(x - own[0]) <= 25 for x, _ in lane)
 
 
+@pytest.mark.parametrize(("options", "multipliers"), [
+    ({"pes": 32, "pes_per_lane": 4}, 64), ({"pes": 24, "pes_per_lane": 2}, 72),
+    ({"pes": 32, "pes_per_lane": 8, "column_groups": 2}, 48),
+    ({"pes": 40, "pes_per_lane": 4, "column_groups": 2}, 80),
+    ({"pes": 72, "pes_per_lane": 4}, 144)])
+def test_shared_lanes(options: dict[str, int], multipliers: int) -> None:
+    """With fewer lanes there is room for more PEs, over all rows of DSP blocks."""
+    config = SparseConfig(**options)
+    places = multiplier_places(config, ULX3S)
+    assert len(places) == len(set(places.values())) == multipliers
+    assert {_position(place)[1] for place in places.values()} == {10, 34, 58}
+    for pe in range(config.pes):
+        own = _position(places[f"system.shell.engine.pe_{pe}.accumulate.multiplier.cell"])
+        if config.column_groups == 1 and config.pes_per_lane <= 4:
+            lane, _ = config.output_lane(pe)
+            beside = {_position(place) for cell, place in places.items()
+                      if f".lane_{lane}." in cell}
+            assert {y for _, y in beside} == {own[1]}
+            assert all(abs(x - own[0]) <= 16 for x, _ in beside)
+
+
 @pytest.mark.parametrize("config", [
     SystolicConfig(rows=17, columns=2, lanes=1),
+    SystolicConfig(rows=2, columns=4, lanes=1, products_per_multiplier=2),
     SparseConfig(pes=5, accumulator_width=32),
     SparseConfig(pes=2, accumulator_width=18),
-], ids=["systolic", "sparse", "sparse-narrow"])
+], ids=["systolic", "pairs", "sparse", "sparse-narrow"])
 def test_names(config: SystolicConfig | SparseConfig) -> None:
     """The multipliers are cells of the system's Verilog, and the plan names them."""
     setting = clock_setting(ULX3S)

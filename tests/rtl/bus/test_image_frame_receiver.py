@@ -1,5 +1,6 @@
 """Image frame receiver: an engine of any latency decides what becomes of an image."""
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -137,6 +138,11 @@ def test_header(simulate: Callable[..., None], serial: bool) -> None:
             await send(ctx, dut, [*frame[:2], length, *frame[3:]])
             assert await verdicts.next(ctx) == [error]
             engine.words.clear()
+        # A checksum that is right makes no image of a frame that is too long.
+        long = np.array([*frame[:2], 1, *frame[3:-1]], "<u4").tobytes()
+        await send(ctx, dut, [*np.frombuffer(long, "<u4").tolist(), zlib.crc32(long)])
+        assert await verdicts.next(ctx) == [ShellError.FRAME_LONG]
+        engine.words.clear()
         for count in (1, 2, 3, 4):
             await send(ctx, dut, frame[:count])
             assert await verdicts.next(ctx) == [ShellError.FRAME_SHORT]
@@ -152,10 +158,12 @@ def test_header(simulate: Callable[..., None], serial: bool) -> None:
 def test_stalls(simulate: Callable[..., None], serial: bool) -> None:
     """Words of all bits reach an engine that is not always ready, each once, and stay until then.
 
-    Frames follow each other, and the first one waits while ``hold`` is 1.
+    Frames follow each other, and the first one waits while ``hold`` is 1. The last ones meet an
+    engine that is always ready and done at once: the verdict waits for the checksum then.
     """
     rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 1 << 32, count, np.uint32) for count in (1, 2, 30)]
+    frames = [rng.integers(0, 1 << 32, count, np.uint32) for count in (1, 2, 30, 3, 1)]
+    number = 0
     dut = ImageFrameReceiver(FINGERPRINT, serial=serial)
     words: list[int] = []
     verdicts = Verdicts(dut)
@@ -164,7 +172,7 @@ def test_stalls(simulate: Callable[..., None], serial: bool) -> None:
         held: tuple[int, int] | None = None
         ctx.set(dut.engine_loaded, 1)
         while True:
-            ctx.set(dut.o.ready, int(rng.integers(3)) == 0)
+            ctx.set(dut.o.ready, number >= 3 or int(rng.integers(3)) == 0)
             *_, valid, ready, payload = await ctx.tick().sample(
                 dut.o.valid, dut.o.ready, dut.o.payload)
             beat = (payload.data, payload.last)
@@ -175,6 +183,7 @@ def test_stalls(simulate: Callable[..., None], serial: bool) -> None:
                 assert payload.last == (words in [frame.tolist() for frame in frames])
 
     async def bench(ctx: Any) -> None:
+        nonlocal number
         for number, frame in enumerate(frames):
             words.clear()
             ctx.set(dut.hold, number == 0)

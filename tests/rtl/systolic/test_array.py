@@ -156,14 +156,14 @@ def compare(results: list[tuple[int, int, list[int]]], expected: ArrayOutput) ->
 
 
 def test_members() -> None:
-    config = SystolicConfig(rows=3, columns=5, activation_width=9, weight_width=7)
+    config = SystolicConfig(rows=3, columns=5, activation_width=9, weight_width=8)
     assert dict(SystolicArray(config).signature.members) == {
         "i_valid": In(1),
         "i_swap": In(1),
         "i_last": In(1),
         "i_activations": In(data.ArrayLayout(signed(9), 3)),
         "w_valid": In(1),
-        "w_weights": In(data.ArrayLayout(signed(7), 5)),
+        "w_weights": In(data.ArrayLayout(signed(8), 5)),
         "o_valid": Out(1),
         "o_last": Out(1),
         "o_sums": Out(data.ArrayLayout(signed(18), 5)),
@@ -188,6 +188,27 @@ def test_tiles_back_to_back(rows: int, columns: int) -> None:
     stimulus = tiles(rng, config, lengths)
     if rows > 1:
         assert np.all(np.diff(stimulus.vector_cycles[:3 * rows]) == 1), "No gap between tiles"
+    check(config, stimulus)
+
+
+@pytest.mark.parametrize(("rows", "columns", "stages"), [(3, 2, 1), (2, 6, 2), (4, 4, 3)])
+def test_two_products_a_multiplier(rows: int, columns: int, stages: int) -> None:
+    config = SystolicConfig(rows=rows, columns=columns, product_stages=stages,
+                            products_per_multiplier=2)
+    assert latency(config) == rows + columns // 2 + stages + 2
+    rng = np.random.default_rng(columns)
+    check(config, tiles(rng, config, [rows] * 3 + rng.integers(1, 2 * rows + 2, 8).tolist()))
+    check(config, random_stimulus(rng, config, 100, vectors=0.7, weights=0.8, swaps=0.2))
+
+
+def test_all_pairs_of_extremes() -> None:
+    """Two products of a multiplier do not disturb one another, whichever they are."""
+    config = SystolicConfig(rows=1, columns=2, products_per_multiplier=2)
+    values = np.array([-128, -127, -65, -64, -1, 0, 1, 63, 64, 127])
+    pairs = np.stack(np.meshgrid(values, values), axis=-1).reshape(-1, 2)
+    stimulus = tiles(np.random.default_rng(0), config, [len(values)] * len(pairs))
+    stimulus.activations[:] = np.tile(values, len(pairs))[:, None]
+    stimulus.weights[:] = pairs
     check(config, stimulus)
 
 

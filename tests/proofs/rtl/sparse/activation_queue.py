@@ -58,4 +58,21 @@ PROOFS = (
           bugs=(Bug("a place of the queue is not used", "self.room.eq(~occupancy[-1])",
                     "self.room.eq(~occupancy[-2])"),
                 Bug("the queue is never full", "self.room.eq(~occupancy[-1])", "self.room.eq(1)"))),
+    Proof("activation_queue_columns", "sparse/activation_queue.py",
+          "fetch sees the columns as they were pushed, in order and once",
+          lambda: _queue("columns"), cover_depth=30,
+          bugs=(Bug("start and count change places", "columns.i.eq(Cat(self.push_start, "
+                    "self.push_count))", "columns.i.eq(Cat(self.push_count, self.push_start))"),
+                Bug("a column that is fetched while one is pushed stays",
+                    "columns.pop.eq(self.fetch_pop)", "columns.pop.eq(self.fetch_pop & ~self.push)"
+                    ))),
+    Proof("activation_queue_activations", "sparse/activation_queue.py",
+          "decode sees the activations as they were pushed, in order and once",
+          lambda: _queue("activations"), cover_depth=30,
+          bugs=(Bug("decode sees the activation that fetch is at",
+                    "read.addr.eq(read.addr + self.decode_pop)",
+                    "read.addr.eq(read.addr + self.fetch_pop)"),
+                Bug("an activation is written where the next one belongs",
+                    "write.addr.eq(write.addr + write.en)",
+                    "write.addr.eq(write.addr + self.push)"))),
 )

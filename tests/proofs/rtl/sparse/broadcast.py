@@ -44,7 +44,7 @@ def _columns(proves: str) -> Harness:
         h.cover(dut.fire & h.past(dut.fire, "fired", 1))
     else:
         h.check_order("activations", push=h.past(dut.take, "take"), i=dut.activation,
-                      pop=h.past(dut.fire, "fired"), o=dut.fire_activation, capacity=ahead + 1)
+                      pop=h.past(dut.fire, "fired"), o=dut.fire_activation, capacity=ahead)
     return h
 
 
@@ -55,4 +55,11 @@ PROOFS = (
           bugs=(Bug("what was fired in the cycles before is ready again",
                     "& (self.ready[2] | ~fired.all())", ""),
                 Bug("a credit too many", "credit = ~taken[-1]", "credit = ~taken[0] | taken[0]"))),
+    Proof("broadcast_activations", "sparse/broadcast.py",
+          "each column is fired with the activation that was taken with it, in order and once",
+          lambda: _columns("activations"), cover_depth=40,
+          bugs=(Bug("an activation is read a cycle early",
+                    "read.addr.eq(read.addr + fired[0])", "read.addr.eq(read.addr + self.fire)"),
+                Bug("an activation is written a place too far",
+                    "write.addr.eq(write.addr + took[0])", "write.addr.eq(write.addr + took[1])"))),
 )

@@ -68,4 +68,11 @@ PROOFS = (
           lambda: _columns("empties"),
           bugs=(Bug("an empty column is told of the one before",
                     "empties.i.eq(empty)", "empties.i.eq(write.data[-1] & 0)"),)),
+    Proof("column_pointers_order", "sparse/column_pointers.py",
+          "what was looked up leaves in order and once: first entry, number of entries, whether "
+          "there are none", lambda: _columns("order"),
+          bugs=(Bug("an admitted column is dropped", "read.addr.eq(read.addr + self.pop)",
+                    "read.addr.eq(read.addr + self.admit)"),
+                Bug("the banks do not change places", "end.eq(Mux(start_odd[1], even, odd))",
+                    "end.eq(Mux(start_odd[0], even, odd))"))),
 )

@@ -1,22 +1,11 @@
 """Proofs of products with constant matrices."""
 
-from amaranth.hdl import Signal, signed
+from amaranth.hdl import signed
 from harness import Bug, Harness, Proof, as_signed
+from matrices import product
 
 from eieio.model.winograd import integer_transform, toom_cook
 from eieio.rtl.winograd.shift_add import ShiftAdd
-
-
-def matrix_product(h: Harness, matrix: tuple[tuple[int, ...], ...], vector: list[Signal],
-                   width: int, name: str) -> list[Signal]:
-    """Return what the matrix makes of the vector, by multiplication."""
-    results = []
-    for number, row in enumerate(matrix):
-        result = Signal(signed(width), name=f"{name}_{number}")
-        h.m.d.comb += result.eq(sum((value * factor for value, factor
-                                     in zip(vector, row, strict=True)), 0))
-        results.append(result)
-    return results
 
 
 def _product(matrix: tuple[tuple[int, ...], ...], input_width: int, output_width: int) -> Harness:
@@ -25,7 +14,7 @@ def _product(matrix: tuple[tuple[int, ...], ...], input_width: int, output_width
     vector = [h.free(signed(input_width), f"i_{number}") for number in range(len(matrix[0]))]
     h.m.d.comb += [dut.i[number].eq(value) for number, value in enumerate(vector)]
     result = h.result(dut.o, dut.latency)
-    expected = matrix_product(h, matrix, vector, output_width, "expected")
+    expected = product(h.m, matrix, vector, output_width, "expected")
     for number, value in enumerate(expected):
         h.check(as_signed(result.word_select(number, output_width)) == value)
     h.cover((expected[0] < -5) & (expected[-1] > 5))
