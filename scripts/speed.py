@@ -78,7 +78,8 @@ def interval_lines(interval: dict[str, Any]) -> list[str]:
          f"{interval['handshakes']})"),
         (f"In a stream of inputs one each {interval['cycles']:,.1f} cycles, input and output "
          f"included; what limits is the {interval['limit']}"),
-        (f"Inferences a second for each MHz of the clock: {1e6 / interval['cycles']:,.1f}; without "
+        (f"Inferences a second for each MHz of the clock: {1e6 / interval['cycles']:,.1f}; "
+         f"{'one at a time, ' if interval['cycles'] < interval['inference'] else ''}without "
          f"input and output {1e6 / interval['inference']:,.1f}")]
 
 
