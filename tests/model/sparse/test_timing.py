@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
+from eieio.model.sparse.broadcast_timing import LayerWork
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, encode
 from eieio.model.sparse.timing import (
     LayerTiming,
-    LayerWork,
     inference_interval,
     output_cycles,
     simulate_layer,
