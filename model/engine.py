@@ -224,6 +224,14 @@ class Compiled(ABC):
         counters = self.counters(self.quantize(x[:TIMED_SAMPLES]))
         return float(np.mean([each.cycles for each in counters]))
 
+    def steady(self, x: NDArray[np.floating]) -> float | None:
+        """Tell by the cycle model how many cycles lie between inputs that follow one another.
+
+        None if it follows from the cycles of an inference (:meth:`Engine.interval`). It is the mean
+        of the first 16 inputs.
+        """
+        del x
+
     def group(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
         """Arrange samples as inferences."""
         return x

@@ -44,7 +44,8 @@ def show_parts(*parts: Rows | Table | str) -> None:
 
 
 def compiled_figures(compiled: Compiled, comparison: Comparison | None = None, images: int = 0, *,
-                     cycles: float | None = None, precise: bool = False) -> dict[str, Any]:
+                     cycles: float | None = None, steady: float | None = None,
+                     precise: bool = False) -> dict[str, Any]:
     """Return figures of a compiled network.
 
     Parameters
@@ -58,6 +59,8 @@ def compiled_figures(compiled: Compiled, comparison: Comparison | None = None, i
     cycles : :class:`float`, optional
         Cycles of an inference. The default are the RTL's mean, or the cycle model's if these are
         the same for all inputs.
+    steady : :class:`float`, optional
+        Cycles from one input to the next, if they do not follow from these.
     precise : :class:`bool`
         As in :meth:`eieio.model.engine.Compiled.figures`.
     """
@@ -70,7 +73,7 @@ def compiled_figures(compiled: Compiled, comparison: Comparison | None = None, i
         figures = {name: getattr(comparison, name) for name in (
             "mismatches", "cycle_mismatches", "compared_integers")} | {"images": images}
     if cycles is not None:
-        figures |= speed_of(compiled.host, cycles).cycles()
+        figures |= speed_of(compiled.host, cycles, steady).cycles()
     return figures | compiled.figures(comparison, precise=precise)
 
 
@@ -91,7 +94,8 @@ def design_figures(compiled: Compiled, prepared: Prepared | None, x: NDArray[np.
     return {
         "engine": engine_of(compiled.config).name, "simulator": simulator,
         **({} if prepared is None else prepared.figures(compiled)),
-        **compiled_figures(compiled, comparison, images, cycles=compiled.cycles(x), precise=True),
+        **compiled_figures(compiled, comparison, images, cycles=compiled.cycles(x),
+                           steady=compiled.steady(x), precise=True),
         **compiled.describe(x, comparison)}
 
 
@@ -99,7 +103,8 @@ def simulation_figures(compiled: Compiled, x: NDArray[np.floating], comparison: 
                        simulator: str, waves: Path | None) -> dict[str, Any]:
     """Return all figures of a simulation of inputs."""
     return {"engine": engine_of(compiled.config).name, "simulator": simulator,
-            **compiled_figures(compiled, comparison, len(x)), **compiled.describe(x, comparison),
+            **compiled_figures(compiled, comparison, len(x), steady=compiled.steady(x)),
+            **compiled.describe(x, comparison),
             "waves": None if waves is None else str(waves)}
 
 

@@ -90,7 +90,7 @@ class _Trial:
         def speed() -> Speed:
             cycles = compiled.cycles(x)
             assert cycles is not None
-            return speed_of(compiled.host, cycles)
+            return speed_of(compiled.host, cycles, compiled.steady(x))
         return _Made(compiled.config, speed)
 
     def tries(self, options: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bool]]:

@@ -1,6 +1,6 @@
 """How fast a compiled network is: alone, with its data, and over a serial line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.table import Table
@@ -57,10 +57,15 @@ class Speed:
         }
 
 
-def speed_of(host: HostImage, cycles: float) -> Speed:
-    """Return the speed of a network whose inferences take so many cycles."""
+def speed_of(host: HostImage, cycles: float, steady: float | None = None) -> Speed:
+    """Return the speed of a network whose inferences take so many cycles.
+
+    ``steady`` are the cycles from one input to the next, if they do not follow from these.
+    """
     interval = host.interval(cycles) or engine_of(host.config).interval(
         host.config, cycles, host.inputs.beats, host.outputs.beats)
+    if steady is not None:
+        interval = replace(interval, overlap=interval.overlap + interval.cycles - steady)
     return Speed(interval, host.inputs.size_bytes, host.outputs.size_bytes)
 
 
@@ -73,7 +78,8 @@ def interval_lines(interval: dict[str, Any]) -> list[str]:
          f"{interval['handshakes']})"),
         (f"In a stream of inputs one each {interval['cycles']:,.1f} cycles, input and output "
          f"included; what limits is the {interval['limit']}"),
-        (f"Inferences a second for each MHz of the clock: {1e6 / interval['cycles']:,.1f}; without "
+        (f"Inferences a second for each MHz of the clock: {1e6 / interval['cycles']:,.1f}; "
+         f"{'one at a time, ' if interval['cycles'] < interval['inference'] else ''}without "
          f"input and output {1e6 / interval['inference']:,.1f}")]
 
 

@@ -27,19 +27,19 @@ def memories(config: SparseConfig) -> list[Memory]:
         Memory(2 * pes, config.code_width + config.run_width, config.entry_depth // 2, "cell"),
         Memory(2 * pes, pointer, config.pointer_depth // 2, "cell"),
         # An activation with a bit that tells whether it is nonzero.
-        Memory(groups << config.double_buffered, pes // groups * (config.activation_width + 1),
+        Memory(groups * config.activation_memories, pes // groups * (config.activation_width + 1),
                2 << (config.activation_depth - 1).bit_length(), "any"),
-        Memory(pes * groups, config.accumulator_width, sums,
+        Memory(pes * groups * config.contexts, config.accumulator_width, sums,
                "lut" if config.accumulator_depth <= 128 else "any"),
         Memory(config.output_lanes, config.accumulator_width,
                config.output_depth * config.pes_per_lane, "cell"),
         Memory(pes, config.weight_width, config.layer_depth << config.code_width, "cell"),
         # Queues, and the descriptors of the layers.
         Memory(pes, 2 * pointer, queued, "async"),
-        Memory(pes, config.activation_width, queued, "lut"),
+        Memory(pes, config.activation_width + config.interleaved, queued, "lut"),
         Memory(pes, 2 * pointer + 1, ahead, "async"),
         Memory(groups, config.activation_width, ahead, "lut"),
-        Memory(1, 256, config.layer_depth, "async"),
+        Memory(config.contexts, 256, config.layer_depth, "async"),
         *[Memory(config.output_lanes, 36, config.output_depth * config.pes_per_lane, "cell")]
         * config.per_channel,
     ]
@@ -54,7 +54,8 @@ def products(config: SparseConfig, family: Family) -> float:
 def terms(config: SparseConfig, family: Family) -> NDArray[np.float64]:
     """Return the terms whose weighted sums are the lookup tables and the flip-flops."""
     pes = config.pes
-    levels = config.column_groups.bit_length() - 1
+    # Among the accumulators of two inferences a PE chooses as among those of two column groups.
+    levels = config.column_groups.bit_length() - 1 + config.interleaved
     return np.array([
         1,
         pes,

@@ -8,11 +8,12 @@ What is given always wins. Otherwise:
 - The engine has the fewest column groups and the shortest runs that are nearly as fast as any.
 - So many processing elements share an output lane that its turns cost next to nothing.
 - The next input is received, and the output before sent, while an inference is under way.
+- Two inferences are interleaved, if that spares much.
 - A beat of the streams holds so many activations that inferences do not wait for them.
 
 An engine for a board keeps the small hardware that boards are routed with: one column group, runs
-of the default width, an output lane for each PE. There, order, accumulator and what moves inputs
-and outputs are chosen.
+of the default width, an output lane for each PE, one inference at a time. There, order, accumulator
+and what moves inputs and outputs are chosen.
 """
 
 import math
@@ -38,9 +39,9 @@ from eieio.model.sparse.mapping import (
     engine_width,
     has_one_factor,
 )
+from eieio.model.sparse.pace import Pace
 from eieio.model.sparse.precision import ENOUGH_DB, choose_accumulator_width, weight_snr
 from eieio.model.sparse.quantization import Quantizer
-from eieio.model.sparse.timing import inference_interval
 from eieio.model.sparse.tuning import LayerLayout, Tuner
 
 __all__ = ["FittedNetwork", "fit_graph", "fit_network"]
@@ -53,9 +54,13 @@ _MOST_TURNS = 4
 _GROUPS_SLACK, _RUNS_SLACK, _TURNS_SLACK = 0.005, 0.001, 0.005
 #: Longest runs that are tried, in bits.
 _LONGEST_RUN = 8
-#: Share of the cycles from one inference to the next that twice as many lanes must spare; and most
-#: bits of a beat.
-_LANES_GAIN, _WIDEST_BEAT = 0.1, 128
+#: Share of the cycles from one inference to the next that twice as many lanes must spare, also if
+#: inferences are interleaved; and most bits of a beat.
+_LANES_GAIN, _INTERLEAVED_GAIN, _WIDEST_BEAT = 0.1, 0.05, 128
+#: Share of them that interleaving must spare, with streams that nobody waits for.
+_INTERLEAVING_GAIN = 0.1
+#: Samples that follow one another to tell how long inferences take that are interleaved.
+_STREAMED_SAMPLES = 16
 #: Family of FPGAs for which costs are told.
 _FAMILY = "ecp5"
 
@@ -110,6 +115,7 @@ def fit_network(network: FloatGraph, samples: NDArray[np.floating],
         If an option or the samples do not fit, an accumulator could overflow, or the network does
         not fit into a memory depth that is given.
     """
+    options = _implied(options)
     code_width = max(layer.code_width for layer in network.weighted)
     config = SparseConfig.from_dict({"code_width": code_width, **options})
     quantizer = Quantizer(network, samples)
@@ -155,6 +161,7 @@ def fit_graph(graph: QuantizedGraph, x: NDArray[np.integer], options: Mapping[st
     InputError
         If the engine does not compute such a network, or an option does not fit it.
     """
+    options = _implied(options)
     layers = layers_of(graph)
     weights = [shared_weights(layer) for layer in layers]
     largest = max(int(np.abs(shared.codebook).max()) for shared in weights)
@@ -213,18 +220,28 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
         cycles += (config.pes_per_lane - 1) * words
     if "double_buffered" not in given:
         config = replace(config, double_buffered=True)
-    if "io_lanes" not in given:
-        config = replace(config, io_lanes=_lanes(config, quantized, cycles))
     compiled = compile_network(quantized, roomy(config, given),
                                groups=[layout.groups for layout in chosen],
                                positions=[layout.positions for layout in chosen],
                                places=places)
+    pace = Pace(compiled, x[:_STREAMED_SAMPLES])
+    if "interleaved" not in given and not board:
+        config = replace(config, interleaved=_interleaves(
+            config, pace, cycles, lanes_given="io_lanes" in given))
+    if "io_lanes" not in given:
+        config = replace(config, io_lanes=_lanes(config, pace, cycles))
+    compiled = replace(compiled, config=roomy(config, given))
     config = fit_memories(compiled, config, keep=given)
     compiled = replace(compiled, config=config)
-    told = _Told(config, given, board)
+    told = _Told(config, given, board, pace)
     return FittedNetwork(compiled, tuple(chosen), tuple(filter(None, [
-        told.groups(speeds), told.runs(runs), told.turns(words), told.buffers(quantized, cycles),
-        told.lanes(quantized, cycles), told.outputs(chosen[-1])])))
+        told.groups(speeds), told.runs(runs), told.turns(words), told.buffers(cycles),
+        told.contexts(cycles), told.lanes(cycles), told.outputs(chosen[-1])])))
+
+
+def _implied(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add what options need that are given."""
+    return {"double_buffered": True, **options} if options.get("interleaved") else options
 
 
 def _pes_per_lane(config: SparseConfig, words: int, cycles: float) -> int:
@@ -236,34 +253,56 @@ def _pes_per_lane(config: SparseConfig, words: int, cycles: float) -> int:
     return turns
 
 
-def _lanes(config: SparseConfig, network: QuantizedGraph, cycles: float) -> int:
+def _interleaves(config: SparseConfig, pace: Pace, cycles: float, *, lanes_given: bool) -> bool:
+    """Choose whether inferences are interleaved, with the widest streams that may be chosen."""
+    if not config.double_buffered:
+        return False
+    wide = config
+    while not lanes_given and _wider(wide):
+        wide = replace(wide, io_lanes=2 * wide.io_lanes)
+    both = replace(wide, interleaved=True)
+    return pace.cycles(both, cycles) <= (1 - _INTERLEAVING_GAIN) * pace.cycles(wide, cycles)
+
+
+def _wider(config: SparseConfig) -> bool:
+    """Tell whether twice as many activations in a beat may be chosen."""
+    lanes = 2 * config.io_lanes
+    return not config.pes % lanes and lanes * config.activation_width <= _WIDEST_BEAT
+
+
+def _lanes(config: SparseConfig, pace: Pace, cycles: float) -> int:
     """Choose the activations of a beat: twice as many as long as that spares much.
 
     What is left to spare are cycles in which inferences wait for the streams.
     """
-    lanes = 1
-    while not config.pes % (2 * lanes) and 2 * lanes * config.activation_width <= _WIDEST_BEAT:
-        took = _interval(config, network, lanes, cycles)
-        if took - _interval(config, network, 2 * lanes, cycles) < _LANES_GAIN * took:
+    gain = _INTERLEAVED_GAIN if config.interleaved else _LANES_GAIN
+    while _wider(config):
+        twice = replace(config, io_lanes=2 * config.io_lanes)
+        took = pace.cycles(config, cycles)
+        if took - pace.cycles(twice, cycles) < gain * took:
             break
-        lanes *= 2
-    return lanes
+        config = twice
+    return config.io_lanes
 
 
-def _interval(config: SparseConfig, network: QuantizedGraph, lanes: int, cycles: float) -> float:
-    """Cycles from one inference to the next, streams included."""
-    return inference_interval(
-        replace(config, io_lanes=lanes), cycles, -(-network.input.elements // lanes),
-        -(-network.output.elements // lanes)).cycles
+def _cost(config: SparseConfig, other: SparseConfig) -> str:
+    """Tell what an engine takes more than another one."""
+    mine, theirs = (estimate(made, _FAMILY) for made in (config, other))
+    more = [f"{getattr(mine, name) - getattr(theirs, name):,} {what}" for name, what in (
+        ("lut", "LUTs"), ("dsp", "multipliers"), ("bram", "block RAMs"))
+        if getattr(mine, name) > getattr(theirs, name)]
+    return f"; costs {', '.join(more)} ({_FAMILY.upper()})" if more else ""
 
 
 class _Told:
     """Says what was chosen and why."""
 
-    def __init__(self, config: SparseConfig, given: set[str], board: bool) -> None:
+    def __init__(self, config: SparseConfig, given: set[str], board: bool,
+                 pace: Pace | None = None) -> None:
         self._config = config
         self._given = given
         self._board = board
+        self._pace = pace
 
     def accumulator(self, quantizer: Quantizer, quantized: QuantizedGraph) -> Choice | None:
         """Tell the weights' precision; also of a given width, if it costs much of that."""
@@ -286,7 +325,8 @@ class _Told:
             return Choice("accumulator_width", width, f"{kept}, which is enough"
                           if found[worst] >= ENOUGH_DB else f"{kept}, and no more with any")
         return Choice("accumulator_width", width,
-                      f"{kept}; {default} bits are too few{self._cost(accumulator_width=default)}")
+                      f"{kept}; {default} bits are too few"
+                      f"{_cost(config, replace(config, accumulator_width=default))}")
 
     def groups(self, speeds: dict[int, float]) -> Choice | None:
         """Tell the cycles with each number of column groups."""
@@ -302,7 +342,7 @@ class _Told:
                            if other != groups)
         reason = f"{speeds[groups]:,.1f} cycles" + (f" ({others})" if others else "")
         return Choice("column_groups", groups,
-                      reason + (self._cost(column_groups=1) if groups > 1 else ""))
+                      reason + _cost(self._config, replace(self._config, column_groups=1)))
 
     def runs(self, runs: dict[int, float]) -> Choice | None:
         """Tell what longer runs of zeros would bring."""
@@ -327,28 +367,38 @@ class _Told:
         return Choice("pes_per_lane", turns, f"costs {(turns - 1) * words:,} cycles, and spares "
                       f"{alone.dsp - mine.dsp:,} multipliers ({_FAMILY.upper()})")
 
-    def buffers(self, network: QuantizedGraph, cycles: float) -> Choice | None:
+    def buffers(self, cycles: float) -> Choice | None:
         """Tell what it brings to move data while an inference is under way."""
-        config = self._config
-        if "double_buffered" in self._given or not config.double_buffered:
+        if "double_buffered" in self._given or not self._config.double_buffered:
             return None
-        apart = replace(config, double_buffered=False)
-        return Choice("double_buffered", config.double_buffered, "input and output beside other "
-                      f"inferences: one each {self._each(config, network, cycles)} cycles, not "
-                      f"{self._each(apart, network, cycles)}{self._cost(double_buffered=False)}")
+        beside = replace(self._config, interleaved=False)
+        apart = replace(beside, double_buffered=False)
+        return Choice("double_buffered", True, "input and output beside other inferences: one each "
+                      f"{self._each(beside, cycles)} cycles, not {self._each(apart, cycles)}"
+                      f"{_cost(beside, apart)}")
 
-    def _each(self, config: SparseConfig, network: QuantizedGraph, cycles: float) -> str:
-        return f"{_interval(config, network, config.io_lanes, cycles):,.1f}"
+    def contexts(self, cycles: float) -> Choice | None:
+        """Tell what it brings to have two inferences under way, if there are."""
+        if "interleaved" in self._given or not self._config.interleaved:
+            return None
+        alone = replace(self._config, interleaved=False)
+        return Choice("interleaved", True, "one inference computes while another waits: one each "
+                      f"{self._each(self._config, cycles)} cycles, not {self._each(alone, cycles)}"
+                      f"{_cost(self._config, alone)}")
 
-    def lanes(self, network: QuantizedGraph, cycles: float) -> Choice | None:
+    def _each(self, config: SparseConfig, cycles: float) -> str:
+        assert self._pace is not None
+        return f"{self._pace.cycles(config, cycles):,.1f}"
+
+    def lanes(self, cycles: float) -> Choice | None:
         """Tell how long an inference takes with its streams."""
         if "io_lanes" in self._given:
             return None
         lanes = self._config.io_lanes
-        reason = (f"an inference each {_interval(self._config, network, lanes, cycles):,.1f} "
-                  "cycles, input and output included")
+        reason = (f"an inference each {self._each(self._config, cycles)} cycles, input and output "
+                  "included")
         if lanes > 1:
-            reason += f" (1: {_interval(self._config, network, 1, cycles):,.1f})"
+            reason += f" (1: {self._each(replace(self._config, io_lanes=1), cycles)})"
         return Choice("io_lanes", lanes, f"{reason}, in beats of "
                       f"{lanes * self._config.activation_width} bits")
 
@@ -357,12 +407,3 @@ class _Told:
         if layout.positions is None:
             return Choice("output_order", NETWORK, "another order would not be faster")
         return Choice("output_order", FASTEST, f"{layout.order}; the image tells the places")
-
-    def _cost(self, **other: int) -> str:
-        """Tell what the engine takes more than another one."""
-        config = self._config
-        mine, theirs = (estimate(made, _FAMILY) for made in (config, replace(config, **other)))
-        more = [f"{getattr(mine, name) - getattr(theirs, name):,} {what}" for name, what in (
-            ("lut", "LUTs"), ("dsp", "multipliers"), ("bram", "block RAMs"))
-            if getattr(mine, name) > getattr(theirs, name)]
-        return f"; costs {', '.join(more)} ({_FAMILY.upper()})" if more else ""

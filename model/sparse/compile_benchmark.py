@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from eieio.model.child_process import run_program
+from eieio.model.sparse.broadcast_timing import LayerWork
 from eieio.model.sparse.eie_layers import EIE_LAYERS, random_layer
 from eieio.model.sparse.mapping import compile_network
 from eieio.model.sparse.study import OURS, benchmark_config
-from eieio.model.sparse.timing import LayerWork, simulate_layer
+from eieio.model.sparse.timing import simulate_layer
 
 __all__ = ["measure_compile"]
 

@@ -69,6 +69,10 @@ class SparseConfig(EngineConfig):
     double_buffered : :class:`bool`
         Whether activations have a second memory of two buffers, so that the next input is received
         and the output before sent while an inference is under way.
+    interleaved : :class:`bool`
+        Whether two inferences are under way at a time, so that one computes while the other waits
+        for its slowest PE, drains or starts a layer. Each has accumulators and a memory of
+        activations of its own; it must be ``double_buffered``.
     pes_per_lane : :class:`int`
         PEs that take turns at an output lane, which requantizes a sum a cycle: a power of two up to
         16 that divides ``pes / column_groups``.
@@ -108,6 +112,7 @@ class SparseConfig(EngineConfig):
     coded_images: bool = field(default=False, metadata=NEW)
     double_buffered: bool = field(default=False, metadata=NEW)
     pes_per_lane: int = field(default=1, metadata=NEW)
+    interleaved: bool = field(default=False, metadata=NEW)
     parity: bool = field(default=False, metadata=NEW)
     watchdog: int = field(default=0, metadata=NEW)
 
@@ -122,7 +127,7 @@ class SparseConfig(EngineConfig):
             ("layer_depth", 1, 256), ("column_groups", 1, 16), ("io_lanes", 1, 256),
             ("pes_per_lane", 1, 16))
         self._check_flags("skip_empty_columns", "absorb_fillers", "per_channel", "coded_images",
-                          "double_buffered")
+                          "double_buffered", "interleaved")
         self._check_protection()
         for name in ("entry_depth", "pointer_depth"):
             if getattr(self, name) % 2:
@@ -139,11 +144,24 @@ class SparseConfig(EngineConfig):
                              f"column_groups ({self.pes // groups}), not {self.pes_per_lane}")
         if self.pes % self.io_lanes:
             raise InputError(f"Option io_lanes must divide pes ({self.pes}), not {self.io_lanes}")
+        if self.interleaved and not self.double_buffered:
+            raise InputError("Option interleaved needs double_buffered: inputs and outputs move "
+                             "beside two inferences")
 
     @property
     def column_group_choices(self) -> tuple[int, ...]:
         """Numbers of column groups that a layer can select."""
         return tuple(1 << i for i in range(self.column_groups.bit_length()))
+
+    @property
+    def contexts(self) -> int:
+        """Inferences that are under way at a time."""
+        return 1 + self.interleaved
+
+    @property
+    def activation_memories(self) -> int:
+        """Memories of two activation buffers: of inference k it is the one of k modulo them."""
+        return 1 + self.double_buffered + self.interleaved
 
     @property
     def output_lanes(self) -> int:

@@ -58,6 +58,7 @@ class Sparse(Engine):
                     "than an inference takes. 0 for none.",
         "double_buffered": "Take the next input and send the output before while an inference is "
         "under way, from a second memory of activations.",
+        "interleaved": "Have two inferences under way: one computes while the other waits.",
         "pes_per_lane": "Processing elements that share an output lane and take turns at it.",
     }
     defaults: ClassVar = {
@@ -69,6 +70,7 @@ class Sparse(Engine):
         "io_lanes": "up to 128 bits, as far as they spare much",
         "per_channel": "as the network has it",
         "double_buffered": "yes; no for a board without room for it",
+        "interleaved": "as far as it spares much; no for a board",
     }
     settings = (
         *COMPRESSION_OPTIONS,

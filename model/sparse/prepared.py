@@ -40,6 +40,7 @@ from eieio.model.sparse.engine import FASTEST
 from eieio.model.sparse.fitting import exact_memories
 from eieio.model.sparse.host import sparse_host_image
 from eieio.model.sparse.mapping import CompiledNetwork
+from eieio.model.sparse.pace import Pace
 from eieio.model.sparse.precision import layer_snr
 from eieio.model.sparse.profile import model_profiles, profile_figures
 from eieio.model.sparse.report import inference_figures, layer_figures, layer_tables
@@ -249,6 +250,11 @@ class SparseCompiled(Compiled):
                          sum(int(layer.products.sum()) for layer in sample),
                          (sum(layer.blocked_cycles for layer in sample),))
                 for sample in self.timings(x)]
+
+    def steady(self, x: NDArray[np.floating]) -> float | None:
+        if not self.inner.config.interleaved:
+            return None
+        return Pace(self.inner, self.quantize(x[:TIMED_SAMPLES])).cycles(self.inner.config)
 
     def finish(self, outputs: NDArray[np.integer]) -> NDArray[np.integer]:
         return self.inner.finish(outputs)

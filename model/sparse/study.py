@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.sparse.balance import EVEN_WORK, Nonzeros, order_rows
+from eieio.model.sparse.broadcast_timing import LayerWork
 from eieio.model.sparse.chain import layers_of, shared_weights
 from eieio.model.sparse.config import FETCH_COLUMNS, SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, encode_nonzeros
 from eieio.model.sparse.eie_layers import EieLayer, random_layer
-from eieio.model.sparse.timing import LayerTiming, LayerWork, simulate_layer
+from eieio.model.sparse.timing import LayerTiming, simulate_layer
 
 __all__ = ["DEEP", "OURS", "PAPER", "VARIANTS", "LayerStudy", "Variant", "ablation_variants",
            "benchmark_config", "critical_path", "geomean", "run_ablation", "run_depths",

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.sparse.balance import AS_THEY_COME, ORDERS, Nonzeros, order_rows
+from eieio.model.sparse.broadcast_timing import LayerWork
 from eieio.model.sparse.chain import layers_of, run_layers, shared_weights
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import encode_nonzeros
 from eieio.model.sparse.mapping import InputPlaces
-from eieio.model.sparse.timing import LayerTiming, LayerWork, layer_lead, simulate_layer
+from eieio.model.sparse.timing import LayerTiming, layer_lead, simulate_layer
 
 __all__ = ["LayerLayout", "Tuner", "tune_network"]
 

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -22,7 +22,8 @@ class Accumulate(wiring.Component):
 
     A product is multiplied in 3 cycles, meets its accumulator in the fourth, and is stored at the
     end of it. A slot that is read in the same cycle as it is written gets the new sum by a
-    forwarding path. Slots are spread over ``column_groups`` banks, which drain side by side.
+    forwarding path. Slots are spread over ``column_groups`` banks, which drain side by side. Two
+    interleaved inferences have banks each, and one drains while the other multiplies.
 
     Parameters
     ----------
@@ -32,13 +33,16 @@ class Accumulate(wiring.Component):
     Members
     -------
     valid, slot, operand, weight : ``In``
-        Add ``operand * weight`` to a slot.
-    drain : ``In(column_groups)``
-        Banks to read and, afterwards, to clear. Not while there are products.
+        Add ``operand * weight`` to a slot. Its highest bit says of which inference, if they are
+        interleaved.
+    drain : ``In(contexts * column_groups)``
+        Banks to read and, afterwards, to clear, those of the second inference behind those of the
+        first. Not while there are products of that inference.
     drain_addr : ``In``
         Row of the banks.
     sums : ``Out(data.ArrayLayout(signed(accumulator_width), column_groups))``
-        What that row holds in each bank, one cycle later.
+        What that row holds in each bank, one cycle later; of interleaved inferences in the second
+        one's, if any of these is to be read.
     """
 
     valid: Signal
@@ -52,12 +56,13 @@ class Accumulate(wiring.Component):
     def __init__(self, config: SparseConfig) -> None:
         self.config = config
         self._depth = config.accumulator_depth // config.column_groups
+        banks = config.column_groups * config.contexts
         super().__init__({
             "valid": In(1),
-            "slot": In(unsigned(ceil_log2(config.accumulator_depth))),
+            "slot": In(unsigned(ceil_log2(config.accumulator_depth) + config.interleaved)),
             "operand": In(signed(config.activation_width)),
             "weight": In(signed(config.weight_width)),
-            "drain": In(unsigned(config.column_groups)),
+            "drain": In(unsigned(banks)),
             "drain_addr": In(unsigned(ceil_log2(self._depth))),
             "sums": Out(data.ArrayLayout(signed(config.accumulator_width), config.column_groups)),
         })
@@ -96,38 +101,63 @@ class Accumulate(wiring.Component):
         # they show is chosen in front of a register. The LUTs of an iCE40 are no memory.
         few = (self.config.accumulator_depth <= _LUT_ACCUMULATORS
                and family_of(platform) != ICE40)
-        reads = []
-        for number in range(self.config.column_groups):
-            bank = memory.Memory(shape=signed(width), depth=self._depth, init=[],
-                                 attrs={"ram_style": "distributed"} if few else {})
-            m.submodules[f"accumulators_{number}"] = bank
-            write = bank.write_port()
-            read = bank.read_port(domain="comb" if few else "sync")
-            if few:
-                m.d.sync += self.sums[number].eq(read.data)
-            else:
-                m.d.comb += [read.en.eq(1), self.sums[number].eq(read.data)]
-            m.d.comb += [
-                read.addr.eq(Mux(self.drain.any(), self.drain_addr, next_slot >> bank_bits)),
-                write.en.eq(clear[number] | (valid & (slot[:bank_bits] == number))),
-                write.addr.eq(Mux(clear.any(), clear_addr, slot >> bank_bits)),
-                write.data.eq(total),
-            ]
-            reads.append(read.data)
-        # A choice, or neither while there is a drain.
+        groups = self.config.column_groups
+        rows = [(place[:-1] if self.config.interleaved else place) >> bank_bits
+                for place in (slot, next_slot)]
+        shown: list[list[Value]] = []
+        for context in range(self.config.contexts):
+            drain, clears = (mask.word_select(context, groups) for mask in (self.drain, clear))
+            mine = slot[-1] == context if self.config.interleaved else 1
+            # Alone it adds nothing to 0 while it is cleared.
+            stored = Mux(clears.any(), 0, total) if self.config.interleaved else total
+            reads: list[Value] = []
+            for number in range(groups):
+                bank = memory.Memory(shape=signed(width), depth=self._depth, init=[],
+                                     attrs={"ram_style": "distributed"} if few else {})
+                m.submodules[f"accumulators_{context * groups + number}"] = bank
+                write = bank.write_port()
+                read = bank.read_port(domain="comb" if few else "sync")
+                if not few:
+                    m.d.comb += read.en.eq(1)
+                m.d.comb += [
+                    read.addr.eq(Mux(drain.any(), self.drain_addr, rows[1])),
+                    write.en.eq(clears[number]
+                                | (valid & mine & (slot[:bank_bits] == number))),
+                    write.addr.eq(Mux(clears.any(), clear_addr, rows[0])),
+                    write.data.eq(stored),
+                ]
+                reads.append(read.data)
+            shown.append(reads)
+        drained = shown[0]
+        if self.config.interleaved:
+            second = self.drain.word_select(1, groups).any()
+            if not few:
+                registered = Signal()
+                m.d.sync += registered.eq(second)
+                second = registered
+            drained = [Mux(second, high, low) for low, high in zip(*shown, strict=True)]
+        m.d["sync" if few else "comb"] += [
+            self.sums[number].eq(read) for number, read in enumerate(drained)]
+
+        def chosen(place: Value) -> Value:
+            """Choose what the bank of a slot shows."""
+            of_context = [Array(reads)[place[:bank_bits]] for reads in shown]
+            return Mux(place[-1], *of_context[::-1]) if len(of_context) > 1 else of_context[0]
+
+        # A choice, or neither while there is a drain, but that of another inference.
+        drains = 0 if self.config.interleaved else self.drain.any()
         if few:
             m.d.sync += before.eq(
-                Mux(hazard, total, 0)
-                | Mux(hazard | self.drain.any(), 0, Array(reads)[next_slot[:bank_bits]]))
+                Mux(hazard, total, 0) | Mux(hazard | drains, 0, chosen(next_slot)))
         else:
             forwarding, reading = Signal(), Signal()
             forwarded = Signal(signed(width), reset_less=True)
             m.d.sync += [
                 forwarding.eq(hazard),
-                reading.eq(~hazard & ~self.drain.any()),
+                reading.eq(~hazard & ~drains),
                 forwarded.eq(total),
             ]
             m.d.comb += before.eq(Mux(forwarding, forwarded, 0)
-                                  | Mux(reading, Array(reads)[slot[:bank_bits]], 0))
+                                  | Mux(reading, chosen(slot), 0))
         m.d.comb += total.eq(before + multiplier.product)
         return m

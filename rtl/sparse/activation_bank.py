@@ -15,12 +15,13 @@ _SECTION = 4
 
 
 class ActivationBank(wiring.Component):
-    """Holds the activations of every ``column_groups``-th lane, of two inferences.
+    """Holds the activations of every ``column_groups``-th lane, of one to three inferences.
 
     If they are double-buffered, there are two memories of two buffers each. One holds the source
     and destination activations of the inference under way; of the other one buffer takes the input
     of the next inference, and the output of the one before is read from the other. So nobody waits
-    for a port. With one memory, all of this follows one another.
+    for a port. With one memory, all of this follows one another. With three, two inferences are
+    under way, each in a memory of its own: words of one are searched while the other's are written.
 
     A bank keeps one word in a register, the current word, and shows whether it holds a nonzero that
     has not been taken yet, and in the cycle after which one that was. Words are stepped through in
@@ -46,27 +47,25 @@ class ActivationBank(wiring.Component):
         with ``start``.
     take : ``In(1)``
         Mark the first nonzero as taken.
-    side : ``In(1)``
-        The memory of the inference under way. It changes while neither words nor outputs are
-        stepped through. With one memory it does not matter.
-    read_buffer : ``In(1)``
-        The buffer of it that is read.
+    read_side, read_buffer : ``In``
+        Memory and buffer whose words are stepped through. They change while none are. This and
+        other numbers of memories do not matter with one memory.
     found, several : ``Out(1)``
         The current word has at least one, at least two, untaken nonzeros. Registers.
     lane, activation : ``Out``
         Lane in this bank and value of what was the first untaken nonzero in the cycle before.
-    write_valid, write_buffer, write_addr, write_data : ``In``
-        Write a whole word into a buffer of it. It takes a cycle more until it is there.
+    write_valid, write_side, write_buffer, write_addr, write_data : ``In``
+        Write a whole word into a buffer of a memory. It takes a cycle more until it is there.
+    input_valid, input_side, input_buffer, input_addr, input_data : ``In``
+        Write a whole word of an input, as late, to a memory that no word has been written to since
+        the cycle before. Not in the cycle in which ``input_side`` changes, nor in the next.
     computes : ``In(1)``
-        An inference is under way: inputs go into the other memory. Else they go into that of
-        ``side``, which waits for them.
-    input_valid, input_buffer, input_addr, input_data : ``In``
-        Write a whole word of an input, as late. Not in the cycle in which ``computes`` rises, nor
-        in the next. With one memory, not while it is 1.
+        With one memory: an inference is under way, which writes words, and no input comes, from the
+        cycle before this rises until it falls.
     output_step : ``In(1)``
-        Read a word of the other memory. Each is shown after the next step. With one memory, not
-        while words are stepped through.
-    output_buffer, output_addr : ``In``
+        Read a word of an output. Each is shown after the next step. Not from the memory whose words
+        are stepped through.
+    output_side, output_buffer, output_addr : ``In``
         Which one.
     output_word : ``Out(unsigned(lanes * activation_width))``
         The word of the step before the last, lane 0 in the lowest bits.
@@ -75,22 +74,25 @@ class ActivationBank(wiring.Component):
     start: Signal
     step: Signal
     take: Signal
-    side: Signal
+    read_side: Signal
     read_buffer: Signal
     found: Signal
     several: Signal
     lane: Signal
     activation: Signal
     write_valid: Signal
+    write_side: Signal
     write_buffer: Signal
     write_addr: Signal
     write_data: Signal
     computes: Signal
     input_valid: Signal
+    input_side: Signal
     input_buffer: Signal
     input_addr: Signal
     input_data: Signal
     output_step: Signal
+    output_side: Signal
     output_buffer: Signal
     output_addr: Signal
     output_word: Signal
@@ -100,26 +102,30 @@ class ActivationBank(wiring.Component):
         self.lanes = config.pes // config.column_groups
         self._addr_width = ceil_log2(config.activation_depth)
         width = config.activation_width
+        side = range(config.activation_memories)
         super().__init__({
             "start": In(1),
             "step": In(1),
             "take": In(1),
-            "side": In(1),
+            "read_side": In(side),
             "read_buffer": In(1),
             "found": Out(1),
             "several": Out(1),
             "lane": Out(unsigned(ceil_log2(self.lanes))),
             "activation": Out(signed(width)),
             "write_valid": In(1),
+            "write_side": In(side),
             "write_buffer": In(1),
             "write_addr": In(unsigned(self._addr_width)),
             "write_data": In(unsigned(self.lanes * width)),
             "computes": In(1),
             "input_valid": In(1),
+            "input_side": In(side),
             "input_buffer": In(1),
             "input_addr": In(unsigned(self._addr_width)),
             "input_data": In(unsigned(self.lanes * width)),
             "output_step": In(1),
+            "output_side": In(side),
             "output_buffer": In(1),
             "output_addr": In(unsigned(self._addr_width)),
             "output_word": Out(unsigned(self.lanes * width)),
@@ -131,37 +137,38 @@ class ActivationBank(wiring.Component):
 
         addr = Signal(self._addr_width)
         memories = []
-        double = self.config.double_buffered
-        for number in range(1 + double):
-            words = add_block_ram(m, f"activations_{number}" if double else "activations", platform,
-                                  width=self.lanes * (width + 1), depth=2 << self._addr_width)
-            mine = Signal(name=f"mine_{number}")
+        several = self.config.activation_memories > 1
+        for number in range(self.config.activation_memories):
+            words = add_block_ram(m, f"activations_{number}" if several else "activations",
+                                  platform, width=self.lanes * (width + 1),
+                                  depth=2 << self._addr_width)
             # A register, which has time: no layer writes before its inference is well under way.
             writes = Signal(name=f"writes_{number}")
+            sends = Signal(name=f"sends_{number}")
             written = Signal(self.lanes * width, name=f"written_{number}", reset_less=True)
-            m.d.comb += mine.eq((self.side == number) if double else 1)
+            m.d.comb += sends.eq((self.output_side == number) if several else self.output_step)
             m.d.sync += [
-                writes.eq(self.computes & mine),
+                writes.eq((self.input_side != number) if several else self.computes),
                 written.eq(Mux(writes, self.write_data, self.input_data)),
-                words.write_en.eq(Mux(writes, self.write_valid,
-                                      self.input_valid & (self.computes ^ mine))),
+                words.write_en.eq(Mux(
+                    writes, self.write_valid & ((self.write_side == number) if several else 1),
+                    self.input_valid)),
                 words.write_addr.eq(Mux(writes, Cat(self.write_addr, self.write_buffer),
                                         Cat(self.input_addr, self.input_buffer))),
             ]
             m.d.comb += [
                 words.write_data.eq(Cat(written, *(
                     written.word_select(lane, width).any() for lane in range(self.lanes)))),
-                words.read_en.eq(Mux(mine, self.step, self.output_step) if double
-                                 else self.step | self.output_step),
-                words.read_addr.eq(Mux(mine if double else ~self.output_step,
-                                       Cat(addr, self.read_buffer),
-                                       Cat(self.output_addr, self.output_buffer))),
+                words.read_en.eq(
+                    Mux(sends, self.output_step, self.step & (self.read_side == number))
+                    if several else self.step | self.output_step),
+                words.read_addr.eq(Mux(sends, Cat(self.output_addr, self.output_buffer),
+                                       Cat(addr, self.read_buffer))),
             ]
-            memories.append(words)
+            memories.append(words.read_data)
         word = Signal(self.lanes * width, reset_less=True)
-        first, second = memories[0].read_data, memories[-1].read_data
-        fetched = Mux(self.side, second, first) if double else first
-        m.d.comb += self.output_word.eq(Mux(self.side, first, second) if double else first)
+        fetched = _choose(memories, self.read_side)
+        m.d.comb += self.output_word.eq(_choose(memories, self.output_side))
 
         untaken = Signal(self.lanes)
         nonzero = fetched[self.lanes * width:]
@@ -201,6 +208,14 @@ class ActivationBank(wiring.Component):
             self.activation.eq(chosen[lane_bits:]),
         ]
         return m
+
+
+def _choose(memories: list[Value], side: Value) -> Value:
+    """Choose what one of up to three memories shows."""
+    chosen = memories[0]
+    for number, shown in enumerate(memories[1:], 1):
+        chosen = Mux(side == number, shown, chosen)
+    return chosen
 
 
 def _first(lanes: list[tuple[Value, Value]]) -> tuple[Value, Value, Value]:

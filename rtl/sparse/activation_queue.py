@@ -1,6 +1,6 @@
 """Activation queue: the columns that wait in front of one PE, with their activations."""
 
-from amaranth.hdl import Cat, Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -34,6 +34,11 @@ class ActivationQueue(wiring.Component):
         The column's first entry, and its number of entries.
     push_activation : ``In(signed(activation_width))``
         In the cycle after ``push``: the activation that the column meets.
+    tag, watched : ``In(1)``
+        If inferences are interleaved: the one whose columns are reserved, pushed and, in the cycle
+        after, given an activation; and the one of which ``occupied`` tells. ``tag`` changes while
+        no place is reserved for what has not been pushed, ``watched`` while no columns of the one
+        before are there or to come.
     room : ``Out(1)``
         The queue has a free place. A place freed in this cycle counts two cycles later. A register.
     fetch_valid, fetch_start, fetch_count : ``Out``
@@ -42,11 +47,15 @@ class ActivationQueue(wiring.Component):
         Fetch takes it. Allowed while ``fetch_valid``.
     decode_activation : ``Out(signed(activation_width))``
         Activation of the oldest column that decode has not popped, from 2 cycles after its push on.
+    decode_tag : ``Out(1)``
+        Its inference. If inferences are interleaved.
     decode_pop : ``In(1)``
         Decode starts it. Allowed after fetch has popped it.
     occupied : ``Out(1)``
         Decode had not started every column for which a place was reserved, two cycles ago for what
-        was started and in the last cycle for what was reserved. A register.
+        was started and in the last cycle for what was reserved. A register. Of interleaved
+        inferences, every column of the one that is ``watched``, from two cycles after this has
+        changed.
     """
 
     reserve: Signal
@@ -62,11 +71,14 @@ class ActivationQueue(wiring.Component):
     decode_activation: Signal
     decode_pop: Signal
     occupied: Signal
+    tag: Signal
+    watched: Signal
+    decode_tag: Signal
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = config
         self._entry_width = ceil_log2(config.entry_depth + 1)
-        super().__init__({
+        members = {
             "reserve": In(1),
             "push": In(1),
             "push_start": In(unsigned(self._entry_width)),
@@ -80,7 +92,10 @@ class ActivationQueue(wiring.Component):
             "decode_activation": Out(signed(config.activation_width)),
             "decode_pop": In(1),
             "occupied": Out(1),
-        })
+        }
+        if config.interleaved:
+            members |= {"tag": In(1), "watched": In(1), "decode_tag": Out(1)}
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -97,14 +112,19 @@ class ActivationQueue(wiring.Component):
         ]
 
         # Addresses wrap by themselves; only `occupancy` knows the depth.
+        activation_width = self.config.activation_width
         m.submodules.activations = activations = memory.Memory(
-            shape=signed(self.config.activation_width), depth=1 << ceil_log2(depth), init=[])
+            shape=unsigned(activation_width + self.config.interleaved),
+            depth=1 << ceil_log2(depth), init=[])
         write = activations.write_port()
         read = activations.read_port(domain="comb")
         m.d.comb += [
-            write.data.eq(self.push_activation),
-            self.decode_activation.eq(read.data),
+            write.data.eq(Cat(self.push_activation, self.tag) if self.config.interleaved
+                          else self.push_activation),
+            self.decode_activation.eq(read.data[:activation_width]),
         ]
+        if self.config.interleaved:
+            m.d.comb += self.decode_tag.eq(read.data[-1])
         m.d.sync += [
             write.en.eq(self.push),
             write.addr.eq(write.addr + write.en),
@@ -114,5 +134,24 @@ class ActivationQueue(wiring.Component):
         freed = Signal()  # in the cycle before
         m.d.sync += freed.eq(self.decode_pop)
         occupancy = add_thermometer(m, "occupancy", depth, up=self.reserve, down=freed)
-        m.d.comb += [self.room.eq(~occupancy[-1]), self.occupied.eq(occupancy[0])]
+        m.d.comb += self.room.eq(~occupancy[-1])
+        if not self.config.interleaved:
+            m.d.comb += self.occupied.eq(occupancy[0])
+            return m
+        # Columns leave in order: once no more of the watched inference are to come, the oldest are
+        # its own.
+        own, comes = Signal(), Signal()
+        watched = Signal.like(occupancy)
+        now = Mux(own, occupancy, watched)
+        m.d.comb += [
+            own.eq(self.tag == self.watched),
+            comes.eq(own & self.reserve),
+            self.occupied.eq(watched[0]),
+        ]
+        with m.If(comes & ~freed):
+            m.d.sync += watched.eq(Cat(Const(1, 1), now))
+        with m.Elif(freed & ~comes):
+            m.d.sync += watched.eq(now >> 1)
+        with m.Else():
+            m.d.sync += watched.eq(now)
         return m

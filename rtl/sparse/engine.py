@@ -81,7 +81,8 @@ class SparseEngine(wiring.Component):
 
     An inference begins when its whole input has arrived and ``run`` is 1, and runs all layers of
     the image without the host in between. If it is ``double_buffered``, the next input is taken and
-    the output before sent meanwhile, and the next inference begins when both are done; otherwise
+    the output before sent meanwhile, and the next inference begins when both are done; if it is
+    ``interleaved``, when the one before the last and the output before that are done. Otherwise
     input, inference and output follow one another. An image may be loaded whenever no inference is
     under way, and replaces the one before.
 
@@ -112,7 +113,7 @@ class SparseEngine(wiring.Component):
     begun : ``Out(1)``
         An inference began in the cycle before.
     busy : ``Out(1)``
-        An inference is under way or its output is being sent.
+        An inference is under way or an output is being sent.
     error : ``Out(ErrorCode)``
         First error since reset or ``clear_error``.
     clear_error : ``In(1)``
@@ -131,7 +132,8 @@ class SparseEngine(wiring.Component):
     loaded : ``Out(1)``
         A whole image has been taken, it has layers to run, and nothing of it was refused.
     running_cycles, running_macs : ``Out``
-        Monitors: cycles and multiplications of the inference under way.
+        Monitors: cycles and multiplications of the inference under way whose words are written, or
+        were last.
     layer_done : ``Out(1)``
         A layer's last activations are being written.
     word_valid, word_layer, word_addr, word_data : ``Out``
@@ -231,7 +233,7 @@ class SparseEngine(wiring.Component):
         m.d.sync += [
             open_.eq(~self.waiting & ~packer.done
                      & (1 if config.double_buffered else sequencer.free & sent)),
-            idle.eq(sequencer.free & ~self.waiting & ~packer.done & sent),
+            idle.eq(sequencer.idle & ~self.waiting & ~packer.done & sent),
             usable.eq(sequencer.loaded & ~arriving.any() & ~sequencer.clearing),
         ]
         m.d.comb += [
@@ -246,7 +248,7 @@ class SparseEngine(wiring.Component):
             sent.eq(~(unpacker.start | unpacker.busy)),
             sequencer.sent.eq(sent),
             self.receiving.eq(packer.busy),
-            self.busy.eq(~(sequencer.free & sent)),
+            self.busy.eq(~(sequencer.idle & sent)),
             self.running_cycles.eq(sequencer.cycles),
             self.loading.eq(loader.busy | arriving_somewhere),
             self.loaded.eq(usable),
@@ -303,7 +305,7 @@ class SparseEngine(wiring.Component):
                 bank.start.eq(sequencer.start),
                 bank.step.eq(switch.bank_step[c]),
                 bank.take.eq(switch.bank_take[c]),
-                bank.side.eq(sequencer.side),
+                bank.read_side.eq(sequencer.read_side),
                 bank.read_buffer.eq(sequencer.source),
                 switch.bank_found[c].eq(bank.found),
                 switch.bank_several[c].eq(bank.several),
@@ -341,6 +343,7 @@ class SparseEngine(wiring.Component):
                 column.even_addr.eq((index + 1) >> 1),
                 column.odd_addr.eq(index >> 1),
                 column.odd.eq(index[0]),
+                *([column.tag.eq(sequencer.tag)] if config.interleaved else []),
             ]
             mine = pes[c::groups]
             for copy, register in enumerate(add_register_copies(
@@ -355,32 +358,43 @@ class SparseEngine(wiring.Component):
                         pe.column_odd.eq(near.odd),
                         pe.fire.eq(near.fire),
                         pe.fire_activation.eq(near.activation),
+                        *([pe.tag.eq(near.tag)] if config.interleaved else []),
                     ]
-        m.d.comb += sequencer.finished.eq(Cat(pe.idle for pe in pes).all()
-                                          & ~Cat(broadcast.busy for broadcast in broadcasts).any())
-        m.d.sync += self.begun.eq(sequencer.begin & sequencer.free)
+        m.d.comb += [
+            sequencer.decoded.eq(Cat(pe.idle for pe in pes).all()),
+            sequencer.broadcasting.eq(Cat(broadcast.busy for broadcast in broadcasts).any()),
+        ]
+
+        # Counters of each inference under way.
+        begun = Signal(config.contexts)
+        m.d.sync += [
+            self.begun.eq(sequencer.begin & sequencer.free),
+            begun.eq((sequencer.begin & sequencer.free) << sequencer.entry),
+        ]
         blocked = sum((broadcast.blocked for broadcast in broadcasts), Const(0))
-        running_blocked = Signal.like(self.blocked_cycles)
-        with m.If(self.begun):
-            m.d.sync += running_blocked.eq(0)
-        with m.Else():
-            m.d.sync += running_blocked.eq(running_blocked + blocked)
+        products = [PopulationCount(config.pes) for _ in range(config.contexts)]
+        # The last products are counted before the output is offered.
+        assert products[0].latency < write_latency
+        running_blocked, running_macs = (
+            [Signal.like(like, name=f"{like.name}_{context}") for context in range(config.contexts)]
+            for like in (self.blocked_cycles, self.macs))
+        for context, count in enumerate(products):
+            m.submodules[f"products_{context}"] = count
+            m.d.comb += count.i.eq(Cat(pe.multiplies[context] for pe in pes))
+            with m.If(begun[context]):
+                m.d.sync += [running_blocked[context].eq(0), running_macs[context].eq(0)]
+            with m.Else():
+                m.d.sync += running_macs[context].eq(running_macs[context] + count.o)
+                with m.If(sequencer.context == context):
+                    m.d.sync += running_blocked[context].eq(running_blocked[context] + blocked)
+        m.d.comb += self.running_macs.eq(Array(running_macs)[sequencer.drain_context])
         # The next inference may begin when an output is handed over, and not earlier.
         with m.If(unpacker.start):
             m.d.sync += [
                 self.cycles.eq(self.running_cycles),
-                self.blocked_cycles.eq(running_blocked),
+                self.blocked_cycles.eq(Array(running_blocked)[sequencer.drain_context]),
                 self.macs.eq(self.running_macs),
             ]
-
-        m.submodules.products = products = PopulationCount(config.pes)
-        # The last products are counted before the output is offered.
-        assert products.latency < write_latency
-        m.d.comb += products.i.eq(Cat(pe.multiplies for pe in pes))
-        with m.If(self.begun):
-            m.d.sync += self.running_macs.eq(0)
-        with m.Else():
-            m.d.sync += self.running_macs.eq(self.running_macs + products.o)
 
         # Drain. What holds during a layer arrives a cycle later than the layer begins.
         first_bank = Signal.like(sequencer.first_bank)
@@ -399,12 +413,14 @@ class SparseEngine(wiring.Component):
         drain_banks = [
             add_register_copies(m, f"pe_drain_banks_{turn}" if config.pes_per_lane > 1
                                 else "pe_drain_banks", platform,
-                                sequencer.drain_banks.word_select(turn, groups),
+                                sequencer.drain_banks.word_select(
+                                    turn, groups * config.contexts),
                                 config.output_lanes)
             for turn in range(config.pes_per_lane)]
         m.d.comb += [
             drain.bias_addr.eq(bias_addr),
-            drain.layer.eq(sequencer.layer),
+            drain.layer.eq(Cat(sequencer.layer)),
+            *([drain.watched.eq(sequencer.watched)] if config.interleaved else []),
             *(() if config.per_channel else [drain.multiplier.eq(sequencer.multiplier)]),
             drain.single_rounding.eq(sequencer.single_rounding),
             *(() if config.per_channel else [drain.shift.eq(sequencer.shift)]),
@@ -420,6 +436,7 @@ class SparseEngine(wiring.Component):
             lane = lanes[lane_number]
             m.d.comb += [
                 pe.layer.eq(near.layer),
+                *([pe.watched.eq(near.watched)] if config.interleaved else []),
                 pe.drain.eq(drain_banks[turn][lane_number]),
                 pe.drain_addr.eq(drain_addr),
             ]
@@ -469,17 +486,20 @@ class SparseEngine(wiring.Component):
         for c, bank in enumerate(banks):
             m.d.comb += [
                 bank.write_valid.eq(sequencer.write_valid),
+                bank.write_side.eq(sequencer.write_side),
                 bank.write_buffer.eq(sequencer.write_buffer),
                 bank.write_addr.eq(sequencer.write_addr),
                 bank.write_data.eq(Cat(self.word_data.word_select(number, width)
                                        for number in range(c, config.pes, groups))),
                 bank.computes.eq(sequencer.computes),
                 bank.input_valid.eq(packer.write_valid),
+                bank.input_side.eq(sequencer.input_side),
                 bank.input_buffer.eq(sequencer.input_buffer),
                 bank.input_addr.eq(packer.write_addr),
                 bank.input_data.eq(Cat(packer.write_data.word_select(number, width)
                                        for number in range(c, config.pes, groups))),
                 bank.output_step.eq(unpacker.bank_step),
+                bank.output_side.eq(sequencer.output_side),
                 bank.output_buffer.eq(sequencer.output_buffer),
                 bank.output_addr.eq(unpacker.bank_addr),
             ]
@@ -532,14 +552,15 @@ def _column_layout(config: SparseConfig) -> data.StructLayout:
     addr_width = ceil_log2(config.pointer_depth // 2)
     return data.StructLayout({
         "valid": 1, "even_addr": addr_width, "odd_addr": addr_width, "odd": 1, "fire": 1,
-        "activation": config.activation_width})
+        "activation": config.activation_width, **({"tag": 1} if config.interleaved else {})})
 
 
 def _drain_layout(config: SparseConfig) -> data.StructLayout:
     """Lay out what the sequencer sends to PEs and output lanes."""
     fields = {
         "bias_addr": ceil_log2(config.output_depth * config.pes_per_lane),
-        "layer": ceil_log2(config.layer_depth),
+        "layer": config.contexts * ceil_log2(config.layer_depth),
+        **({"watched": 1} if config.interleaved else {}),
         "multiplier": 31,
         "single_rounding": 1,
         "shift": 6,

@@ -30,14 +30,21 @@ class EntryDecode(wiring.Component):
         It is used up.
     activation : ``In(signed(activation_width))``
         Activation of the oldest column that has not been started.
+    activation_tag : ``In(1)``
+        Its inference. If inferences are interleaved.
     activation_pop : ``Out(1)``
         The column is started.
     busy : ``Out(1)``
         A column has been started and not ended.
+    busy_tag : ``Out(1)``
+        Inference of the column that was started last, and of ``code``. A register. If inferences
+        are interleaved.
     code : ``Out(unsigned(code_width))``
         Weight code, two cycles ahead of the rest, for a codebook of this latency.
     valid, slot, operand : ``Out``
         There is a product; its accumulator slot; its activation.
+    tag : ``Out(1)``
+        Its inference. If inferences are interleaved.
     """
 
     pair_valid: Signal
@@ -50,10 +57,13 @@ class EntryDecode(wiring.Component):
     valid: Signal
     slot: Signal
     operand: Signal
+    activation_tag: Signal
+    busy_tag: Signal
+    tag: Signal
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = config
-        super().__init__({
+        members = {
             "pair_valid": In(1),
             "pair": In(pair_layout(config)),
             "pair_pop": Out(1),
@@ -64,7 +74,10 @@ class EntryDecode(wiring.Component):
             "valid": Out(1),
             "slot": Out(unsigned(ceil_log2(config.accumulator_depth))),
             "operand": Out(signed(config.activation_width)),
-        })
+        }
+        if config.interleaved:
+            members |= {"activation_tag": In(1), "busy_tag": Out(1), "tag": Out(1)}
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -175,4 +188,11 @@ class EntryDecode(wiring.Component):
             with m.Else():
                 m.d.sync += self.slot.eq(self.slot + advance)
         m.d.comb += self.busy.eq(within)
+
+        if self.config.interleaved:
+            # Beside the activation.
+            tag = Signal()
+            with m.If(begins):
+                m.d.sync += self.busy_tag.eq(self.activation_tag)
+            m.d.sync += [tag.eq(self.busy_tag), self.tag.eq(tag)]
         return m

@@ -1,6 +1,6 @@
 """Processing element of the sparse engine."""
 
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -46,13 +46,16 @@ class ProcessingElement(wiring.Component):
         The oldest of them is fired.
     fire_activation : ``In``
         Activation of the column that was fired in the cycle before.
+    tag, watched : ``In(1)``
+        If inferences are interleaved: the one whose columns are looked up and fired, and the one of
+        which ``idle`` tells. See :class:`eieio.rtl.sparse.activation_queue.ActivationQueue`.
     layer : ``In``
-        Layer whose codebook is used.
+        Layer whose codebook is used; of interleaved inferences, that of each.
     idle : ``Out(1)``
         Everything that was fired had been decoded 2 cycles ago. A register; the accumulators are
         complete 3 cycles after it rises.
-    multiplies : ``Out(1)``
-        A product is being made. A register.
+    multiplies : ``Out(contexts)``
+        A product is being made, for each inference that may be under way.
     drain, drain_addr : ``In``
         Accumulators to read and clear, see :class:`eieio.rtl.sparse.accumulate.Accumulate`.
     sums : ``Out(data.ArrayLayout(signed(accumulator_width), column_groups))``
@@ -82,11 +85,13 @@ class ProcessingElement(wiring.Component):
     load_codebook: Signal
     load_addr: Signal
     load_data: Signal
+    tag: Signal
+    watched: Signal
 
     def __init__(self, config: SparseConfig) -> None:
         self.config = self.parameters = config
         bank_addr_width = ceil_log2(config.pointer_depth // 2)
-        super().__init__({
+        members = {
             "column_valid": In(1),
             "column_even_addr": In(unsigned(bank_addr_width)),
             "column_odd_addr": In(unsigned(bank_addr_width)),
@@ -94,10 +99,10 @@ class ProcessingElement(wiring.Component):
             "ready": Out(3),
             "fire": In(1),
             "fire_activation": In(signed(config.activation_width)),
-            "layer": In(unsigned(ceil_log2(config.layer_depth))),
+            "layer": In(unsigned(config.contexts * ceil_log2(config.layer_depth))),
             "idle": Out(1),
-            "multiplies": Out(1),
-            "drain": In(unsigned(config.column_groups)),
+            "multiplies": Out(config.contexts),
+            "drain": In(unsigned(config.contexts * config.column_groups)),
             "drain_addr": In(unsigned(
                 ceil_log2(config.accumulator_depth // config.column_groups))),
             "sums": Out(data.ArrayLayout(signed(config.accumulator_width), config.column_groups)),
@@ -106,7 +111,10 @@ class ProcessingElement(wiring.Component):
             "load_codebook": In(1),
             "load_addr": In(unsigned(32)),
             "load_data": In(unsigned(32)),
-        })
+        }
+        if config.interleaved:
+            members |= {"tag": In(1), "watched": In(1)}
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -158,15 +166,18 @@ class ProcessingElement(wiring.Component):
             decode.activation.eq(queue.decode_activation),
             queue.decode_pop.eq(decode.activation_pop),
 
-            codebook.book.eq(self.layer),
+            codebook.book.eq(
+                self.layer.word_select(decode.busy_tag, ceil_log2(config.layer_depth))
+                if config.interleaved and config.layer_depth > 1 else self.layer),
             codebook.codes[0].eq(decode.code),
             codebook.load_valid.eq(self.load_codebook),
             codebook.load_addr.eq(self.load_addr),
             codebook.load_data.eq(self.load_data),
 
             accumulate.valid.eq(decode.valid),
-            self.multiplies.eq(decode.valid),
-            accumulate.slot.eq(decode.slot),
+            self.multiplies.eq(decode.valid << decode.tag if config.interleaved else decode.valid),
+            accumulate.slot.eq(Cat(decode.slot, decode.tag) if config.interleaved
+                               else decode.slot),
             accumulate.operand.eq(decode.operand),
             accumulate.weight.eq(codebook.weights[0]),
             accumulate.drain.eq(self.drain),
@@ -174,10 +185,20 @@ class ProcessingElement(wiring.Component):
             self.sums.eq(accumulate.sums),
         ]
         # The queue tells a cycle late that a column has been started, and `was_busy` that it ended.
-        quiet, was_quiet, was_busy = Signal(), Signal(), Signal()
-        m.d.comb += quiet.eq(~queue.occupied & ~decode.busy & ~was_busy)
+        quiet, was_quiet, busy, was_busy = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            busy.eq(decode.busy & (decode.busy_tag == self.watched) if config.interleaved
+                    else decode.busy),
+            quiet.eq(~queue.occupied & ~busy & ~was_busy),
+        ]
+        if config.interleaved:
+            m.d.comb += [
+                queue.tag.eq(self.tag),
+                queue.watched.eq(self.watched),
+                decode.activation_tag.eq(queue.decode_tag),
+            ]
         m.d.sync += [
-            was_busy.eq(decode.busy),
+            was_busy.eq(busy),
             was_quiet.eq(quiet),
             self.idle.eq(quiet & was_quiet),
         ]

@@ -113,7 +113,8 @@ class Evaluator:
     def _values(self, point: Point, compiled: Compiled, area: Resources
                 ) -> tuple[list[float], dict[str, Any]]:
         cycles = self.cycles(point, compiled)
-        interval = speed_of(compiled.host, cycles).interval
+        interval = speed_of(compiled.host, cycles, compiled.steady(
+            self.prepared(point).samples.x)).interval
         clock = self.board.clock_hz
         figures: dict[str, Any] = {
             "cycles": cycles, "interval_cycles": interval.cycles,

@@ -15,7 +15,7 @@ from eieio.model.trace import LayerProfile
 from eieio.sim import simulation
 from eieio.sim.run_case import run_case
 from eieio.sim.runner import Build, simulation_folder
-from eieio.sim.sparse.simulation import written_activations
+from eieio.sim.sparse.written import written_activations
 from eieio.sim.systolic.simulation import written_tensors
 
 __all__ = ["Comparison", "RtlRun", "compare", "run_rtl"]

@@ -17,12 +17,13 @@ from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim import simulation
 from eieio.sim.run_case import run_case
-from eieio.sim.runner import Build, SimulationError, build, simulation_folder
+from eieio.sim.runner import Build, build, simulation_folder
 from eieio.sim.sparse.preload import HARNESS, harness, small_image, write_memories
 from eieio.sim.sparse.probe import PROBED, probed_engine
+from eieio.sim.sparse.streaming import compare_stream
+from eieio.sim.sparse.written import written_activations
 
-__all__ = ["Comparison", "RtlRun", "build_preloaded", "compare", "probe", "run_rtl",
-           "written_activations"]
+__all__ = ["Comparison", "RtlRun", "build_preloaded", "compare", "probe", "run_rtl"]
 
 #: What the engine counts as cycles of an inference in the cycle before a layer can take its first
 #: activation, beyond those when the layer begins.
@@ -164,56 +165,13 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
                   decodes, empties, probed[:, :, 2] - begins)
 
 
-def written_activations(compiled: CompiledNetwork, inferences: int, places: NDArray[np.int64],
-                        data: NDArray[np.integer], folder: Path
-                        ) -> tuple[list[NDArray[np.integer]], bool]:
-    """Put the words that layers wrote together.
-
-    Parameters
-    ----------
-    compiled : CompiledNetwork
-        Network.
-    inferences : :class:`int`
-        Inferences that wrote them.
-    places : int64 array of shape (words, 2)
-        Layer and address of each.
-    data : integer array of shape (words, pes)
-        Their activations.
-    folder : :class:`pathlib.Path`
-        Folder of the simulation.
-
-    Returns
-    -------
-    tuple
-        What each layer wrote, integer arrays of shape (inferences, outputs of the layer) in the
-        network's order, and whether positions that hold no output were written as 0.
-
-    Raises
-    ------
-    SimulationError
-        If a layer did not write each of its words once for each inference, in order.
-    """
-    pes = compiled.config.pes
-    activations = []
-    clean = True
-    for number, layer in enumerate(compiled.layers):
-        mine = places[:, 0] == number
-        words = -(-layer.matrix.shape[0] // pes)
-        if not np.array_equal(places[mine, 1], np.tile(np.arange(words), inferences)):
-            raise SimulationError(
-                f"Layer {layer.layer.name!r} must write its {words} words in order, once for each "
-                "input", folder / "simulation.log")
-        positions = data[mine].reshape(inferences, words * pes)
-        clean &= not np.delete(positions, layer.output_positions, axis=1).any()
-        activations.append(compiled.from_engine(positions, number))
-    return activations, clean
-
-
 def compare(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
             stall: float = 0.0, folder: Path | None = None, traced: bool = False) -> Comparison:
     """Run inputs of shape (samples, inputs) on the RTL and both models, and compare all of it.
 
-    What a trace needs beyond that is counted by a :func:`probe`.
+    What a trace needs beyond that is counted by a :func:`probe`. Where inferences are interleaved,
+    the inputs run twice, one by one and in a stream (:mod:`eieio.sim.sparse.streaming`), and what
+    is wrong in either counts.
     """
     del traced
     golden = compiled.run(x)
@@ -232,6 +190,10 @@ def compare(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
     cycle_mismatches = (int(np.count_nonzero(rtl.layer_cycles != model_cycles))
                         + int(np.count_nonzero(rtl.products != model_products))
                         + int(np.count_nonzero(rtl.blocked_cycles != model_blocked)))
+    if compiled.config.interleaved and built.top != HARNESS:
+        stream = compare_stream(compiled, x, built, input_stall=stall, output_stall=stall)
+        mismatches += stream.mismatches
+        cycle_mismatches += stream.cycle_mismatches
     return Comparison(rtl, golden, timings, mismatches, cycle_mismatches,
                       _profiles(compiled, timings, rtl))
 

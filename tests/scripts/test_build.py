@@ -54,7 +54,7 @@ def test_builds(eieio: Callable[..., Result], network: Path, samples: Path,
     config = figures["config"]
     assert {choice["option"] for choice in figures["choices"]} == {
         "accumulator_width", "column_groups", "run_width", "double_buffered", "io_lanes",
-        "output_order"}
+        "output_order"} | ({"interleaved"} if config["interleaved"] else set())
     assert all(config[choice["option"]] == choice["value"] for choice in figures["choices"]
                if choice["option"] in config)
     assert all(layer["snr_db"] > 60 for layer in figures["layers"])

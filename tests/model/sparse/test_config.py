@@ -31,10 +31,12 @@ def test_ranges(option: str) -> None:
             f"Option {option} must be an integer from {low} to {high}, not {value!r}")
 
 
-@pytest.mark.parametrize("option", ["skip_empty_columns", "absorb_fillers", "double_buffered"])
+@pytest.mark.parametrize("option", ["skip_empty_columns", "absorb_fillers", "double_buffered",
+                                    "interleaved"])
 def test_flags(option: str) -> None:
     for value in (False, True):
-        assert getattr(SparseConfig.from_dict({option: value}), option) is value
+        others = {"double_buffered": True} if option == "interleaved" else {}
+        assert getattr(SparseConfig.from_dict(others | {option: value}), option) is value
     with pytest.raises(InputError) as info:
         SparseConfig.from_dict({option: 1})
     assert str(info.value) == f"Option {option} must be true or false, not 1"
@@ -51,6 +53,8 @@ def test_flags(option: str) -> None:
      "Option accumulator_depth must be a multiple of column_groups (4) and at least 8, not 4"),
     ({"column_groups": 4, "accumulator_depth": 10},
      "Option accumulator_depth must be a multiple of column_groups (4) and at least 8, not 10"),
+    ({"interleaved": True},
+     "Option interleaved needs double_buffered: inputs and outputs move beside two inferences"),
     ({"io_lanes": 3}, "Option io_lanes must divide pes (16), not 3"),
     ({"pes": 12, "pes_per_lane": 3},
      "Option pes_per_lane must be a power of two that divides pes / column_groups (12), not 3"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eieio.model.sparse.balance import AS_THEY_COME, EVEN_WORK
+from eieio.model.sparse.broadcast_timing import LayerWork
 from eieio.model.sparse.chain import layers_of, shared_weights
 from eieio.model.sparse.config import FETCH_COLUMNS, SparseConfig
 from eieio.model.sparse.eie_layers import EIE_LAYERS, EieLayer, random_layer
@@ -28,7 +29,7 @@ from eieio.model.sparse.study import (
     run_scaling,
     run_seeds,
 )
-from eieio.model.sparse.timing import LayerWork, simulate_layer
+from eieio.model.sparse.timing import simulate_layer
 from eieio.model.sparse.tuning import tune_network
 
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from eieio.model.compress.weight_sharing import share_weights
+from eieio.model.errors import InputError
 from eieio.model.graph.chain import chain, fully_connected
 from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.graph.quantized_graph import QuantizedGraph
@@ -25,6 +26,7 @@ from eieio.model.sparse.choices import fit_network
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import roomy
 from eieio.model.sparse.mapping import compile_network
+from eieio.model.sparse.pace import Pace
 from eieio.model.sparse.patterns import PATTERNS, draw_pattern
 from eieio.model.sparse.quantization import quantize_network
 from eieio.model.sparse.study import OURS, PAPER, Variant
@@ -185,7 +187,8 @@ def test_defaults_are_as_fast_as_the_benchmark() -> None:
                                           slow.layouts))
     assert {choice.option: choice.value for choice in fitted.choices} == {
         "accumulator_width": config.accumulator_width, "column_groups": 4,
-        "run_width": config.run_width, "double_buffered": True, "io_lanes": config.io_lanes,
+        "run_width": config.run_width, "double_buffered": True, "interleaved": True,
+        "io_lanes": config.io_lanes,
         "output_order": "network" if fitted.layouts[-1].positions is None else "fastest"}
 
 
@@ -207,9 +210,30 @@ def test_boards_keep_small_engines() -> None:
     x = np.random.default_rng(4).random((4, 400))
     config = fit_network(network, x, {"pes": 32}, board=True).compiled.config
     default = SparseConfig()
-    assert (config.column_groups, config.run_width, config.pes_per_lane) == (
-        default.column_groups, default.run_width, default.pes_per_lane)
+    assert (config.column_groups, config.run_width, config.pes_per_lane, config.interleaved) == (
+        default.column_groups, default.run_width, default.pes_per_lane, default.interleaved)
     assert config.double_buffered
+
+
+def test_interleaved_where_it_pays() -> None:
+    """Much work in one layer leaves nobody waiting; and what interleaving needs comes with it."""
+    x = np.random.default_rng(4).random((4, 400))
+    busy = share_weights(networks(400, 600, density=0.4), 4)
+    assert not fit_network(busy, x, {"pes": 2}).compiled.config.interleaved
+    given = fit_network(busy, x, {"pes": 2, "interleaved": True}, board=True).compiled.config
+    assert (given.interleaved, given.double_buffered) == (True, True)
+    with pytest.raises(InputError) as info:
+        fit_network(busy, x, {"pes": 2, "interleaved": True, "double_buffered": False})
+    assert "needs double_buffered" in str(info.value)
+    light = share_weights(networks(400, 100, 50, density=0.05), 4)
+    apart, both = (fit_network(light, x, {"pes": 8, "interleaved": value})
+                   for value in (False, True))
+    assert fit_network(light, x, {"pes": 8}).compiled.config == both.compiled.config
+    lanes = {"io_lanes": 8}
+    paces = [Pace(fitted.compiled, fitted.compiled.network.quantize_input(x)).cycles(
+        replace(fitted.compiled.config, **lanes), sum(layout.cycles for layout in fitted.layouts))
+        for fitted in (apart, both)]
+    assert paces[1] < 0.9 * paces[0]
 
 
 def test_longer_runs_where_fillers_cost() -> None:
@@ -224,10 +248,10 @@ def test_longer_runs_where_fillers_cost() -> None:
 def test_beats_as_wide_as_pays() -> None:
     """Many inputs and little work want wide beats; much work does with a narrow one."""
     x = np.random.default_rng(4).random((4, 200))
-    for board in (False, True):
+    for board, lanes in ((False, 4), (True, 2)):
         thin = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 16},
                            board=board)
-        assert thin.compiled.config.io_lanes == 2
+        assert thin.compiled.config.io_lanes == lanes
     thick = fit_network(share_weights(networks(200, 200, density=1), 4), x, {"pes": 4})
     assert thick.compiled.config.io_lanes == 1
     narrow = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 3})

@@ -16,9 +16,10 @@ WIDTH = 8
 Word = list[int]
 
 
-def bank(pes: int = 4, groups: int = 1, depth: int = 4) -> ActivationBank:
-    return ActivationBank(SparseConfig(pes=pes, column_groups=groups, activation_width=WIDTH,
-                                       activation_depth=depth, double_buffered=True))
+def bank(pes: int = 4, groups: int = 1, depth: int = 4, memories: int = 2) -> ActivationBank:
+    return ActivationBank(SparseConfig(
+        pes=pes, column_groups=groups, activation_width=WIDTH, activation_depth=depth,
+        double_buffered=True, interleaved=memories > 2))
 
 
 def pack(word: Word) -> int:
@@ -31,7 +32,8 @@ def random_word(rng: Random, lanes: int) -> Word:
 
 
 async def write(ctx: Any, dut: ActivationBank, words: list[Word], buffer: int = 0) -> None:
-    """Write an input into the memory of side 0, which computes nothing yet."""
+    """Write an input into memory 0, and read outputs from the other one."""
+    ctx.set(dut.output_side, 1)
     ctx.set(dut.input_valid, 1)
     ctx.set(dut.input_buffer, buffer)
     for addr, word in enumerate(words):
@@ -50,7 +52,7 @@ async def pulse(ctx: Any, signal: Signal, cycles: int = 1) -> None:
 
 
 class Memory:
-    """One of the two memories: two buffers, what is on its way in, and what has been read."""
+    """One of the memories: two buffers, what is on its way in, and what has been read."""
 
     def __init__(self, lanes: int, depth: int) -> None:
         self.buffers = [[[0] * lanes for _ in range(depth)] for _ in range(2)]
@@ -105,47 +107,55 @@ def test_members() -> None:
         "start": In(1),
         "step": In(1),
         "take": In(1),
-        "side": In(1),
+        "read_side": In(range(1)),
         "read_buffer": In(1),
         "found": Out(1),
         "several": Out(1),
         "lane": Out(unsigned(3)),
         "activation": Out(signed(6)),
         "write_valid": In(1),
+        "write_side": In(range(1)),
         "write_buffer": In(1),
         "write_addr": In(unsigned(4)),
         "write_data": In(unsigned(30)),
         "computes": In(1),
         "input_valid": In(1),
+        "input_side": In(range(1)),
         "input_buffer": In(1),
         "input_addr": In(unsigned(4)),
         "input_data": In(unsigned(30)),
         "output_step": In(1),
+        "output_side": In(range(1)),
         "output_buffer": In(1),
         "output_addr": In(unsigned(4)),
         "output_word": Out(unsigned(30)),
     }
 
 
+@pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize(("pes", "groups", "depth"), [
     (4, 1, 4), (3, 1, 2), (5, 1, 5), (8, 4, 4), (2, 2, 3), (1, 1, 4)])
-def test_random(simulate: Callable[..., None], pes: int, groups: int, depth: int) -> None:
-    """An inference, the next input and the output before, all at a time, side after side."""
-    dut = bank(pes, groups, depth)
-    memories = [Memory(dut.lanes, depth) for _ in range(2)]
+def test_random(simulate: Callable[..., None], pes: int, groups: int, depth: int, count: int
+                ) -> None:
+    """Inferences, the next input and the output before, all at a time, memory after memory."""
+    dut = bank(pes, groups, depth, count)
+    memories = [Memory(dut.lanes, depth) for _ in range(count)]
     rng = Random(pes)
     compared = {"current": 0, "output": 0}
 
     async def bench(ctx: Any) -> None:
         for inference in range(8):
-            side, computes = inference & 1, int(inference > 0)
-            ctx.set(dut.side, side)
-            ctx.set(dut.computes, computes)
-            await ctx.tick().repeat(2)  # `computes` has risen
+            side = inference % count
+            sides = {name: (side + further) % count for name, further in (
+                ("read", 0), ("write", rng.randrange(count - 1)), ("input", -1),
+                ("output", rng.randrange(1, count)))}
+            for name, number in sides.items():
+                ctx.set(getattr(dut, f"{name}_side"), number)
+            await ctx.tick().repeat(2)  # inputs go there
             for memory in memories:
                 memory.clock(None)
                 memory.fetched = [None, None]
-            scan, other = Scan(), memories[side ^ 1]
+            scan, other = Scan(), memories[sides["output"]]
             for _ in range(60):
                 known = scan.current is not None
                 start = int(rng.random() < 0.05)
@@ -161,8 +171,8 @@ def test_random(simulate: Callable[..., None], pes: int, groups: int, depth: int
                         (dut.read_buffer, buffer), (dut.output_step, output_step),
                         (dut.output_buffer, output_buffer), (dut.output_addr, output_addr)):
                     ctx.set(signal, value)
-                written: list[tuple[int, int, Word] | None] = [None, None]
-                for name, target in (("write", side), ("input", side ^ computes)):
+                written: list[tuple[int, int, Word] | None] = [None] * count
+                for name in ("write", "input"):
                     into = rng.randrange(2)
                     word, addr = random_word(rng, dut.lanes), rng.randrange(depth)
                     valid = rng.random() < 0.5
@@ -170,8 +180,8 @@ def test_random(simulate: Callable[..., None], pes: int, groups: int, depth: int
                     ctx.set(getattr(dut, f"{name}_addr"), addr)
                     ctx.set(getattr(dut, f"{name}_data"), pack(word))
                     ctx.set(getattr(dut, f"{name}_buffer"), into)
-                    if valid and (computes or name == "input"):
-                        written[target] = into, addr, word
+                    if valid:
+                        written[sides[name]] = into, addr, word
                 *_, found, several, lane, activation, shown = await ctx.tick().sample(
                     dut.found, dut.several, dut.lane, dut.activation, dut.output_word)
                 if scan.current is not None:

@@ -20,7 +20,7 @@ def config(groups: int = 1, **settings: Any) -> SparseConfig:
     return SparseConfig(**{
         "pes": 8, "column_groups": groups, "accumulator_depth": 16, "activation_width": 8,
         "activation_depth": 16, "pointer_depth": 64, "output_depth": 64, "layer_depth": 4,
-        **settings})
+        "double_buffered": True, **settings})
 
 
 @dataclass(frozen=True)
@@ -195,12 +195,15 @@ async def infer(ctx: Any, dut: Sequencer, layers: list[Layer], runs: list[int], 
             number += 1
         # In the cycle of the start all may still be idle.
         elapsed = count - layer_start if layer_start is not None else 0
-        ctx.set(dut.finished, elapsed == 0 or elapsed >= runs[number])
+        finished = elapsed == 0 or elapsed >= runs[number]
+        part = rng.randrange(1, 4)  # What is still under way: broadcasts, PEs, or both.
+        ctx.set(dut.broadcasting, not finished and part & 1)
+        ctx.set(dut.decoded, finished or not part & 2)
         sent = len(phases) - 1 - count
         ctx.set(dut.sent, rng.randrange(2) if sent > waits else sent == 0)
         (*_, free, done, start, shown, computes, side, source, into, out, valid, banks, row, bias,
          first, write, write_addr, drained, layer_done, cycles) = await ctx.tick().sample(
-            dut.free, dut.done, dut.start, dut.layer, dut.computes, dut.side, dut.source,
+            dut.free, dut.done, dut.start, dut.layer[0], dut.computes, dut.read_side, dut.source,
             dut.input_buffer, dut.output_buffer, dut.drain_valid,
             dut.drain_banks, dut.drain_addr, dut.drain_bias_addr, dut.first_bank, dut.write_valid,
             dut.write_addr, dut.drain_layer, dut.layer_done, dut.cycles)
@@ -227,10 +230,12 @@ async def infer(ctx: Any, dut: Sequencer, layers: list[Layer], runs: list[int], 
         *_, free, done, write, cycles, computes = await ctx.tick().sample(
             dut.free, dut.done, dut.write_valid, dut.cycles, dut.computes)
         assert (free, done, write, cycles, computes) == (1, 0, 0, len(phases) - waits, 0)
-    assert ctx.get(dut.layer) == 0
-    assert (ctx.get(dut.side), ctx.get(dut.input_buffer), ctx.get(dut.output_buffer)) \
-        == astuple(buffers.after(len(layers)))
-    return buffers.after(len(layers))
+    assert ctx.get(dut.layer[0]) == 0
+    after = buffers.after(len(layers))
+    assert (ctx.get(dut.input_side), ctx.get(dut.input_buffer), ctx.get(dut.output_buffer)) \
+        == astuple(after)
+    assert ctx.get(dut.output_side) == buffers.side
+    return after
 
 
 def check_output(ctx: Any, dut: Sequencer, layer: Layer) -> None:
@@ -256,20 +261,27 @@ def test_members() -> None:
     assert dict(Sequencer(settings, write_latency=5).signature.members) == {
         "begin": In(1),
         "free": Out(1),
+        "idle": Out(1),
+        "entry": Out(range(1)),
         "done": Out(1),
         "sent": In(1),
-        "side": Out(1),
         "computes": Out(1),
-        "input_buffer": Out(1),
-        "output_buffer": Out(1),
+        "context": Out(range(1)),
+        "tag": Out(range(1)),
+        "read_side": Out(range(2)),
         "source": Out(1),
-        "layer": Out(unsigned(2)),
+        "input_side": Out(range(2)),
+        "input_buffer": Out(1),
+        "output_side": Out(range(2), init=1),
+        "output_buffer": Out(1),
+        "layer": Out(unsigned(2)).array(1),
         "start": Out(1),
         "words": Out(unsigned(4)),
         "pointer_base": Out(unsigned(5)),
         "word_columns": Out(unsigned(4)),
         "group_bits": Out(unsigned(2)),
         "drain_layer": Out(unsigned(2)),
+        "drain_context": Out(range(1)),
         "drain_group_bits": Out(unsigned(2)),
         "multiplier": Out(unsigned(31)),
         "single_rounding": Out(1),
@@ -279,13 +291,16 @@ def test_members() -> None:
         "input_beats": Out(unsigned(7)),
         "input_padding": Out(range(1)),
         "output_beats": Out(unsigned(7)),
-        "finished": In(1),
+        "broadcasting": In(1),
+        "watched": Out(range(1)),
+        "decoded": In(1),
         "drain_valid": Out(1),
         "drain_banks": Out(unsigned(4)),
         "drain_addr": Out(unsigned(3)),
         "drain_bias_addr": Out(unsigned(4)),
         "first_bank": Out(unsigned(2)),
         "write_valid": Out(1),
+        "write_side": Out(range(2)),
         "write_buffer": Out(1),
         "write_addr": Out(unsigned(4)),
         "layer_done": Out(1),
@@ -414,7 +429,7 @@ def test_drain_of_all_accumulators(simulate: Callable[..., None], group_bits: in
         await wait_until_free(ctx, dut)
         await load(ctx, dut, [layer])
         ctx.set(dut.begin, 1)
-        ctx.set(dut.finished, 1)
+        ctx.set(dut.decoded, 1)
         for _ in range(40):
             *_, valid, banks, row = await ctx.tick().sample(
                 dut.drain_valid, dut.drain_banks, dut.drain_addr)

@@ -1,6 +1,5 @@
 """The whole sparse engine: golden model, cycle model and RTL hold one another."""
 
-import functools
 import itertools
 import shutil
 from collections.abc import Callable
@@ -10,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 from long_cases import long
 from numpy.typing import NDArray
+from sparse_engines import INTERLEAVED, SMALL, built, cases, few
 
 from eieio.model.graph.quantized_graph import FullyConnected, QuantizedGraph, SharedWeights, Tensor
 from eieio.model.registers import ErrorCode
@@ -43,9 +42,6 @@ from eieio.sim.sparse.simulation import compare
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
 
-SMALL = SparseConfig(entry_depth=4096, pointer_depth=600, accumulator_depth=64, output_depth=120,
-                     layer_depth=6)
-
 #: A build each, so there are few; between them they have both values of every flag, and of every
 #: number several.
 POOL = {
@@ -62,19 +58,10 @@ POOL = {
                      code_width=5, activation_width=16, weight_width=8, io_lanes=4,
                      absorb_fillers=False, pes_per_lane=4),
     "many": replace(SMALL, pes=9, queue_depth=4, run_width=3, accumulator_width=36),
+    "interleaved": INTERLEAVED,
 }
 ICARUS = replace(SMALL, pes=4, column_groups=2, run_width=3, queue_depth=2, io_lanes=2,
                  accumulator_depth=128, double_buffered=True, pes_per_lane=2)
-
-# Examples cost a simulation each, so they are few, the same each time, and are not shrunk.
-few = functools.partial(settings, deadline=None, derandomize=True,
-                        phases=[Phase.explicit, Phase.generate],
-                        suppress_health_check=[HealthCheck.too_slow])
-
-
-@functools.cache
-def built(config: SparseConfig, simulator: str = "verilator") -> Build:
-    return build_engine(config, simulator=simulator, quick=True, traced=True)
 
 
 def check(compiled: CompiledNetwork, x: NDArray[np.integer], build: Build, *, stall: float = 0.0
@@ -95,26 +82,8 @@ def check(compiled: CompiledNetwork, x: NDArray[np.integer], build: Build, *, st
     assert len(origins["RTL"]) == len(x)
 
 
-@st.composite
-def cases(draw: st.DrawFn, config: SparseConfig) -> tuple[CompiledNetwork, Any, float]:
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    layers = draw(st.integers(1, config.layer_depth))
-    largest = min(90, config.activation_depth * config.pes,
-                  config.accumulator_depth // config.column_groups * config.pes)
-    sizes = draw(st.lists(st.integers(1, largest), min_size=layers + 1, max_size=layers + 1))
-    densities = draw(st.lists(st.sampled_from([0, 0.03, 0.1, 0.3, 1]),
-                              min_size=layers, max_size=layers))
-    groups = draw(st.lists(st.sampled_from(config.column_group_choices),
-                           min_size=layers, max_size=layers))
-    network = random_network(config, sizes, densities, rng)
-    balance = draw(st.sampled_from(["none", "hidden", "all"]))
-    compiled = compile_random(network, config, groups, balance, rng)
-    density = draw(st.sampled_from([0, 0.05, 0.4, 1]))
-    x = random_inputs(config, draw(st.integers(1, 4)), sizes[0], density, rng)
-    return compiled, x, draw(st.sampled_from([0, 0, 0.3, 0.7]))
-
-
-@pytest.mark.parametrize("name", ["plain", "groups", *long("one_pe", "pairs", "wide", "many")])
+@pytest.mark.parametrize("name", ["plain", "groups", "interleaved",
+                                  *long("one_pe", "pairs", "wide", "many")])
 def test_random_networks(name: str) -> None:
     build = built(POOL[name])
 
@@ -383,10 +352,10 @@ class Session:
         assert len(outputs) == 1 + len(self.expected)
 
 
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Session:
+@pytest.fixture(params=["groups", *long("interleaved")])
+def session(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Session:
     monkeypatch.syspath_prepend(Path(__file__).parents[1])  # where the simulation finds the bench
-    return Session(POOL["groups"])
+    return Session(POOL[request.param])
 
 
 def test_other_image(session: Session, tmp_path: Path) -> None:
