@@ -144,7 +144,10 @@ class EngineGuard(wiring.Component):
 
         # The output waits until the words of which it was computed are known to be right.
         m.submodules.output_port = port = OutputPort(_beat_width(engine))
-        moving = self._add_delay(m, engine.o, port.i, delay, fault)
+        # What the engine still offers until it is reset is not its output any more.
+        offers = Signal()
+        m.d.comb += offers.eq(engine.o.valid & ~hold)
+        moving = self._add_delay(m, offers, engine.o, port.i, delay, fault)
         m.d.comb += [
             port.abort.eq(fault),
             self.o.valid.eq(port.o.valid),
@@ -157,14 +160,14 @@ class EngineGuard(wiring.Component):
         counters = {"cycles", "macs", *(
             counter.name.lower() for counter in engine_of(self.config).counters)}
         offered = Signal()
-        with m.If(engine.o.valid & engine.o.ready):
-            m.d.sync += offered.eq(~engine.o.payload.last)
-        with m.Elif(engine.o.valid):
-            m.d.sync += offered.eq(1)
-        with m.If(fault):
+        with m.If(fault | hold):
             m.d.sync += offered.eq(0)
+        with m.Elif(offers & engine.o.ready):
+            m.d.sync += offered.eq(~engine.o.payload.last)
+        with m.Elif(offers):
+            m.d.sync += offered.eq(1)
         for name in counters:
-            with m.If(engine.o.valid & ~offered):
+            with m.If(offers & ~offered):
                 m.d.sync += getattr(self, name).eq(getattr(engine, name))
 
         m.d.comb += [
@@ -204,10 +207,10 @@ class EngineGuard(wiring.Component):
         return m
 
     @staticmethod
-    def _add_delay(m: Module, source: stream.Interface, sink: stream.Interface, stages: int,
-                   clear: Value) -> Value:
+    def _add_delay(m: Module, valid: Value, source: stream.Interface, sink: stream.Interface,
+                   stages: int, clear: Value) -> Value:
         """Connect streams through as many registers; return whether there is a beat in them."""
-        valid, payload = source.valid, Cat(source.payload.data, source.payload.last)
+        payload = Cat(source.payload.data, source.payload.last)
         ready = sink.ready
         held = [Signal(name=f"delayed_{stage}_valid") for stage in range(stages)]
         takes = [Signal(name=f"delayed_{stage}_takes") for stage in range(stages)]

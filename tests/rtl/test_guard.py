@@ -226,6 +226,23 @@ def test_counters_are_of_the_output() -> None:
         await b.wait(5)
         assert b.ctx.get(b.guard.cycles) == counted
         assert b.ctx.get(b.puppet.cycles) > counted
+        # Also after an output that was cut.
+        b.ctx.set(b.puppet.last, 0)
+        b.ctx.set(b.puppet.offers, 1)
+        b.ctx.set(b.guard.o.ready, 1)
+        await b.wait(4)
+        b.ctx.set(b.puppet.offers, 0)
+        b.ctx.set(b.puppet.busies, 1)
+        await b.error(ErrorCode.WATCHDOG)
+        b.ctx.set(b.puppet.counts, 1)
+        await b.wait(5)
+        b.ctx.set(b.puppet.offers, 1)
+        b.ctx.set(b.puppet.last, 1)
+        counted = b.ctx.get(b.puppet.cycles)
+        await b.ctx.tick()
+        b.ctx.set(b.puppet.offers, 0)
+        await b.wait(5)
+        assert b.ctx.get(b.guard.cycles) == counted
     simulate(bench)
 
 
