@@ -43,6 +43,7 @@ def test_random(parts: int, depth: int, clocked: bool) -> None:
     state, m.submodules.parity = finished
     assert platform.protection.latency == 2
     coded, = platform.coded
+    stored: Any = coded.data
     seen = {"faults": 0, "reads": 0}
 
     async def bench(ctx: Any) -> None:
@@ -61,7 +62,7 @@ def test_random(parts: int, depth: int, clocked: bool) -> None:
             if rng.random() < 0.1:
                 addr, part, bit = rng.randrange(depth), rng.randrange(parts), rng.randrange(5)
                 if not bad[addr]:
-                    row = [int(ctx.get(coded.data[addr][place])) for place in range(parts)]
+                    row = [int(ctx.get(stored[addr][place])) for place in range(parts)]
                     row[part] ^= 1 << bit
                     ctx.set(coded.data[addr], row)
                     bad[addr] = True
