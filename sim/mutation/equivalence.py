@@ -100,14 +100,9 @@ def compare(script: str, folder: Path, *, seconds: float = 30) -> str:
     InputError
         If there is no Yosys, or it fails.
     """
-<<<<<<< HEAD
     log = folder / "abc.log"
     log.unlink(missing_ok=True)
-    # What is easy to see comes first.
-=======
-    (folder / "abc.log").unlink(missing_ok=True)
     # What is easy to see comes first. Of a constant there is no log.
->>>>>>> main
     run_yosys(f"""{script}flatten
 opt -full
 techmap
@@ -119,15 +114,8 @@ setundef -zero
 write_aiger -zinit miter.aig
 {_abc(f"read_aiger miter.aig; strash; bmc3 -F 40 -T {max(1, round(seconds / 4))} -L abc.log; "
       "scorr; write_aiger rest.aig")}""", folder, "rest.aig")
-<<<<<<< HEAD
     verdict = _answer(log)
     if verdict == "undecided" and _never(folder / "rest.aig"):
-=======
-    if _answer(folder) == "undecided" and not _never(folder / "rest.aig"):
-        run_yosys(_abc(f"read_aiger rest.aig; strash; pdr -T {max(1, round(seconds))} -L abc.log"),
-                  folder, "abc.log")
-    elif _answer(folder) == "undecided":
->>>>>>> main
         return "equivalent"
     if verdict == "undecided":
         run_yosys(_abc(f"read_aiger rest.aig; strash; pdr -T {max(1, round(seconds))} -L abc.log; "
@@ -151,13 +139,8 @@ abc -g AND -script "+{script.replace("; ", ";").replace(" ", ",")}"
 """
 
 
-<<<<<<< HEAD
 def _answer(log: Path) -> str:
     """Verdict in a log; there is none if time was up at once."""
-=======
-def _answer(folder: Path) -> str:
-    log = folder / "abc.log"
->>>>>>> main
     said = log.read_text(encoding="utf-8") if log.exists() else ""
     return "different" if said.startswith("snl_SAT") else \
         "equivalent" if said.startswith("snl_UNSAT") else "undecided"
