@@ -102,7 +102,7 @@ def compare(script: str, folder: Path, *, seconds: float = 30) -> str:
     """
     log = folder / "abc.log"
     log.unlink(missing_ok=True)
-    # What is easy to see comes first.
+    # What is easy to see comes first. Of a constant there is no log.
     run_yosys(f"""{script}flatten
 opt -full
 techmap
