@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from eieio.model.area import Family, estimate, terms
+from eieio.model.area import Family, counted, terms
 from eieio.model.engine_config import EngineConfig
 from eieio.model.eyeriss.config import EyerissConfig
 from eieio.model.registry import engine_of
@@ -46,7 +46,12 @@ _CONFIGS: dict[str, type[EngineConfig]] = {"sparse": SparseConfig, "systolic": S
 #: Winograd's transforms: what they take at all, and for a row and a bit of a column of F(2 x 2) and
 #: F(4 x 4), from syntheses of one lane each for ECP5. On other families nobody has measured them.
 _TRANSFORMS = {"lut": (900, 330, 12.8, 1090, 47.6), "ff": (700, 380, 30.1, 1140, 87.1)}
-_NONE = (0,) * 5
+#: What a processing element takes more that shares a multiplier; multipliers of logic of a lane,
+#: and of its additions; the depthwise unit, for each tap's row, each of its products, and each of
+#: logic; the input memory; the patch former, and a number of a patch.
+_PARTS = {"lut": (42, 2016, 3728, 400, 4, 22, 80, 150, 500, 10),
+          "ff": (44, 928, 1718, 500, 9, 45, 70, 150, 600, 16)}
+_NONE = (0,) * 15
 
 #: What the weights might be, from reading reports by module: where measurements leave a weight
 #: open, it stays near this.
@@ -57,8 +62,10 @@ _GUESSES: dict[str, dict[Family, dict[str, tuple[float, ...]]]] = {
         "ice40": {"lut": (2800, 800, 25, 30, 40, 10, 1.1), "ff": (1500, 300, 12, 10, 20, 4, 1)},
     },
     "systolic": {
-        "ecp5": {"lut": (5800, 4, 1.2, 0, 9, 10, 450, 1300, 4, *_TRANSFORMS["lut"]),
-                 "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0, *_TRANSFORMS["ff"])},
+        "ecp5": {"lut": (5800, 4, 1.2, 0, 9, 10, 450, 1300, 4, *_TRANSFORMS["lut"],
+                          *_PARTS["lut"]),
+                 "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0, *_TRANSFORMS["ff"],
+                         *_PARTS["ff"])},
         "gowin": {"lut": (9000, 20, 1.5, 1, 20, 20, 900, 1500, 8, *_NONE),
                   "ff": (4600, 26, 1, 1, 9, 3, 620, 1000, 0, *_NONE)},
         "ice40": {"lut": (7000, 4, 1.2, 1, 14, 10, 800, 1300, 1.1, *_NONE),
@@ -265,7 +272,7 @@ def _compare(records: list[dict[str, Any]], weights: dict[str, dict[str, list[fl
         config, family = _config(record), record["family"]
         expected = {kind: float(np.dot(terms(config, family), values))
                     for kind, values in weights[family].items()}
-        area = estimate(config, family)
+        area = counted(config, family)
         expected |= {"dsp": area.dsp, "bram": area.bram}
         print(record["board"], config.label, *(
             f"{kind} {record[kind]} {value:.0f} ({value / max(record[kind], 1) - 1:+.0%})"

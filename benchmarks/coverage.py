@@ -18,6 +18,7 @@ import argparse
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 from eieio.model.child_process import run_program
 from eieio.sim.coverage.measure import measured, read_points, write_points
@@ -81,12 +83,12 @@ def identity(test: Path) -> str:
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
 
 
-def run_file(test: Path, kept: Path, log: Path, seconds: float) -> str:
+def run_file(test: Path, kept: Path, log: Path, seconds: float, *, long: bool) -> str:
     """Run a file of tests in a process of its own, and return how it ended."""
     environment = os.environ | {"EIEIO_CACHE": str(FOLDER / "cache")}
     try:
-        reply = run_program([sys.executable, __file__, "--measure", str(test), str(kept)],
-                            cwd=ROOT, env=environment, timeout=seconds)
+        reply = run_program([sys.executable, __file__, "--measure", str(test), str(kept),
+                             *["--long"] * long], cwd=ROOT, env=environment, timeout=seconds)
     except subprocess.TimeoutExpired:
         return "left for want of time"
     log.write_text(reply.stdout + reply.stderr, encoding="utf-8")
@@ -94,13 +96,17 @@ def run_file(test: Path, kept: Path, log: Path, seconds: float) -> str:
     return ends[-1].strip("= ") if ends else f"status {reply.returncode}, see {log}"
 
 
-def measure(test: str, kept: Path) -> int:
-    """Run a file of tests in this process."""
+def measure(test: str, kept: Path, *, long: bool) -> int:
+    """Run a file of tests in this process, those that take long, too, if wanted."""
     import pytest
 
-    with measured() as points:
-        status = pytest.main(["-q", "--tb=short", "-m", "not long", "-p", "no:cacheprovider",
-                              "-p", "no:xdist", test])
+    # Icarus counts nothing: tests that take what there is take Verilator.
+    which = shutil.which
+    with measured() as points, patch.object(
+            shutil, "which", lambda name, *args, **options: None if name == "iverilog"
+            else which(name, *args, **options)):
+        status = pytest.main(["-q", "--tb=short", "-m", "" if long else "not long",
+                              "-p", "no:cacheprovider", "-p", "no:xdist", test])
     # Tests of the Verilog's text fail, since it holds more than it should.
     if status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED,
                   pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -155,14 +161,17 @@ def share(row: Mapping[str, int], kind: str) -> str:
 
 
 def report(table: Mapping[str, Counter[str]]) -> Iterator[str]:
-    """Write the table."""
+    """Write the table: files, folders, and all together."""
     yield "| source | lines | branches | toggles | expressions | excluded |"
     yield "|---|---:|---:|---:|---:|---:|"
-    together: Counter[str] = Counter()
+    folders: dict[str, Counter[str]] = defaultdict(Counter)
     for file, row in sorted(table.items()):
-        together.update(row)
+        folders[file.rpartition("/")[0]].update(row)
         yield _row(file, row)
-    yield _row("together", together)
+    for folder, row in sorted(folders.items()):
+        if folder:
+            yield _row(f"{folder}/", row)
+    yield _row("together", sum(table.values(), Counter()))
 
 
 def _row(name: str, row: Mapping[str, int]) -> str:
@@ -181,10 +190,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         help="list what was not met in sources whose paths begin so")
     parser.add_argument("--report", action="store_true",
                         help="run nothing, and take what is kept, of older sources too")
+    parser.add_argument("--long", action="store_true",
+                        help="run what `make test-long` runs, too")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.measure:
-        return measure(options.measure[0], Path(options.measure[1]))
+        return measure(options.measure[0], Path(options.measure[1]), long=options.long)
 
     end = time.monotonic() + 60 * options.minutes
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -197,13 +208,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mark = FOLDER / f"{name}.identity"
         wanted = any(part in str(test) for part in options.only) or not options.only
         now = identity(test)
-        fresh = kept.exists() and (options.report or (mark.exists() and mark.read_text() == now))
+        known = mark.read_text().split() if mark.exists() else []
+        fresh = kept.exists() and (options.report or (
+            known[:1] == [now] and (not options.long or known[1:] == ["long"])))
         if not fresh and wanted and not options.report and time.monotonic() < end:
             started = time.monotonic()
             kept.unlink(missing_ok=True)
             how = run_file(test, kept, FOLDER / f"{name}.log",
-                           max(end - time.monotonic(), 60) + 600)
-            mark.write_text(now)
+                           max(end - time.monotonic(), 60) + 600, long=options.long)
+            mark.write_text(f"{now} long" if options.long else now)
             fresh = kept.exists()
             failed |= not fresh
             print(f"{test}: {how}, {time.monotonic() - started:.0f} s", flush=True)

@@ -14,6 +14,7 @@ same; the sums go into ``build/verify/report.json``.
 import argparse
 import hashlib
 import re
+import subprocess
 import sys
 import time
 import warnings
@@ -39,7 +40,7 @@ from eieio.sim.runner import BuildError
 STAGES = ((0, 1), (1, 6), (6, 40))
 #: Without these the compiler takes minutes for functions that choose among hundreds of mutants.
 ARGUMENTS = ("-CFLAGS", "-O1", "--output-split", "4000", "--output-split-cfuncs", "400")
-#: Mutants of one run.
+#: Mutants of one run, times their cases.
 LOT = 100
 
 
@@ -76,8 +77,8 @@ class Campaign:
             cases.append(0)
         try:
             outcomes, _ = replay(self.program, script, seed=self.options.seed, timeout=600)
-        except BuildError:
-            # The simulator gave up: a loop that does not settle.
+        except (BuildError, subprocess.TimeoutExpired):
+            # The simulator gave up, or is slow: a loop that does not settle.
             if len(numbers) == 1:
                 return {numbers[0]: Outcome(0, "no simulation", 0, 0)}
             half = len(numbers) // 2
@@ -107,10 +108,11 @@ class Campaign:
             todo = [number for number, mutation in enumerate(self.design.mutations, start=1)
                     if mutants.get(mutation.key, {"cases": 0})["cases"] == first
                     and mutants.get(mutation.key, {"status": "survived"})["status"] == "survived"]
-            for start in range(0, len(todo), LOT):
+            size = max(1, LOT // (last - first))
+            for start in range(0, len(todo), size):
                 if time.monotonic() > end:
                     break
-                lot = todo[start:start + LOT]
+                lot = todo[start:start + size]
                 failed = self.run(lot, first, last)
                 for number in lot:
                     outcome = failed.get(number)

@@ -10,8 +10,8 @@ else are survivors, also where that is undecided. Survivors that ``tests/mutatio
 explains are told apart; with others the status is 1.
 
 Results are kept in ``build/verify/mutants`` and found again as long as the component's netlist is
-the same; survivors are tried again when its tests change. The sums go into
-``build/verify/report.json``.
+the same; survivors are tried again when its tests change. Figures are of all mutants that were
+tried so far, with other numbers and seeds, too. The sums go into ``build/verify/report.json``.
 """
 
 import argparse
@@ -84,9 +84,17 @@ def source_digest(component: Component) -> str:
     return digest(*(ROOT / path for path in sources(component, ROOT))) + bench_digest(component)
 
 
+def rtlil_digest(folder: Path) -> str:
+    """Digest of a configuration; where things are in the sources makes no difference."""
+    path = folder / "component.il"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return hashlib.sha256(re.sub(r"(?m)^ *attribute \\src .*\n", "", text).encode()
+                          ).hexdigest()[:16]
+
+
 def known_statuses(component: Component, options: argparse.Namespace
                    ) -> tuple[dict[str, dict[str, Any]], bool]:
-    """Find what became of mutants in earlier runs, and whether these are all."""
+    """Find what became of mutants in earlier runs, and whether all that are wanted are there."""
     folder = FOLDER / component.label
     found = load(folder / "configurations.json")
     if found.get("identity") != source_digest(component):
@@ -96,15 +104,15 @@ def known_statuses(component: Component, options: argparse.Namespace
     done = True
     for place in chosen:
         known = load(place / "results.json")
-        path = mutations_path(place, options.per_component // len(chosen), options.seed)
-        if known.get("bench") != bench_digest(component) or not path.exists():
-            done = False
-            continue
-        for mutation in map(Mutation.parse, path.read_text(encoding="utf-8").splitlines()):
-            if mutation.key in known["mutants"]:
-                statuses[mutation.line] = known["mutants"][mutation.key]
-            else:
-                done = False
+        wanted = mutations_path(place, options.per_component // len(chosen), options.seed)
+        lines = {mutation.key: mutation.line for path in sorted(place.glob("mutations-*.txt"))
+                 for mutation in map(Mutation.parse, path.read_text(encoding="utf-8").splitlines())}
+        if known.get("rtlil") == rtlil_digest(place):
+            current = known.get("bench") == bench_digest(component)
+            statuses |= {lines.get(key) or key: one for key, one in known["mutants"].items()
+                         if current or one["status"] != "survived"}
+        done &= wanted.exists() and all(
+            line in statuses for line in wanted.read_text(encoding="utf-8").splitlines())
     return statuses, done
 
 
@@ -133,7 +141,6 @@ def test_component(component: Component, options: argparse.Namespace) -> Result:
         result.note = "" if done else "no time left"
         return result
     folder = FOLDER / component.label
-    result.statuses = {}
 
     def campaign(items: Sequence[Any]) -> None:
         found = find_configurations(component, items, folder, options.jobs)
@@ -165,9 +172,7 @@ def test_configuration(component: Component, configuration: Configuration, items
     if known.get("text") != text:
         for old in [*folder.glob("mutations-*"), folder / "netlist.json"]:
             old.unlink(missing_ok=True)
-    # Where things are in the sources makes no difference.
-    rtlil = hashlib.sha256(re.sub(r"(?m)^ *attribute \\src .*\n", "", (
-        folder / "component.il").read_text(encoding="utf-8")).encode()).hexdigest()[:16]
+    rtlil = rtlil_digest(folder)
     if known.get("rtlil") != rtlil:
         known = {"rtlil": rtlil, "mutants": {}}
     known["text"] = text

@@ -25,7 +25,6 @@ from amaranth.lib import wiring
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.tensor_core.float_format import FLOAT16
-from eieio.model.winograd import integer_transform, toom_cook
 from eieio.rtl.bus.input_gate import InputGate
 from eieio.rtl.bus.output_port import OutputPort
 from eieio.rtl.bus.serial_crc32 import SerialCrc32
@@ -38,8 +37,6 @@ from eieio.rtl.sparse.group_switch import GroupSwitch
 from eieio.rtl.systolic.pass_counter import PassCounter
 from eieio.rtl.systolic.skew import Skew
 from eieio.rtl.tensor_core.narrow import Narrow
-from eieio.rtl.winograd.shift_add import ShiftAdd
-from eieio.rtl.winograd.transpose import Transpose
 from eieio.sim.mutation.equivalence import compare
 from eieio.sim.mutation.netlists import run_yosys
 
@@ -57,9 +54,6 @@ COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
     "systolic.pass_counter": PassCounter,
     "systolic.skew": lambda: Skew(4, 8),
     "tensor_core.narrow": lambda: Narrow(FLOAT16),
-    "winograd.shift_add": lambda: ShiftAdd(integer_transform(toom_cook(2, 3)).b_t, input_width=8,
-                                           output_width=9),
-    "winograd.transpose": lambda: Transpose(4, 4, 4),
 }
 #: How a netlist is made, and the models of its cells.
 FLOWS = {

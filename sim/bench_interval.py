@@ -15,7 +15,7 @@ from eieio.sim.streams import reset
 
 #: Cycles from one look for the last output to the next one.
 _LOOKS = 64
-#: Cycles in which a shell has seen whether an image is whole, so that the first input does not wait.
+#: Cycles after which a shell has seen whether an image is whole: the first input does not wait.
 _VERDICT = 64
 
 

@@ -143,6 +143,8 @@ def _check_activations(tensor: Tensor, x: Activations) -> None:
 # Windows.
 
 def _pad(x: NDArray[Any], window: Window, value: int) -> NDArray[Any]:
+    if window.padding == ((0, 0), (0, 0)):
+        return x
     return np.pad(x, ((0, 0), *window.padding, (0, 0)), constant_values=value)
 
 
@@ -169,7 +171,9 @@ def _conv2d(operator: Conv2D, x: Activations) -> NDArray[np.int64]:
 def _depthwise(operator: DepthwiseConv2D, x: Activations) -> NDArray[np.int64]:
     # Output channels of one input channel are neighbours.
     multiple = operator.channels // operator.input.shape[2]
-    padded = np.repeat(_pad(_centred(operator, x), operator.window, 0), multiple, axis=3)
+    padded = _pad(_centred(operator, x), operator.window, 0)
+    if multiple > 1:
+        padded = np.repeat(padded, multiple, axis=3)
     windows, weight = _windows(padded, operator.window), operator.weight.astype(np.float64)
     sums = np.zeros(windows.shape[:4])
     for row, column in np.argwhere(weight.any(axis=2)):  # faster than all at once

@@ -108,9 +108,24 @@ class HalfSegmenter(RemainderSegmenter):
             return None
         least = max(2 * total.error / (_HIGHEST - 2 - off), least)
         bits = min(math.floor(math.log2(scale.scale / least)), _MOST_BITS)
+        while not all(self._can_have(value, scale.scale / 2**bits) for value in operator.inputs):
+            bits -= 1
         step = scale.scale / 2**bits
         # What is no better than what there is, is of no use.
         return step if bits >= _LEAST_BITS and step * off < total.error else None
+
+    def _can_have(self, value: Value, step: float) -> bool:
+        """Whether no factor of lowest bits is 128, which is the first that cannot be shifted by."""
+        if self.grid(value) is not None:
+            return True
+        operator = self.producers[value.name]
+        if not isinstance(operator, WeightedOperator):
+            return all(self._can_have(source, step) for source in operator.inputs)
+        product = self._product(operator)
+        if product is None or step >= self._finest_bits(product):
+            return True
+        counts = self._counts(product, step)
+        return counts is None or bool((np.abs(counts) < _BYTE / 2 * (1 - 2.0**-20)).all())
 
     def _bits_of(self, value: Value, ends: Range = EVERYTHING) -> tuple[int, int, float] | None:
         """Tell what lowest bits of a value, clamped, are of, if it can have them.
@@ -206,7 +221,7 @@ class HalfSegmenter(RemainderSegmenter):
         grid, scale = part.term.scale, Scale(step, 0)
         image = self.as_image(part.term.value, grid)
         shape = (*window.output_size(*image.shape[:2]), image.shape[2])
-        count = math.fmod(grid.scale / step, _BYTE)
+        count = math.fmod(grid.scale / step, _BYTE) or _BYTE
         below = math.prod(window.kernel) * (grid.zero_point - _LOWEST) * count + _LOWEST
         above = max(math.ceil(below / _BYTE), 0) * _BYTE * step
         label = f"{name}_of_{part.term.value.name}"
@@ -299,9 +314,11 @@ class HalfSegmenter(RemainderSegmenter):
         shape = (1, 1, -1) if isinstance(product, DepthwiseConv2D) else (
             -1, *[1] * (product.weight.ndim - 1))
         ratio = counts * step / unit
+        weight_scale = np.where(ratio == 0, step / scale.scale,
+                                product.weight_scale * np.abs(ratio))
         part = replace(product, weight=product.weight * ratio.reshape(shape), shared=None,
-                       weight_scale=product.weight_scale * np.where(ratio == 0, 1, np.abs(ratio)),
-                       bias=(bias + above) * step, wraps=True, minimum=-math.inf, maximum=math.inf)
+                       weight_scale=weight_scale, bias=(bias + above) * step, wraps=True,
+                       minimum=-math.inf, maximum=math.inf)
         return [_Part(Term(self.emit(part, (self.single(product.input),), Scale(step, 0), name),
                            Scale(step, 0)))]
 

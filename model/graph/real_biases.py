@@ -86,8 +86,7 @@ def _agree(reaching: NDArray[np.float64], half: NDArray[np.float64], factor: flo
 
 def _search(first: NDArray[np.float64], half: NDArray[np.float64], bias: int, finer: int,
             exact: float) -> tuple[int, int, int] | None:
-    """Find a bias and a factor by which sums are the first ones that reach halves."""
-    best: tuple[float, int, int, int] | None = None
+    """Find the nearest bias, and a factor, by which sums are the first ones that reach halves."""
     for move in _MOVES.tolist():
         reaching = first + (bias + move) / 2.0**finer
         below = reaching - 1
@@ -103,7 +102,5 @@ def _search(first: NDArray[np.float64], half: NDArray[np.float64], bias: int, fi
         factor = float(np.clip(exact, least + margin, most - margin))
         multiplier, shift = quantize_factor(factor / 2**finer)
         if _agree(reaching, half, multiplier / 2.0 ** (31 + shift) * 2.0**finer):
-            off = abs(factor / exact - 1)
-            if best is None or off < best[0]:
-                best = off, bias + move, multiplier, shift
-    return None if best is None else best[1:]
+            return bias + move, multiplier, shift
+    return None

@@ -22,6 +22,8 @@ from eieio.model.systolic.timing import GraphTiming, time_graph
 __all__ = ["InferenceTiming", "MixedTimer", "hand_over", "mixed_interval",
            "time_stream"]
 
+#: Cycles from the systolic engine's last write to the offer of its output's first beat.
+TO_OFFER = systolic.START + systolic.TO_OUTPUT
 #: Cycles from the offer of an output's first beat until the bridge takes it: it looks whether the
 #: sparse engine is ready.
 OFFER = 1
@@ -107,7 +109,7 @@ def hand_over(config: MixedConfig, beats: int) -> int:
     beats : :class:`int`
         Beats in which the tensor leaves the systolic engine.
     """
-    return (systolic.TO_OUTPUT + OFFER + BRIDGE + beats * config.parts + sparse.TO_BEGIN)
+    return (TO_OFFER + OFFER + BRIDGE + beats * config.parts + sparse.TO_BEGIN)
 
 
 def time_stream(compiled: CompiledMixed, timings: Sequence[InferenceTiming], input_beats: int,
@@ -131,7 +133,7 @@ def time_stream(compiled: CompiledMixed, timings: Sequence[InferenceTiming], inp
     for timing in timings:
         inputs.append(free)
         offered = (free + input_beats + systolic.TO_BEGIN + timing.convolutions.cycles
-                   + systolic.TO_OUTPUT)
+                   + TO_OFFER)
         taken = max(offered, ready) + OFFER
         free = taken + (beats - 1) * config.parts + systolic.TO_INPUT + 1
         outputs.append(taken + BRIDGE + beats * config.parts - 1 + sparse.TO_BEGIN
@@ -163,7 +165,7 @@ def mixed_interval(config: MixedConfig, cycles: float, convolutions: int, beats:
     dense = cycles - convolutions - hand_over(config, beats)
     sent = sparse.output_cycles(config.dense, output_beats)
     alone = Interval(input_beats, cycles, sent, systolic.TO_BEGIN + sparse.TO_OUTPUT - 1)
-    first = (input_beats + systolic.TO_BEGIN + convolutions + systolic.TO_OUTPUT + OFFER
+    first = (input_beats + systolic.TO_BEGIN + convolutions + TO_OFFER + OFFER
              + (beats - 1) * config.parts + 1 + systolic.TO_INPUT)
     second = (OFFER + BRIDGE + beats * config.parts - 1 + sparse.TO_BEGIN + dense
               + sparse.TO_OUTPUT + sent - 1 + sparse.TO_SENT + sparse.TO_OPEN)

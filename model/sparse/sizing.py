@@ -13,12 +13,15 @@ __all__ = ["SparseSizing"]
 
 #: Processing elements that are tried.
 _PES = tuple(1 << power for power in range(9))
+#: Those that share an output lane where there is no room for one each.
+_TURNS = 4
 
 
 class SparseSizing(Sizing):
-    """1 to 256 processing elements."""
+    """1 to 256 processing elements, which share output lanes where they would not fit."""
 
     shown = MappingProxyType({"pes": "PEs", "entry_depth": "entries", "pointer_depth": "pointers"})
+    ways = ("pes_per_lane",)
     lanes = "io_lanes"
     depths = MEMORY_DEPTHS
     space = MappingProxyType({
@@ -31,7 +34,10 @@ class SparseSizing(Sizing):
     def sizes(self, options: Mapping[str, Any], *, network: bool) -> Iterator[list[dict[str, Any]]]:
         del network
         for pes in (options["pes"],) if "pes" in options else _PES:
-            yield [{"pes": pes}]
+            variants = [{"pes": pes}]
+            if "pes_per_lane" not in options and pes % _TURNS == 0:
+                variants.append({"pes": pes, "pes_per_lane": _TURNS})
+            yield variants
 
     def smallest(self, config: EngineConfig, options: Mapping[str, Any]) -> dict[str, int]:
         assert isinstance(config, SparseConfig)

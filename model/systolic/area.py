@@ -124,10 +124,17 @@ def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
         raise AreaUnknownError(
             f"Area of a systolic engine must be asked for without winograd on {family}, where its "
             "transforms were not measured", f"Winograd's transforms on {family}")
-    if config.depthwise_lanes:
-        raise AreaUnknownError(
-            "Area of a systolic engine must be asked for without depthwise_lanes: its depthwise "
-            "unit was not measured", "the depthwise unit")
+    packed, logic = config.products_per_multiplier > 1, config.requantize_multipliers == "lut"
+    if family != "ecp5":
+        for there, option, what in (
+                (config.depthwise_lanes, "depthwise_lanes", "the depthwise unit"),
+                (packed, "products_per_multiplier", "a pair of products"),
+                (logic, "requantize_multipliers=lut", "a multiplier of logic")):
+            if there:
+                raise AreaUnknownError(
+                    f"Area of a systolic engine must be asked for without {option} on {family}, "
+                    f"where {what} was not measured", f"{what} on {family}")
+    taps, lanes = config.depthwise_taps, config.depthwise_lanes
     # On ECP5 all registers of a product are the multiplier's own.
     registers = 0 if family == "ecp5" else config.product_stages - 1
     return np.array([
@@ -143,4 +150,14 @@ def terms(config: SystolicConfig, family: Family) -> NDArray[np.float64]:
         config.winograd > 0,
         *(count * (config.winograd == m) for m in (2, 4)
           for count in (config.rows, config.columns * config.accumulator_width)),
+        config.pes * packed,
+        config.lanes * logic,
+        config.lanes * (config.residual and logic),
+        lanes > 0,
+        taps * config.rows,
+        taps * lanes,
+        taps * lanes * (config.depthwise_multipliers == "lut"),
+        config.input_depth > 0,
+        config.patch_lanes > 0,
+        config.patch_lanes,
     ], np.float64)

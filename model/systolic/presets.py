@@ -17,7 +17,7 @@ _UNIT = {**_FEW, "depthwise_multipliers": "lut"}
 #: second input of "vww" there is no memory.
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "kws": {"rows": 8, "columns": 8, "lanes": 4, "depthwise_lanes": 4, **_UNIT},
-    "ic": {"rows": 8, "columns": 8, "lanes": 4, **_FEW},
+    "ic": {"rows": 8, "columns": 8, "lanes": 2, **_FEW},
     "vww": {"rows": 4, "columns": 8, "lanes": 2, "depthwise_lanes": 2, **_UNIT, "input_depth": 0},
     "ad": {"rows": 4, "columns": 16, "lanes": 1, **_FEW},
     "sww": {"rows": 6, "columns": 6, "lanes": 1, "depthwise_lanes": 1, **_UNIT},

@@ -100,7 +100,8 @@ def compare(script: str, folder: Path, *, seconds: float = 30) -> str:
     InputError
         If there is no Yosys, or it fails.
     """
-    (folder / "rest.aig").unlink(missing_ok=True)
+    log = folder / "abc.log"
+    log.unlink(missing_ok=True)
     # What is easy to see comes first.
     run_yosys(f"""{script}flatten
 opt -full
@@ -112,13 +113,15 @@ opt_clean
 setundef -zero
 write_aiger -zinit miter.aig
 {_abc(f"read_aiger miter.aig; strash; bmc3 -F 40 -T {max(1, round(seconds / 4))} -L abc.log; "
-      "scorr; write_aiger rest.aig")}""", folder, "abc.log")
-    if _answer(folder) == "undecided" and not _never(folder / "rest.aig"):
-        run_yosys(_abc(f"read_aiger rest.aig; strash; pdr -T {max(1, round(seconds))} -L abc.log"),
-                  folder, "abc.log")
-    elif _answer(folder) == "undecided":
+      "scorr; write_aiger rest.aig")}""", folder, "rest.aig")
+    verdict = _answer(log)
+    if verdict == "undecided" and _never(folder / "rest.aig"):
         return "equivalent"
-    return _answer(folder)
+    if verdict == "undecided":
+        run_yosys(_abc(f"read_aiger rest.aig; strash; pdr -T {max(1, round(seconds))} -L abc.log; "
+                       "write_aiger end.aig"), folder, "end.aig")
+        verdict = _answer(log)
+    return verdict
 
 
 def _abc(script: str) -> str:
@@ -136,16 +139,15 @@ abc -g AND -script "+{script.replace("; ", ";").replace(" ", ",")}"
 """
 
 
-def _answer(folder: Path) -> str:
-    said = (folder / "abc.log").read_text(encoding="utf-8")
+def _answer(log: Path) -> str:
+    """Verdict in a log; there is none if time was up at once."""
+    said = log.read_text(encoding="utf-8") if log.exists() else ""
     return "different" if said.startswith("snl_SAT") else \
         "equivalent" if said.startswith("snl_UNSAT") else "undecided"
 
 
 def _never(path: Path) -> bool:
     """Whether the one output of an and-inverter graph is the constant 0."""
-    if not path.exists():
-        return False
     head, *lines = path.read_bytes().split(b"\n")
     return lines[int(head.split()[3])] == b"0"
 

@@ -12,13 +12,17 @@ def wrapped(value: int, width: int) -> int:
 
 
 class PeModel:
-    """A processing element: a weight taken, one in use, and products on their way to a sum."""
+    """A processing element: a weight taken, one in use, and products on their way to a sum.
+
+    Where two share a multiplier, products take two cycles more.
+    """
 
     def __init__(self, config: SystolicConfig) -> None:
         self.config = config
         self.activation = self.weight_on = self.sum = self.taken = self.weight = 0
         self.swap = self.take = 0
-        self.products = [0] * config.product_stages
+        shared = config.products_per_multiplier > 1
+        self.products = [0] * (config.product_stages + 2 * shared)
 
     def step(self, activation: int, swap: int, take: int, weight: int, above: int) -> None:
         """Go on by a cycle."""
@@ -32,9 +36,13 @@ class PeModel:
 
 
 class RowModel:
-    """A row: elements side by side, and the edge that takes one weight after a swap."""
+    """A row: elements side by side, and the edge that takes one weight after a swap.
+
+    Those that share a multiplier get an activation in the same cycle.
+    """
 
     def __init__(self, config: SystolicConfig) -> None:
+        self.together = config.products_per_multiplier
         self.pes = [PeModel(config) for _ in range(config.columns)]
         self.full = self.swap = self.load = 0
 
@@ -58,7 +66,8 @@ class RowModel:
         take = int(load and (swap or not self.full))
         self.full = int(take or (self.full and not swap))
         self.load, self.swap = int(load and not take), swap
-        for pe, weight, total in zip(self.pes, weights, above, strict=True):
-            before = pe.activation, pe.swap, pe.take
-            pe.step(activation, swap, take, weight, total)
-            activation, swap, take = before
+        here = before = activation, swap, take
+        for column, (pe, weight, total) in enumerate(zip(self.pes, weights, above, strict=True)):
+            if column % self.together == 0:
+                here, before = before, (pe.activation, pe.swap, pe.take)
+            pe.step(*here, weight, total)

@@ -108,6 +108,11 @@ def test_knows_the_systolic_engine_for_lenet_5() -> None:
     residual = estimate(replace(config, residual=True), "ecp5")
     assert residual.dsp == 152 + 2 * 8
     assert residual.bram == 92
+    # Two products take a multiplier, and requantization takes none.
+    pairs = replace(config, products_per_multiplier=2)
+    assert estimate(pairs, "ecp5").dsp == 72 + 8
+    few = replace(pairs, requantize_multipliers="lut", residual=True)
+    assert (estimate(few, "ecp5").dsp, counted(few, "gowin").dsp) == (72, 72)
     # Weights take 48 block RAMs, and codebooks of all layers one; look-ups in LUT RAM or block RAM.
     codes, bytes_ = (estimate(replace(config, code_width=width), "ecp5") for width in (4, 8))
     assert (codes.bram, codes.lut > area.lut) == (92 - 24 + 1, True)
@@ -136,6 +141,13 @@ def test_knows_the_row_stationary_array(change: dict[str, int], dsp: int, bram: 
     (SystolicConfig.for_winograd(2), "gowin", (
         r"^Area of a systolic engine must be asked for without winograd on gowin, where its "
         r"transforms were not measured$")),
+    *((SystolicConfig.from_dict(options), "ice40", (
+        rf"^Area of a systolic engine must be asked for without {name} on ice40, where {what} was "
+        r"not measured$")) for options, name, what in (
+            ({"depthwise_lanes": 1}, "depthwise_lanes", "the depthwise unit"),
+            ({"products_per_multiplier": 2}, "products_per_multiplier", "a pair of products"),
+            ({"requantize_multipliers": "lut"}, "requantize_multipliers=lut",
+             "a multiplier of logic"))),
 ])
 def test_refuses_what_it_does_not_know(config: EngineConfig, family: Family, message: str) -> None:
     with pytest.raises(InputError, match=message):

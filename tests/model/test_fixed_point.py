@@ -220,6 +220,20 @@ def test_quantize() -> None:
     assert quantize(real, 0.5, 3, 8).tolist() == [3, 4, 2, 5, 1, 127, -128, 3]
 
 
+def test_quantize_half_to_even() -> None:
+    real = np.array([0.25, -0.25, 0.75, -0.75, 1.25, 0.26, 100])
+    assert quantize(real, 0.5, 3, 8, half="even").tolist() == [3, 3, 5, 1, 5, 4, 127]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint32, np.int64])
+def test_integers_of_any_kind(dtype: type[np.integer[Any]]) -> None:
+    """All that fits in int64 is taken; uint64 is refused, as real numbers are."""
+    assert dequantize(np.array([7], dtype), 0.5, 3).tolist() == [2.0]
+    for wrong in (np.array([7], np.uint64), np.array([7.0])):
+        with pytest.raises(TypeError, match="must be integers that fit in int64"):
+            dequantize(wrong, 0.5, 3)
+
+
 @given(st.floats(-1e300, 1e300), st.integers(2, 32))
 def test_quantize_is_nearest(real: float, width: int) -> None:
     result = int(quantize(np.array([real]), 0.25, 0, width)[0])

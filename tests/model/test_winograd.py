@@ -190,6 +190,13 @@ def test_accumulators_may_wrap(m: int, accumulator_width: int) -> None:
         assert total == exact << 2 * transform.shift
 
 
+@pytest.mark.parametrize("m", [2, 4, 6])
+@pytest.mark.parametrize("width", [8, 26, 32])
+def test_inverse(m: int, width: int) -> None:
+    transform = integer_transform(toom_cook(m, 3))
+    assert transform.inverse(width) * transform.odd_divisor**2 % (1 << width) == 1
+
+
 def test_count_products() -> None:
     counts = count_products(32, 32, 32, 16, m=2)
     assert (counts.direct, counts.winograd) == (32 * 32 * 9 * 32 * 16, 256 * 16 * 32 * 16)

@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+from matrices import product
 
+from eieio.model.shift_add import plan_shift_add
 from eieio.rtl.vendor.block_ram import BlockRam
 
-__all__ = ["read_only_ram"]
+__all__ = ["MatrixProduct", "read_only_ram"]
 
 
 def read_only_ram(contents: Callable[[str, Value], Value]) -> Callable[..., BlockRam]:
@@ -35,3 +39,29 @@ def read_only_ram(contents: Callable[[str, Value], Value]) -> Callable[..., Bloc
         return ram
 
     return add
+
+
+class MatrixProduct(wiring.Component):
+    """Stands for :class:`eieio.rtl.winograd.shift_add.ShiftAdd`: what it is proved to compute."""
+
+    i: data.View
+    o: data.View
+
+    def __init__(self, matrix: tuple[tuple[int, ...], ...], *, input_width: int, output_width: int
+                 ) -> None:
+        self.matrix = matrix
+        self.output_width = output_width
+        self.latency = plan_shift_add(matrix).latency
+        super().__init__({"i": In(data.ArrayLayout(signed(input_width), len(matrix[0]))),
+                          "o": Out(data.ArrayLayout(signed(output_width), len(matrix)))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        vector = [self.i[number] for number in range(len(self.matrix[0]))]
+        for number, value in enumerate(product(m, self.matrix, vector, self.output_width, "sum")):
+            for cycle in range(self.latency):
+                register = Signal(signed(self.output_width), name=f"register_{number}_{cycle}")
+                m.d.sync += register.eq(value)
+                value = register
+            m.d.comb += self.o[number].eq(value)
+        return m

@@ -230,8 +230,9 @@ def test_counters_are_of_the_output() -> None:
 
 
 def test_configuration() -> None:
-    assert [is_guarded(SparseConfig(**options)) for options in (
-        {}, {"parity": True}, {"watchdog": 16})] == [False, True, True]
+    assert [is_guarded(config) for config in (
+        SparseConfig(), SparseConfig(parity=True), SparseConfig(watchdog=16))] == [
+            False, True, True]
     assert isinstance(make_engine(SparseConfig(parity=True)), EngineGuard)
     for value in (15, 1 << 32, -1, True):
         with pytest.raises(InputError, match=r"^Option watchdog must be an integer from 16 to "):

@@ -42,12 +42,12 @@ def test_random(parts: int, depth: int, clocked: bool) -> None:
     assert finished is not None
     state, m.submodules.parity = finished
     assert platform.protection.latency == 2
-    coded, = platform.coded
+    held: Any = platform.coded[0].data
     seen = {"faults": 0, "reads": 0}
 
     async def bench(ctx: Any) -> None:
         for addr in range(depth):  # What is there after power-up.
-            ctx.set(coded.data[addr], [rng.getrandbits(width + 1) for _ in range(parts)])
+            ctx.set(held[addr], [rng.getrandbits(width + 1) for _ in range(parts)])
         for cycle in range(depth + 2):
             assert ctx.get(state) >> CLEARING & 1 == (cycle <= depth), cycle
             assert not ctx.get(state) >> FAULT & 1
@@ -61,9 +61,9 @@ def test_random(parts: int, depth: int, clocked: bool) -> None:
             if rng.random() < 0.1:
                 addr, part, bit = rng.randrange(depth), rng.randrange(parts), rng.randrange(5)
                 if not bad[addr]:
-                    row = [int(ctx.get(coded.data[addr][place])) for place in range(parts)]
+                    row = [int(ctx.get(held[addr][place])) for place in range(parts)]
                     row[part] ^= 1 << bit
-                    ctx.set(coded.data[addr], row)
+                    ctx.set(held[addr], row)
                     bad[addr] = True
             enable, address = rng.random() < 0.7, rng.randrange(depth)
             write_addr = rng.randrange(depth)

@@ -39,7 +39,7 @@ def without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         program.write_text(f"#!/bin/sh\n{text}\n")
         program.chmod(0o755)
         monkeypatch.setenv(variable, str(program))
-    monkeypatch.setattr(steps, "emit_engine", lambda config: {
+    monkeypatch.setattr(steps, "emit_engine", lambda config, family=None: {
         "engine.v": f"// {config.label}\n"})
     monkeypatch.setattr(synthesis, "emit_system", lambda config, board, setting, baud: {
         "system.v": f"// {config.label}, {setting.output_hz:.0f} Hz, {baud} baud\n"})

@@ -24,14 +24,14 @@ def quantizer(name: str, source: Value, scale: float, zero_point: int = 0) -> re
 
 
 def product(name: str, source: Value, *, low: float = -math.inf, high: float = math.inf,
-            kernel: int = 3) -> real.Conv2D:
+            kernel: int = 3, whole: bool = False) -> real.Conv2D:
     """Return a convolution; that of one element has sums of few steps."""
-    pad = kernel // 2
+    pad, scale = kernel // 2, 1 / 256 if whole else 0.0037
     return real.Conv2D(
         name=name, inputs=(source,), output=Value(f"{name}_value", IMAGE),
-        weight=draw.integers(-127, 128, (6, kernel, kernel, 6)) * 0.0037, bias=draw.normal(size=6),
+        weight=draw.integers(-127, 128, (6, kernel, kernel, 6)) * scale, bias=draw.normal(size=6),
         window=Window((kernel, kernel), padding=((pad, pad), (pad, pad))),
-        weight_scale=np.full(6, 0.0037), minimum=low, maximum=high)
+        weight_scale=np.full(6, scale), minimum=low, maximum=high)
 
 
 def mean(source: Value, size: int = 4) -> real.AveragePool:
@@ -40,15 +40,19 @@ def mean(source: Value, size: int = 4) -> real.AveragePool:
                             window=Window((size, size), (size, size)))
 
 
-def network(kind: str) -> tuple[FloatGraph, float]:
-    """Return a network and the scale of what it computes, which a quantizer rounds."""
+def network(kind: str, *, whole: bool = False) -> tuple[FloatGraph, float]:
+    """Return a network and the scale of what it computes, which a quantizer rounds.
+
+    Its scales are powers of two if they are to be whole multiples of one another.
+    """
     x = Value("x", IMAGE)
-    first = quantizer("q", x, 0.031, 5)
+    first = quantizer("q", x, 1 / 32 if whole else 0.031, 5)
     behind: list[real.Operator] = [first]
 
     def grid(name: str, scale: float, kernel: int = 1) -> Value:
-        conv = product(name, first.output, kernel=kernel)
-        rounded = quantizer(f"{name}_grid", conv.output, scale)
+        conv = product(name, first.output, kernel=kernel, whole=whole)
+        rounded = quantizer(f"{name}_grid", conv.output,
+                            2.0 ** round(math.log2(scale)) if whole else scale)
         behind.extend([conv, rounded])
         return rounded.output
 
@@ -59,7 +63,7 @@ def network(kind: str) -> tuple[FloatGraph, float]:
         return total.output
 
     def conv(name: str, low: float = -math.inf, high: float = math.inf, kernel: int = 3) -> Value:
-        behind.append(product(name, first.output, low=low, high=high, kernel=kernel))
+        behind.append(product(name, first.output, low=low, high=high, kernel=kernel, whole=whole))
         return behind[-1].output
 
     match kind:
@@ -92,17 +96,19 @@ def network(kind: str) -> tuple[FloatGraph, float]:
             assert kind == "mean-of-clipped-sum"
             behind.append(mean(add(grid("a", 0.043), grid("b", 0.0719), 0.0, 3.0), 2))
             end = behind[-1].output
-    scale = 0.0173 if "mean" in kind else 0.0373
+    scale = (1 / 64 if "mean" in kind else 1 / 32) if whole else (
+        0.0173 if "mean" in kind else 0.0373)
     behind.append(quantizer("y", end, scale, -3))
     return FloatGraph("g", x, behind[-1].output, tuple(behind)), scale
 
 
+@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("kind", [
     "products", "product-and-grid", "mean-of-few-steps", "mean-of-rectified", "mean-of-clipped",
     "mean-of-grids", "mean-of-rectified-sum", "mean-of-clipped-sum"])
-def test_as_exact_numbers(kind: str) -> None:
+def test_as_exact_numbers(kind: str, whole: bool) -> None:
     """Of thousands of results none is on the wrong side of a half, but for 1/50,000 of a step."""
-    graph, scale = network(kind)
+    graph, scale = network(kind, whole=whole)
     x = draw.normal(0, 1.3, (300, *IMAGE))
     settled, scales = settle(graph, {}, calibrate(graph, x))
     made = quantize(settled, scales)
@@ -113,7 +119,7 @@ def test_as_exact_numbers(kind: str) -> None:
     far = np.abs(real_numbers - np.floor(real_numbers) - 0.5)
     assert far[wrong].max(initial=0) < 2e-5
     names = {operator.output.name for operator in made.operators}
-    assert {"y_up", "y_down", "y_side"} <= names
+    assert whole or {"y_up", "y_down", "y_side"} <= names
     for operator in made.operators:  # What the engine's rescaling can do.
         if isinstance(operator, WeightedOperator):
             assert operator.shift.min() >= -LEFT_SHIFT_LIMIT, operator.name

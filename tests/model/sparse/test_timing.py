@@ -14,7 +14,13 @@ from eieio.model.errors import InputError
 from eieio.model.sparse.broadcast_timing import LayerWork
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.csc import InterleavedCsc, encode
-from eieio.model.sparse.timing import LayerTiming, simulate_layer
+from eieio.model.sparse.timing import (
+    LayerTiming,
+    inference_interval,
+    output_cycles,
+    simulate_layer,
+    time_stream,
+)
 
 # What the docstrings of the components say, stated here once more: nothing is imported.
 FETCH_COLUMNS = 8
@@ -397,3 +403,23 @@ def test_refused_shape() -> None:
     with pytest.raises(InputError) as info:
         simulate_layer(work, np.ones((1, 3), np.int64))
     assert str(info.value) == "Activations must have shape (3,), not (1, 3)"
+
+
+@pytest.mark.parametrize(("double_buffered", "cycles", "beats"), [
+    (False, 50, (20, 6)), (True, 50, (20, 6)), (True, 9, (40, 6)), (True, 9, (4, 30))])
+def test_stream_and_interval(double_buffered: bool, cycles: int, beats: tuple[int, int]) -> None:
+    """What limits a stream is counted by hand, and sets the interval of inferences."""
+    config = SparseConfig(pes=4, io_lanes=2, double_buffered=double_buffered)
+    sent = output_cycles(config, beats[1])
+    assert sent == beats[1] + (beats[1] - 1) // 2
+    # From the last beat of an input to the inference 3 cycles, from its end to the output 5. The
+    # next input is taken 2 cycles after the inference has begun, or one after the output.
+    expected = (max(cycles + 1, beats[0] + 4, sent + 5) if double_buffered
+                else beats[0] - 1 + 3 + cycles + 5 + sent + 1)
+    stream = time_stream(config, [cycles] * 8, *beats)
+    assert stream.inputs[0] == 0
+    assert stream.outputs[0] == beats[0] - 1 + 3 + cycles + 5
+    assert np.diff(stream.inputs)[-1] == np.diff(stream.outputs)[-1] == expected
+    interval = inference_interval(config, cycles, *beats)
+    assert interval.cycles == expected
+    assert (interval.input, interval.inference, interval.output) == (beats[0], cycles, sent)

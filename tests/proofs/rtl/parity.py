@@ -1,5 +1,7 @@
 """Proofs of memories with parity."""
 
+from typing import Any, cast
+
 from amaranth.hdl import Array, Elaboratable, Fragment, MemoryInstance, Mux, Signal, Value, unsigned
 from amaranth.lib import memory
 from harness import Bug, Harness, Proof
@@ -19,7 +21,8 @@ class _Platform:
     def get_memory(self, words: memory.Memory) -> Elaboratable | Fragment:
         if not hasattr(words, "has_parity"):
             return self.protection.add_memory(words)
-        instance = MemoryInstance(data=words.data)
+        # Amaranth's stubs know the instance of an earlier version.
+        instance = cast(Any, MemoryInstance)(data=words.data)
         write, = words.write_ports
         instance.write_port(domain=write.domain, addr=write.addr, en=write.en,
                             data=Value.cast(write.data) ^ self._flips)

@@ -1,6 +1,7 @@
 """Floorplans: each multiplier of an array has a place of its own, and is in the netlist."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_groups(pes: int, width: int, multipliers: int) -> None:
     ({"pes": 32, "pes_per_lane": 8, "column_groups": 2}, 48),
     ({"pes": 40, "pes_per_lane": 4, "column_groups": 2}, 80),
     ({"pes": 72, "pes_per_lane": 4}, 144)])
-def test_shared_lanes(options: dict[str, int], multipliers: int) -> None:
+def test_shared_lanes(options: dict[str, Any], multipliers: int) -> None:
     """With fewer lanes there is room for more PEs, over all rows of DSP blocks."""
     config = SparseConfig(**options)
     places = multiplier_places(config, ULX3S)

@@ -61,7 +61,7 @@ class Reference:
 
 
 def check(simulate: Callable[..., None], seed: int, density: float, takes: float,
-          counts: list[int], cycles: int = 1000) -> int:
+          counts: list[int], cycles: int = 700) -> int:
     """Return how many sequences came to their end."""
     rng = Random(seed)
     dut, reset, reference = BitWindow(), Signal(), Reference()

@@ -1,6 +1,7 @@
 """Word assembler: which symbols are next, and the words that they make, in every cycle."""
 
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from random import Random
 
 import numpy as np
@@ -57,10 +58,13 @@ class Reference:
         self.under_way: list[int | None] = [None] * self.latency
         self.offered: int | None = None
         self.starting = False
+        self.whole = True
 
-    def load(self, image: list[int], symbols: Symbols, ends: dict[int, int]) -> None:
-        """Expect an image from now on."""
+    def load(self, image: list[int], symbols: Symbols, ends: dict[int, int], *, whole: bool = True
+             ) -> None:
+        """Expect an image from now on, or the beginning of one."""
         self.image, self.symbols, self.ends, self.asked = image, symbols, ends, 0
+        self.whole = whole
 
     @property
     def empty(self) -> bool:
@@ -75,15 +79,15 @@ class Reference:
                  "o__valid": int(self.offered is not None),
                  "asked": int(self.under_way[0] is not None)}
         if self.offered is not None:
-            found["o__payload"] = self.image[self.offered] | (
-                LAST if self.offered == len(self.image) - 1 else 0)
+            ends = self.offered == len(self.image) - 1 and self.whole
+            found["o__payload"] = self.image[self.offered] | (LAST if ends else 0)
         if i["start"]:
             if self.starting:  # From the second cycle on.
                 found["next_table"] = 0
         elif i["take"]:
             if self.table(self.asked + 1) >= 0:
                 found["next_table"] = self.table(self.asked + 1)
-            found["final"] = int(self.asked == len(self.symbols) - 1)
+            found["final"] = int(self.asked == len(self.symbols) - 1 and self.whole)
         if i["byte_valid"]:
             self.count = (self.count << 8 | i["byte"]) % LAST
         if i["take"] and self.asked in self.ends:
@@ -110,6 +114,20 @@ class Reference:
 def session(rng: Random, reference: Reference, layouts: dict[int, WordLayout], *, ready: float,
             takes: float, faults: float) -> Iterator[Inputs]:
     """Send images one behind the other; some end early, and some are cut by a reset."""
+    for number in range(9):
+        image = random_image(rng, layouts, rng.randint(1, 6))
+        tables, values = image_symbols(np.array(image, np.uint32), layouts)
+        symbols = list(zip(tables.tolist(), values.tolist(), strict=True))
+        reference.load(image, symbols, _ends(image, layouts))
+        zeros = b"\0\0\0\0" if number % 3 else b""
+        stop = rng.randrange(len(symbols)) if rng.random() < faults else len(symbols)
+        yield from send(rng, reference, zeros + len(image).to_bytes(4, "big"), stop, ready=ready,
+                        takes=takes)
+
+
+def send(rng: Random, reference: Reference, count: bytes, stop: int, *, ready: float,
+         takes: float) -> Iterator[Inputs]:
+    """Send the image that is expected, or some of its symbols and a fault or a reset."""
     idle = dict.fromkeys(["start", "byte_valid", "take", "squash", RESET], 0)
 
     def cycle(**changes: int) -> Inputs:
@@ -119,36 +137,29 @@ def session(rng: Random, reference: Reference, layouts: dict[int, WordLayout], *
         return {**idle, "byte": rng.getrandbits(8), "o__ready": int(rng.random() < ready),
                 "symbol": rng.getrandbits(8) if symbol is None else symbol, **changes}
 
-    for number in range(9):
-        image = random_image(rng, layouts, rng.randint(1, 6))
-        tables, values = image_symbols(np.array(image, np.uint32), layouts)
-        symbols = list(zip(tables.tolist(), values.tolist(), strict=True))
-        places: dict[int, int] = {}
-        last = -1
-        for word, size in enumerate(_sizes(image, layouts)):
-            last += size
-            places[last] = word
-        reference.load(image, symbols, places)
-        zeros = b"\0\0\0\0" if number % 3 else b""
-        for byte in zeros + len(image).to_bytes(4, "big"):
-            yield cycle(start=1, byte=byte, byte_valid=1)
-        for _ in range(rng.randrange(1, 4)):
-            yield cycle(start=1)
-        stop = rng.randrange(len(symbols)) if rng.random() < faults else len(symbols)
-        while reference.asked < stop:
+    for byte in count:
+        yield cycle(start=1, byte=byte, byte_valid=1)
+    for _ in range(rng.randrange(1, 4)):
+        yield cycle(start=1)
+    while reference.asked < stop:
+        inputs = cycle()
+        free = reference.offered is None or inputs["o__ready"]
+        yield {**inputs, "take": int(free and rng.random() < takes)}
+    if stop < len(reference.symbols):
+        if rng.random() < 0.3:
+            yield cycle(**{RESET: 1})
+        else:
             inputs = cycle()
             free = reference.offered is None or inputs["o__ready"]
-            yield {**inputs, "take": int(free and rng.random() < takes)}
-        if stop < len(symbols):
-            if rng.random() < 0.3:
-                yield cycle(**{RESET: 1})
-            else:
-                inputs = cycle()
-                free = reference.offered is None or inputs["o__ready"]
-                yield {**inputs, "squash": 1, "take": int(free and rng.random() < 0.5)}
-        while not reference.empty:
-            yield cycle()
-        yield cycle(start=1)
+            yield {**inputs, "squash": 1, "take": int(free and rng.random() < 0.5)}
+    while not reference.empty:
+        yield cycle()
+    yield cycle(start=1)
+
+
+def _ends(image: list[int], layouts: dict[int, WordLayout]) -> dict[int, int]:
+    """Return the words that symbols end, by the symbols' numbers."""
+    return {last - 1: word for word, last in enumerate(accumulate(_sizes(image, layouts)))}
 
 
 def _sizes(image: list[int], layouts: dict[int, WordLayout]) -> Iterator[int]:
@@ -184,3 +195,25 @@ def test_sooner_symbols(simulate: Callable[..., None], latency: int) -> None:
 
 def test_bytes_only(simulate: Callable[..., None]) -> None:
     check(simulate, 5, layouts={})
+
+
+def test_more_words_than_come(simulate: Callable[..., None]) -> None:
+    """Each bit of the number of words counts, of an image and of a section."""
+    rng = Random(6)
+    dut, reset, reference = WordAssembler(LAYOUTS, 3), Signal(), Reference(3)
+
+    def cycles() -> Iterator[Inputs]:
+        for bit in range(4, 32):
+            # A section of ten words, which tells that it has many more.
+            image = [5 << 28 | bit, 77, 10, *(rng.getrandbits(8) << 20 for _ in range(10))]
+            tables, values = image_symbols(np.array(image, np.uint32), LAYOUTS)
+            image[2] = (1 << bit) + rng.choice([2, 3])
+            values[8:12] = list(image[2].to_bytes(4, "little"))
+            symbols = list(zip(tables.tolist(), values.tolist(), strict=True))
+            ends = _ends([*image[:2], 10, *image[3:]], LAYOUTS)
+            for count in ((1 << bit) + rng.choice([1, 2, 3]), LAST - 1):
+                reference.load(image, symbols, ends, whole=False)
+                yield from send(rng, reference, count.to_bytes(4, "big"), len(symbols) - 2,
+                                ready=0.9, takes=1.0)
+
+    simulate(dut, lockstep(dut, cycles(), reference, reset), reset=reset)

@@ -190,14 +190,15 @@ def test_nobody_takes_any(simulate: Callable[..., None]) -> None:
     simulate(dut, bench)
 
 
-def test_largest(simulate: Callable[..., None]) -> None:
+@pytest.mark.parametrize("size", [40, pytest.param(256, marks=pytest.mark.long)])
+def test_largest(simulate: Callable[..., None], size: int) -> None:
     """Sizes of all bits, channels to the last, and a command behind each."""
     dut, rng = Drain(TWO), Random(2)
 
     async def bench(ctx: Any) -> None:
         one = Bench(ctx, dut, rng)
-        await one.load(512)
-        for change in ({"p": 256, "t": 2}, {"e": 256, "places": 2}, {"t": 256, "p": 2}):
+        await one.load(2 * size)
+        for change in ({"p": size, "t": 2}, {"e": size, "places": 2}, {"t": size, "p": 2}):
             await one.run(replace(Command(), **change), 1.0)
             await one.run(Command(2, 2, 2), 1.0)
 

@@ -19,7 +19,7 @@ FULL = SystolicConfig.for_winograd(2, rows=2, columns=3, lanes=1, accumulator_de
 OTHERS = {
     "sums as wide as accumulators": SystolicConfig(rows=1, columns=2, accumulator_depth=8,
                                                    accumulator_width=16),
-    "a column": SystolicConfig(rows=1, columns=1, accumulator_depth=7, accumulator_width=33),
+    "a column": SystolicConfig(rows=1, columns=1, accumulator_depth=7, accumulator_width=29),
 }
 
 

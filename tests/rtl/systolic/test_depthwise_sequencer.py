@@ -233,6 +233,7 @@ ENDS = (
     Layer((2, 2), 64, 300, 1, 65, blocks=2, last_groups=2, start=(2, 2)),
     Layer((1, 300), 64, 0, 1, 1, size=(1, 80)),
     Layer((300, 1), 1, 0, 1, 1, size=(80, 1)),
+    Layer((1, 200), 64, 0, 1, 1, size=(1, 80), flags=Flag.LINEAR),
     Layer((2, 2), 64, 0, 270, 600, start=(32767, 65535), stride=65535, size=(65535, 65535)),
     Layer((2, 2), 40, 0, 300, 1, start=(0, 0), stride=65535, size=(65535, 100)),
     Layer((3, 3), 64, 1, 64, 64, start=(65, 65), stride=64, size=(140, 131)),

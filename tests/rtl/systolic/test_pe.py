@@ -13,8 +13,8 @@ from eieio.rtl.systolic.pe import ProcessingElement
 CONFIGS = {
     "bytes": SystolicConfig(rows=4, columns=4),
     "wide": SystolicConfig(rows=2, columns=2, activation_width=18, weight_width=18,
-                           accumulator_width=48, product_stages=3),
-    "narrow": SystolicConfig(rows=200, columns=2, activation_width=4, weight_width=5,
+                           accumulator_width=32, product_stages=3),
+    "narrow": SystolicConfig(rows=200, columns=2, activation_width=9, weight_width=11,
                              accumulator_width=16, product_stages=2),
     "wraps": SystolicConfig(rows=200, columns=2, accumulator_width=16),
 }
@@ -67,11 +67,11 @@ def test_one_product(simulate: Callable[..., None]) -> None:
     cycles += [quiet | {"i_take": 1, "i_weight": -77}, quiet | {"i_take": 1, "i_weight": 5},
                quiet | {"i_take": 1, "i_weight": 1000, "i_swap": 1, "i_activation": -3}]
     at = len(cycles) - 1
-    cycles += [quiet] * (late - 1) + [quiet | {"i_sum": 1 << 30}] + [quiet] * 3
+    cycles += [quiet] * (late - 1) + [quiet | {"i_sum": 1 << 20}] + [quiet] * 3
     places = iter(range(len(cycles)))
 
     def expected(_: Inputs) -> Outputs:
         place = next(places)
-        return {} if place < at else {"o_sum": (1 << 30) - 15 if place == at + late + 1 else 0}
+        return {} if place < at else {"o_sum": (1 << 20) - 15 if place == at + late + 1 else 0}
 
     simulate(dut, lockstep(dut, cycles, expected))

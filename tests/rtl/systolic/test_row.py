@@ -15,7 +15,8 @@ CONFIGS = {
     "four": SystolicConfig(rows=2, columns=4),
     "one": SystolicConfig(rows=2, columns=1, product_stages=2),
     "wide": SystolicConfig(rows=1, columns=3, activation_width=11, weight_width=9,
-                           accumulator_width=40),
+                           accumulator_width=32),
+    "pairs": SystolicConfig(rows=2, columns=4, lanes=1, products_per_multiplier=2),
 }
 
 
@@ -25,7 +26,7 @@ def test_random(simulate: Callable[..., None], name: str, loads: float) -> None:
     """After weights have come and been swapped in once, all is known, also after a reset."""
     config, rng = CONFIGS[name], Random(int(10 * loads))
     dut, model, reset = ArrayRow(config), RowModel(config), Signal()
-    warm = 2 * config.columns + 10
+    warm = 2 * config.columns + 14
     cycle = 0
 
     def reference(i: Inputs) -> Outputs:

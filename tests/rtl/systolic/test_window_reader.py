@@ -174,7 +174,7 @@ def test_random(simulate: Callable[..., None], mode: Flag, density: float) -> No
     rng = Random(int(mode) + int(density))
     dut, reset = WindowReader(FULL), Signal()
     layers = [random_layer(rng, FULL, mode) for _ in range(3)]
-    cycles = cycles_of(FULL, layers, rng, density, cuts=2)
+    cycles = cycles_of(FULL, layers, rng, density, cuts=1)
     simulate(dut, scripted(dut, cycles, reset), reset=reset)
 
 

@@ -17,8 +17,8 @@ from eieio.model.systolic.timing import READ
 from eieio.model.winograd import winograd_convolution
 from eieio.rtl.systolic.winograd_drain import WinogradDrain
 
-FULL = SystolicConfig.for_winograd(2, rows=6, columns=4, lanes=2, accumulator_depth=16 * 5,
-                                   activation_depth=300, parameter_depth=50)
+FULL = SystolicConfig.for_winograd(2, rows=3, columns=2, lanes=1, accumulator_depth=16 * 5,
+                                   accumulator_width=24, activation_depth=300, parameter_depth=50)
 OTHERS = {
     "tiles of 6 x 6": SystolicConfig.for_winograd(4, rows=2, columns=2, lanes=2,
                                                   accumulator_depth=36 * 3),

@@ -26,7 +26,7 @@ from eieio.sim.simulation import build_engine
 ROOT = Path(__file__).parents[3]
 
 #: Rows of several words, buffers that are soon full, banks, wide sums, everything else.
-ONE = DaDianNaoConfig(tiles=3, inputs=4, outputs=2, sb_banks=2, sb_depth=1024, nbin_depth=8,
+ONE = DaDianNaoConfig(tiles=3, inputs=4, outputs=2, sb_banks=2, sb_depth=64, nbin_depth=8,
                       nbout_depth=4, central_depth=700, program_depth=100, parameter_depth=150,
                       activation_width=9, weight_width=8, sum_width=40, additions=True,
                       functions=True)

@@ -19,14 +19,14 @@ SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
 
 def test_stream() -> None:
     """First no engine waits, then the systolic one; a pixel has three channels, and a beat two."""
-    rng = np.random.default_rng(58)
+    rng = np.random.default_rng(38)
     compiled = random_network(SMALL, rng, max_cycles=250, channels=40)
     x = random_inputs(compiled, 3, rng)
-    assert compiled.between.shape == (1, 5, 3)
+    assert compiled.between.shape == (5, 1, 3)
     found = compare(compiled, x, build_engine(SMALL, simulator=SIMULATOR, quick=True))
     assert found.layer_mismatches.tolist() == [0] * 4
     assert (found.mismatches, found.cycle_mismatches) == (0, 0)
-    assert found.intervals == [309, 369]
+    assert found.intervals == [307, 388]
     # And a report of it.
     made = MixedCompiled(compiled)
     figures = made.figures(found, precise=True)
