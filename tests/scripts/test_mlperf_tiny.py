@@ -159,7 +159,7 @@ def test_places_once(eieio: Run, tiny: Path, tmp_path: Path, monkeypatch: pytest
         program.chmod(0o755)
         monkeypatch.setenv(variable, str(program))
     text = {"system.v": "module\n"}
-    monkeypatch.setattr(steps, "emit_engine", lambda config: {"engine.v": "\n"})
+    monkeypatch.setattr(steps, "emit_engine", lambda config, family: {"engine.v": "\n"})
     monkeypatch.setattr(synthesis, "emit_system", lambda config, board, setting, baud: text)
     monkeypatch.setattr(routed, "emit_system", lambda config, board, setting: text)
     arguments = ("bench", "mlperf-tiny", tiny, *SIZE, "--model-only", "--clock", 80)

@@ -5,8 +5,8 @@ import pytest
 from eieio.model.errors import InputError
 from eieio.model.systolic.config import SystolicConfig
 
-RANGES = {"rows": (1, 256), "columns": (1, 256), "activation_width": (4, 18),
-          "weight_width": (4, 18), "accumulator_width": (16, 48), "product_stages": (1, 3),
+RANGES = {"rows": (1, 256), "columns": (1, 256), "activation_width": (8, 18),
+          "weight_width": (8, 18), "accumulator_width": (16, 32), "product_stages": (1, 3),
           "accumulator_depth": (0, 1 << 16), "activation_depth": (2, 1 << 24),
           "weight_depth": (2, 1 << 24), "parameter_depth": (2, 1 << 16),
           "program_depth": (2, 1 << 12), "depthwise_kernel": (2, 7),
@@ -28,7 +28,7 @@ def test_ranges(option: str) -> None:
 
 @pytest.mark.parametrize(("rows", "operand_width", "accumulator_width", "sum_width"), [
     (1, 8, 32, 16), (2, 8, 32, 17), (3, 8, 32, 18), (16, 8, 32, 20), (17, 8, 32, 21),
-    (256, 8, 32, 24), (256, 16, 32, 32), (256, 16, 48, 40), (1, 8, 16, 16), (2, 8, 16, 16)])
+    (256, 8, 32, 24), (256, 16, 32, 32), (256, 12, 32, 32), (1, 8, 16, 16), (2, 8, 16, 16)])
 def test_sum_width(rows: int, operand_width: int, accumulator_width: int, sum_width: int) -> None:
     config = SystolicConfig(rows=rows, activation_width=operand_width, weight_width=operand_width,
                             accumulator_width=accumulator_width)

@@ -272,7 +272,7 @@ def test_members() -> None:
         "source": Out(1),
         "input_side": Out(range(2)),
         "input_buffer": Out(1),
-        "output_side": Out(range(2), init=1),
+        "output_side": Out(range(2), init=1),  # pyright: ignore[reportCallIssue]
         "output_buffer": Out(1),
         "layer": Out(unsigned(2)).array(1),
         "start": Out(1),
