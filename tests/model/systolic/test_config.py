@@ -74,7 +74,7 @@ def test_accumulators() -> None:
         assert config.accumulator_depth == tiles * (m + 2) ** 2
 
 
-@pytest.mark.parametrize(("width", "weights"), [(4, 4), (8, 4), (9, 2), (16, 2), (17, 1), (18, 1)])
+@pytest.mark.parametrize(("width", "weights"), [(8, 4), (9, 2), (16, 2), (17, 1), (18, 1)])
 def test_weights_per_word(width: int, weights: int) -> None:
     assert SystolicConfig(weight_width=width).weights_per_word == weights
 

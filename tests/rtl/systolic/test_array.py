@@ -166,7 +166,7 @@ def test_members() -> None:
         "w_weights": In(data.ArrayLayout(signed(8), 5)),
         "o_valid": Out(1),
         "o_last": Out(1),
-        "o_sums": Out(data.ArrayLayout(signed(18), 5)),
+        "o_sums": Out(data.ArrayLayout(signed(19), 5)),
     }
 
 
@@ -246,7 +246,7 @@ def test_anything_in_any_cycle(rows: int, columns: int, vectors: float, weights:
 
 
 @pytest.mark.parametrize(("activation_width", "weight_width", "accumulator_width", "stages"), [
-    (4, 4, 16, 1), (10, 12, 32, 2), (15, 14, 32, 1), (18, 18, 48, 3), (8, 8, 16, 2)])
+    (8, 9, 17, 1), (10, 12, 32, 2), (15, 14, 32, 1), (18, 18, 32, 3), (8, 8, 16, 2)])
 def test_widths(activation_width: int, weight_width: int, accumulator_width: int,
                 stages: int) -> None:
     config = SystolicConfig(rows=4, columns=3, activation_width=activation_width,
