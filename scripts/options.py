@@ -115,9 +115,8 @@ def simulator_options(command: _Command) -> _Command:
 def family_option(command: _Command) -> _Command:
     """Add ``--family``, for what the Verilog is."""
     return click.option("--family", type=click.Choice([ASIC]),
-                        help="asic: memories are instances of the module eieio_memory, in a file "
-                        "of its own, which a foundry's macros replace. Default: Verilog for "
-                        "FPGAs, and any tool.")(command)
+                        help="asic: memories are instances of eieio_memory, which a foundry's "
+                        "macros replace. Default: Verilog for FPGAs, and any tool.")(command)
 
 
 def json_option(command: _Command) -> _Command:

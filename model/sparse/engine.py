@@ -53,13 +53,13 @@ class Sparse(Engine):
         "io_lanes": "Activations in a beat of the input and output streams.",
         "per_channel": "Hold a factor for each output of a layer, in place of one for the layer.",
         "coded_images": "Let the shell take Huffman-coded images, too.",
+        "double_buffered": "Take the next input and send the output before while an inference is "
+        "under way, from a second memory of activations.",
+        "pes_per_lane": "Processing elements that share an output lane and take turns at it.",
+        "interleaved": "Have two inferences under way: one computes while the other waits.",
         "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
         "watchdog": "Cycles without progress after which an error ends what is under way; more "
                     "than an inference takes. 0 for none.",
-        "double_buffered": "Take the next input and send the output before while an inference is "
-        "under way, from a second memory of activations.",
-        "interleaved": "Have two inferences under way: one computes while the other waits.",
-        "pes_per_lane": "Processing elements that share an output lane and take turns at it.",
     }
     defaults: ClassVar = {
         **dict.fromkeys(MEMORY_DEPTHS, "what the network needs"),

@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_nothing(refused: Callable[..., None], network: Path,
 @pytest.fixture
 def without_yosys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave Verilog out, where a test is about something else."""
-    monkeypatch.setattr(steps, "emit_engine", lambda config: {
+    monkeypatch.setattr(steps, "emit_engine", lambda config, family: {
         "sparse_engine.v": f"// {config.label}\n", f"pes_{config.pes}.v": "\n"})
 
 
@@ -266,7 +266,7 @@ def test_refuses_samples(refused: Callable[..., None], network: Path, tmp_path: 
 
 def test_yosys_failure_is_one_line(refused: Callable[..., None], network: Path, samples: Path,
                                    tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(config: SparseConfig) -> None:
+    def fail(config: SparseConfig, family: object) -> None:
         raise emit.EmissionError("Yosys failed: ERROR: no\nmemory")
 
     monkeypatch.setattr(steps, "emit_engine", fail)

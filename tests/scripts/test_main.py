@@ -83,7 +83,7 @@ def test_errors_are_one_line_and_leave_nothing(
         assert [path.name for path in tmp_path.glob(".*.part/*")] != []
         raise error
 
-    monkeypatch.setattr(steps, "emit_engine", lambda config: {"top.v": ""})
+    monkeypatch.setattr(steps, "emit_engine", lambda config, family: {"top.v": ""})
     monkeypatch.setattr(steps, "build_simulation", fail)
     result = eieio("build", network, "--samples", samples, "--out", tmp_path / "out" / "design")
     assert (result.exit_code, result.stdout) == (status, "")

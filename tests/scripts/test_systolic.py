@@ -187,7 +187,7 @@ def test_mismatch_is_status_1(eieio: Run, made: Path, monkeypatch: pytest.Monkey
 @pytest.fixture
 def without_yosys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave Verilog out, where a test is about something else."""
-    monkeypatch.setattr(steps, "emit_engine", lambda config: {
+    monkeypatch.setattr(steps, "emit_engine", lambda config, family: {
         "systolic_engine.v": f"// {config.label}\n"})
 
 

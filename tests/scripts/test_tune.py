@@ -98,7 +98,8 @@ def test_weighs_all_objectives(tuned: Callable[..., dict[str, Any]]) -> None:
         assert values["luts"] == trial["lut"]
         assert values["dsps"] == trial["dsp"]
         assert values["throughput"] == pytest.approx(100e6 / trial["interval_cycles"])
-        assert values["latency"] == pytest.approx(trial["interval_cycles"] / 100)
+        # An input, its inference and its output, which overlap with others in a stream.
+        assert values["latency"] >= trial["interval_cycles"] / 100
         assert trial["cycles"] < trial["interval_cycles"]
         assert 0.5 < values["accuracy"] <= 1
         assert values["energy"] > 0

@@ -248,7 +248,8 @@ def test_longer_runs_where_fillers_cost() -> None:
 def test_beats_as_wide_as_pays() -> None:
     """Many inputs and little work want wide beats; much work does with a narrow one."""
     x = np.random.default_rng(4).random((4, 200))
-    for board, lanes in ((False, 4), (True, 2)):
+    # On a board, without column groups, the inference takes longer than any input.
+    for board, lanes in ((False, 4), (True, 1)):
         thin = fit_network(share_weights(networks(200, 16, density=0.02), 4), x, {"pes": 16},
                            board=board)
         assert thin.compiled.config.io_lanes == lanes
