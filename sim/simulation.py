@@ -13,10 +13,12 @@ from eieio.model.errors import InputError
 from eieio.model.leftovers import temporary_folder
 from eieio.model.registry import engine_of
 from eieio.rtl.emit import write
+from eieio.rtl.guard import is_guarded
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim.runner import Build, build
 
-__all__ = ["Comparison", "Simulation", "build_engine", "build_sources", "simulation_of"]
+__all__ = ["Comparison", "Simulation", "build_engine", "build_sources", "refuse_guard",
+           "simulation_of"]
 
 
 class Comparison:
@@ -80,6 +82,21 @@ class Simulation(Protocol):
             not tell, ``probe(config, folder)`` writes it, and returns its file and its name.
         """
         ...
+
+
+def refuse_guard(config: EngineConfig) -> None:
+    """Refuse an engine whose guard holds the counters that tell the cycles of each layer.
+
+    Raises
+    ------
+    InputError
+        If it has parity or a watchdog.
+    """
+    if is_guarded(config):
+        raise InputError(
+            f"Layers of the {engine_of(config).name} engine cannot be timed with parity or a "
+            "watchdog, which hold its counters for the output: simulate it without them, and build "
+            "it with --simulate 0")
 
 
 def simulation_of(config: EngineConfig) -> Simulation:

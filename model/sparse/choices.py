@@ -255,7 +255,7 @@ def _pes_per_lane(config: SparseConfig, words: int, cycles: float) -> int:
 
 def _interleaves(config: SparseConfig, pace: Pace, cycles: float, *, lanes_given: bool) -> bool:
     """Choose whether inferences are interleaved, with the widest streams that may be chosen."""
-    if not config.double_buffered:
+    if not config.double_buffered or config.parity or config.watchdog:
         return False
     wide = config
     while not lanes_given and _wider(wide):

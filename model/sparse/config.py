@@ -72,7 +72,8 @@ class SparseConfig(EngineConfig):
     interleaved : :class:`bool`
         Whether two inferences are under way at a time, so that one computes while the other waits
         for its slowest PE, drains or starts a layer. Each has accumulators and a memory of
-        activations of its own; it must be ``double_buffered``.
+        activations of its own; it must be ``double_buffered``, without ``parity`` and
+        ``watchdog``.
     pes_per_lane : :class:`int`
         PEs that take turns at an output lane, which requantizes a sum a cycle: a power of two up to
         16 that divides ``pes / column_groups``.
@@ -147,6 +148,9 @@ class SparseConfig(EngineConfig):
         if self.interleaved and not self.double_buffered:
             raise InputError("Option interleaved needs double_buffered: inputs and outputs move "
                              "beside two inferences")
+        if self.interleaved and (self.parity or self.watchdog):
+            raise InputError("Option interleaved must be false with parity or a watchdog, which "
+                             "have not been proved beside two inferences")
 
     @property
     def column_group_choices(self) -> tuple[int, ...]:

@@ -70,7 +70,7 @@ class Sparse(Engine):
         "io_lanes": "up to 128 bits, as far as they spare much",
         "per_channel": "as the network has it",
         "double_buffered": "yes; no for a board without room for it",
-        "interleaved": "as far as it spares much; no for a board",
+        "interleaved": "as far as it spares much; no for a board, nor with parity or a watchdog",
     }
     settings = (
         *COMPRESSION_OPTIONS,

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from eieio.model.sparse.interleaving import InterleavedTiming, time_interleaved
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import TO_OUTPUT, NetworkTimer
-from eieio.rtl.guard import is_guarded
 from eieio.sim.run_case import run_case
 from eieio.sim.runner import Build, SimulationError, simulation_folder
 from eieio.sim.sparse.written import written_activations
@@ -80,12 +79,8 @@ def compare_stream(compiled: CompiledNetwork, x: NDArray[np.integer], built: Bui
     mismatches = sum(int(np.count_nonzero(of_rtl != of_golden)) for of_rtl, of_golden in
                      zip([*activations, outputs], [*golden, golden[-1]], strict=True))
 
-    _, written, counted, products = np.moveaxis(np.stack(found, axis=1), 2, 0)
     begins, hand_overs = seen["begun"], seen["offered"] - TO_OUTPUT
-    if is_guarded(compiled.config):
-        # It holds outputs back for as long as a fault takes to be known: the first one, for which
-        # no other makes room, tells how long.
-        hand_overs = hand_overs - (hand_overs[0] - written[0, -1])
+    _, written, counted, products = np.moveaxis(np.stack(found, axis=1), 2, 0)
     early = 0
 
     def begin(number: int, free: int) -> int:

@@ -1,7 +1,7 @@
 """Engines with parity and a watchdog: as they are without, and what becomes of faults."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from long_cases import long
 
 import eieio.sim
 from eieio.model.engine import Compiled
+from eieio.model.errors import InputError
 from eieio.model.registers import ErrorCode
 from eieio.model.registry import engines, find_engine
 from eieio.rtl.emit import write
@@ -49,12 +50,32 @@ def test_lint(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", PROTECTED)
+def test_counters(name: str) -> None:
+    """Outputs and counters are those of the models, which know nothing of it."""
+    compiled, x = network(name, 5, parity=True, watchdog=100_000)
+    vectors = vector_line(compiled, x[:3 * compiled.batch])
+    script = [image_line(compiled.host.words), *vectors, "case 0", "load 0"]
+    for number in range(len(vectors)):
+        script += [f"infer {number}", "count"]
+    outcomes, _ = replay(build_replay(compiled.config), script)
+    assert [outcome.what for outcome in outcomes] == ["ok"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["sparse", "dadiannao"])
 def test_equal(name: str) -> None:
-    """Integers and cycles are those of the models, which know nothing of it."""
+    """All layers, too, where counters that the guard does not hold tell of them."""
     compiled, x = network(name, 5, parity=True, watchdog=100_000)
     result = simulation_of(compiled.config).compare(
         compiled.inner, compiled.group(x[:3 * compiled.batch]), build_engine(compiled.config))
     assert (result.mismatches, result.cycle_mismatches) == (0, 0)
+
+
+def test_layers_refused() -> None:
+    compiled, x = network("systolic", 5, parity=True)
+    with pytest.raises(InputError, match="cannot be timed with parity or a watchdog"):
+        simulation_of(compiled.config).compare(
+            compiled.inner, compiled.group(x[:compiled.batch]), cast(Any, None))
 
 
 @pytest.mark.long
