@@ -78,6 +78,9 @@ def random_network(engine: Engine, options: Mapping[str, Any], rng: np.random.Ge
     InputError
         If none of many fits; it says why the last did not.
     """
+    # Replays know the counters of inferences that are alone.
+    if any(option.name == "interleaved" for option in engine.options):
+        options = {"interleaved": False, **options}
     reason: InputError | None = None
     with tempfile.TemporaryDirectory() as name:
         path, samples = Path(name) / "net.onnx", Path(name) / "samples.npy"
