@@ -1,6 +1,6 @@
 """Processing element of the systolic array."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Shape, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -57,6 +57,7 @@ class ProcessingElement(wiring.Component):
 
     def __init__(self, config: SystolicConfig) -> None:
         self.config = self.parameters = config
+        weight, total = self._shapes()
         super().__init__({
             "i_activation": In(signed(config.activation_width)),
             "o_activation": Out(signed(config.activation_width)),
@@ -64,32 +65,41 @@ class ProcessingElement(wiring.Component):
             "o_swap": Out(1),
             "i_take": In(1),
             "o_take": Out(1),
-            "i_weight": In(signed(config.weight_width)),
-            "o_weight": Out(signed(config.weight_width)),
-            "i_sum": In(signed(config.sum_width)),
-            "o_sum": Out(signed(config.sum_width)),
+            "i_weight": In(weight),
+            "o_weight": Out(weight),
+            "i_sum": In(total),
+            "o_sum": Out(total),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config = self.config
         # Nothing here is reset: what is left of a computation that a reset cut short leaves the
         # array long before another one begins.
         outputs = [(port, Signal.like(port, name=f"{port.name}_register", reset_less=True))
                    for port in (self.o_activation, self.o_swap, self.o_take, self.o_weight,
                                 self.o_sum)]
-        taken, weight = (Signal(signed(config.weight_width), name=name, reset_less=True)
+        taken, weight = (Signal(self._shapes()[0], name=name, reset_less=True)
                          for name in ("taken", "weight"))
-        m.submodules.multiplier = multiplier = Multiplier(
-            signed(config.activation_width), signed(config.weight_width),
-            stages=config.product_stages)
-        m.d.comb += [multiplier.a.eq(self.o_activation), multiplier.b.eq(weight)]
+        total = self._add_product(m, weight)
         m.d.sync += [register.eq(value) for (_, register), value in zip(
-            outputs, (self.i_activation, self.i_swap, self.i_take, self.i_weight,
-                      self.i_sum + multiplier.product), strict=True)]
+            outputs, (self.i_activation, self.i_swap, self.i_take, self.i_weight, total),
+            strict=True)]
         m.d.comb += [port.eq(register) for port, register in outputs]
         with m.If(self.i_take):
             m.d.sync += taken.eq(self.i_weight)
         with m.If(self.i_swap):
             m.d.sync += weight.eq(taken)
         return m
+
+    def _shapes(self) -> tuple[Shape, Shape]:
+        """Shapes of weights and sums."""
+        return signed(self.config.weight_width), signed(self.config.sum_width)
+
+    def _add_product(self, m: Module, weight: Signal) -> Value:
+        """Multiply the activation that moves on by a weight; return what the sum becomes."""
+        config = self.config
+        m.submodules.multiplier = multiplier = Multiplier(
+            signed(config.activation_width), signed(config.weight_width),
+            stages=config.product_stages)
+        m.d.comb += [multiplier.a.eq(self.o_activation), multiplier.b.eq(weight)]
+        return self.i_sum + multiplier.product
