@@ -311,12 +311,10 @@ class HalfSegmenter(RemainderSegmenter):
         least = np.minimum(levels * low, levels * high).sum(axis=1) / scale.scale * np.abs(counts)
         bias = np.mod((product.bias - end) / step, _BYTE)
         above = np.maximum(np.ceil(-least / _BYTE), 0) * _BYTE
-        shape = (1, 1, -1) if isinstance(product, DepthwiseConv2D) else (
-            -1, *[1] * (product.weight.ndim - 1))
         ratio = counts * step / unit
         weight_scale = np.where(ratio == 0, step / scale.scale,
                                 product.weight_scale * np.abs(ratio))
-        part = replace(product, weight=product.weight * ratio.reshape(shape), shared=None,
+        part = replace(product, weight=product.weight * _by_weight(product, ratio), shared=None,
                        weight_scale=weight_scale, bias=(bias + above) * step, wraps=True,
                        minimum=-math.inf, maximum=math.inf)
         return [_Part(Term(self.emit(part, (self.single(product.input),), Scale(step, 0), name),
@@ -329,10 +327,8 @@ class HalfSegmenter(RemainderSegmenter):
         unit = source * product.weight_scale
         # The smallest whole sum that is above it.
         first = np.ceil((end - product.bias) / unit - 1e-9)
-        shape = (1, 1, -1) if isinstance(product, DepthwiseConv2D) else (
-            -1, *[1] * (product.weight.ndim - 1))
         gate, scale = f"{name}_gate", Scale(0.5, 0)
-        part = replace(product, weight=product.weight / unit.reshape(shape), shared=None,
+        part = replace(product, weight=product.weight / _by_weight(product, unit), shared=None,
                        weight_scale=product.weight_scale / unit, bias=1 - first,
                        minimum=-math.inf, maximum=math.inf)
         source_value = self.single(product.input)
@@ -381,6 +377,12 @@ class HalfSegmenter(RemainderSegmenter):
         return self._let_through(bare, bits, (gates[0], gates[1]), step, name)
 
 
+def _by_weight(product: WeightedOperator, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shape a number of each channel so that it meets the weights of the channel."""
+    axis = 2 if isinstance(product, DepthwiseConv2D) else 0
+    return np.expand_dims(values, [other for other in range(product.weight.ndim) if other != axis])
+
+
 def _ones_and_zeros(value: Value) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     channels = value.shape[-1] if len(value.shape) == 3 else value.elements
     return np.ones(channels), np.zeros(channels)
@@ -390,5 +392,5 @@ def _weighted_sum(terms: Sequence[Term], levels: Sequence[int], step: float) -> 
     """Return a sum of tensors, element by element."""
     value = terms[0].value
     height = value.shape[0] if len(value.shape) == 3 else 1
-    return WeightedSum(terms, np.array(levels).reshape(-1, 1, 1),
-                       Window((len(terms), 1), (1, 1), (height, 1)), step, *_ones_and_zeros(value))
+    return WeightedSum(terms, *over_stack(levels, np.ones((1, 1, 1), int), height, _ONE), step,
+                       *_ones_and_zeros(value))
