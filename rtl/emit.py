@@ -46,13 +46,13 @@ from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_text
 from eieio.rtl.interface import bound_ports
 from eieio.rtl.parity import PORT, Protection
-from eieio.rtl.vendor.family import ASIC
-from eieio.rtl.vendor.library_memory import (
-    LIBRARY_MEMORY,
-    add_library_memory,
-    is_library_memory,
-    library_memory_text,
+from eieio.rtl.vendor.asic_memory import (
+    ASIC_MEMORY,
+    add_asic_memory,
+    asic_memory_text,
+    is_asic_memory,
 )
+from eieio.rtl.vendor.family import ASIC
 
 __all__ = ["EmissionError", "emit", "emit_rtlil", "protected", "shared", "sources_kept", "write"]
 
@@ -93,8 +93,8 @@ class _Emission:
         """Return what stands for a memory, as Amaranth asks of a platform."""
         if self.protection is not None and not hasattr(words, "has_parity"):
             return self.protection.add_memory(words)
-        if self.family == ASIC and is_library_memory(words):
-            return add_library_memory(words)
+        if self.family == ASIC and is_asic_memory(words):
+            return add_asic_memory(words)
         return words.elaborate(None)
 
     def instantiate(self, component: wiring.Component, *, apart: bool) -> Instance:
@@ -266,8 +266,8 @@ def emit(component: wiring.Component, name: str, *, header: str,
         if unit != name:
             body[0] = _not_inlined(body[0])
         files[f"{unit}.v"] = "\n".join([comment, *body])
-    if any(f"cell \\{LIBRARY_MEMORY} " in text for text in texts.values()):
-        files[f"{LIBRARY_MEMORY}.v"] = library_memory_text()
+    if any(f"cell \\{ASIC_MEMORY} " in text for text in texts.values()):
+        files[f"{ASIC_MEMORY}.v"] = asic_memory_text()
     return files
 
 

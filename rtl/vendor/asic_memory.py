@@ -5,18 +5,18 @@ from pathlib import Path
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Shape, Value
 from amaranth.lib import memory
 
-__all__ = ["LIBRARY_MEMORY", "add_library_memory", "is_library_memory", "library_memory_text"]
+__all__ = ["ASIC_MEMORY", "add_asic_memory", "asic_memory_text", "is_asic_memory"]
 
 #: Name of the module.
-LIBRARY_MEMORY = "eieio_memory"
+ASIC_MEMORY = "eieio_memory"
 
 
-def library_memory_text() -> str:
+def asic_memory_text() -> str:
     """Return the module's behavioural model, in Verilog."""
-    return Path(__file__).with_name(f"{LIBRARY_MEMORY}.v").read_text(encoding="utf-8")
+    return Path(__file__).with_name(f"{ASIC_MEMORY}.v").read_text(encoding="utf-8")
 
 
-def is_library_memory(words: memory.Memory) -> bool:
+def is_asic_memory(words: memory.Memory) -> bool:
     """Tell whether a memory is one of the library's, or registers.
 
     The rule: it has one write port, nothing in it to begin with, and each of its read ports takes a
@@ -29,7 +29,7 @@ def is_library_memory(words: memory.Memory) -> bool:
                     for port in words.read_ports))
 
 
-def add_library_memory(words: memory.Memory) -> Module:
+def add_asic_memory(words: memory.Memory) -> Module:
     """Return what stands for a memory: an instance of the module for each of its read ports.
 
     Where a word is read while it is written, the module must return the old one, unless the memory
@@ -38,7 +38,7 @@ def add_library_memory(words: memory.Memory) -> Module:
     Parameters
     ----------
     words : :class:`amaranth.lib.memory.Memory`
-        Memory for which :func:`is_library_memory` holds, with all its ports.
+        Memory for which :func:`is_asic_memory` holds, with all its ports.
     """
     m = Module()
     write, = words.write_ports
@@ -49,7 +49,7 @@ def add_library_memory(words: memory.Memory) -> Module:
     for number, read in enumerate(words.read_ports):
         name = "macro" if len(words.read_ports) == 1 else f"macro_{number}"
         m.submodules[name] = Instance(
-            LIBRARY_MEMORY,
+            ASIC_MEMORY,
             ("p", "WIDTH", Shape.cast(words.shape).width),
             ("p", "DEPTH", words.depth),
             ("p", "ADDRESS", len(address(read.addr))),

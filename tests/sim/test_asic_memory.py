@@ -12,8 +12,8 @@ from long_cases import long
 from eieio.model.registry import engines, find_engine
 from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
+from eieio.rtl.vendor.asic_memory import ASIC_MEMORY
 from eieio.rtl.vendor.family import ASIC
-from eieio.rtl.vendor.library_memory import LIBRARY_MEMORY
 from eieio.sim.lint import lint
 from eieio.sim.replay import build_replay, image_line, is_replayable, replay, vector_line
 from eieio.sim.simulation import build_engine, simulation_of
@@ -34,14 +34,14 @@ def test_engine(name: str, tmp_path: Path) -> None:
         compiled, x = networks.random_network(engine, networks.small_options(engine, 4),
                                               np.random.default_rng(3))
     files = emit_engine(compiled.config, ASIC)
-    memory = files.pop(f"{LIBRARY_MEMORY}.v")
+    memory = files.pop(f"{ASIC_MEMORY}.v")
     for text in files.values():
         for array in _ARRAY.findall(text):
             reads = re.findall(rf"^.*= {re.escape(array)}\[.*$", text, re.MULTILINE)
             assert reads, array
             assert all(read.lstrip().startswith("assign") for read in reads), array
-    assert any(f"{LIBRARY_MEMORY} #(" in text for text in files.values())
-    files[f"{LIBRARY_MEMORY}.v"] = memory
+    assert any(f"{ASIC_MEMORY} #(" in text for text in files.values())
+    files[f"{ASIC_MEMORY}.v"] = memory
     lint(write(files, tmp_path), engine_top(compiled.config))
     if not is_replayable(compiled.config):
         assert simulation_of(compiled.config).compare(
