@@ -9,7 +9,7 @@ are needed: see :mod:`eieio.rtl.hardware` and :mod:`eieio.sim.simulation`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -30,14 +30,21 @@ from eieio.model.sizing import Sizing
 from eieio.model.trace import LayerProfile
 from eieio.model.word_layout import WordLayout
 
-__all__ = ["CALIBRATION_SAMPLES", "TIMED_SAMPLES", "Choice", "Compiled", "Counters", "Engine",
-           "Messages", "Option", "Prepared", "Request", "Rows"]
+__all__ = ["CALIBRATION_SAMPLES", "PROTECTION_HELP", "TIMED_SAMPLES", "Choice", "Compiled",
+           "Counters", "Engine", "Messages", "Option", "Prepared", "Request", "Rows"]
 
 #: Samples, from the first on, that set the ranges of the integers.
 CALIBRATION_SAMPLES = 256
 
 #: Samples, from the first on, of which the mean is taken.
 TIMED_SAMPLES = 16
+
+#: What the options are by which a guard protects an engine.
+PROTECTION_HELP: Mapping[str, str] = {
+    "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
+    "watchdog": "Cycles without progress after which an error ends what is under way; more than an "
+                "inference takes. 0 for none.",
+}
 
 
 class Messages:
@@ -454,6 +461,17 @@ class Engine:
         It does without what the engine has by itself for speed alone, and nobody asked for.
         """
         del options
+
+    def attempts(self, options: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], bool]]:
+        """Give options to try in turn, until an engine fits, and whether memories are to be exact.
+
+        Memories as deep as the network needs, and no deeper, come last.
+        """
+        yield {**options}, False
+        leaner = self.leaner(options)
+        if leaner is not None:
+            yield leaner, False
+        yield leaner or {**options}, True
 
     def interval(self, config: Any, cycles: float, input_beats: int, output_beats: int) -> Interval:
         """Return what an inference of so many cycles takes, with its data."""

@@ -93,14 +93,6 @@ class _Trial:
             return speed_of(compiled.host, cycles, compiled.steady(x))
         return _Made(compiled.config, speed)
 
-    def tries(self, options: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bool]]:
-        """Give options, and whether memories are exact, until an engine fits."""
-        yield options, False
-        leaner = self.engine.leaner(options)
-        if leaner is not None:
-            yield leaner, False
-        yield leaner or options, True
-
     def smallest(self, options: dict[str, Any]) -> Resources:
         """Estimate an engine whose memories hold next to nothing, but for those that are given."""
         return estimate(smallest_config(self.engine, options), self.board.family)
@@ -186,7 +178,7 @@ def _configurations(trial: _Trial, sizes: Sequence[list[dict[str, Any]]]
                 # No network is compiled for what is too large with any memories.
                 if trial.beyond(trial.smallest(given)) and not last:
                     continue
-                for tried, exact in trial.tries(given):
+                for tried, exact in trial.engine.attempts(given):
                     made = trial.make(tried, exact)
                     best = made, estimate(made.config, board.family), exact
                     if made.speed is None or not trial.beyond(best[1]):

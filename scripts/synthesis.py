@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +77,15 @@ def compile_for_board(prepared: Prepared, options: Mapping[str, Any], board: Boa
         Takes what is told.
     """
     compiled = prepared.compile(options, board=serial)
-    if _fits(compiled.config, board):
-        return compiled
-    leaner = engine_of(compiled.config).leaner(options)
-    if leaner is not None:
-        options = leaner
-        compiled = prepared.compile(options, board=serial)
+    # The first of them has been tried.
+    for tried, exact in islice(engine_of(compiled.config).attempts(options), 1, None):
         if _fits(compiled.config, board):
-            return compiled
-    messages.note("memories are exactly as deep as the network needs, since powers of two would "
-                  "not fit")
-    return prepared.compile(options, board=serial, exact=True)
+            break
+        if exact:
+            messages.note("memories are exactly as deep as the network needs, since powers of two "
+                          "would not fit")
+        compiled = prepared.compile(tried, board=serial, exact=exact)
+    return compiled
 
 
 def nearest_clock(board: Board, clock_mhz: float | None, *, messages: Messages = CONSOLE

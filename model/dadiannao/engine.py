@@ -6,7 +6,15 @@ from typing import Any, ClassVar
 from eieio.model.dadiannao.config import DaDianNaoConfig
 from eieio.model.dadiannao.functions import FUNCTIONS
 from eieio.model.dadiannao.sizing import DaDianNaoSizing
-from eieio.model.engine import Compiled, Engine, Messages, Option, Prepared, Request
+from eieio.model.engine import (
+    PROTECTION_HELP,
+    Compiled,
+    Engine,
+    Messages,
+    Option,
+    Prepared,
+    Request,
+)
 from eieio.model.graph.calibration import METHODS
 from eieio.model.host_image import HostImage
 from eieio.model.interval import Interval
@@ -42,9 +50,7 @@ class DaDianNao(Engine):
         "functions": "Whether there is the table for sigmoid and tanh.",
         "nodes": "Nodes in a ring.",
         "clock_mhz": "Clock, for times in seconds.",
-        "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
-        "watchdog": "Cycles without progress after which an error ends what is under way; more "
-                    "than an inference takes. 0 for none.",
+        **PROTECTION_HELP,
     }
     defaults: ClassVar = dict.fromkeys(
         ("sb_depth", "central_depth", "program_depth", "parameter_depth", "activation_width",

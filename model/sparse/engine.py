@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from eieio.model.compress.report import COMPRESSION_OPTIONS
-from eieio.model.engine import Compiled, Engine, Messages, Option, Prepared, Request
+from eieio.model.engine import (
+    PROTECTION_HELP,
+    Compiled,
+    Engine,
+    Messages,
+    Option,
+    Prepared,
+    Request,
+)
 from eieio.model.errors import InputError
 from eieio.model.host_image import HostImage
 from eieio.model.interval import Interval
@@ -57,9 +65,7 @@ class Sparse(Engine):
         "under way, from a second memory of activations.",
         "pes_per_lane": "Processing elements that share an output lane and take turns at it.",
         "interleaved": "Have two inferences under way: one computes while the other waits.",
-        "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
-        "watchdog": "Cycles without progress after which an error ends what is under way; more "
-                    "than an inference takes. 0 for none.",
+        **PROTECTION_HELP,
     }
     defaults: ClassVar = {
         **dict.fromkeys(MEMORY_DEPTHS, "what the network needs"),

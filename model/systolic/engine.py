@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from eieio.model.engine import Compiled, Engine, Messages, Option, Prepared, Request
+from eieio.model.engine import (
+    PROTECTION_HELP,
+    Compiled,
+    Engine,
+    Messages,
+    Option,
+    Prepared,
+    Request,
+)
 from eieio.model.engine_config import EngineConfig
 from eieio.model.graph.calibration import METHODS
 from eieio.model.host_image import HostImage
@@ -66,9 +74,7 @@ class Systolic(Engine):
         "products_per_multiplier": "Products that a multiplier of the array computes at once, 1 or "
                                    "2; 2 without winograd, and for an even number of columns.",
         "coded_images": "Let the shell take Huffman-coded images, too.",
-        "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
-        "watchdog": "Cycles without progress after which an error ends what is under way; more "
-                    "than an inference takes. 0 for none.",
+        **PROTECTION_HELP,
     }
     defaults: ClassVar = {
         **dict.fromkeys(("residual", *MEMORY_DEPTHS), "what the network needs"),

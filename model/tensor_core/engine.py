@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from eieio.model.engine import Compiled, Engine, Messages, Prepared, Request
+from eieio.model.engine import PROTECTION_HELP, Compiled, Engine, Messages, Prepared, Request
 from eieio.model.interval import Interval
 from eieio.model.tensor_core.config import TensorCoreConfig
 from eieio.model.tensor_core.sizing import TensorCoreSizing
@@ -31,9 +31,7 @@ class TensorCore(Engine):
         "weight_depth": "Tiles of weights in memory.",
         "bias_depth": "Tiles of biases in memory.",
         "program_depth": "Descriptors of a program.",
-        "parity": "Give each word of a memory a parity bit; a wrong one ends by an error.",
-        "watchdog": "Cycles without progress after which an error ends what is under way; more "
-                    "than an inference takes. 0 for none.",
+        **PROTECTION_HELP,
     }
     defaults: ClassVar = dict.fromkeys(
         ("activation_depth", "weight_depth", "bias_depth", "program_depth"),
