@@ -24,6 +24,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from fuzz_seeds import READERS
+
 ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "build" / "verify" / "report.json"
 
@@ -44,7 +46,7 @@ def commands(minutes: float, seed: int, jobs: int) -> dict[str, Sequence[str]]:
         "models": ("model_mutants.py", "--jobs", str(jobs), "--minutes", share("models")),
         "faults": ("faults.py", "--engine", "sparse", "--faults",
                    str(round(500 * minutes * SHARES["faults"]))),
-        "fuzz": ("fuzz_readers.py", "--seed", str(seed), "--minutes", share("fuzz", 10)),
+        "fuzz": ("fuzz_readers.py", "--seed", str(seed), "--minutes", share("fuzz", len(READERS))),
         "soak": ("soak.py", "--seed", str(seed), "--cycles",
                  str(round(500_000 * minutes * SHARES["soak"]))),
         "configurations": ("configurations.py", "--seed", str(seed), "--rows", "1"),

@@ -52,6 +52,11 @@ class EngineConfig:
                 raise InputError(f"Option {name} must be an integer from {low} to {high}, "
                                  f"not {value!r}")
 
+    @property
+    def guarded(self) -> bool:
+        """Whether parity or a watchdog, if there are such options, can end an inference."""
+        return bool(getattr(self, "parity", False) or getattr(self, "watchdog", 0))
+
     def _check_protection(self) -> None:
         """Check the options ``parity`` and ``watchdog``."""
         self._check_flags("parity")

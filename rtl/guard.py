@@ -25,15 +25,10 @@ from eieio.rtl.emit import protected, shared
 from eieio.rtl.parity import CLEARING
 from eieio.rtl.watchdog import Watchdog
 
-__all__ = ["EngineGuard", "is_guarded"]
+__all__ = ["EngineGuard"]
 
 # Cycles of an engine's reset, and those after which all its memories say that they are cleared.
 _RESET, _SETTLED = 4, 15
-
-
-def is_guarded(config: Any) -> bool:
-    """Tell whether an engine of this configuration has a guard around it."""
-    return bool(getattr(config, "parity", False) or getattr(config, "watchdog", 0))
 
 
 class EngineGuard(wiring.Component):

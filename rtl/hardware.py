@@ -29,7 +29,7 @@ from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 from eieio.model.registry import engine_of
 from eieio.rtl.emit import emit
-from eieio.rtl.guard import EngineGuard, is_guarded
+from eieio.rtl.guard import EngineGuard
 
 __all__ = ["Hardware", "emit_engine", "engine_top", "hardware_of", "make_engine"]
 
@@ -63,7 +63,7 @@ def hardware_of(config: EngineConfig) -> Hardware:
 def make_engine(config: EngineConfig) -> wiring.Component:
     """Make the engine of a configuration, with a guard around it if there is to be one."""
     engine = hardware_of(config).make_engine(config)
-    return EngineGuard(engine) if is_guarded(config) else engine
+    return EngineGuard(engine) if config.guarded else engine
 
 
 def engine_top(config: EngineConfig) -> str:

@@ -53,8 +53,8 @@ from eieio.sim.runner import BuildError
 from eieio.sim.simulator_tools import verilator_environment
 from eieio.sim.verilator_runtime import shared_runtime
 
-__all__ = ["PORTS", "Outcome", "build_replay", "engine_ports", "image_line", "is_replayable",
-           "replay", "vector_line"]
+__all__ = ["PORTS", "Outcome", "build_replay", "engine_ports", "image_line", "inference_script",
+           "is_replayable", "replay", "vector_line"]
 
 _MAIN = Path(__file__).with_name("replay.cpp")
 _PROGRAM = "replay"
@@ -192,6 +192,21 @@ def vector_line(compiled: Compiled, x: NDArray[np.integer]) -> list[str]:
             "vector", str(len(inputs)), str(len(outputs)), str(counters.cycles),
             str(counters.macs), *(f"{beat:x}" for beat in (*inputs, *outputs, *mask))]))
     return lines
+
+
+def inference_script(compiled: Compiled, x: NDArray[np.integer]) -> list[str]:
+    """Return a script of one case: inferences one by one, whose counters are looked at each time.
+
+    Parameters
+    ----------
+    compiled : Compiled
+        Network in an engine.
+    x : integer array of shape (samples, and the input's shape)
+        Inputs, of whole inferences.
+    """
+    vectors = vector_line(compiled, x)
+    return [image_line(compiled.host.words), *vectors, "case 0", "load 0",
+            *(line for number in range(len(vectors)) for line in (f"infer {number}", "count"))]
 
 
 def replay(program: Path, script: Sequence[str], *, seed: int = 0, timeout: float | None = None

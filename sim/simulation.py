@@ -13,7 +13,6 @@ from eieio.model.errors import InputError
 from eieio.model.leftovers import temporary_folder
 from eieio.model.registry import engine_of
 from eieio.rtl.emit import write
-from eieio.rtl.guard import is_guarded
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim.runner import Build, build
 
@@ -92,7 +91,7 @@ def refuse_guard(config: EngineConfig) -> None:
     InputError
         If it has parity or a watchdog.
     """
-    if is_guarded(config):
+    if config.guarded:
         raise InputError(
             f"Layers of the {engine_of(config).name} engine cannot be timed with parity or a "
             "watchdog, which hold its counters for the output: simulate it without them, and build "

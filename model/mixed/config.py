@@ -87,7 +87,7 @@ class MixedConfig(EngineConfig):
         if self.convolutions.coded_images or self.dense.coded_images:
             raise InputError("Option coded_images must be false: images for the mixed engine are "
                              "not coded")
-        if self.dense.parity or self.dense.watchdog:
+        if self.dense.guarded:
             raise InputError("Options dense_parity and dense_watchdog must be false and 0: parity "
                              "and watchdog are for both engines")
         if self.convolutions.input_depth:

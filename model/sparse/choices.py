@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.area import estimate
-from eieio.model.engine import Choice
+from eieio.model.engine import TIMED_SAMPLES, Choice
 from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.sparse.chain import layers_of, shared_weights
@@ -59,8 +59,6 @@ _LONGEST_RUN = 8
 _LANES_GAIN, _INTERLEAVED_GAIN, _WIDEST_BEAT = 0.1, 0.05, 128
 #: Share of them that interleaving must spare, with streams that nobody waits for.
 _INTERLEAVING_GAIN = 0.1
-#: Samples that follow one another to tell how long inferences take that are interleaved.
-_STREAMED_SAMPLES = 16
 #: Family of FPGAs for which costs are told.
 _FAMILY = "ecp5"
 
@@ -224,7 +222,7 @@ def _fit(quantized: QuantizedGraph, x: NDArray[np.integer], config: SparseConfig
                                groups=[layout.groups for layout in chosen],
                                positions=[layout.positions for layout in chosen],
                                places=places)
-    pace = Pace(compiled, x[:_STREAMED_SAMPLES])
+    pace = Pace(compiled, x[:TIMED_SAMPLES])
     if "interleaved" not in given and not board:
         config = replace(config, interleaved=_interleaves(
             config, pace, cycles, lanes_given="io_lanes" in given))
@@ -255,7 +253,7 @@ def _pes_per_lane(config: SparseConfig, words: int, cycles: float) -> int:
 
 def _interleaves(config: SparseConfig, pace: Pace, cycles: float, *, lanes_given: bool) -> bool:
     """Choose whether inferences are interleaved, with the widest streams that may be chosen."""
-    if not config.double_buffered or config.parity or config.watchdog:
+    if not config.double_buffered or config.guarded:
         return False
     wide = config
     while not lanes_given and _wider(wide):

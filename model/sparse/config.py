@@ -148,7 +148,7 @@ class SparseConfig(EngineConfig):
         if self.interleaved and not self.double_buffered:
             raise InputError("Option interleaved needs double_buffered: inputs and outputs move "
                              "beside two inferences")
-        if self.interleaved and (self.parity or self.watchdog):
+        if self.interleaved and self.guarded:
             raise InputError("Option interleaved must be false with parity or a watchdog, which "
                              "have not been proved beside two inferences")
 

@@ -10,11 +10,9 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.interleaving import steady_interval
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import NetworkTimer, inference_interval
+from eieio.model.sparse.tuning import TIMED_COLUMNS
 
 __all__ = ["Pace"]
-
-#: Columns that the cycle model may run over; fewer inputs are timed then.
-_TIMED_COLUMNS = 6000
 
 
 class Pace:
@@ -31,7 +29,7 @@ class Pace:
     def __init__(self, compiled: CompiledNetwork, x: NDArray[np.integer]) -> None:
         self._compiled = compiled
         active = np.count_nonzero(x != compiled.network.input.zero_point) / max(1, len(x))
-        self._x = x[:max(1, int(_TIMED_COLUMNS // max(1, active)))]
+        self._x = x[:max(1, int(TIMED_COLUMNS // max(1, active)))]
         self._found: dict[SparseConfig, float] = {}
 
     def cycles(self, config: SparseConfig, cycles: float = 0) -> float:

@@ -22,8 +22,8 @@ from eieio.model.sparse.broadcast_timing import (
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork
 
-__all__ = ["FIRST_TAKE", "LayerTiming", "LayerWork", "NetworkTimer", "StreamTiming",
-           "inference_interval", "layer_lead", "output_cycles", "simulate_layer", "time_stream"]
+__all__ = ["LayerTiming", "NetworkTimer", "StreamTiming", "drain_to_write", "inference_interval",
+           "layer_lead", "output_cycles", "simulate_layer", "time_stream"]
 
 #: From there to the first read of an accumulator.
 IDLE_TO_DRAIN = 5

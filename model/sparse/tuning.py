@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.engine import TIMED_SAMPLES
 from eieio.model.graph.quantized_graph import QuantizedGraph
 from eieio.model.sparse.balance import AS_THEY_COME, ORDERS, Nonzeros, order_rows
 from eieio.model.sparse.broadcast_timing import LayerWork
@@ -15,12 +16,10 @@ from eieio.model.sparse.csc import encode_nonzeros
 from eieio.model.sparse.mapping import InputPlaces
 from eieio.model.sparse.timing import LayerTiming, layer_lead, simulate_layer
 
-__all__ = ["LayerLayout", "Tuner", "tune_network"]
+__all__ = ["TIMED_COLUMNS", "LayerLayout", "Tuner", "tune_network"]
 
 #: Columns that the cycle model may run over for one candidate; fewer samples are timed then.
-_TIMED_COLUMNS = 6000
-#: Samples that are timed at most.
-_TIMED_SAMPLES = 16
+TIMED_COLUMNS = 6000
 #: Candidates that are left for the other samples after the first.
 _FINALISTS = 3
 #: Share of the cycles that another order of the network's outputs must save.
@@ -218,8 +217,8 @@ class _LayerTuner:
 def _timed_samples(active: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Choose samples to time: spread over all, in front the one of median activity."""
     counts = np.count_nonzero(active, axis=1)
-    count = int(min(len(active), _TIMED_SAMPLES,
-                    max(1, _TIMED_COLUMNS // max(1.0, float(counts.mean())))))
+    count = int(min(len(active), TIMED_SAMPLES,
+                    max(1, TIMED_COLUMNS // max(1.0, float(counts.mean())))))
     median = int(np.argsort(counts, kind="stable")[len(active) // 2])
     spread = [int(number) for number in np.linspace(0, len(active) - 1, count)]
     chosen = list(dict.fromkeys([median, *spread]))[:count]

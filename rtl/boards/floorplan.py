@@ -9,7 +9,6 @@ from typing import Any
 
 from eieio.model.engine_config import EngineConfig
 from eieio.rtl.boards.board import Board
-from eieio.rtl.guard import is_guarded
 from eieio.rtl.hardware import hardware_of
 
 __all__ = ["multiplier_places"]
@@ -39,5 +38,5 @@ def multiplier_places(config: EngineConfig, board: Board) -> dict[str, str]:
         hardware_of(config), "multiplier_places", None)
     if choose is None:
         return {}
-    engine = f"{_ENGINE}.engine" if is_guarded(config) else _ENGINE
+    engine = f"{_ENGINE}.engine" if config.guarded else _ENGINE
     return {f"{engine}.{name}": place for name, place in choose(config).items()}

@@ -120,7 +120,7 @@ class Evaluator:
             "cycles": cycles, "interval_cycles": interval.cycles,
             **{name: getattr(area, name) for name in ("lut", "ff", "dsp", "bram")}}
         known = {
-            "latency": (interval.cycles + interval.overlap) / clock * 1e6,
+            "latency": interval.latency / clock * 1e6,
             "throughput": clock / interval.cycles,
             "luts": area.lut, "dsps": area.dsp, "memory": memory_bits(compiled.config),
         }

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from eieio.model.formats.atomic import write_text
 from eieio.model.leftovers import temporary_folder
+from eieio.model.sparse.broadcast_timing import FIRST_TAKE
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.profile import layer_profile, model_profiles
-from eieio.model.sparse.timing import FIRST_TAKE, LayerTiming, NetworkTimer, layer_lead
+from eieio.model.sparse.timing import LayerTiming, NetworkTimer, layer_lead
 from eieio.model.trace import LayerProfile
 from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top

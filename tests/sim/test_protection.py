@@ -16,7 +16,7 @@ from eieio.model.registry import engines, find_engine
 from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim.lint import lint
-from eieio.sim.replay import build_replay, image_line, replay, vector_line
+from eieio.sim.replay import build_replay, inference_script, replay
 from eieio.sim.shell_session import ShellSession, build_shell, traffic
 from eieio.sim.simulation import build_engine, simulation_of
 
@@ -53,10 +53,7 @@ def test_lint(name: str, tmp_path: Path) -> None:
 def test_counters(name: str) -> None:
     """Outputs and counters are those of the models, which know nothing of it."""
     compiled, x = network(name, 5, parity=True, watchdog=100_000)
-    vectors = vector_line(compiled, x[:3 * compiled.batch])
-    script = [image_line(compiled.host.words), *vectors, "case 0", "load 0"]
-    for number in range(len(vectors)):
-        script += [f"infer {number}", "count"]
+    script = inference_script(compiled, x[:3 * compiled.batch])
     outcomes, _ = replay(build_replay(compiled.config), script)
     assert [outcome.what for outcome in outcomes] == ["ok"]
 
@@ -83,10 +80,7 @@ def test_layers_refused() -> None:
 def test_cells(name: str) -> None:
     """The block RAMs of an FPGA have parity as well, and no word of them is wrong."""
     compiled, x = network(name, 6, parity=True, watchdog=100_000)
-    vectors = vector_line(compiled, x[:2 * compiled.batch])
-    script = [image_line(compiled.host.words), *vectors, "case 0", "load 0"]
-    for number in range(len(vectors)):
-        script += [f"infer {number}", "count"]
+    script = inference_script(compiled, x[:2 * compiled.batch])
     program = build_replay(compiled.config, {"ecp5_cells.sv": CELLS.read_text()},
                            files=emit_engine(compiled.config, "ecp5"))
     outcomes, _ = replay(program, script)
