@@ -35,7 +35,8 @@ class Memory(NamedTuple):
         Bits of a word, and words.
     place : :class:`str`
         ``"cell"`` for the vendor's block RAM where ``rtl/vendor`` knows it, and as ``"any"``
-        elsewhere; ``"block"`` for block RAM, ``"lut"`` for lookup tables where they can be memory,
+        elsewhere; ``"pair"`` as well, but two of them share a block RAM's ports if both fit;
+        ``"block"`` for block RAM, ``"lut"`` for lookup tables where they can be memory,
         ``"async"`` for what is read without a clock, which block RAM cannot, or ``"any"`` for the
         cheaper of block RAM and lookup tables.
     """
@@ -43,7 +44,7 @@ class Memory(NamedTuple):
     copies: int
     width: int
     depth: int
-    place: Literal["cell", "block", "lut", "async", "any"]
+    place: Literal["cell", "pair", "block", "lut", "async", "any"]
 
 
 def block_rams(memory: Memory, family: Family) -> int:
@@ -55,7 +56,11 @@ def block_rams(memory: Memory, family: Family) -> int:
     if memory.place != "block" and memory.width * memory.depth < _SMALLEST_BLOCK[family]:
         return 0
     shapes = _SHAPES[family]
-    if memory.place == "cell" and family == "ecp5":
+    if memory.place == "pair" and family == "ecp5" and any(
+            depth >= 2 << (memory.depth - 1).bit_length() and width >= memory.width
+            for depth, width in shapes[1:]):
+        return memory.copies // 2
+    if memory.place in {"cell", "pair"} and family == "ecp5":
         # One cell after the other in width, none in depth.
         deep = [width for depth, width in shapes if depth >= memory.depth]
         if deep:
@@ -67,7 +72,7 @@ def block_rams(memory: Memory, family: Family) -> int:
         blocks = -(-memory.width // width) * deep
         choices.append((_BLOCK_COST * blocks + _CHOICE_COST * memory.width * (deep - 1), blocks))
     blocks = min(choices)[1]
-    if memory.place in {"cell", "any"} and family == "ecp5" \
+    if memory.place in {"cell", "pair", "any"} and family == "ecp5" \
             and lut_cells(memory) * _CELL_COST < blocks * _BLOCK_COST:
         return 0
     return memory.copies * blocks

@@ -24,7 +24,7 @@ def memories(config: SparseConfig) -> list[Memory]:
     queued = 1 << (config.places - 1).bit_length()
     ahead = 1 << (config.columns_ahead - 1).bit_length()
     return [
-        Memory(2 * pes, config.code_width + config.run_width, config.entry_depth // 2, "cell"),
+        Memory(2 * pes, config.code_width + config.run_width, config.entry_depth // 2, "pair"),
         Memory(2 * pes, pointer, config.pointer_depth // 2, "cell"),
         # An activation with a bit that tells whether it is nonzero.
         Memory(groups * config.activation_memories, pes // groups * (config.activation_width + 1),

@@ -8,7 +8,7 @@ from amaranth.utils import ceil_log2
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse.head_queue import HeadQueue
 from eieio.rtl.sparse.thermometer import add_thermometer
-from eieio.rtl.vendor.block_ram import add_block_ram
+from eieio.rtl.vendor.ram_pair import add_ram_pair
 
 __all__ = ["EntryFetch", "entry_layout", "pair_layout"]
 
@@ -132,11 +132,11 @@ class EntryFetch(wiring.Component):
                 addrs[1].eq(addrs[1] + 1),
             ]
 
+        # Never stalled: credits keep room for whatever is on its way.
+        banks = add_ram_pair(m, ("even_entries", "odd_entries"), platform, width=layout.size,
+                             depth=self._bank_depth)
         entries = []
-        for bank, addr in enumerate(addrs):
-            name = "odd_entries" if bank else "even_entries"
-            # Never stalled: credits keep room for whatever is on its way.
-            ram = add_block_ram(m, name, platform, width=layout.size, depth=self._bank_depth)
+        for bank, (ram, addr) in enumerate(zip(banks, addrs, strict=True)):
             m.d.comb += [
                 ram.write_en.eq(self.load_valid),
                 ram.write_addr.eq(self.load_addr),

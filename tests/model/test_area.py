@@ -51,6 +51,10 @@ def test_is_near_to_synthesis(record: dict[str, Any]) -> None:
     (Memory(1, 32, 16, "cell"), 1, 2, 0),
     (Memory(1, 3, 8, "cell"), 1, 0, 0),
     (Memory(1, 9, 32768, "cell"), 16, 80, 16),
+    (Memory(2, 9, 1024, "pair"), 1, 6, 2),
+    (Memory(2, 9, 1025, "pair"), 2, 10, 2),
+    (Memory(4, 10, 512, "pair"), 2, 8, 4),
+    (Memory(2, 18, 513, "pair"), 2, 10, 2),
 ])
 def test_block_rams(memory: Memory, ecp5: int, ice40: int, gowin: int) -> None:
     families: tuple[Family, ...] = ("ecp5", "ice40", "gowin")

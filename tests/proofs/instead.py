@@ -20,7 +20,8 @@ INSTEAD = (
              "vendor/asic_memory.py"),
             "no logic of their own: lists of ports and fields, wires, parameters, builds",
             "`tests/rtl/test_emit.py`, `tests/rtl/boards`, and all that is built of them"),
-    Instead(("vendor/block_ram.py", "vendor/mac16.py", "vendor/register_copies.py"),
+    Instead(("vendor/block_ram.py", "vendor/ram_pair.py", "vendor/mac16.py",
+             "vendor/register_copies.py"),
             "cells of FPGAs have no source; the portable block RAM is proved inside of the "
             "codebook, the accumulators and the queues",
             "`tests/rtl/vendor`: cells against the portable descriptions, cycle by cycle"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -24,6 +24,7 @@ from eieio.rtl.systolic.array import SystolicArray
 from eieio.rtl.vendor.block_ram import add_block_ram
 from eieio.rtl.vendor.family import ECP5, family_of
 from eieio.rtl.vendor.multiplier import Multiplier
+from eieio.rtl.vendor.ram_pair import add_ram_pair
 from eieio.sim.case import case_environment, save_case
 from eieio.sim.runner import build, run
 from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network
@@ -64,6 +65,36 @@ class Ram(wiring.Component):
         return m
 
 
+class RamPair(wiring.Component):
+    """Two memories in one block RAM, each written or read in a cycle; 0 for what is not read."""
+
+    en: Signal
+    addr: Signal
+    data: Signal
+    read_data: Signal
+
+    def __init__(self, width: int, depth: int) -> None:
+        self.width = width
+        self.depth = depth
+        super().__init__({"en": In(2), "addr": In(unsigned(2 * ceil_log2(depth))),
+                          "data": In(unsigned(2 * width)),
+                          "read_data": Out(unsigned(2 * width))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        rams = add_ram_pair(m, ("low", "high"), platform, width=self.width, depth=self.depth)
+        for number, ram in enumerate(rams):
+            addr = self.addr.word_select(number, ceil_log2(self.depth))
+            reads = Signal(2, name=f"reads_{number}", reset_less=True)
+            m.d.sync += reads.eq(Cat(~self.en[number], reads))
+            m.d.comb += [
+                ram.write_en.eq(self.en[number]), ram.write_addr.eq(addr), ram.read_addr.eq(addr),
+                ram.write_data.eq(self.data.word_select(number, self.width)),
+                self.read_data.word_select(number, self.width).eq(
+                    Mux(reads[1], ram.read_data, 0))]
+        return m
+
+
 def multiplier(a: Shape, b: Shape, **options: Any) -> Callable[[], Multiplier]:
     return lambda: Multiplier(a, b, **options)
 
@@ -72,8 +103,12 @@ def ram(width: int, depth: int, **options: Any) -> Callable[[], Ram]:
     return lambda: Ram(width, depth, **options)
 
 
+def ram_pair(width: int, depth: int) -> Callable[[], RamPair]:
+    return lambda: RamPair(width, depth)
+
+
 #: What is compared, by name, with the number of cells of each type.
-PAIRS: dict[str, tuple[Callable[[], Multiplier | Ram], dict[str, int]]] = {
+PAIRS: dict[str, tuple[Callable[[], Multiplier | Ram | RamPair], dict[str, int]]] = {
     "bytes": (multiplier(signed(8), signed(8), stages=2), {"MULT18X18D": 1}),
     "one_stage": (multiplier(signed(10), signed(12), stages=1), {"MULT18X18D": 1}),
     "four_stages": (multiplier(signed(8), signed(8), stages=4), {"MULT18X18D": 1}),
@@ -102,10 +137,16 @@ PAIRS: dict[str, tuple[Callable[[], Multiplier | Ram], dict[str, int]]] = {
     "ram_8x20000_registered": (ram(8, 20000, read_registers=True),
                                {"DP16KD": 0, "TRELLIS_FF": 15}),
     "ram_8x20000": (ram(8, 20000), {"DP16KD": 0}),
+    "pair_9x1024": (ram_pair(9, 1024), {"DP16KD": 1}),
+    "pair_10x500": (ram_pair(10, 500), {"DP16KD": 1}),
+    "pair_4x2000": (ram_pair(4, 2000), {"DP16KD": 1}),
+    "pair_2x4096": (ram_pair(2, 4096), {"DP16KD": 1}),
+    "pair_1x8192": (ram_pair(1, 8192), {"DP16KD": 1}),
+    "pair_10x520": (ram_pair(10, 520), {"DP16KD": 2}),
 }
 
 
-def ports(component: Multiplier | Ram) -> tuple[list[tuple[str, int]], tuple[str, int]]:
+def ports(component: Multiplier | Ram | RamPair) -> tuple[list[tuple[str, int]], tuple[str, int]]:
     """Name and width of the inputs, and of the output."""
     every = [(str(path[0]), len(Value.cast(value)), member.flow)
              for path, member, value in component.signature.flatten(component)]
@@ -133,11 +174,11 @@ def harness() -> str:
     return f"module pairs (\n{','.join(declarations)}\n);\n{''.join(instances)}endmodule\n"
 
 
-def family_resets(component: Multiplier | Ram) -> bool:
+def family_resets(component: Multiplier | Ram | RamPair) -> bool:
     return isinstance(component, Multiplier) and not component.reset_less
 
 
-def words_of(component: Multiplier | Ram, rng: Random, cycles: int) -> list[str]:
+def words_of(component: Multiplier | Ram | RamPair, rng: Random, cycles: int) -> list[str]:
     """Draw the inputs of each cycle; a RAM's fill a few words first and do not collide later."""
     inputs, _ = ports(component)
     words = []
@@ -154,6 +195,15 @@ def words_of(component: Multiplier | Ram, rng: Random, cycles: int) -> list[str]
                           [other for other in some if other not in (addr, before)])}
             before = addr
             words.append(values)
+    elif isinstance(component, RamPair):
+        bits, some = ceil_log2(component.depth), rng.sample(range(component.depth), 40)
+        some[0] = component.depth - 1
+        for cycle in range(cycles):
+            filling = cycle < len(some)
+            low, high = (some[cycle] if filling else rng.choice(some) for _ in range(2))
+            words.append({"en": 3 if filling else rng.getrandbits(2) & rng.getrandbits(2),
+                          "addr": low | high << bits,
+                          "data": rng.getrandbits(2 * component.width)})
     else:
         for _ in range(cycles):
             words.append({name: rng.choice([0, 1 << width - 1, (1 << width) - 1,
@@ -197,13 +247,14 @@ def test_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.long
 def test_sparse_engine(tmp_path: Path) -> None:
     """With vendor cells it computes what it must, in the same cycles."""
-    config = SparseConfig(pes=4, column_groups=2, entry_depth=4096, pointer_depth=600,
+    config = SparseConfig(pes=4, column_groups=2, entry_depth=2048, pointer_depth=600,
                           accumulator_depth=64, output_depth=120, layer_depth=6, queue_depth=3,
                           run_width=4, io_lanes=2)
     files = emit(SparseEngine(config), "sparse_engine", header="", family=ECP5)
     text = "".join(files.values())
     for cell in ("MULT18X18D", "DP16KD", "PDPW16KD"):
         assert f"  {cell} #(" in text
+    assert "even_entries_odd_entries" in text
     built = build([CELLS, *write(files, tmp_path)], "sparse_engine",
                   quick=True)
     rng = np.random.default_rng(0)

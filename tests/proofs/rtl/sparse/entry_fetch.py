@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 from harness import Bug, Harness, Proof
-from stubs import read_only_ram
+from stubs import read_only_pair
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.rtl.sparse import entry_fetch
@@ -73,7 +73,7 @@ PROOFS = (
           "of eight entries: a column's pairs are its entries, from its first one on, with their "
           "flags; none is lost for want of room", lambda: _columns(8), engine="bmc",
           depth=12, cover_depth=30,
-          replaced=((entry_fetch, "add_block_ram", read_only_ram(_contents)),),
+          replaced=((entry_fetch, "add_ram_pair", read_only_pair(_contents)),),
           bugs=(Bug("a column of two entries is read twice", "last.eq(self.column_count <= 2)",
                     "last.eq(self.column_count < 2)"),
                 Bug("pairs are read without credit", "read.eq(active & ~outstanding[-1])",
