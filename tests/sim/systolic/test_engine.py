@@ -27,8 +27,9 @@ from eieio.model.graph.quantized_graph import (
     Window,
 )
 from eieio.model.registers import ErrorCode
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.mapping import compile_graph
 from eieio.model.systolic.prepared import SystolicCompiled
 from eieio.model.systolic.program import Field, Flag, Operation, Target
 from eieio.model.systolic.timing import time_graph
