@@ -113,7 +113,7 @@ def test_random_graphs(name: str, seed: int) -> None:
           traced=seed < 2)
 
 
-@pytest.mark.parametrize(("seed", "batch"), [(22, 1), (4, 3)])
+@pytest.mark.parametrize(("seed", "batch"), [(4, 3), *long((22, 1))])
 def test_codes_in_icarus(seed: int, batch: int) -> None:
     """Codes of 4 bits take no cycle. In Icarus look-ups are undefined until they are loaded."""
     rng = np.random.default_rng(seed)
