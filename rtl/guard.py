@@ -73,7 +73,7 @@ class EngineGuard(wiring.Component):
     lost: Signal
 
     def __init__(self, engine: wiring.Component) -> None:
-        self.engine = engine
+        self.engine = self.described = engine
         self.config = cast(Any, engine).config
         self.parameters = (type(engine), cast(Any, engine).parameters)
         super().__init__({**engine.signature.members, "lost": Out(unsigned(1))})
