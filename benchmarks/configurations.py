@@ -24,6 +24,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import math
 import random
 import re
 import sys
@@ -278,6 +279,10 @@ def _given(row: Row) -> Row:
     return {name: value for name, value in row.items() if value is not None}
 
 
+class OutOfTime(Exception):
+    """The time is up, and something is not known."""
+
+
 class Passed:
     """What has passed, in a file.
 
@@ -292,7 +297,7 @@ class Passed:
         self._known: dict[str, str] = (json.loads(path.read_text(encoding="utf-8"))
                                        if path.is_file() else {})
 
-    def lint(self, config: EngineConfig) -> str:
+    def lint(self, config: EngineConfig, end_time: float = math.inf) -> str:
         """Lint an engine's Verilog; return with what.
 
         Raises
@@ -301,15 +306,22 @@ class Passed:
             If there is a warning.
         """
         files, top = dict(emit_engine(config)), engine_top(config)
-        return self.check(lambda: check_lint(files, top), "lint", files)
+        return self.check(lambda: check_lint(files, top), "lint", files, end_time=end_time)
 
-    def check(self, check: Callable[[], str], *what: Any) -> str:
+    def check(self, check: Callable[[], str], *what: Any, end_time: float = math.inf) -> str:
         """Return what was compared, after a check if it is not known.
 
         ``what`` is all that it depends on, as JSON takes it.
+
+        Raises
+        ------
+        OutOfTime
+            If it is not known, and the end of the time has come.
         """
         key = hashlib.sha256(json.dumps(what, default=str).encode()).hexdigest()[:24]
         if key not in self._known:
+            if time.monotonic() > end_time:
+                raise OutOfTime
             self._known[key] = check()
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_text(self._path, json.dumps(self._known, indent=1) + "\n")
@@ -386,42 +398,51 @@ def check_largest(engine: Engine, passed: Passed, *, most: int) -> list[str]:
     return failures
 
 
-def check_row(network: Network, passed: Passed) -> str:
+def check_row(network: Network, passed: Passed, end_time: float = math.inf) -> str:
     """Lint an engine and run a network on it; return what was compared.
 
     Raises
     ------
     LintError, SimulationError, AssertionError
         If something is wrong.
+    OutOfTime
+        If it is not known, and the time is up.
     """
     compiled, x = network
-    linted = passed.lint(compiled.config)
+    linted = passed.lint(compiled.config, end_time)
     x = x[:2 * compiled.batch]
     said = [compiled.run(x).tolist(), compiled.counters(x)]
     ran = passed.check(lambda: check_network(compiled, x), "network",
                        dict(emit_engine(compiled.config)), compiled.host.words.tolist(),
-                       x.tolist(), said)
+                       x.tolist(), said, end_time=end_time)
     return f"{linted}; {ran}"
 
 
-def check_engine(engine: Engine, options: argparse.Namespace) -> dict[str, int]:
-    """Check an engine's matrix, print what was found, and return how much it was."""
+def check_engine(engine: Engine, options: argparse.Namespace, end_time: float = math.inf
+                 ) -> dict[str, int]:
+    """Check an engine's matrix, print what was found, and return how much it was.
+
+    After the end of the time no row begins whose result is not kept.
+    """
     matrix = Matrix(engine, options.seed, options.lint)
     passed = Passed(_FOLDER / "configurations" / f"{engine.name}.json")
     print(f"{engine.name}: {len(matrix.rows)} rows; {len(matrix.refused)} pairs refused",
           flush=True)
     for pair, reason in matrix.refused.items():
         print(f"  {', '.join(f'{name}={value}' for name, value in pair)}: {reason}")
-    sums = {"rows": len(matrix.rows), "refused": len(matrix.refused), "passed": 0, "failed": 0}
+    sums = {"rows": len(matrix.rows), "refused": len(matrix.refused), "passed": 0, "failed": 0,
+            "left": 0}
     end = None if options.rows is None else options.start + options.rows
     for number, row in [*enumerate(matrix.rows)][options.start:end]:
         try:
             done = (passed.lint(engine.make_config(_given(row))) if options.lint else
-                    check_row(matrix.networks[number], passed))
+                    check_row(matrix.networks[number], passed, end_time))
         except (LintError, SimulationError, AssertionError) as error:
             sums["failed"] += 1
             print(f"  row {number}: FAILED: {' '.join(str(error).split())[:400]}\n"
                   f"    {_given(row)}", flush=True)
+        except OutOfTime:
+            sums["left"] += 1
         else:
             sums["passed"] += 1
             print(f"  row {number}: {done}", flush=True)
@@ -440,15 +461,18 @@ def main() -> int:
     parser.add_argument("--engine", help="engine (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the matrix (default: 0)")
     parser.add_argument("--rows", type=int, help="run so many rows of each matrix (default: all)")
+    parser.add_argument("--minutes", type=float, default=math.inf,
+                        help="begin no row later, and go on when called again")
     parser.add_argument("--start", type=int, default=0, help="first row to run (default: 0)")
     parser.add_argument("--lint", action="store_true", help="do not simulate")
     parser.add_argument("--largest", type=int, metavar="PES", help="lint each option at both its "
                         "true ends, too, in engines of up to so many processing elements")
     options = parser.parse_args()
     found: dict[str, dict[str, int]] = {}
+    end_time = time.monotonic() + 60 * options.minutes
     for engine in [find_engine(options.engine)] if options.engine else [*engines()]:
         began = time.process_time()
-        found[engine.name] = check_engine(engine, options)
+        found[engine.name] = check_engine(engine, options, end_time)
         print(f"  {time.process_time() - began:.0f} s of CPU time of this process",
               file=sys.stderr)
     sums = Counter[str]()

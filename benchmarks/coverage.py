@@ -238,6 +238,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{point.kind} {point.place or point.file}: {point.what}: "
                   f"{lines_of(point.place, texts)}")
     together = sum(table.values(), Counter())
+    update_report(ROOT / "build" / "verify", "coverage_files",
+                  {"measured": len(measured_files), "left": len(left)})
     for kind in KINDS:
         if together[kind]:
             update_report(ROOT / "build" / "verify", f"{kind}_coverage",
