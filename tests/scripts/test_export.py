@@ -74,6 +74,7 @@ def test_files(package: Path) -> None:
     names = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
     assert {name for name in names if not name.startswith("rtl/")} == {
         "design.json", "accelerator.json", "accelerator.core", "accelerator_instance.v", "lint.vlt",
+        "VERIFICATION.md",
         "eieio_registers.h", "eieio_registers.vh", *(f"vectors/{name}" for name in (
             "frame.bin", "frame.hex", "input.bin", "input.hex", "output.hex", "parameters.vh",
             "network.json"))}

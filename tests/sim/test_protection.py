@@ -1,7 +1,7 @@
 """Engines with parity and a watchdog: as they are without, and what becomes of faults."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +10,6 @@ from long_cases import long
 
 import eieio.sim
 from eieio.model.engine import Compiled
-from eieio.model.errors import InputError
 from eieio.model.registers import ErrorCode
 from eieio.model.registry import engines, find_engine
 from eieio.rtl.emit import write
@@ -59,20 +58,13 @@ def test_counters(name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["sparse", "dadiannao"])
+@pytest.mark.parametrize("name", PROTECTED)
 def test_equal(name: str) -> None:
-    """All layers, too, where counters that the guard does not hold tell of them."""
+    """Integers and cycles of all layers, too, are those of the models."""
     compiled, x = network(name, 5, parity=True, watchdog=100_000)
     result = simulation_of(compiled.config).compare(
         compiled.inner, compiled.group(x[:3 * compiled.batch]), build_engine(compiled.config))
     assert (result.mismatches, result.cycle_mismatches) == (0, 0)
-
-
-def test_layers_refused() -> None:
-    compiled, x = network("systolic", 5, parity=True)
-    with pytest.raises(InputError, match="cannot be timed with parity or a watchdog"):
-        simulation_of(compiled.config).compare(
-            compiled.inner, compiled.group(x[:compiled.batch]), cast(Any, None))
 
 
 @pytest.mark.long
