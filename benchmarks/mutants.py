@@ -11,7 +11,9 @@ explains are told apart; with others the status is 1.
 
 Results are kept in ``build/verify/mutants`` and found again as long as the component's netlist is
 the same; survivors are tried again when its tests change. Figures are of all mutants that were
-tried so far, with other numbers and seeds, too. The sums go into ``build/verify/report.json``.
+tried so far, with other numbers and seeds, too. Proofs that were undecided are tried again with
+more time: ``--proof 0`` runs only tests, and a later run the proofs. The sums go into
+``build/verify/report.json``.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import sys
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -112,8 +114,15 @@ def known_statuses(component: Component, options: argparse.Namespace
             statuses |= {lines.get(key) or key: one for key, one in known["mutants"].items()
                          if current or one["status"] != "survived"}
         done &= wanted.exists() and all(
-            line in statuses for line in wanted.read_text(encoding="utf-8").splitlines())
+            line in statuses and not provable(statuses[line], options.proof)
+            for line in wanted.read_text(encoding="utf-8").splitlines())
     return statuses, done
+
+
+def provable(one: Mapping[str, Any], seconds: float) -> bool:
+    """Whether a mutant lives, and no proof has taken as much time yet as it may."""
+    return (one.get("status") == "survived" and one.get("proof", "undecided") == "undecided"
+            and one.get("proof_seconds", 0) < seconds)
 
 
 def find_configurations(component: Component, items: Sequence[Any], folder: Path, jobs: int
@@ -202,20 +211,23 @@ def test_configuration(component: Component, configuration: Configuration, items
     for number, verdict, _ in judge(component, configuration.key, bench_items, netlist, todo,
                                     options.jobs, times=known["times"] or {}):
         mutation = todo[number]
-        status = "killed" if verdict.killed else "survived"
-        mutants[mutation.key] = {"status": status, "by": verdict.by,
-                                  "seconds": round(verdict.seconds, 3)}
-        if not verdict.killed:
-            try:
-                proof = prove_equivalent(netlist, mutation, folder / "proof",
-                                         seconds=options.proof)
-            except InputError as error:
-                proof = str(error)
-            mutants[mutation.key] |= {
-                "status": "equivalent" if proof == "equivalent" else "survived", "proof": proof}
+        mutants[mutation.key] = {
+            "status": "killed" if verdict.killed else "survived", "by": verdict.by,
+            "seconds": round(verdict.seconds, 3), "proof": "undecided", "proof_seconds": 0}
         save(path, known)
         if time.monotonic() > options.end:
             break
+    for mutation in mutations:
+        one = mutants.get(mutation.key, {})
+        if not provable(one, options.proof) or time.monotonic() > options.end:
+            continue
+        try:
+            proof = prove_equivalent(netlist, mutation, folder / "proof", seconds=options.proof)
+        except InputError as error:
+            proof = str(error)
+        one |= {"status": "equivalent" if proof == "equivalent" else "survived", "proof": proof,
+                "proof_seconds": options.proof}
+        save(path, known)
     done = {mutation.line: mutants[mutation.key] for mutation in mutations
             if mutation.key in mutants}
     return done, len(mutations) - len(done)
