@@ -34,7 +34,7 @@ from eieio.model.errors import InputError
 from eieio.sim.mutation.campaign import Configuration, configurations, judge, run_tests
 from eieio.sim.mutation.components import Component, components, sources
 from eieio.sim.mutation.equivalence import prove_equivalent
-from eieio.sim.mutation.netlist import Mutation, UnsupportedNetlist
+from eieio.sim.mutation.netlist import Mutation, Netlist, UnsupportedNetlist
 from eieio.sim.mutation.netlists import list_mutations, mutations_path, read_netlist
 from eieio.sim.verification_report import update_report
 
@@ -217,20 +217,32 @@ def test_configuration(component: Component, configuration: Configuration, items
         save(path, known)
         if time.monotonic() > options.end:
             break
-    for mutation in mutations:
-        one = mutants.get(mutation.key, {})
-        if not provable(one, options.proof) or time.monotonic() > options.end:
-            continue
-        try:
-            proof = prove_equivalent(netlist, mutation, folder / "proof", seconds=options.proof)
-        except InputError as error:
-            proof = str(error)
-        one |= {"status": "equivalent" if proof == "equivalent" else "survived", "proof": proof,
-                "proof_seconds": options.proof}
+    alive = [mutation for mutation in mutations
+             if provable(mutants.get(mutation.key, {}), options.proof)]
+    if time.monotonic() > options.end:
+        alive = []
+    for mutation, proof in zip(alive, proofs(netlist, alive, folder, options.proof), strict=True):
+        mutants[mutation.key] |= {
+            "status": "equivalent" if proof == "equivalent" else "survived", "proof": proof,
+            "proof_seconds": options.proof}
         save(path, known)
+        if time.monotonic() > options.end:
+            break
     done = {mutation.line: mutants[mutation.key] for mutation in mutations
             if mutation.key in mutants}
     return done, len(mutations) - len(done)
+
+
+def proofs(netlist: Netlist, mutations: Sequence[Mutation], folder: Path, seconds: float
+           ) -> Iterator[str]:
+    """Tell of each mutant whether it is equivalent, or why nothing is known."""
+    done = 0
+    try:
+        for proof in prove_equivalent(netlist, mutations, folder / "proof", seconds=seconds):
+            yield proof
+            done += 1
+    except InputError as error:
+        yield from [str(error)] * (len(mutations) - done)
 
 
 def source_line(mutation: Mutation) -> tuple[str, str]:
