@@ -107,16 +107,21 @@ def known_statuses(component: Component, options: argparse.Namespace
     for place in chosen:
         known = load(place / "results.json")
         wanted = mutations_path(place, options.per_component // len(chosen), options.seed)
-        lines = {mutation.key: mutation.line for path in sorted(place.glob("mutations-*.txt"))
-                 for mutation in map(Mutation.parse, path.read_text(encoding="utf-8").splitlines())}
-        if known.get("rtlil") == rtlil_digest(place):
-            current = known.get("bench") == bench_digest(component)
-            statuses |= {lines.get(key) or key: one for key, one in known["mutants"].items()
-                         if current or one["status"] != "survived"}
-        done &= wanted.exists() and all(
-            line in statuses and not provable(statuses[line], options.proof)
-            for line in wanted.read_text(encoding="utf-8").splitlines())
+        lines = {key: mutation.line for key, mutation in listed(place).items()}
+        current = (known.get("rtlil") == rtlil_digest(place)
+                   and known.get("bench") == bench_digest(component))
+        if current:
+            statuses |= {lines.get(key) or key: one for key, one in known["mutants"].items()}
+        done &= (current and wanted.exists() and not known.get("again")
+                 and all(line in statuses
+                         for line in wanted.read_text(encoding="utf-8").splitlines()))
     return statuses, done
+
+
+def listed(folder: Path) -> dict[str, Mutation]:
+    """Find all mutations of a configuration that were ever wanted, by their keys."""
+    return {mutation.key: mutation for path in sorted(folder.glob("mutations-*.txt"))
+            for mutation in map(Mutation.parse, path.read_text(encoding="utf-8").splitlines())}
 
 
 def provable(one: Mapping[str, Any], seconds: float) -> bool:
@@ -146,9 +151,19 @@ def test_component(component: Component, options: argparse.Namespace) -> Result:
         return Result(component, {}, note="no test of its own")
     statuses, done = known_statuses(component, options)
     result = Result(component, statuses)
-    if done or time.monotonic() > options.end:
+    if time.monotonic() > options.end:
         result.note = "" if done else "no time left"
         return result
+    if not done:
+        run_component(component, result, options)
+    if options.proof and time.monotonic() < options.end:
+        prove_survivors(component, options)
+        result.statuses |= known_statuses(component, options)[0]
+    return result
+
+
+def run_component(component: Component, result: Result, options: argparse.Namespace) -> None:
+    """Run a component's tests on what is left of its mutants."""
     folder = FOLDER / component.label
 
     def campaign(items: Sequence[Any]) -> None:
@@ -160,21 +175,18 @@ def test_component(component: Component, options: argparse.Namespace) -> Result:
         for one in chosen:
             count = options.per_component // len(chosen)
             try:
-                statuses, left = test_configuration(component, one, items, folder / one.key,
-                                                    count, options)
-                result.statuses |= statuses
-                result.left += left
+                result.left += test_configuration(component, one, items, folder / one.key,
+                                                  count, options)
             except (UnsupportedNetlist, InputError) as error:
                 result.note = str(error)
 
     run_tests(component.tests, ROOT, campaign)
-    return result
+    result.statuses |= known_statuses(component, options)[0]
 
 
 def test_configuration(component: Component, configuration: Configuration, items: Sequence[Any],
-                       folder: Path, count: int, options: argparse.Namespace
-                       ) -> tuple[dict[str, dict[str, Any]], int]:
-    """Make mutants of one configuration: what became of each, and how many are left."""
+                       folder: Path, count: int, options: argparse.Namespace) -> int:
+    """Make mutants of one configuration and run its tests on them; how many are left."""
     path = folder / "results.json"
     known = load(path)
     text = digest(folder / "component.il")
@@ -190,10 +202,13 @@ def test_configuration(component: Component, configuration: Configuration, items
     mutations = list_mutations(netlist, folder, count, options.seed)
     bench = bench_digest(component)
     if known.get("bench") != bench:
-        known["mutants"] = {line: one for line, one in known["mutants"].items()
-                            if one["status"] != "survived"}
-        known |= {"bench": bench, "times": None}
+        alive = {key for key, one in known["mutants"].items() if one["status"] == "survived"}
+        known["mutants"] = {key: one for key, one in known["mutants"].items() if key not in alive}
+        known |= {"bench": bench, "times": None,
+                  "again": sorted(alive.union(known.get("again", ())))}
     mutants: dict[str, Any] = known["mutants"]
+    again = [mutation for key, mutation in listed(folder).items() if key in known.get("again", ())]
+    mutations = [*{mutation.key: mutation for mutation in (*again, *mutations)}.values()]
     todo = [mutation for mutation in mutations if mutation.key not in mutants]
     chosen = [item for item in items if item.nodeid in configuration.tests]
     if todo and known["times"] is None:
@@ -217,20 +232,32 @@ def test_configuration(component: Component, configuration: Configuration, items
         save(path, known)
         if time.monotonic() > options.end:
             break
-    alive = [mutation for mutation in mutations
-             if provable(mutants.get(mutation.key, {}), options.proof)]
-    if time.monotonic() > options.end:
-        alive = []
-    for mutation, proof in zip(alive, proofs(netlist, alive, folder, options.proof), strict=True):
-        mutants[mutation.key] |= {
-            "status": "equivalent" if proof == "equivalent" else "survived", "proof": proof,
-            "proof_seconds": options.proof}
-        save(path, known)
-        if time.monotonic() > options.end:
-            break
-    done = {mutation.line: mutants[mutation.key] for mutation in mutations
-            if mutation.key in mutants}
-    return done, len(mutations) - len(done)
+    known["again"] = [mutation.key for mutation in again if mutation.key not in mutants]
+    save(path, known)
+    return sum(mutation.key not in mutants for mutation in mutations)
+
+
+def prove_survivors(component: Component, options: argparse.Namespace) -> None:
+    """Try to prove what lives of a component's mutants to be equivalent."""
+    folder = FOLDER / component.label
+    found = load(folder / "configurations.json").get("found", ())
+    for place in [folder / one["key"] for one in found[:options.configurations]]:
+        path = place / "results.json"
+        known = load(path)
+        mutants = known.get("mutants", {})
+        alive = [mutation for key, mutation in listed(place).items()
+                 if provable(mutants.get(key, {}), options.proof)]
+        if not alive:
+            continue
+        netlist = read_netlist(place)
+        for mutation, proof in zip(alive, proofs(netlist, alive, place, options.proof),
+                                   strict=True):
+            mutants[mutation.key] |= {
+                "status": "equivalent" if proof == "equivalent" else "survived", "proof": proof,
+                "proof_seconds": options.proof}
+            save(path, known)
+            if time.monotonic() > options.end:
+                return
 
 
 def proofs(netlist: Netlist, mutations: Sequence[Mutation], folder: Path, seconds: float
