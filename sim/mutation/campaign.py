@@ -6,6 +6,7 @@ those of a configuration, and how long they take, is found out first in the same
 """
 
 import functools
+import gc
 import hashlib
 import json
 import os
@@ -165,6 +166,7 @@ def _forked(works: Sequence[Callable[[Callable[[Any], None]], None]], jobs: int
     int, list
         Number of a function that has ended, and what it has sent.
     """
+    gc.freeze()  # So that collections of the processes leave memory shared.
     waiting = list(range(len(works)))[::-1]
     running: dict[int, tuple[int, int, float]] = {}  # by the pipe: number, process, since
     heard: dict[int, bytes] = {}
@@ -200,6 +202,7 @@ def _forked(works: Sequence[Callable[[Callable[[Any], None]], None]], jobs: int
                 del running[pipe]
                 yield number, [json.loads(line) for line in heard.pop(pipe).splitlines()]
     finally:
+        gc.unfreeze()
         for pipe, (_, process, _) in running.items():
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.graph.golden import run_graph
-from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
+from eieio.model.systolic.compiled_graph import CompiledGraph, CompiledLayer
 from eieio.model.systolic.profile import layer_profiles
 from eieio.model.systolic.timing import GraphTiming, LayerTiming, time_graph
 from eieio.model.trace import LayerProfile

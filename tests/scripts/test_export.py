@@ -91,6 +91,7 @@ def test_files(package: Path) -> None:
         figures["input_bytes"], figures["output_bytes"])
 
 
+@pytest.mark.long
 def test_ports_are_the_emitted_ones(package: Path, tmp_path: Path) -> None:
     """The template, the list and the Verilog say the same, for both engines and both buses."""
     packages = {"accelerator": package}
