@@ -266,7 +266,7 @@ def configurations(component: Component, items: Sequence[pytest.Item], folder: P
     Returns
     -------
     list of Configuration
-        Those with the most tests first.
+        Those with the most kinds of tests, and then the most tests, first.
     """
     def work(item: pytest.Item) -> Callable[[Callable[[Any], None]], None]:
         def probe(send: Callable[[Any], None]) -> None:
@@ -296,7 +296,8 @@ def configurations(component: Component, items: Sequence[pytest.Item], folder: P
                     configuration = found.setdefault(key, Configuration(key, arguments))
                     configuration.tests[run["test"]] = run["seconds"]
     return sorted(found.values(), key=lambda one: (
-        -len(one.tests), -(folder / one.key / "component.il").stat().st_size, one.key))
+        -len({test.partition("[")[0] for test in one.tests}), -len(one.tests),
+        -(folder / one.key / "component.il").stat().st_size, one.key))
 
 
 def _write_rtlil(component: Any, folder: Path) -> None:
