@@ -128,8 +128,8 @@ class Campaign:
                     and entry["cases"] == STAGES[-1][1] and time.monotonic() < end):
                 module = self.design.modules[number - 1]
                 try:
-                    entry["proof"] = prove_equivalent(
-                        module_netlist(self.folder, module), mutation, self.folder / "proof",
+                    entry["proof"], = prove_equivalent(
+                        module_netlist(self.folder, module), [mutation], self.folder / "proof",
                         seconds=self.options.proof)
                 except (UnsupportedNetlist, InputError, KeyError) as error:
                     entry["proof"] = f"not tried: {str(error)[:120]}"

@@ -11,7 +11,9 @@ explains are told apart; with others the status is 1.
 
 Results are kept in ``build/verify/mutants`` and found again as long as the component's netlist is
 the same; survivors are tried again when its tests change. Figures are of all mutants that were
-tried so far, with other numbers and seeds, too. The sums go into ``build/verify/report.json``.
+tried so far, with other numbers and seeds, too. Proofs that were undecided are tried again with
+more time: ``--proof 0`` runs only tests, and a later run the proofs. The sums go into
+``build/verify/report.json``.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import sys
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from eieio.model.errors import InputError
 from eieio.sim.mutation.campaign import Configuration, configurations, judge, run_tests
 from eieio.sim.mutation.components import Component, components, sources
 from eieio.sim.mutation.equivalence import prove_equivalent
-from eieio.sim.mutation.netlist import Mutation, UnsupportedNetlist
+from eieio.sim.mutation.netlist import Mutation, Netlist, UnsupportedNetlist
 from eieio.sim.mutation.netlists import list_mutations, mutations_path, read_netlist
 from eieio.sim.verification_report import update_report
 
@@ -105,15 +107,27 @@ def known_statuses(component: Component, options: argparse.Namespace
     for place in chosen:
         known = load(place / "results.json")
         wanted = mutations_path(place, options.per_component // len(chosen), options.seed)
-        lines = {mutation.key: mutation.line for path in sorted(place.glob("mutations-*.txt"))
-                 for mutation in map(Mutation.parse, path.read_text(encoding="utf-8").splitlines())}
-        if known.get("rtlil") == rtlil_digest(place):
-            current = known.get("bench") == bench_digest(component)
-            statuses |= {lines.get(key) or key: one for key, one in known["mutants"].items()
-                         if current or one["status"] != "survived"}
-        done &= wanted.exists() and all(
-            line in statuses for line in wanted.read_text(encoding="utf-8").splitlines())
+        lines = {key: mutation.line for key, mutation in listed(place).items()}
+        current = (known.get("rtlil") == rtlil_digest(place)
+                   and known.get("bench") == bench_digest(component))
+        if current:
+            statuses |= {lines.get(key) or key: one for key, one in known["mutants"].items()}
+        done &= (current and wanted.exists() and not known.get("again")
+                 and all(line in statuses
+                         for line in wanted.read_text(encoding="utf-8").splitlines()))
     return statuses, done
+
+
+def listed(folder: Path) -> dict[str, Mutation]:
+    """Find all mutations of a configuration that were ever wanted, by their keys."""
+    return {mutation.key: mutation for path in sorted(folder.glob("mutations-*.txt"))
+            for mutation in map(Mutation.parse, path.read_text(encoding="utf-8").splitlines())}
+
+
+def provable(one: Mapping[str, Any], seconds: float) -> bool:
+    """Whether a mutant lives, and no proof has taken as much time yet as it may."""
+    return (one.get("status") == "survived" and one.get("proof", "undecided") == "undecided"
+            and one.get("proof_seconds", 0) < seconds)
 
 
 def find_configurations(component: Component, items: Sequence[Any], folder: Path, jobs: int
@@ -137,9 +151,19 @@ def test_component(component: Component, options: argparse.Namespace) -> Result:
         return Result(component, {}, note="no test of its own")
     statuses, done = known_statuses(component, options)
     result = Result(component, statuses)
-    if done or time.monotonic() > options.end:
+    if time.monotonic() > options.end:
         result.note = "" if done else "no time left"
         return result
+    if not done:
+        run_component(component, result, options)
+    if options.proof and time.monotonic() < options.end:
+        prove_survivors(component, options)
+        result.statuses |= known_statuses(component, options)[0]
+    return result
+
+
+def run_component(component: Component, result: Result, options: argparse.Namespace) -> None:
+    """Run a component's tests on what is left of its mutants."""
     folder = FOLDER / component.label
 
     def campaign(items: Sequence[Any]) -> None:
@@ -151,21 +175,18 @@ def test_component(component: Component, options: argparse.Namespace) -> Result:
         for one in chosen:
             count = options.per_component // len(chosen)
             try:
-                statuses, left = test_configuration(component, one, items, folder / one.key,
-                                                    count, options)
-                result.statuses |= statuses
-                result.left += left
+                result.left += test_configuration(component, one, items, folder / one.key,
+                                                  count, options)
             except (UnsupportedNetlist, InputError) as error:
                 result.note = str(error)
 
     run_tests(component.tests, ROOT, campaign)
-    return result
+    result.statuses |= known_statuses(component, options)[0]
 
 
 def test_configuration(component: Component, configuration: Configuration, items: Sequence[Any],
-                       folder: Path, count: int, options: argparse.Namespace
-                       ) -> tuple[dict[str, dict[str, Any]], int]:
-    """Make mutants of one configuration: what became of each, and how many are left."""
+                       folder: Path, count: int, options: argparse.Namespace) -> int:
+    """Make mutants of one configuration and run its tests on them; how many are left."""
     path = folder / "results.json"
     known = load(path)
     text = digest(folder / "component.il")
@@ -181,16 +202,19 @@ def test_configuration(component: Component, configuration: Configuration, items
     mutations = list_mutations(netlist, folder, count, options.seed)
     bench = bench_digest(component)
     if known.get("bench") != bench:
-        known["mutants"] = {line: one for line, one in known["mutants"].items()
-                            if one["status"] != "survived"}
-        known |= {"bench": bench, "times": None}
+        alive = {key for key, one in known["mutants"].items() if one["status"] == "survived"}
+        known["mutants"] = {key: one for key, one in known["mutants"].items() if key not in alive}
+        known |= {"bench": bench, "times": None,
+                  "again": sorted(alive.union(known.get("again", ())))}
     mutants: dict[str, Any] = known["mutants"]
+    again = [mutation for key, mutation in listed(folder).items() if key in known.get("again", ())]
+    mutations = [*{mutation.key: mutation for mutation in (*again, *mutations)}.values()]
     todo = [mutation for mutation in mutations if mutation.key not in mutants]
     chosen = [item for item in items if item.nodeid in configuration.tests]
     if todo and known["times"] is None:
         # Of the netlist as it is: tests that look into the component cannot run on it.
         _, _, messages = next(judge(component, configuration.key, chosen, netlist, [None], 1,
-                                    times=configuration.tests, whole=True))
+                                    times={}, whole=True))
         known["times"] = {message["test"]: message["seconds"] for message in messages
                           if message.get("outcome") == "passed"}
         failed = [message["test"] for message in messages if message.get("outcome") == "failed"]
@@ -202,23 +226,50 @@ def test_configuration(component: Component, configuration: Configuration, items
     for number, verdict, _ in judge(component, configuration.key, bench_items, netlist, todo,
                                     options.jobs, times=known["times"] or {}):
         mutation = todo[number]
-        status = "killed" if verdict.killed else "survived"
-        mutants[mutation.key] = {"status": status, "by": verdict.by,
-                                  "seconds": round(verdict.seconds, 3)}
-        if not verdict.killed:
-            try:
-                proof = prove_equivalent(netlist, mutation, folder / "proof",
-                                         seconds=options.proof)
-            except InputError as error:
-                proof = str(error)
-            mutants[mutation.key] |= {
-                "status": "equivalent" if proof == "equivalent" else "survived", "proof": proof}
+        mutants[mutation.key] = {
+            "status": "killed" if verdict.killed else "survived", "by": verdict.by,
+            "seconds": round(verdict.seconds, 3), "proof": "undecided", "proof_seconds": 0}
         save(path, known)
         if time.monotonic() > options.end:
             break
-    done = {mutation.line: mutants[mutation.key] for mutation in mutations
-            if mutation.key in mutants}
-    return done, len(mutations) - len(done)
+    known["again"] = [mutation.key for mutation in again if mutation.key not in mutants]
+    save(path, known)
+    return sum(mutation.key not in mutants for mutation in mutations)
+
+
+def prove_survivors(component: Component, options: argparse.Namespace) -> None:
+    """Try to prove what lives of a component's mutants to be equivalent."""
+    folder = FOLDER / component.label
+    found = load(folder / "configurations.json").get("found", ())
+    for place in [folder / one["key"] for one in found[:options.configurations]]:
+        path = place / "results.json"
+        known = load(path)
+        mutants = known.get("mutants", {})
+        alive = [mutation for key, mutation in listed(place).items()
+                 if provable(mutants.get(key, {}), options.proof)]
+        if not alive:
+            continue
+        netlist = read_netlist(place)
+        for mutation, proof in zip(alive, proofs(netlist, alive, place, options.proof),
+                                   strict=True):
+            mutants[mutation.key] |= {
+                "status": "equivalent" if proof == "equivalent" else "survived", "proof": proof,
+                "proof_seconds": options.proof}
+            save(path, known)
+            if time.monotonic() > options.end:
+                return
+
+
+def proofs(netlist: Netlist, mutations: Sequence[Mutation], folder: Path, seconds: float
+           ) -> Iterator[str]:
+    """Tell of each mutant whether it is equivalent, or why nothing is known."""
+    done = 0
+    try:
+        for proof in prove_equivalent(netlist, mutations, folder / "proof", seconds=seconds):
+            yield proof
+            done += 1
+    except InputError as error:
+        yield from [str(error)] * (len(mutations) - done)
 
 
 def source_line(mutation: Mutation) -> tuple[str, str]:

@@ -12,70 +12,82 @@ they are asked is the same, and that is part of what is proved.
 import copy
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eieio.sim.mutation.circuit import Circuit
 from eieio.sim.mutation.netlist import Mutation, Netlist
 from eieio.sim.mutation.netlists import run_yosys
 
 __all__ = ["compare", "prove_equivalent"]
 
-#: Cell that passes on what a register holds.
+#: Cells that pass on what registers hold.
 _OUTPUT = "register_output"
+#: Input that chooses a mutant.
+_NUMBER, _WIDTH = "number_of_mutant", 16
 
 
-def prove_equivalent(netlist: Netlist, mutation: Mutation, folder: Path, *,
-                     seconds: float = 30) -> str:
-    """Try to prove that a mutant is no different.
+def prove_equivalent(netlist: Netlist, mutations: Sequence[Mutation], folder: Path, *,
+                     seconds: float = 30) -> Iterator[str]:
+    """Try to prove of each of some mutants that it is no different.
+
+    All are in one circuit, in which a number chooses one, as it is made of gates only once.
 
     Parameters
     ----------
     netlist : Netlist
         Original.
-    mutation : Mutation
-        The mutation.
+    mutations : sequence of Mutation
+        The mutations.
     folder : :class:`pathlib.Path`
         Where to do it.
     seconds : :class:`float`
-        Time for the proof.
+        Time for the proof of one.
 
-    Returns
-    -------
+    Yields
+    ------
     :class:`str`
-        "equivalent", "different", or "undecided".
+        "equivalent", "different", or "undecided", of each.
 
     Raises
     ------
     InputError
         If there is no Yosys, or it fails.
     """
-    cell = netlist.cells[mutation.cell]
-    if cell["type"].startswith("$mem") and cell["port_directions"][mutation.port] == "input":
-        return "undecided"  # The memory itself would have to be in the circuit.
+    # A memory itself would have to be in the circuit.
+    numbers = {number: mutation for number, mutation in enumerate(mutations, start=1)
+               if not netlist.cells[mutation.cell]["type"].startswith("$mem")}
+    circuit = _all_mutants(netlist, numbers, folder) if numbers else None
+    for number in range(1, len(mutations) + 1):
+        if circuit is None or number not in numbers:
+            yield "undecided"
+            continue
+        (folder / "mutant.aig").write_bytes(circuit.fix({
+            f"{_NUMBER}[{bit}]": number >> bit & 1 for bit in range(_WIDTH)}))
+        yield _decide("mutant.aig", folder, seconds)
+
+
+def _all_mutants(netlist: Netlist, numbers: Mapping[int, Mutation], folder: Path) -> Circuit:
+    """Put all mutants beside the original."""
+    # Readers of a register see the fault, and not what it has after power-up.
+    registers = {mutation.cell: f"{_OUTPUT}_{number}" for number, mutation in numbers.items()
+                 if netlist.cells[mutation.cell]["type"] == "$dff" and mutation.port == "Q"}
+    changes = []
+    for number, mutation in numbers.items():
+        key = re.sub(r"-module \S+", r"-module \\mutant", mutation.key)
+        if mutation.cell in registers and mutation.port == "Q":
+            key = re.sub(r"-port \S+", "-port Y", key)
+            key = re.sub(r"-cell \S+", f"-cell {registers[mutation.cell]}", key)
+        changes.append(f"{key} -ctrl {_NUMBER} {_WIDTH} {number}")
     folder.mkdir(parents=True, exist_ok=True)
-    key = mutation.key
-    if cell["type"] == "$dff" and mutation.port == "Q":
-        # Its readers see the fault, and not what it has after power-up.
-        key = key.replace(f" -cell {mutation.cell} ", f" -cell {_OUTPUT} ") \
-            .replace(f" -cell \\{mutation.cell} ", f" -cell {_OUTPUT} ") \
-            .replace(" -port \\Q ", " -port \\Y ").replace(" -port Q ", " -port Y ")
-        module = _open_module(netlist, mutation.cell)
-    else:
-        module = _open_module(netlist)
+    module = _open_module(netlist, registers)
     (folder / "original.json").write_text(json.dumps(
         {"modules": {"original": module}}), encoding="utf-8")
     (folder / "miter.v").write_text(_miter(module["ports"]), encoding="utf-8")
-    changed = "" if cell["type"].startswith("$mem") else re.sub(
-        r"-module \S+", r"-module \\mutant", key)
-    if not changed:
-        return "undecided"
-    return compare(f"""read_json original.json
-copy original mutant
-{changed}
-read_verilog miter.v
-hierarchy -top miter
-""", folder, seconds=seconds)
+    return Circuit(*_gates("\n".join([
+        "read_json original.json", "copy original mutant", *changes, "read_verilog miter.v",
+        "hierarchy -top miter", ""]), folder))
 
 
 def compare(script: str, folder: Path, *, seconds: float = 30) -> str:
@@ -100,9 +112,12 @@ def compare(script: str, folder: Path, *, seconds: float = 30) -> str:
     InputError
         If there is no Yosys, or it fails.
     """
-    log = folder / "abc.log"
-    log.unlink(missing_ok=True)
-    # What is easy to see comes first. Of a constant there is no log.
+    _gates(script, folder)
+    return _decide("miter.aig", folder, seconds)
+
+
+def _gates(script: str, folder: Path) -> tuple[bytes, str]:
+    """Make a circuit of gates and registers: an and-inverter graph, and the names of its inputs."""
     run_yosys(f"""{script}flatten
 opt -full
 techmap
@@ -111,12 +126,21 @@ dffunmap
 aigmap
 opt_clean
 setundef -zero
-write_aiger -zinit miter.aig
-{_abc(f"read_aiger miter.aig; strash; bmc3 -F 40 -T {max(1, round(seconds / 4))} -L abc.log; "
-      "scorr; write_aiger rest.aig")}""", folder, "rest.aig")
-    verdict = _answer(log)
-    if verdict == "undecided" and _never(folder / "rest.aig"):
+write_aiger -zinit -vmap miter.map miter.aig
+""", folder)
+    return (folder / "miter.aig").read_bytes(), (folder / "miter.map").read_text(encoding="utf-8")
+
+
+def _decide(name: str, folder: Path, seconds: float) -> str:
+    """Let ABC decide whether the output of an and-inverter graph is ever 1."""
+    log = folder / "abc.log"
+    log.unlink(missing_ok=True)
+    # What is easy to see comes first. Of a constant there is no log.
+    run_yosys(_abc(f"read_aiger {name}; strash; scorr; write_aiger rest.aig; "
+                   f"bmc3 -F 40 -T {max(1, round(seconds / 4))} -L abc.log"), folder, "rest.aig")
+    if _never(folder / "rest.aig"):
         return "equivalent"
+    verdict = _answer(log)
     if verdict == "undecided":
         run_yosys(_abc(f"read_aiger rest.aig; strash; pdr -T {max(1, round(seconds))} -L abc.log; "
                        "write_aiger end.aig"), folder, "end.aig")
@@ -152,10 +176,10 @@ def _never(path: Path) -> bool:
     return lines[int(head.split()[3])] == b"0"
 
 
-def _open_module(netlist: Netlist, register: str | None = None) -> dict[str, Any]:
+def _open_module(netlist: Netlist, outputs: Mapping[str, str]) -> dict[str, Any]:
     """Take the memories out of a netlist, and give registers the domain's reset.
 
-    The outputs of one of the registers may get a cell of their own.
+    The outputs of some of the registers get cells of their own, by the names that are given.
     """
     top = copy.deepcopy(dict(netlist.top))
     top["attributes"] = {}
@@ -189,13 +213,15 @@ def _open_module(netlist: Netlist, register: str | None = None) -> dict[str, Any
                     "connections": {**bits, "SRST": reset["bits"]}}
     # Initial values of what is left of a register, once.
     names = {}
+    fresh = _fresh(netlist) + 2
     for number, (name, cell) in enumerate(netlist.of_kind("$dff")):
         bits = cell["connections"]["Q"]
-        if name == register:
-            inner = [_fresh(netlist) + 2 + place for place in range(len(bits))]
+        if name in outputs:
+            inner = [fresh + place for place in range(len(bits))]
+            fresh += len(bits)
             cells[name] = {**cells[name],
                            "connections": {**cells[name]["connections"], "Q": inner}}
-            cells[_OUTPUT] = {
+            cells[outputs[name]] = {
                 "hide_name": 0, "type": "$pos", "attributes": {},
                 "parameters": {"A_SIGNED": "0", "A_WIDTH": f"{len(bits):032b}",
                                "Y_WIDTH": f"{len(bits):032b}"},
@@ -217,7 +243,7 @@ def _fresh(netlist: Netlist) -> int:
 
 
 def _miter(ports: Mapping[str, Any]) -> str:
-    """Write a module that says when two modules with these ports differ."""
+    """Write a module that says when a mutant, which is chosen by a number, differs."""
     inputs = [name for name, port in ports.items() if port["direction"] == "input"]
     outputs = [name for name, port in ports.items() if port["direction"] == "output"]
 
@@ -225,12 +251,15 @@ def _miter(ports: Mapping[str, Any]) -> str:
         # Escaped, since a port may be a word of Verilog.
         return f"[{len(ports[name]['bits']) - 1}:0] \\{prefix}{name} "
 
-    heads = ", ".join(f"input {declared(name)}" for name in inputs)
+    heads = ", ".join([f"input [{_WIDTH - 1}:0] {_NUMBER}",
+                       *(f"input {declared(name)}" for name in inputs)])
     lines = [f"module miter({heads}, output differs);"]
     for one in ("original", "mutant"):
         lines += [f"wire {declared(name, f'{one}__')};" for name in outputs]
         connections = [*(f".\\{name} (\\{name} )" for name in inputs),
                        *(f".\\{name} ({one}__{name})" for name in outputs)]
+        if one == "mutant":
+            connections.append(f".{_NUMBER}({_NUMBER})")
         lines.append(f"{one} {one}_0 ({', '.join(connections)});")
     conditions = [_difference(name, outputs) for name in outputs]
     lines += [f"assign differs = {' || '.join(conditions or ['0'])};", "endmodule", ""]

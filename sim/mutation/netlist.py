@@ -155,7 +155,7 @@ class Netlist:
                     and _number(cell["parameters"].get("CLK_ENABLE", "1"))):
                 raise UnsupportedNetlist(f"Cell {name} has a clock of its own")
         self._order = self._sorted()
-        self._base: CodeType | None = None
+        self._codes: dict[Mutation | None, CodeType] = {}
 
     def of_kind(self, *kinds: str) -> Iterable[tuple[str, Any]]:
         """Cells of some types, with their names."""
@@ -228,12 +228,11 @@ class Netlist:
 
     def compile(self, mutation: Mutation | None = None) -> CodeType:
         """Compile the logic to a function ``run`` of the states ``i0``, ... and ``o0``, ..."""
-        if mutation is None and self._base is not None:
-            return self._base
-        code = compile(self._python(mutation), "<netlist>", "exec")
-        if mutation is None:
-            self._base = code
-        return code
+        if mutation not in self._codes:
+            # Of the netlist as it is, and of one mutant, which has several tests.
+            self._codes = {known: code for known, code in self._codes.items() if known is None}
+            self._codes[mutation] = compile(self._python(mutation), "<netlist>", "exec")
+        return self._codes[mutation]
 
     def _python(self, mutation: Mutation | None) -> str:
         lines = ["def run():"]
@@ -347,8 +346,8 @@ class Netlist:
             m.d.sync += register.eq(sinks[sink])
         self._memories(m, signals, sinks)
         inner = Module()
-        # The simulator takes the function in place of these.
-        inner.d.comb += [sink.eq(Cat(signals.values()).any()) for sink in sinks.values()]
+        # The simulator takes the function in place of this.
+        inner.d.comb += Cat(sinks.values()).eq(Cat(signals.values()))
         m.submodules.logic = inner
         logic = _Logic(self.compile(mutation), list(signals.values()), list(sinks.values()))
         for sink in sinks.values():

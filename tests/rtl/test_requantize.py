@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eieio.model.fixed_point import requantize
 from eieio.rtl.requantize import Requantize
+from eieio.rtl.systolic.residual import _Rescale
 
 Integers = NDArray[np.int64]
 
@@ -135,6 +136,20 @@ def test_multipliers_of_logic(accumulator_width: int, *, single_rounding: bool) 
     assert dut.latency == Requantize(accumulator_width=accumulator_width).latency
     assert dut.parameters == (accumulator_width, 16, "logic")
     check(dut, acc, multiplier, rng.integers(0, accumulator_width, 500), 3,
+          single_rounding=single_rounding)
+
+
+@both
+@pytest.mark.parametrize("logic", [False, True], ids=["multipliers", "logic"])
+def test_rescale_of_residuals(*, logic: bool, single_rounding: bool) -> None:
+    dut = _Rescale(logic=logic)
+    rng = np.random.default_rng(7)
+    bound = 1 << (dut.accumulator_width - 1)
+    acc = rng.integers(-bound, bound, 300) >> rng.integers(0, dut.accumulator_width, 300)
+    acc[:4] = -bound, 1 - bound, -1, bound - 1
+    multiplier = rng.integers(1 << 30, 1 << 31, 300)
+    multiplier[:4] = (1 << 31) - 1
+    check(dut, acc, multiplier, rng.integers(0, 12, 300), -3, -bound // 2, bound // 3,
           single_rounding=single_rounding)
 
 

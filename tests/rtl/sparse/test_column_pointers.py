@@ -104,7 +104,10 @@ def test_random(simulate: Callable[..., None], entry_depth: int, pointer_depth: 
     dut = column_pointers(entry_depth, pointer_depth)
     rng = Random(f"{entry_depth} {pushing} {popping}")
     # Pointers repeat, for empty columns, and reach both ends.
-    pointers = sorted([0, entry_depth, *rng.choices(range(entry_depth + 1), k=pointer_depth - 2)])
+    # With the last rates one column has most of the entries, or all.
+    places = [*range(entry_depth + 1)] if pushing != popping or pushing == 1 else [
+        0, 1, entry_depth - 1, entry_depth]
+    pointers = sorted([0, entry_depth, *rng.choices(places, k=pointer_depth - 2)])
     lookup = Lookup(dut, pointers)
 
     async def bench(ctx: Any) -> None:

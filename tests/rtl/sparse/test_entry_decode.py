@@ -29,7 +29,8 @@ def config(absorb: bool = True) -> SparseConfig:
 
 def pattern_column(rng: Random, pattern: str) -> Column:
     """Make a column of fillers (``f``) and real entries (``x``)."""
-    entries = [FILLER if kind == "f" else (rng.randrange(1, 16), rng.randrange(2))
+    entries = [FILLER if kind == "f" else
+               (rng.randrange(1, 16), rng.randrange(rng.choice((2, 1 << RUN_WIDTH))))
                for kind in pattern]
     return entries, rng.randrange(-128, 128)
 

@@ -126,7 +126,7 @@ def test_random(simulate: Callable[..., None], pes: int, groups: int, used: int,
     async def bench(ctx: Any) -> None:
         ctx.set(dut.group_bits, used.bit_length() - 1)
         before = None
-        for _ in range(15):
+        for _ in range(50):
             stimulus = Stimulus(rng, settings, density)
             stimulus.drive(ctx, dut, used)
             stimulus.check(ctx, dut, used)

@@ -105,6 +105,35 @@ def test_random(simulate: Callable[..., None], accumulator_width: int, activatio
     simulate(dut, bench)
 
 
+@pytest.mark.parametrize("single_rounding", [False, True])
+def test_rounding(simulate: Callable[..., None], single_rounding: bool) -> None:
+    """Sums whose results are next to halves and to the ends, and far beyond, with any factor."""
+    dut = output_lane()
+    rng = Random(single_rounding)
+    biases = [rng.randrange(-1 << 20, 1 << 20) for _ in range(8)]
+    top = 1 << 31
+
+    async def bench(ctx: Any) -> None:
+        await load(ctx, dut, biases)
+        for shift in (*range(16), 17, 20, 23, 31, 32, 47):
+            multiplier = rng.choice([1 << 30, top - 1, *(rng.randrange(1 << 30, top)
+                                                         for _ in range(6))])
+            minimum, maximum = rng.choice([(-32768, 32767), (0, 32767), (-777, 555), (3, 3)])
+            wanted = [*(rng.randrange(-32769, 32769) for _ in range(16)), minimum, maximum]
+            totals = [((2 * value + 1) << 30 + shift) // multiplier + rng.choice((-1, 0, 0, 1))
+                      for value in wanted]
+            totals += [rng.randrange(-top, top) >> rng.randrange(32) for _ in range(12)]
+            sums = []
+            for total in totals:
+                addr = rng.randrange(8)
+                sums.append((addr, max(-top, min(top - 1, total)) - biases[addr]))
+            sums = [(addr, value) for addr, value in sums if -top <= value < top]
+            await check(ctx, dut, biases, sums, multiplier=multiplier, shift=shift,
+                        minimum=minimum, maximum=maximum, single_rounding=single_rounding)
+
+    simulate(dut, bench)
+
+
 def test_factor_of_each_sum(simulate: Callable[..., None]) -> None:
     """With a factor for each bias; what is loaded of one does not touch the others."""
     config = SparseConfig(output_depth=8, activation_width=9, per_channel=True)

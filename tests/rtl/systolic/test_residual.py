@@ -179,7 +179,8 @@ def test_ends(simulate: Callable[..., None]) -> None:
     layers = [Layer(2, (0, 511), 255, 0, 49, (most, most), (0, 0), (127, -128)),
               Layer(2, (511, 0), 1, 0, 7, (least, most), (0, 63), (-128, 127)),
               Layer(280, (500, 20), 250, 270, 0, (most, least), (1, 0), (0, 0)),
+              Layer(258, (0, 300), 9, 255, 49, (least, least), (3, 4), (-9, 77)),
               *(Layer((1 << bit) + 1, (bit, 9), 0, 1 << min(bit, 8), bit, (least, least), (bit, 1),
                       (3, 1 - bit)) for bit in range(6, 32))]
     check(simulate, FULL, layers, 2, most=20)
-    check(simulate, FULL, layers[:3], 2)
+    check(simulate, FULL, layers[:4], 2)

@@ -15,6 +15,8 @@ from eieio.rtl.systolic.stream_port import InputPort, OutputPort
 CASES = [
     (SystolicConfig(rows=8, columns=4, lanes=2, activation_depth=64), (5, 2, 5, 7)),
     (SystolicConfig(rows=8, columns=4, lanes=2, activation_depth=64), (3, 1, 4, 0)),
+    (SystolicConfig(rows=8, columns=4, lanes=2, activation_depth=64), (1, 3, 9, 42)),
+    (SystolicConfig(rows=8, columns=4, lanes=2, activation_depth=64), (18, 1, 1, 21)),
     (SystolicConfig(rows=3, columns=5, lanes=1, activation_depth=50), (1, 4, 11, 20)),
     (SystolicConfig(rows=4, columns=4, lanes=4, activation_depth=50), (9, 3, 3, 1)),
     (SystolicConfig(rows=1, columns=1, activation_depth=9), (1, 1, 1, 8)),
@@ -98,6 +100,33 @@ def test_input(simulate: Callable[..., None], case: int) -> None:
     simulate(dut, bench, watches=[watch])
 
 
+def test_sizes_of_inputs(simulate: Callable[..., None]) -> None:
+    """Every bit of the number of pixels, and of a pixel's groups, makes an input longer."""
+    dut = InputPort(CASES[0][0])
+    sizes = [(pixels | 1 << bit, 1, pixels) for bit in range(2, 32) for pixels in (1, 2)]
+    sizes += [(1, groups | 1 << bit, groups) for bit in range(2, 16) for groups in (1, 2)]
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.enable, 1)
+        for pixels, groups, beats in sizes:
+            describe(ctx, dut, Field.DESTINATION, (pixels, 1, groups, 0))
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            await ctx.tick()
+            for number in range(beats):
+                ctx.set(dut.i.payload.last, number == beats - 1)
+                ctx.set(dut.i.valid, 1)
+                *_, ready = await ctx.tick().sample(dut.i.ready)
+                assert ready
+            ctx.set(dut.i.valid, 0)
+            seen = [(await ctx.tick().sample(dut.error, dut.done))[-2:] for _ in range(4)]
+            assert [error for error, _ in seen if error] == [ErrorCode.INPUT_SHORT], pixels
+            assert not any(done for _, done in seen)
+
+    simulate(dut, bench)
+
+
 @pytest.mark.parametrize("stall", [0.0, 0.3, 0.8])
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_output(simulate: Callable[..., None], case: int, stall: float) -> None:
@@ -146,3 +175,37 @@ def test_output(simulate: Callable[..., None], case: int, stall: float) -> None:
             await ctx.tick().repeat(rng.randrange(1, 3))
 
     simulate(dut, bench, watches=[memory])
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_outputs_overlap(simulate: Callable[..., None], case: int, stall: float) -> None:
+    """An output is read while the one before is sent; ``shown`` follows what was offered."""
+    config, shape = CASES[case]
+    rng = random.Random(case)
+    dut = OutputPort(config)
+    right = places(config, shape)
+
+    async def bench(ctx: Any) -> None:
+        describe(ctx, dut, Field.SOURCE, shape)
+        started = ended = 0
+        first = None  # cycle in which the first beat of what is sent was offered
+        for cycle in range(40 * len(right) + 200):
+            pending = started - ended
+            offered_before = first is not None and first < cycle - 1
+            assert ctx.get(dut.busy) == (pending > 0)
+            assert ctx.get(dut.shown) == (pending == 0 or (pending == 1 and offered_before)), cycle
+            start = pending < 2 and not ctx.get(dut.reading) and rng.random() < 0.3
+            ready = rng.random() >= stall
+            ctx.set(dut.start, start)
+            ctx.set(dut.o.ready, ready)
+            *_, valid, last = await ctx.tick().sample(dut.o.valid, dut.o.payload.last)
+            started += start
+            if valid and first is None:
+                first = cycle
+            if valid and ready and last:
+                ended += 1
+                first = None
+        assert ended > 1
+
+    simulate(dut, bench)

@@ -244,7 +244,17 @@ ENDS = (
     Layer(1, 1, 1, 1, 1, (1, 1)), Layer(1, 1, 1, 19, 2, (1, 2), 7, 299, destination=299),
     Layer(11, 5, 1, 1, 1, (300, 1), tile_row_step=65535), Layer(9, 3, 100, 1, 1, (2, 17), 3),
 )
+#: Two tiles of a row in images of every size, and rows and columns that are many.
+SIZES = (
+    *(Layer(2, 2, 1 << bit | 1, 1, 1, (1 << bit, 1 << bit), row_step=1 << bit,
+            destination=1 << bit - 7 if bit > 6 else 0) for bit in range(1, 16)),
+    Layer(40, 5, 1, 1, 1, (79, 1), tile_row_step=3), Layer(40, 5, 40, 1, 1, (1, 79), 3),
+)
 
 
 def test_ends(simulate: Callable[..., None]) -> None:
     check(simulate, FULL, list(ENDS), 2, 0.9)
+
+
+def test_sizes(simulate: Callable[..., None]) -> None:
+    check(simulate, FULL, list(SIZES), 3, 0.9)

@@ -1,6 +1,6 @@
 """Dot product of the tensor core in Amaranth's simulator: against the golden model."""
 
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tensor_core_cases import FLOAT16_CASES, FLOAT32_CASES, SPECIALS
 
 from eieio.model.tensor_core.config import StepConfig
+from eieio.model.tensor_core.golden import matrix_step
 from eieio.model.tensor_core.timing import latency
 from eieio.rtl.tensor_core.dot_product import DotProduct
 from eieio.sim.tensor_core.random_steps import random_steps
@@ -50,6 +51,37 @@ def test_results_of_a_v100() -> None:
     wanted = np.where(np.isnan(expected), np.where(half, 0x7FFF, 0x7FFFFFFF), wanted)
     c = np.where(np.isnan(c), np.uint32(0x7FFFFFFF), c.view(np.uint32))
     assert np.array_equal(run(StepConfig(1, 1), a, b, c, half), wanted)
+
+
+def test_every_bit() -> None:
+    """Numbers of one or two bits: whether they are 0, infinite, or none, and small results."""
+    rng = np.random.default_rng(5)
+    few = [0, *(1 << np.arange(23)), *(1 << i | 1 << j for i, j in combinations(range(23), 2))]
+    short = [0, *(1 << np.arange(10)), *(1 << i | 1 << j for i, j in combinations(range(10), 2))]
+    one, infinity = 15 << 10, 31 << 10
+    # Factors, another one, addend: of the addend's bits, and then of a factor's.
+    rows = [(0, 0, field << 23 | bits) for field in (0, 255) for bits in few]
+    rows += [(0, 0, field << 23 | int(bits)) for field in range(1, 30)
+             for bits in rng.integers(0, 1 << 23, 2)]
+    rows += [(field | bits, one, 0) for field in (0, infinity) for bits in short]
+    rows += [(one, field | bits, 0) for field in (0, infinity) for bits in short]
+    # Sums around the smallest normal number of binary16, and below.
+    rows += [(int(a) << 10 | int(bits), int(b) << 10, 0) for a, b, bits in zip(
+        rng.integers(2, 12, 100), rng.integers(2, 12, 100), rng.integers(0, 1 << 10, 100),
+        strict=True)]
+    a, b = (np.zeros((len(rows), 4), np.uint16) for _ in range(2))
+    places = rng.integers(0, 4, len(rows))
+    for side, column in ((a, 0), (b, 1)):
+        side[np.arange(len(rows)), places] = [row[column] for row in rows]
+    c = np.array([row[2] for row in rows], np.uint32)
+    sign = rng.integers(0, 2, len(rows)).astype(np.uint32)
+    c |= sign << 31
+    a |= (rng.integers(0, 2, a.shape) << 15).astype(np.uint16)
+    half = np.array([not row[2] and number % 2 for number, row in enumerate(rows)], bool)
+    config = StepConfig(1, 1)
+    full, rounded = (matrix_step(a[:, None], b[:, :, None], c[:, None, None], config,
+                                 half=short)[:, 0, 0] for short in (False, True))
+    assert np.array_equal(run(config, a, b, c, half), np.where(half, rounded, full))
 
 
 def run(config: StepConfig, a: NDArray[np.uint16], b: NDArray[np.uint16], c: NDArray[np.uint32],

@@ -219,6 +219,7 @@ def words_of(component: Multiplier | Ram | RamPair, rng: Random, cycles: int) ->
     return packed
 
 
+@pytest.mark.long
 def test_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parent)
     sources = [CELLS, tmp_path / "pairs.sv"]

@@ -10,6 +10,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
+from eieio.sim.mutation.circuit import Circuit
 from eieio.sim.mutation.equivalence import prove_equivalent
 from eieio.sim.mutation.netlist import Mutation, Netlist, compiled_netlists
 from eieio.sim.mutation.netlists import component_rtlil, list_mutations, read_netlist
@@ -108,17 +109,42 @@ def test_mutants(folder: Path) -> None:
 def test_equivalence(folder: Path) -> None:
     netlist = read_netlist(folder)
 
-    def change(**options: str) -> str:
+    def change(**options: str) -> Mutation:
         line = "mutate " + " ".join(f"-{name} {value}" for name, value in options.items())
-        return prove_equivalent(netlist, Mutation.parse(line), folder / "proof")
+        return Mutation.parse(line)
 
     count = next(cell for cell, entry in netlist.of_kind("$dff")
                  if len(entry["connections"]["Q"]) == 3)
-    assert change(mode="inv", module="top", cell=count, port="Q", portbit="1") \
-        == "different"
     # The counter is never 7, so that there is no need to tell that from 5.
     five = next(cell for cell, entry in netlist.of_kind("$eq")
                 if entry["connections"]["B"] == ["1", "0", "1"])
     case = {"module": "top", "cell": five, "port": "A"}
-    assert change(mode="const0", **case, portbit="1") == "equivalent"
-    assert change(mode="const0", **case, portbit="0") == "different"
+    mutations = [
+        change(mode="inv", module="top", cell=count, port="Q", portbit="1"),
+        change(mode="const0", **case, portbit="1"),
+        change(mode="const0", **case, portbit="0"),
+        change(mode="const1", module="top", cell=count, port="Q", portbit="0"),
+        change(mode="cnot1", **case, portbit="1", ctrlbit="1")]
+    found = [*prove_equivalent(netlist, mutations, folder / "proof")]
+    assert found == ["different", "equivalent", "different", "different", "equivalent"]
+    assert [*prove_equivalent(netlist, mutations[1:2], folder / "proof")] == ["equivalent"]
+    # What Yosys has written is read and written the same, but for gates that there were twice.
+    circuit = Circuit((folder / "proof" / "miter.aig").read_bytes(),
+                      (folder / "proof" / "miter.map").read_text(encoding="utf-8"))
+    again = Circuit(circuit.fix({}), "")
+    assert len(circuit.gates) > 10
+    assert len(circuit.places) == circuit.inputs
+    assert again.fix({}) == circuit.fix({})
+    assert (again.inputs, len(again.next), len(again.outputs)) == (
+        circuit.inputs, len(circuit.next), len(circuit.outputs))
+
+
+def test_circuit() -> None:
+    """A gate of an input and a register, whose next state is the other input or its inverse."""
+    text = b"aig 6 3 1 1 2\n13\n11\n" + bytes([2, 4, 4, 2])
+    circuit = Circuit(text, "input 0 0 a\ninput 1 0 b\ninput 2 0 c\n")
+    assert circuit.gates == [(8, 4), (8, 6)]
+    assert circuit.fix({}) == text
+    # With c = 1 its gate is the register, with b = 0 the other gate is 0.
+    assert circuit.fix({"c[0]": 1}) == b"aig 4 2 1 1 1\n7\n9\n" + bytes([2, 2])
+    assert circuit.fix({"b[0]": 0, "d[0]": 1}) == b"aig 4 2 1 1 1\n9\n1\n" + bytes([2, 2])
