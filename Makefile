@@ -23,7 +23,7 @@
 #   MUTANTS_ARGS="--per-component 100"  more arguments for `make mutants`
 #   COVERAGE_ARGS="--holes rtl/bus"     more arguments for `make coverage`
 #   PROVE_ARGS="--only uart"  more arguments for `make prove`
-#   VERIFY_ARGS="--minutes 60"  more arguments for `make verify`
+#   VERIFY_ARGS="--minutes 60"  more arguments for `make verify`; --slice is what CI runs
 #   BOARD=ecpix5-85f       board of the bitstreams (default: ulx3s-85f)
 #
 # All that Python needs is installed into .venv, in the versions of constraints.txt.

@@ -9,22 +9,29 @@ made. Each row of the matrix is a configuration that a random network fits; toge
 every pair of ends of every two options that can go together. What cannot must be refused in one
 line. The Verilog of each row passes ``verilator -Wall`` with the project's waivers, and pyslang if
 it is installed; then the network runs on the RTL, and all integers, cycles and counters must be the
-golden and the cycle model's; with parity or a watchdog, outputs and counters. Large ends of sizes
-are small here, as the matrix would not build otherwise: of memories 1,024 words, of processing
-elements 16 or 4 x 4. With ``--largest`` each option stands alone at its true ends, for lint.
+golden and the cycle model's. Large ends of sizes are small here, as the matrix would not build
+otherwise: of memories 1,024 words, of processing elements 16 or 4 x 4. With ``--largest`` each
+option stands alone at its true ends, for lint.
 
 Rows are chosen greedily. A generator of pairs from PyPI would have to be told which options go
-together; here only the configuration knows. Exits with status 1 if a row fails.
+together; here only the configuration knows. What has passed is kept in
+``build/verify/configurations``, and not repeated while its Verilog, its network and what the models
+say of it are the same; ``build/verify/report.json`` gets the sums. Exits with status 1 if a row
+fails.
 """
 
 import argparse
+import hashlib
 import itertools
+import json
+import math
 import random
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,16 +44,18 @@ from replayed_networks import Network, random_network
 from eieio.model.engine import Compiled, Engine
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
+from eieio.model.formats.atomic import write_text
 from eieio.model.registry import engines, find_engine
 from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim.lint import LintError, lint
-from eieio.sim.replay import build_replay, inference_script, replay
 from eieio.sim.runner import SimulationError
 from eieio.sim.simulation import build_engine, simulation_of
+from eieio.sim.verification_report import update_report
 
-__all__ = ["Matrix", "ends_of", "main"]
+__all__ = ["Matrix", "Passed", "ends_of", "main"]
 
+_FOLDER = Path(__file__).parents[1] / "build" / "verify"
 _SIZE, _SIDE, _WORDS, _TRIES = 16, 4, 1024, 90
 #: Options that multiply each other's size.
 _SIDES = frozenset({"rows", "columns", "tiles", "inputs", "outputs", "nodes"})
@@ -58,6 +67,10 @@ _LINES = ("\n", "\r")
 #: Orders of options that are tried for a row, hints that are followed, rows that are tried until a
 #: network fits, and what no option is.
 _ORDERS, _HINTS, _ROWS, _NONE = 8, 12, 4, object()
+
+#: What pyslang may find is what ``sim/lint.vlt`` waives, with the same reasons.
+_WAIVED = frozenset(f"DiagCode({name})" for name in (
+    "ArithOpMismatch", "CaseDefault", "SignConversion", "UnusedButSetNet", "WidthTruncate"))
 
 Row = dict[str, Any]
 
@@ -265,8 +278,57 @@ def _given(row: Row) -> Row:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def check_lint(config: EngineConfig) -> None:
-    """Emit an engine, and lint it.
+class OutOfTime(Exception):
+    """The time is up, and something is not known."""
+
+
+class Passed:
+    """What has passed, in a file.
+
+    Parameters
+    ----------
+    path : :class:`pathlib.Path`
+        The file: JSON, what was compared by the digest of what was checked.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, str] = (json.loads(path.read_text(encoding="utf-8"))
+                                       if path.is_file() else {})
+
+    def lint(self, config: EngineConfig, end_time: float = math.inf) -> str:
+        """Lint an engine's Verilog; return with what.
+
+        Raises
+        ------
+        LintError
+            If there is a warning.
+        """
+        files, top = dict(emit_engine(config)), engine_top(config)
+        return self.check(lambda: check_lint(files, top), "lint", files, end_time=end_time)
+
+    def check(self, check: Callable[[], str], *what: Any, end_time: float = math.inf) -> str:
+        """Return what was compared, after a check if it is not known.
+
+        ``what`` is all that it depends on, as JSON takes it.
+
+        Raises
+        ------
+        OutOfTime
+            If it is not known, and the end of the time has come.
+        """
+        key = hashlib.sha256(json.dumps(what, default=str).encode()).hexdigest()[:24]
+        if key not in self._known:
+            if time.monotonic() > end_time:
+                raise OutOfTime
+            self._known[key] = check()
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self._path, json.dumps(self._known, indent=1) + "\n")
+        return self._known[key]
+
+
+def check_lint(files: Mapping[str, str], top: str) -> str:
+    """Lint the Verilog of an engine, by file name; return what found nothing.
 
     Raises
     ------
@@ -274,38 +336,33 @@ def check_lint(config: EngineConfig) -> None:
         If there is a warning.
     """
     with tempfile.TemporaryDirectory() as name:
-        sources = write(emit_engine(config), Path(name))
-        lint(sources, engine_top(config))
+        sources = write(files, Path(name))
+        lint(sources, top)
         try:
             import pyslang
         except ImportError:
-            return
+            return "Verilator"
         driver: Any = pyslang.driver.Driver()
         driver.addStandardArgs()
-        driver.parseCommandLine(" ".join(["slang", "-Wextra", "-Wno-unused-but-set-net", *map(
-            str, sources)]))
+        driver.parseCommandLine(" ".join(["slang", "-Wextra", "-Wunused", *map(str, sources)]))
         if not (driver.processOptions() and driver.parseAllSources()):
             raise LintError("pyslang cannot read it")
-        compilation = driver.createCompilation()
-        found = compilation.getAllDiagnostics()
-        if any(each.isError() for each in found):
-            raise LintError(f"pyslang: {[str(each.code) for each in found][:3]}")
+        found = [each for each in driver.createCompilation().getAllDiagnostics()
+                 if str(each.code) not in _WAIVED]
+        if found:
+            told = pyslang.DiagnosticEngine.reportAll(driver.sourceManager, found)
+            raise LintError(f"pyslang: {told.strip()}")
+        return "Verilator and pyslang"
 
 
 def check_network(compiled: Compiled, x: NDArray[np.integer]) -> str:
-    """Run a network on its engine; return what was compared.
+    """Run two inferences of a network on its engine; return what was compared.
 
     Raises
     ------
     SimulationError, AssertionError
         If something is wrong.
     """
-    x = x[:2 * compiled.batch]
-    if compiled.config.guarded:  # Its counters are those of outputs, and not of each layer.
-        (outcome,), cycles = replay(build_replay(compiled.config), inference_script(compiled, x))
-        if outcome.what != "ok":
-            raise AssertionError(f"a replay ends with {outcome}")
-        return f"2 outputs and their counters, {cycles} cycles"
     result = simulation_of(compiled.config).compare(
         compiled.inner, compiled.group(x), build_engine(compiled.config, quick=True))
     if result.mismatches or result.cycle_mismatches:
@@ -314,12 +371,11 @@ def check_network(compiled: Compiled, x: NDArray[np.integer]) -> str:
     return f"{result.compared_integers} integers, {int(result.layer_cycles.sum())} cycles"
 
 
-def check_largest(engine: Engine, *, most: int) -> list[str]:
-    """Lint an engine with each option at its true maximum, the others small; return failures."""
+def check_largest(engine: Engine, passed: Passed, *, most: int) -> list[str]:
+    """Lint an engine with each option at its true ends, the others small; return failures."""
     failures = []
-    ends = ends_of(engine)
-    for name, values in ends.items():
-        for value in (values[0], values[-1]):
+    for name, values in ends_of(engine).items():
+        for value in dict.fromkeys((values[0], values[-1])):
             try:
                 config = engine.make_config({name: value})
             except InputError as error:
@@ -330,10 +386,67 @@ def check_largest(engine: Engine, *, most: int) -> list[str]:
                                                     and not name.endswith(("_depth", "_bytes"))):
                 continue
             try:
-                check_lint(config)
+                passed.lint(config)
             except LintError as error:
                 failures.append(f"{name}={value}: {str(error).splitlines()[0]}")
     return failures
+
+
+def check_row(network: Network, passed: Passed, end_time: float = math.inf) -> str:
+    """Lint an engine and run a network on it; return what was compared.
+
+    Raises
+    ------
+    LintError, SimulationError, AssertionError
+        If something is wrong.
+    OutOfTime
+        If it is not known, and the time is up.
+    """
+    compiled, x = network
+    linted = passed.lint(compiled.config, end_time)
+    x = x[:2 * compiled.batch]
+    said = [compiled.run(x).tolist(), compiled.counters(x)]
+    ran = passed.check(lambda: check_network(compiled, x), "network",
+                       dict(emit_engine(compiled.config)), compiled.host.words.tolist(),
+                       x.tolist(), said, end_time=end_time)
+    return f"{linted}; {ran}"
+
+
+def check_engine(engine: Engine, options: argparse.Namespace, end_time: float = math.inf
+                 ) -> dict[str, int]:
+    """Check an engine's matrix, print what was found, and return how much it was.
+
+    After the end of the time no row begins whose result is not kept.
+    """
+    matrix = Matrix(engine, options.seed, options.lint)
+    passed = Passed(_FOLDER / "configurations" / f"{engine.name}.json")
+    print(f"{engine.name}: {len(matrix.rows)} rows; {len(matrix.refused)} pairs refused",
+          flush=True)
+    for pair, reason in matrix.refused.items():
+        print(f"  {', '.join(f'{name}={value}' for name, value in pair)}: {reason}")
+    sums = {"rows": len(matrix.rows), "refused": len(matrix.refused), "passed": 0, "failed": 0,
+            "left": 0}
+    end = None if options.rows is None else options.start + options.rows
+    for number, row in [*enumerate(matrix.rows)][options.start:end]:
+        try:
+            done = (passed.lint(engine.make_config(_given(row))) if options.lint else
+                    check_row(matrix.networks[number], passed, end_time))
+        except (LintError, SimulationError, AssertionError) as error:
+            sums["failed"] += 1
+            print(f"  row {number}: FAILED: {' '.join(str(error).split())[:400]}\n"
+                  f"    {_given(row)}", flush=True)
+        except OutOfTime:
+            sums["left"] += 1
+        else:
+            sums["passed"] += 1
+            print(f"  row {number}: {done}", flush=True)
+    if options.largest is not None:
+        failures = check_largest(engine, passed, most=options.largest)
+        sums["failed"] += len(failures)
+        print(f"  true ends: {len(failures)} failed", flush=True)
+        for failure in failures:
+            print(f"    {failure}")
+    return sums
 
 
 def main() -> int:
@@ -342,44 +455,27 @@ def main() -> int:
     parser.add_argument("--engine", help="engine (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the matrix (default: 0)")
     parser.add_argument("--rows", type=int, help="run so many rows of each matrix (default: all)")
+    parser.add_argument("--minutes", type=float, default=math.inf,
+                        help="begin no row later, and go on when called again")
     parser.add_argument("--start", type=int, default=0, help="first row to run (default: 0)")
     parser.add_argument("--lint", action="store_true", help="do not simulate")
     parser.add_argument("--largest", type=int, metavar="PES", help="lint each option at both its "
                         "true ends, too, in engines of up to so many processing elements")
     options = parser.parse_args()
-    failed = 0
+    found: dict[str, dict[str, int]] = {}
+    end_time = time.monotonic() + 60 * options.minutes
     for engine in [find_engine(options.engine)] if options.engine else [*engines()]:
         began = time.process_time()
-        matrix = Matrix(engine, options.seed, options.lint)
-        print(f"{engine.name}: {len(matrix.rows)} rows; {len(matrix.refused)} pairs refused",
-              flush=True)
-        for pair, reason in matrix.refused.items():
-            print(f"  {', '.join(f'{name}={value}' for name, value in pair)}: {reason}")
-        end = None if options.rows is None else options.start + options.rows
-        for number, row in [*enumerate(matrix.rows)][options.start:end]:
-            try:
-                if options.lint:
-                    check_lint(engine.make_config(_given(row)))
-                    done = "lint"
-                else:
-                    compiled, x = matrix.networks[number]
-                    check_lint(compiled.config)
-                    done = f"lint, {check_network(compiled, x)}"
-            except (LintError, SimulationError, AssertionError) as error:
-                failed += 1
-                done = f"FAILED: {' '.join(str(error).split())[:400]}"
-            print(f"  row {number}: {done}", flush=True)
-            if done.startswith("FAILED"):
-                print(f"    {_given(row)}", flush=True)
-        if options.largest is not None:
-            failures = check_largest(engine, most=options.largest)
-            failed += len(failures)
-            print(f"  true ends: {len(failures)} failed", flush=True)
-            for failure in failures:
-                print(f"    {failure}")
+        found[engine.name] = check_engine(engine, options, end_time)
         print(f"  {time.process_time() - began:.0f} s of CPU time of this process",
               file=sys.stderr)
-    return int(failed > 0)
+    sums = Counter[str]()
+    for each in found.values():
+        sums.update(each)
+    print(f"Together: {', '.join(f'{name} {count}' for name, count in sums.items())}")
+    if not options.engine and not options.lint:
+        update_report(_FOLDER, "configurations", {**sums, "engines": found})
+    return int(sums["failed"] > 0)
 
 
 if __name__ == "__main__":

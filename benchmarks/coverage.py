@@ -16,6 +16,7 @@ the same. The figures go into ``build/verify/report.json``.
 
 import argparse
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -83,7 +84,7 @@ def identity(test: Path) -> str:
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
 
 
-def run_file(test: Path, kept: Path, log: Path, seconds: float, *, long: bool) -> str:
+def run_file(test: Path, kept: Path, log: Path, seconds: float | None, *, long: bool) -> str:
     """Run a file of tests in a process of its own, and return how it ended."""
     environment = os.environ | {"EIEIO_CACHE": str(FOLDER / "cache")}
     try:
@@ -215,7 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             started = time.monotonic()
             kept.unlink(missing_ok=True)
             how = run_file(test, kept, FOLDER / f"{name}.log",
-                           max(end - time.monotonic(), 60) + 600, long=options.long)
+                           None if math.isinf(end) else max(end - time.monotonic(), 60) + 600,
+                           long=options.long)
             mark.write_text(f"{now} long" if options.long else now)
             fresh = kept.exists()
             failed |= not fresh
@@ -236,6 +238,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{point.kind} {point.place or point.file}: {point.what}: "
                   f"{lines_of(point.place, texts)}")
     together = sum(table.values(), Counter())
+    update_report(ROOT / "build" / "verify", "coverage_files",
+                  {"measured": len(measured_files), "left": len(left)})
     for kind in KINDS:
         if together[kind]:
             update_report(ROOT / "build" / "verify", f"{kind}_coverage",

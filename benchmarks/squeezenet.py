@@ -33,8 +33,8 @@ from eieio.model.graph.float_graph import FloatGraph
 from eieio.model.graph.golden import run_graph
 from eieio.model.graph.quantization import choose_scales, quantize
 from eieio.model.graph.quantized_graph import QuantizedGraph
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.fitting import compile_fitted
-from eieio.model.systolic.mapping import CompiledGraph
 from eieio.model.systolic.report import layer_figures, layer_table
 from eieio.model.systolic.timing import GraphTiming, time_graph
 from eieio.sim.simulation import build_engine

@@ -46,6 +46,7 @@ from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_text
 from eieio.rtl.interface import bound_ports
 from eieio.rtl.parity import PORT, Protection
+from eieio.rtl.port_notes import port_notes, with_port_notes
 from eieio.rtl.vendor.asic_memory import (
     ASIC_MEMORY,
     add_asic_memory,
@@ -58,6 +59,9 @@ __all__ = ["EmissionError", "emit", "emit_rtlil", "protected", "shared", "source
 
 
 _Component = TypeVar("_Component", bound=wiring.Component)
+
+# What the ports of parity are for.
+_PARITY = "Parity of the memories: FAULT 0, CLEARING 1."
 
 # Whether statements say where in Amaranth's source they come from; see `sources_kept`.
 _with_sources = False
@@ -72,6 +76,7 @@ class _Shared(NamedTuple):
     domain_ports: tuple[str, ...]
     text: str
     latency: int  # of its port for parity; 0 if it has none
+    notes: dict[str, str]  # of its ports
 
 
 class _Emission:
@@ -122,7 +127,8 @@ class _Emission:
             members = {PORT, *(port for port, _, _ in bound_ports(component))}
             ports = _module_ports(text)
             domain_ports = tuple(port for port in ports if port not in members)
-            self.components[module_name] = _Shared(key, domain_ports, text, latency)
+            self.components[module_name] = _Shared(key, domain_ports, text, latency,
+                                                   {**port_notes(component), PORT: _PARITY})
         entry = self.components[module_name]
         if entry.key != key:
             raise EmissionError(
@@ -220,8 +226,9 @@ def emit(component: wiring.Component, name: str, *, header: str,
     """Write a component and all it contains as Verilog.
 
     Equal components give equal text, byte for byte, in any process. The text holds no paths and no
-    date. Shared modules ask Verilator not to inline them, which keeps its build time proportional
-    to the number of different modules.
+    date. Ports of the top and of shared modules have comments, those of their class's docstring
+    (:mod:`eieio.rtl.port_notes`). Shared modules ask Verilator not to inline them, which keeps its
+    build time proportional to the number of different modules.
 
     Parameters
     ----------
@@ -254,7 +261,7 @@ def emit(component: wiring.Component, name: str, *, header: str,
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError(f"Name must be a plain Verilog identifier, not {name!r}")
-    texts, owner = _units(component, name, family)
+    texts, owner, notes = _units(component, name, family)
     modules = _verilog("".join(texts.values()))
     if name not in modules:  # Yosys has escaped it.
         raise InputError(f"Top module must not be named by a word of Verilog, {name!r}")
@@ -263,6 +270,7 @@ def emit(component: wiring.Component, name: str, *, header: str,
     files = {}
     for unit in texts:
         body = [modules[module] for module in owner if owner[module] == unit]
+        body[0] = with_port_notes(body[0], notes[unit])
         if unit != name:
             body[0] = _not_inlined(body[0])
         files[f"{unit}.v"] = "\n".join([comment, *body])
@@ -277,9 +285,10 @@ def emit_rtlil(component: wiring.Component, name: str) -> str:
 
 
 def _units(component: wiring.Component, name: str, family: str | None
-           ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the RTLIL of each unit, the top first, and the unit of each module."""
+           ) -> tuple[dict[str, str], dict[str, str], dict[str, dict[str, str]]]:
+    """Return the RTLIL of each unit, the top first, the unit of each module, and ports' notes."""
     emission = _Emission(name, family)
+    notes = {name: port_notes(component)}
     top = _rtlil(component, name, emission)
     units = {name: top} | {unit: entry.text for unit, entry in emission.components.items()}
 
@@ -293,7 +302,8 @@ def _units(component: wiring.Component, name: str, family: str | None
                                     f"{owner[module]!r} and {unit!r}; rename a submodule")
             owner[module] = unit
         texts[unit] = text
-    return texts, owner
+    notes |= {unit: entry.notes for unit, entry in emission.components.items()}
+    return texts, owner, notes
 
 
 def write(files: Mapping[str, str], folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Guard: ends what a fault has spoilt, with an error, and makes the engine usable again."""
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from amaranth.hdl import (
@@ -42,6 +43,7 @@ class EngineGuard(wiring.Component):
     engine is as it was.
 
     Inferences take the same cycles; outputs come as many cycles later as a fault takes to be known.
+    At most two outputs are on their way: the engine waits to begin a third.
 
     Parameters
     ----------
@@ -53,8 +55,8 @@ class EngineGuard(wiring.Component):
     lost : ``Out(1)``
         The engine is being reset, since there was a fault; pulse. The error comes with it.
     cycles, macs, … : ``Out``
-        The engine's counters, as they were when it began to send the output that is or was sent
-        last.
+        The engine's counters; as long as an output is on its way through the guard or waits, as
+        they were when the engine began to offer it.
 
     All others are the engine's; ``busy`` is 1, too, while memories are cleared after a reset.
     """
@@ -73,7 +75,7 @@ class EngineGuard(wiring.Component):
     lost: Signal
 
     def __init__(self, engine: wiring.Component) -> None:
-        self.engine = engine
+        self.engine = self.described = engine
         self.config = cast(Any, engine).config
         self.parameters = (type(engine), cast(Any, engine).parameters)
         super().__init__({**engine.signature.members, "lost": Out(unsigned(1))})
@@ -139,10 +141,11 @@ class EngineGuard(wiring.Component):
 
         # The output waits until the words of which it was computed are known to be right.
         m.submodules.output_port = port = OutputPort(_beat_width(engine))
+        offers, taken, may_begin = Signal(), Signal(), Signal()
         # What the engine still offers until it is reset is not its output any more.
-        offers = Signal()
-        m.d.comb += offers.eq(engine.o.valid & ~hold)
-        moving = self._add_delay(m, offers, engine.o, port.i, delay, fault)
+        m.d.comb += offers.eq(engine.o.valid & may_begin & ~hold)
+        moving = self._add_delay(m, offers, taken, engine.o.payload, port.i, delay, fault)
+        m.d.comb += engine.o.ready.eq(taken & may_begin)
         m.d.comb += [
             port.abort.eq(fault),
             self.o.valid.eq(port.o.valid),
@@ -151,19 +154,9 @@ class EngineGuard(wiring.Component):
             port.o.ready.eq(self.o.ready),
         ]
 
-        # The counters are those of an output, and the engine may be at the next one.
         counters = {"cycles", "macs", *(
             counter.name.lower() for counter in engine_of(self.config).counters)}
-        offered = Signal()
-        with m.If(fault | hold):
-            m.d.sync += offered.eq(0)
-        with m.Elif(offers & engine.o.ready):
-            m.d.sync += offered.eq(~engine.o.payload.last)
-        with m.Elif(offers):
-            m.d.sync += offered.eq(1)
-        for name in counters:
-            with m.If(offers & ~offered):
-                m.d.sync += getattr(self, name).eq(getattr(engine, name))
+        self._add_counters(m, engine, counters, offers, may_begin, fault, hold)
 
         m.d.comb += [
             self.busy.eq(engine.busy | closed | moving | self.o.valid),
@@ -201,25 +194,64 @@ class EngineGuard(wiring.Component):
             m.d.comb += theirs.eq(ours) if member.flow == In else ours.eq(theirs)
         return m
 
+    def _add_counters(self, m: Module, engine: Any, names: Iterable[str], offers: Value,
+                      may_begin: Signal, fault: Value, hold: Value) -> None:
+        """Show the counters of the output that is on its way, or else of the engine as it is.
+
+        The engine may be at a later inference while an output waits, and have begun to offer the
+        output of that, too, whose counters are kept behind those of the first.
+        """
+        within = Signal()   # The output that the engine has begun to offer is not over.
+        sending = Signal()  # The receiver has got a part of an output.
+        pending = Signal(range(3))  # Outputs that have begun, and have not left.
+        begins, ends, first = Signal(), Signal(), Signal()
+        m.d.comb += [
+            may_begin.eq(within | (pending != 2)),
+            begins.eq(offers & ~within),
+            ends.eq(self.o.valid & self.o.ready & self.o.payload.last),
+            first.eq((pending == 0) | ((pending == 1) & ends)),
+        ]
+        with m.If(fault | hold):
+            m.d.sync += within.eq(0)
+        with m.Elif(offers):
+            m.d.sync += within.eq(~(engine.o.ready & engine.o.payload.last))
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += sending.eq(~self.o.payload.last)
+        with m.If(fault):  # An output of which the receiver has got a part comes to an end.
+            m.d.sync += pending.eq(Mux(self.o.valid, ~ends, sending))
+        with m.Else():
+            m.d.sync += pending.eq(pending + begins - (ends & (pending != 0)))
+        for name in names:
+            count = getattr(engine, name)
+            held, next_held = (Signal.like(count, name=f"{name}_{what}")
+                               for what in ("held", "next_held"))
+            with m.If(begins & first):
+                m.d.sync += held.eq(count)
+            with m.Elif(ends):
+                m.d.sync += held.eq(next_held)
+            with m.If(begins):
+                m.d.sync += next_held.eq(count)
+            m.d.comb += getattr(self, name).eq(Mux(pending == 0, count, held))
+
     @staticmethod
-    def _add_delay(m: Module, valid: Value, source: stream.Interface, sink: stream.Interface,
+    def _add_delay(m: Module, valid: Value, taken: Signal, beat: Any, sink: stream.Interface,
                    stages: int, clear: Value) -> Value:
-        """Connect streams through as many registers; return whether there is a beat in them."""
-        payload = Cat(source.payload.data, source.payload.last)
+        """Pass beats on through as many registers; return whether there is a beat in them."""
+        payload: Value = Cat(beat.data, beat.last)
         ready = sink.ready
         held = [Signal(name=f"delayed_{stage}_valid") for stage in range(stages)]
         takes = [Signal(name=f"delayed_{stage}_takes") for stage in range(stages)]
         for stage in reversed(range(stages)):
             m.d.comb += takes[stage].eq(~held[stage] | ready)
             ready = takes[stage]
-        m.d.comb += source.ready.eq(ready)
+        m.d.comb += taken.eq(ready)
         for stage in range(stages):
-            beat = Signal(len(payload), name=f"delayed_{stage}", reset_less=True)
+            delayed = Signal(len(payload), name=f"delayed_{stage}", reset_less=True)
             with m.If(takes[stage]):
-                m.d.sync += [held[stage].eq(valid), beat.eq(payload)]
+                m.d.sync += [held[stage].eq(valid), delayed.eq(payload)]
             with m.If(clear):
                 m.d.sync += held[stage].eq(0)
-            valid, payload = held[stage], beat
+            valid, payload = held[stage], delayed
         m.d.comb += [
             sink.valid.eq(valid),
             Cat(sink.payload.data, sink.payload.last).eq(payload),

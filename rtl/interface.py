@@ -1,7 +1,9 @@
 """Ports of an emitted module, and the Verilog that instantiates it."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from amaranth.hdl import Const, Value
@@ -9,6 +11,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 __all__ = ["Port", "bound_ports", "instance", "module_ports"]
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def module_ports(component: wiring.Component) -> tuple[Port, ...]:
     return tuple(ports)
 
 
-def instance(module: str, ports: Sequence[Port]) -> str:
+def instance(module: str, ports: Sequence[Port], notes: Mapping[str, str] = _NONE) -> str:
     """Return an instantiation template: a wire for each port, and an instance named after these.
 
     Parameters
@@ -60,11 +64,15 @@ def instance(module: str, ports: Sequence[Port]) -> str:
         Name of the module.
     ports : sequence of :class:`Port`
         All of its ports.
+    notes : mapping of :class:`str`
+        What ports are for, by name; the first sentence is shown.
     """
     longest = max(len(port.name) for port in ports)
     wires, connections = [], []
     for port in ports:
         shape = f"[{port.width - 1}:0]" if port.width > 1 else ""
-        wires.append(f"wire {shape:<8} {port.name + ';':<{longest + 1}} // {port.direction}")
+        note = re.split(r"(?<=[.;:]) ", notes.get(port.name, ""))[0].rstrip(".;:")
+        wires.append(f"wire {shape:<8} {port.name + ';':<{longest + 1}} // {port.direction}"
+                     + (f": {note}" if note else ""))
         connections.append(f"    .{port.name:<{longest}} ({port.name})")
     return "\n".join([*wires, "", f"{module} {module}_0 (", ",\n".join(connections), ");", ""])

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import numpy as np
 
+from eieio.model.formats.atomic import write_text
 from eieio.model.formats.design_folder import IMAGE, output_folder, write_manifest
 from eieio.model.image_frame import fingerprint
 from eieio.rtl.vendor.family import FAMILIES
@@ -15,6 +16,13 @@ from eieio.scripts.engine import EngineCommand, choose_engine, engine_options
 from eieio.scripts.options import json_option
 from eieio.scripts.packaging import Bus, Package, write_package
 from eieio.scripts.vectors import read_vectors, write_vectors
+from eieio.scripts.verification_summary import (
+    SUMMARY,
+    lint_package,
+    simulate_engine,
+    summary,
+    summary_text,
+)
 
 __all__ = ["export"]
 
@@ -43,11 +51,14 @@ def _check_name(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.option("--vectors", "count", type=click.IntRange(min=0), default=2, show_default=True,
               help="Random inputs, with the outputs that must come of them; for designs with a "
               "network.")
+@click.option("--simulate", "simulated", type=click.IntRange(min=0), default=0, show_default=True,
+              metavar="N", help="Inferences to run on the engine's Verilog beside both models, and "
+              "lint the package; what comes of it is in VERIFICATION.md.")
 @engine_options
 @json_option
 def export(source: Path, out: Path, bus: Bus, name: str | None, clock_hz: int,
-           family: str | None, count: int, engine: str | None, options: dict[str, Any],
-           json_file: Path | None) -> None:
+           family: str | None, count: int, simulated: int, engine: str | None,
+           options: dict[str, Any], json_file: Path | None) -> None:
     """Package the engine of a design, or of a .json file with its options.
 
     A design is what 'eieio generate' and 'eieio build' write. Of its network the package has test
@@ -60,6 +71,7 @@ def export(source: Path, out: Path, bus: Bus, name: str | None, clock_hz: int,
       TOP.json             ports, configuration and fingerprint, for scripts
       TOP.core             core file for FuseSoC
       eieio_registers.h    registers for C, and .vh for Verilog (AXI)
+      VERIFICATION.md      what was proved of the components, and simulated of the engine
       lint.vlt             what Verilator's -Wall may find in the Verilog
       vectors/             image, inputs and outputs (design with a network)
       design.json          the configuration and the list of files
@@ -80,13 +92,25 @@ def export(source: Path, out: Path, bus: Bus, name: str | None, clock_hz: int,
     kind, design = choice.engine.name, choice.design
     config = choice.config()
     package = Package(config, bus, name, clock_hz, family)
-    vectors = None
-    if design is not None and count and IMAGE in design.files:
-        with progress("Computing test vectors"):
-            vectors = read_vectors(choice.engine.open(source), count)
+    vectors = compiled = None
+    if simulated and (design is None or IMAGE not in design.files):
+        raise click.UsageError("Option --simulate goes with a design that has a network")
+    if design is not None and (count or simulated) and IMAGE in design.files:
+        compiled = choice.engine.open(source)
+        if count:
+            with progress("Computing test vectors"):
+                vectors = read_vectors(compiled, count)
     with output_folder(out) as folder:
         with progress("Emitting Verilog"):
             write_package(folder, package)
+        ran, linted = None, False
+        if compiled is not None and simulated:
+            with progress("Simulating the engine"):
+                ran = simulate_engine(compiled, simulated)
+            with progress("Linting the package"):
+                linted = lint_package(folder, package)
+        known = summary(package, ran, linted=linted)
+        write_text(folder / SUMMARY, summary_text(package, known))
         if vectors is not None:
             write_vectors(folder / "vectors", vectors, framed=bus == "axi")
         made = write_manifest(folder, engine=kind, top=package.top,
@@ -99,7 +123,7 @@ def export(source: Path, out: Path, bus: Bus, name: str | None, clock_hz: int,
         "image_bytes": 4 * len(vectors.host.words) if vectors else None,
         "input_bytes": int(vectors.inputs[0].size) if vectors else None,
         "output_bytes": int(vectors.outputs[0].size) if vectors else None,
-        "out": str(out), "files": list(made.files),
+        "verification": known, "out": str(out), "files": list(made.files),
     }
     if vectors is not None and np.any(np.diff(vectors.host.outputs.positions) < 0):
         note("the outputs leave the engine in another order than the network's: "

@@ -7,6 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from eieio.model.area import AreaUnknownError, counted, estimate
 from eieio.model.engine import Compiled, Messages, Prepared
 from eieio.model.engine_config import EngineConfig
@@ -20,7 +23,7 @@ from eieio.rtl.boards.pll import Setting
 from eieio.rtl.boards.system import emit_system
 from eieio.scripts import steps
 from eieio.scripts.console import CONSOLE
-from eieio.scripts.speed import speed_of
+from eieio.scripts.speed import Speed, speed_of
 
 __all__ = ["Bitstream", "compile_for_board", "make_bitstream", "nearest_clock"]
 
@@ -100,9 +103,9 @@ def nearest_clock(board: Board, clock_mhz: float | None, *, messages: Messages =
 
 def make_bitstream(config: EngineConfig, board: Board, out: Path, *, setting: Setting,
                    added: bool = False, compiled: Compiled | None = None,
-                   cycles: float | None = None, baud: int | None = None, seed: int = 1,
-                   attempts: int = 1, name: str | None = None, messages: Messages = CONSOLE
-                   ) -> Bitstream:
+                   inputs: NDArray[np.floating] | None = None, baud: int | None = None,
+                   seed: int = 1, attempts: int = 1, name: str | None = None,
+                   messages: Messages = CONSOLE) -> Bitstream:
     """Synthesize, place and route an engine for a board.
 
     Parameters
@@ -119,8 +122,8 @@ def make_bitstream(config: EngineConfig, board: Board, out: Path, *, setting: Se
         Whether the design is there, and gets the bitstream; else it is written.
     compiled : Compiled, optional
         The network.
-    cycles : :class:`float`, optional
-        Cycles of an inference.
+    inputs : float array, optional
+        Typical inputs, for the network's speed where that depends on them.
     baud : :class:`int`, optional
         Bits a second of the serial port. The default is the board's.
     seed, attempts : :class:`int`
@@ -137,6 +140,7 @@ def make_bitstream(config: EngineConfig, board: Board, out: Path, *, setting: Se
     SynthesisError
         If a tool fails; it says where the logs are.
     """
+    speed = None if compiled is None else _speed(compiled, inputs)
     _note_area(config, board, messages)
     with messages.progress("Emitting the board's Verilog"):
         files = emit_system(config, board, setting, baud)
@@ -167,9 +171,16 @@ def make_bitstream(config: EngineConfig, board: Board, out: Path, *, setting: Se
         "config": config.to_dict(), "out": str(out),
         "choices": [chosen.to_dict() for chosen in compiled.choices] if compiled else [],
     }
-    if compiled is not None and cycles is not None:
-        figures |= speed_of(compiled.host, cycles).figures(setting.output_hz, figures["baud"])
+    if speed is not None:
+        figures |= speed.figures(setting.output_hz, figures["baud"])
     return Bitstream(board, report, bitstream, out, figures)
+
+
+def _speed(compiled: Compiled, inputs: NDArray[np.floating] | None) -> Speed | None:
+    cycles = compiled.cycles(inputs)
+    if cycles is None:
+        return None
+    return speed_of(compiled.host, cycles, None if inputs is None else compiled.steady(inputs))
 
 
 def _fits(config: EngineConfig, board: Board) -> bool:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from eieio.model.engine import Compiled
 from eieio.rtl.boards.board import Board
@@ -67,12 +69,12 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
     if choice.design is not None and out is not None:
         raise click.UsageError("Option --out goes with a network or a configuration, not with "
                                "a design")
-    compiled, cycles = _compile(choice, samples, input_scale, board)
+    compiled, inputs = _compile(choice, samples, input_scale, board)
     config = choice.config(board.family) if compiled is None else compiled.config
     added = choice.design is not None
     found = make_bitstream(
         config, board, source if added else out or Path("build") / board.name, setting=setting,
-        added=added, compiled=compiled, cycles=cycles, baud=baud, seed=seed, attempts=attempts,
+        added=added, compiled=compiled, inputs=inputs, baud=baud, seed=seed, attempts=attempts,
         name=choice.design.network if choice.design else compiled and compiled.name)
     report, bitstream, figures, out = found.report, found.bitstream, found.figures, found.folder
     write_json(json_file, figures)
@@ -88,19 +90,19 @@ def synthesize(ctx: click.Context, source: Path, board: Board, out: Path | None,
 
 
 def _compile(choice: Choice, samples: Path | None, input_scale: float | None, board: Board
-             ) -> tuple[Compiled | None, float | None]:
-    """Compile a network, or read that of a design; and tell the cycles of an inference."""
+             ) -> tuple[Compiled | None, NDArray[np.floating] | None]:
+    """Compile a network, or read that of a design; and return its typical inputs."""
     if choice.design is not None:
         if choice.design.network is None and samples is None:
             return None, None
         compiled = steps.open_design(choice)
-        cycles = compiled.cycles()
-        if cycles is not None and samples is not None:
+        if samples is None:
+            return compiled, None
+        if compiled.cycles() is not None:
             note(f"the samples are not read: every inference of the {choice.engine.name} engine "
                  "takes as long")
-        elif samples is not None:
-            cycles = compiled.cycles(compiled.read_samples(samples, input_scale).x)
-        return compiled, cycles
+            return compiled, None
+        return compiled, compiled.read_samples(samples, input_scale).x
     if not choice.has_network:
         return None, None
     given = choice.engine.for_board(choice.options, board.family)
@@ -108,7 +110,7 @@ def _compile(choice: Choice, samples: Path | None, input_scale: float | None, bo
     compiled = compile_for_board(prepared, given, board)
     for text in compiled.board_notes:
         note(text)
-    return compiled, compiled.cycles(prepared.samples.x)
+    return compiled, prepared.samples.x
 
 
 def _tables(board: Board, report: Report, figures: dict[str, Any]) -> list[Any]:

@@ -16,8 +16,7 @@ from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim.runner import Build, build
 
-__all__ = ["Comparison", "Simulation", "build_engine", "build_sources", "refuse_guard",
-           "simulation_of"]
+__all__ = ["Comparison", "Simulation", "build_engine", "build_sources", "simulation_of"]
 
 
 class Comparison:
@@ -81,21 +80,6 @@ class Simulation(Protocol):
             not tell, ``probe(config, folder)`` writes it, and returns its file and its name.
         """
         ...
-
-
-def refuse_guard(config: EngineConfig) -> None:
-    """Refuse an engine whose guard holds the counters that tell the cycles of each layer.
-
-    Raises
-    ------
-    InputError
-        If it has parity or a watchdog.
-    """
-    if config.guarded:
-        raise InputError(
-            f"Layers of the {engine_of(config).name} engine cannot be timed with parity or a "
-            "watchdog, which hold its counters for the output: simulate it without them, and build "
-            "it with --simulate 0")
 
 
 def simulation_of(config: EngineConfig) -> Simulation:

@@ -10,7 +10,7 @@ import pytest
 from catalogue import all_proofs
 from harness import Proof, emit
 from instead import INSTEAD
-from table import components, instead_of, shown_table, table
+from table import components, instead_of, listed, shown_table, table
 from tools import installed, refute_or_prove
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +60,8 @@ def test_page() -> None:
     assert _without_seconds(shown.strip()) == _without_seconds(table({}).strip()), (
         "run benchmarks/prove.py --page")
     assert "not run" not in shown
+    assert (ROOT / "scripts" / "proofs.json").read_text(encoding="utf-8") == listed(page), (
+        "run benchmarks/prove.py --page")
 
 
 def _without_seconds(text: str) -> str:

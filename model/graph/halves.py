@@ -191,7 +191,7 @@ class HalfSegmenter(RemainderSegmenter):
                   name: str, end: float = 0.0) -> Term:
         """Append the lowest bits of a sum, over windows, of what has these bits; less an end."""
         scale, taps = Scale(step, 0), np.ones((*window.kernel, 1), int)
-        single = math.prod(window.kernel) == 1
+        single = window == _ONE
         found = [_Part(self._whole_bits(operator, part, window, step, name), part.sign)
                  for part in parts if part.whole]
         others = [part for part in parts if not part.whole]

@@ -33,7 +33,8 @@ from eieio.model.graph.tensor_emitter import TensorEmitter
 from eieio.model.graph.value_facts import EVERYTHING, Range, intersect, is_affine
 
 __all__ = ["AFFORDABLE", "COARSE_SHARE", "MAX_SEGMENTS", "STEPS", "Segmenter", "Term",
-           "WeightedSum", "is_choice", "is_selection", "most_often", "over_stack"]
+           "WeightedSum", "commensurable_step", "is_choice", "is_selection", "most_often",
+           "over_stack"]
 
 STEPS = 255
 # The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
@@ -140,11 +141,8 @@ class Segmenter(TensorEmitter):
         step = max(width / count, finest)
         if self.ranges is None and step > need:
             raise self.ranges_needed(value)
-        if other and other[0].step >= step:
-            # The steps of the other count more often, and none more often than a weight can.
-            step = other[0].step / min(math.ceil(other[0].step / step), most_often(other))
-        elif other and step <= other[0].step * (_MAX_LEVEL // _MOST_COARSE):
-            step = other[0].step * int(step / other[0].step)
+        if other and step <= other[0].step * (_MAX_LEVEL // _MOST_COARSE):
+            step = commensurable_step(step, finest, other, _MAX_LEVEL // _MOST_COARSE)
         return self._segments(value, step, wanted, need)
 
     def _segments(self, value: Value, step: float, wanted: Range, need: float) -> list[Term]:
@@ -550,6 +548,20 @@ def over_stack(multiples: Sequence[int], taps: NDArray[np.integer], height: int,
 def most_often(terms: Sequence[Term]) -> int:
     """Return how often each of some tensors may be taken in a sum."""
     return _MAX_LEVEL // max(term.multiple for term in terms)
+
+
+def commensurable_step(step: float, finest: float, other: Sequence[Term], most: int) -> float:
+    """Return a step about as coarse as one, of which another's is a whole part or multiple.
+
+    The other's steps count no more often than its weights can, this one's no more often than given.
+    It is finer than the finest only if no such step is not.
+    """
+    whole = other[0].step
+    if whole >= step:
+        parts = min(math.ceil(whole / step), most_often(other))
+        return whole / (parts if whole / parts >= finest else int(whole / finest))
+    times = int(step / whole)
+    return whole * min(times if whole * times >= finest else times + 1, most)
 
 
 def _parts(level: int) -> list[int]:

@@ -38,6 +38,7 @@ from eieio.model.graph.real_segments import (
     Segmenter,
     Term,
     WeightedSum,
+    commensurable_step,
     is_choice,
     most_often,
 )
@@ -179,14 +180,13 @@ class RemainderSegmenter(Segmenter):
         width = (high - low) / (STEPS * _RADIX)
         count = min(width / (need * _FINE_SHARE), AFFORDABLE / self._products(value))
         count = min(max(count, width / (need * COARSE_SHARE)), MAX_SEGMENTS)
-        step = max(width / count, self.finest(value))
+        finest = self.finest(value)
+        step = max(width / count, finest)
         if self.ranges is None and step > need:
             raise self.ranges_needed(value)
-        if other and other[0].step >= step:
-            step = other[0].step / min(math.ceil(other[0].step / step), most_often(other))
-        elif other:
-            step = other[0].step * min(int(step / other[0].step),
-                                       most_often([Term(value, Scale(step, 0), _LEVEL)]))
+        if other:
+            step = commensurable_step(step, finest, other,
+                                      most_often([Term(value, Scale(step, 0), _LEVEL)]))
         # Where segments saturate, what the remainder is does not matter.
         margin, bound = 2 * _BYTE * step, self._bound(value)
         places = tuple(

@@ -227,8 +227,8 @@ class ValueFacts:
     def finest(self, value: Value) -> float:
         """Finest scale at which an engine can compute a value."""
         operator = self.producers.get(value.name)
-        while isinstance(operator, MaxPool | Clamp | Reshape | Pad):
-            operator = self.producers.get(operator.input.name)
+        if isinstance(operator, MaxPool | Clamp | Reshape | Pad):
+            return self.finest(operator.input)
         if isinstance(operator, Stack):
             return max(map(self.finest, operator.inputs))
         if isinstance(operator, WeightedOperator):

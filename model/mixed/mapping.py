@@ -33,9 +33,9 @@ from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.fitting import exact_memories
 from eieio.model.sparse.mapping import CompiledNetwork, InputPlaces, compile_network
 from eieio.model.systolic import image as systolic_image
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.fitting import compile_fitted
 from eieio.model.systolic.image import Port
-from eieio.model.systolic.mapping import CompiledGraph
 
 __all__ = ["HEADER_WORDS", "CompiledMixed", "compile_for", "compile_mixed", "input_places"]
 

@@ -72,8 +72,7 @@ class SparseConfig(EngineConfig):
     interleaved : :class:`bool`
         Whether two inferences are under way at a time, so that one computes while the other waits
         for its slowest PE, drains or starts a layer. Each has accumulators and a memory of
-        activations of its own; it must be ``double_buffered``, without ``parity`` and
-        ``watchdog``.
+        activations of its own; it must be ``double_buffered``.
     pes_per_lane : :class:`int`
         PEs that take turns at an output lane, which requantizes a sum a cycle: a power of two up to
         16 that divides ``pes / column_groups``.
@@ -83,7 +82,7 @@ class SparseConfig(EngineConfig):
         Whether each word of a memory has a parity bit: a wrong one ends the inference by an error.
     watchdog : :class:`int`
         Cycles without progress after which an error ends what is under way, 16 to 2^32 - 1; more
-        than the longest inference. 0 for no watchdog.
+        than the longest inference, or than two if they are ``interleaved``. 0 for no watchdog.
 
     Raises
     ------
@@ -148,9 +147,6 @@ class SparseConfig(EngineConfig):
         if self.interleaved and not self.double_buffered:
             raise InputError("Option interleaved needs double_buffered: inputs and outputs move "
                              "beside two inferences")
-        if self.interleaved and self.guarded:
-            raise InputError("Option interleaved must be false with parity or a watchdog, which "
-                             "have not been proved beside two inferences")
 
     @property
     def column_group_choices(self) -> tuple[int, ...]:

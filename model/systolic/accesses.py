@@ -1,8 +1,8 @@
 """What the systolic engine moves: accesses by level, layer by layer, by the cycle model."""
 
 from eieio.model.accesses import Accesses
+from eieio.model.systolic.compiled_graph import CompiledGraph, CompiledLayer
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
 from eieio.model.systolic.timing import LayerTiming
 from eieio.model.systolic.work import AddWork, ComputeWork, DepthwiseWork
 

@@ -6,8 +6,9 @@ from math import prod
 from typing import Any
 
 from eieio.model.graph.quantized_graph import Add, Conv2D, QuantizedGraph
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.mapping import compile_graph
 from eieio.model.systolic.patches import LEAST_LINE, find_patches, patch_shapes
 from eieio.model.systolic.program import Field, Flag
 from eieio.model.systolic.work import DepthwiseWork

@@ -44,8 +44,8 @@ from eieio.model.formats.described import name_or_none, scale, sizes, whole
 from eieio.model.formats.input_file import read_parsed
 from eieio.model.graph.quantized_graph import LogSoftmax, Softmax, Tensor
 from eieio.model.image_frame import fingerprint
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph
 from eieio.model.systolic.placement import Placement
 
 __all__ = ["Port", "SystolicImage", "describe", "description", "dump", "load", "parse", "read",

@@ -41,10 +41,11 @@ from eieio.model.integer_network import TOGETHER, IntegerNetwork
 from eieio.model.sparse.precision import signal_to_noise
 from eieio.model.systolic import image
 from eieio.model.systolic.accesses import layer_accesses
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import ACTIVATION_BITS, SystolicConfig
 from eieio.model.systolic.fitting import INPUT_DEPTHS, PATCHES, compile_fitted
 from eieio.model.systolic.host import systolic_host_image
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.mapping import compile_graph
 from eieio.model.systolic.profile import layer_profiles, profile_figures
 from eieio.model.systolic.report import inference_figures, layer_figures, layer_table
 from eieio.model.systolic.timing import GraphTiming, time_graph

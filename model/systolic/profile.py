@@ -7,9 +7,9 @@ import numpy as np
 
 from eieio.model.fixed_point import MULTIPLIER_WIDTH
 from eieio.model.graph.description import describe
+from eieio.model.systolic.compiled_graph import CompiledGraph, CompiledLayer
 from eieio.model.systolic.config import ACTIVATION_BITS
 from eieio.model.systolic.fitting import memory_needs
-from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
 from eieio.model.systolic.program import DESCRIPTOR_WORDS, Field
 from eieio.model.systolic.timing import LayerTiming
 from eieio.model.systolic.work import ComputeWork, DepthwiseWork

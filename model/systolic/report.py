@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from eieio.model.engine import Rows
 from eieio.model.graph.quantized_graph import Conv2D
-from eieio.model.systolic.mapping import CompiledGraph, CompiledLayer
+from eieio.model.systolic.compiled_graph import CompiledGraph, CompiledLayer
 from eieio.model.systolic.timing import LayerTiming
 from eieio.model.systolic.work import ComputeWork
 

@@ -151,11 +151,10 @@ class ImageDecoder(wiring.Component):
             m.d.comb += tables.byte_next.eq(
                 assembler.start & ~(fsm.ongoing("NEXT_TABLE") & last_table))
             m.d.comb += assembler.start.eq(~fsm.ongoing("CODES") & ~fsm.ongoing("CLOSE"))
-            with m.State("COUNT"):
+            with m.State("COUNT"):  # It is in the first word.
                 m.d.comb += [take_byte.eq(window.enough), assembler.byte_valid.eq(byte_taken)]
                 with m.If(last_byte):
                     m.next = "CHECK_COUNT"
-                fail_if_short()
             with m.State("CHECK_COUNT"):
                 m.d.comb += assembler.byte_valid.eq(byte_taken)
                 with m.If(~byte_taken):
@@ -164,7 +163,6 @@ class ImageDecoder(wiring.Component):
                     m.next = "LENGTHS"
                     with m.If(assembler.none):
                         fail(ShellError.CODE_LONG)
-                fail_if_short()
             with m.State("LENGTHS"):
                 m.d.comb += [take_byte.eq(window.enough), tables.count_valid.eq(byte_taken)]
                 with m.If(last_byte):

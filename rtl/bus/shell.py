@@ -76,7 +76,7 @@ class Shell(wiring.Component):
     Members
     -------
     s_axil_* : AXI4-Lite, receives
-        Registers.
+        Registers, as ``docs/registers.md`` has them.
     s_axis_image_* : AXI4-Stream, receives
         Frames of images, 32 bits a beat.
     s_axis_input_*, m_axis_output_* : AXI4-Stream, receives and sends

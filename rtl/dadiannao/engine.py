@@ -36,8 +36,22 @@ class DaDianNaoEngine(wiring.Component):
     i, o : ``In(stream)``, ``Out(stream)``
         ``data`` (a word of ``outputs`` activations, less their zero point, the first in the lowest
         bits) and ``last``.
-    run, receiving, waiting, busy, loading, loaded, error, clear_error :
-        As :mod:`eieio.rtl.hardware` says.
+    run : ``In(1)``
+        Begin an inference as soon as there is an input.
+    receiving : ``Out(1)``
+        An input has begun, and is not complete.
+    waiting : ``Out(1)``
+        An input is complete, and its inference has not begun.
+    busy : ``Out(1)``
+        An inference is under way or its output is being sent.
+    loading : ``Out(1)``
+        An image has begun, and neither ``loaded`` nor ``error`` shows what came of it.
+    loaded : ``Out(1)``
+        A whole image has been taken, and nothing of it was refused.
+    error : ``Out(ErrorCode)``
+        First error since reset or ``clear_error``.
+    clear_error : ``In(1)``
+        Return ``error`` to ``NONE``.
     cycles : ``Out(32)``
         Cycles of the inference, from the one in which it began to the one in which its last
         instruction had ended.

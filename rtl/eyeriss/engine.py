@@ -45,8 +45,21 @@ class EyerissEngine(wiring.Component):
         A command is under way.
     error : ``Out(1)``
         Since reset there was a header that is none, or a code whose end is not where it should be.
-    counters : ``Out(48)`` each
-        See :data:`COUNTERS`.
+    cycles : ``Out(48)``
+        Cycles since reset in which a command was accepted or under way.
+    macs, gated_macs : ``Out(48)``
+        Multiplications since reset, and those of them that an activation of 0 left out.
+    pe_to_pe : ``Out(48)``
+        Partial sums since reset that went from one element to the next.
+    *_writes, *_reads : ``Out(48)``
+        Words since reset that were written into, or read from, a memory: scratch pads of elements
+        (``spad``) or the global buffer (``glb``).
+    filter_spad_lines, filter_lines : ``Out(48)``
+        Lines of weights since reset that went into scratch pads, and over the bus.
+    input_words, output_words : ``Out(48)``
+        Words of both streams since reset.
+
+    All of :data:`COUNTERS` are as :class:`eieio.model.eyeriss.accesses.WordAccesses` has them.
     """
 
     i: stream.Interface

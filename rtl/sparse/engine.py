@@ -102,7 +102,8 @@ class SparseEngine(wiring.Component):
         ``data`` (``io_lanes`` activations, the first in the lowest bits) and ``last``. What the
         last beat has beyond the input does not matter.
     o : ``Out(stream)``
-        The same, for outputs.
+        ``data`` (``io_lanes`` activations, the first in the lowest bits) and ``last``. What the
+        last beat has beyond the output is no part of it.
     run : ``In(1)``
         Begin an inference as soon as there is an input.
     receiving : ``Out(1)``
@@ -132,7 +133,7 @@ class SparseEngine(wiring.Component):
     loaded : ``Out(1)``
         A whole image has been taken, it has layers to run, and nothing of it was refused.
     running_cycles, running_macs : ``Out``
-        Monitors: cycles and multiplications of the inference under way whose words are written, or
+        Monitor: cycles and multiplications of the inference under way whose words are written, or
         were last.
     layer_done : ``Out(1)``
         A layer's last activations are being written.

@@ -68,7 +68,8 @@ class SystolicEngine(wiring.Component):
         ``data`` (``lanes`` activations of 8 bits, the first in the lowest bits) and ``last``: the
         pixels of the input, each in as many beats as its channels need.
     o : ``Out(stream)``
-        The same, for outputs.
+        ``data`` (``lanes`` activations of 8 bits, the first in the lowest bits) and ``last``: the
+        pixels of the output, each in as many beats as its channels need.
     run : ``In(1)``
         Begin an inference as soon as there is an input.
     receiving : ``Out(1)``

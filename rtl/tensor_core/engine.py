@@ -58,8 +58,22 @@ class TensorCoreEngine(wiring.Component):
     i, o : ``In(stream)``, ``Out(stream)``
         ``data`` (``products`` numbers of 16 bits, the first in the lowest bits) and ``last``. What
         is beyond the last number of an input is ignored, and 0 in an output.
-    run, receiving, waiting, busy, loading, loaded, error, clear_error :
-        As :mod:`eieio.rtl.hardware` says.
+    run : ``In(1)``
+        Begin an inference as soon as there is an input.
+    receiving : ``Out(1)``
+        An input has begun, and is not complete.
+    waiting : ``Out(1)``
+        An input is complete, and its inference has not begun.
+    busy : ``Out(1)``
+        An inference is under way or its output is being sent.
+    loading : ``Out(1)``
+        An image has begun, and neither ``loaded`` nor ``error`` shows what came of it.
+    loaded : ``Out(1)``
+        A whole image has been taken, and nothing of it was refused.
+    error : ``Out(ErrorCode)``
+        First error since reset or ``clear_error``.
+    clear_error : ``In(1)``
+        Return ``error`` to ``NONE``.
     cycles : ``Out(32)``
         Cycles of the inference up to its last descriptor that is done.
     macs : ``Out(48)``

@@ -273,7 +273,7 @@ class Design:
         return make_bitstream(
             self.config, chosen, out, added=self._folder is not None, compiled=self._compiled,
             setting=nearest_clock(chosen, clock, messages=self._messages),
-            cycles=self._compiled.cycles(x), baud=baud, seed=seed, attempts=attempts,
+            inputs=x, baud=baud, seed=seed, attempts=attempts,
             name=self.name, messages=self._messages)
 
     def device(self, port: str, baud: int | None = None) -> Device:

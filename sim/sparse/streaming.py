@@ -58,7 +58,8 @@ def compare_stream(compiled: CompiledNetwork, x: NDArray[np.integer], built: Bui
     built : Build
         Simulation of an engine of ``compiled.config``, whose inferences are interleaved.
     input_stall, output_stall : :class:`float`
-        Probabilities that the streams stall in a cycle.
+        Probabilities that the streams stall in a cycle. With parity or a watchdog outputs must not
+        stall: when they leave the engine itself would not be seen.
     max_cycles : :class:`int`
         Cycles in which an inference must end.
     """
@@ -79,8 +80,12 @@ def compare_stream(compiled: CompiledNetwork, x: NDArray[np.integer], built: Bui
     mismatches = sum(int(np.count_nonzero(of_rtl != of_golden)) for of_rtl, of_golden in
                      zip([*activations, outputs], [*golden, golden[-1]], strict=True))
 
-    begins, hand_overs = seen["begun"], seen["offered"] - TO_OUTPUT
     _, written, counted, products = np.moveaxis(np.stack(found, axis=1), 2, 0)
+    begins, hand_overs = seen["begun"], seen["offered"] - TO_OUTPUT
+    if compiled.config.guarded:
+        # The guard holds outputs back for as long as a fault takes to be known: the first one, for
+        # which no other makes room, tells how long.
+        hand_overs = hand_overs - (hand_overs[0] - written[0, -1])
     early = 0
 
     def begin(number: int, free: int) -> int:

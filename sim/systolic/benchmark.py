@@ -17,9 +17,9 @@ from eieio.model.systolic.benchmark_layers import (
     ConvolutionShape,
     matrix_product,
 )
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import MEMORY_DEPTHS, compile_fitted
-from eieio.model.systolic.mapping import CompiledGraph
 from eieio.model.systolic.profile import layer_profile
 from eieio.model.systolic.report import needed_macs
 from eieio.model.systolic.timing import time_layer

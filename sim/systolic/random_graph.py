@@ -29,8 +29,9 @@ from eieio.model.graph.quantized_graph import (
     Tensor,
     Window,
 )
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.mapping import compile_graph
 from eieio.model.systolic.timing import time_graph
 
 __all__ = ["random_graph", "random_inputs", "random_window"]

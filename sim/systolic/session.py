@@ -5,8 +5,8 @@ import functools
 import numpy as np
 
 from eieio.model.errors import InputError
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph
 from eieio.model.systolic.prepared import SystolicCompiled
 from eieio.model.systolic.program import Target
 from eieio.sim.bad_transactions import MAX_BEATS, MIN_WORDS, SAMPLES

@@ -25,11 +25,12 @@ from eieio.model.graph.quantized_graph import (
 )
 from eieio.model.host_image import HostImage
 from eieio.model.systolic import image as systolic_image
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.engine import ENGINE
 from eieio.model.systolic.host import systolic_host_image
 from eieio.model.systolic.image import describe
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.mapping import compile_graph
 from eieio.scripts.main import main
 from eieio.sim.board_model import BoardModel, MemoryLine, on_terminal
 

@@ -14,7 +14,8 @@ class Instead(NamedTuple):
 
 
 INSTEAD = (
-    Instead(("boards/*.py", "emit.py", "hardware.py", "interface.py", "*/hardware.py",
+    Instead(("boards/*.py", "emit.py", "hardware.py", "interface.py", "port_notes.py",
+             "*/hardware.py",
              "*/descriptor.py", "dadiannao/fields.py", "sparse/image_loader.py",
              "bus/axi_stream.py", "vendor/ecp5_85f.py", "vendor/family.py",
              "vendor/asic_memory.py"),

@@ -213,23 +213,61 @@ def test_user_may_wait() -> None:
 
 
 def test_counters_are_of_the_output() -> None:
-    async def offer_last(b: Bench) -> None:
+    """They are of each output while it waits, and the engine's own if none does."""
+    async def offer_last(b: Bench) -> int:
         b.ctx.set(b.puppet.offers, 1)
         b.ctx.set(b.puppet.last, 1)
         counted = b.ctx.get(b.puppet.cycles)
         await b.ctx.tick()
         b.ctx.set(b.puppet.offers, 0)
         await b.wait(5)
-        assert b.ctx.get(b.guard.cycles) == counted
+        return counted
+
+    async def live(b: Bench) -> None:
+        for _ in range(3):
+            await b.ctx.tick()
+            assert b.ctx.get(b.guard.cycles) == b.ctx.get(b.puppet.cycles)
+
+    async def take(b: Bench, counted: int) -> None:
+        """Take an output, up to which the counters hold."""
+        for _ in range(3):
+            assert b.ctx.get(b.guard.o.valid)
+            assert b.ctx.get(b.guard.o.payload.last)
+            assert b.ctx.get(b.guard.cycles) == counted
+            await b.ctx.tick()
+        b.ctx.set(b.guard.o.ready, 1)
+        await b.ctx.tick()
+        b.ctx.set(b.guard.o.ready, 0)
 
     async def bench(b: Bench) -> None:
         await b.send(b.guard.image, 1)
         await b.send(b.guard.i, 1)
         b.ctx.set(b.puppet.counts, 1)
-        await b.wait(9)
+        await live(b)
+        await take(b, await offer_last(b))
+        await live(b)
+        # An output waits behind another one, and a third has to wait in the engine.
+        counted = [await offer_last(b), await offer_last(b)]
+        b.ctx.set(b.puppet.offers, 1)
+        for _ in range(5):
+            await b.ctx.tick()
+            assert not b.ctx.get(b.puppet.o.ready)
+        for count in counted:
+            await take(b, count)
+            b.ctx.set(b.puppet.offers, 0)
+        await live(b)
+        # The second begins when the first leaves.
         await offer_last(b)
-        assert b.ctx.get(b.puppet.cycles) > b.ctx.get(b.guard.cycles)
+        b.ctx.set(b.guard.o.ready, 1)
+        b.ctx.set(b.puppet.offers, 1)
+        counted[0] = b.ctx.get(b.puppet.cycles)
+        await b.ctx.tick()
+        b.ctx.set(b.puppet.offers, 0)
+        b.ctx.set(b.guard.o.ready, 0)
+        await take(b, counted[0])
+        await live(b)
         # Also after an output that was cut.
+        await b.send(b.guard.i, 1)
         b.ctx.set(b.puppet.last, 0)
         b.ctx.set(b.puppet.offers, 1)
         b.ctx.set(b.guard.o.ready, 1)
@@ -238,8 +276,52 @@ def test_counters_are_of_the_output() -> None:
         b.ctx.set(b.puppet.busies, 1)
         await b.error(ErrorCode.WATCHDOG)
         b.ctx.set(b.puppet.counts, 1)
+        await live(b)
+        b.ctx.set(b.guard.o.ready, 0)
+        await take(b, await offer_last(b))
+        await live(b)
+    simulate(bench)
+
+
+def test_counters_when_an_output_is_cut() -> None:
+    """What the receiver has got a part of is an output up to its end, and no other one after it."""
+    async def bench(b: Bench) -> None:
+        await b.send(b.guard.image, 1)
+        await b.send(b.guard.i, 1)
+        b.ctx.set(b.puppet.counts, 1)
         await b.wait(5)
-        await offer_last(b)
+        b.ctx.set(b.puppet.offers, 1)
+        counted = b.ctx.get(b.puppet.cycles)
+        await b.wait(3)
+        b.ctx.set(b.puppet.offers, 0)
+        b.ctx.set(b.puppet.busies, 1)
+        b.ctx.set(b.guard.o.ready, 1)  # It gets what there is, and then waits for more.
+        for _ in range(LIMIT + 8):
+            assert b.ctx.get(b.guard.cycles) == counted
+            await b.ctx.tick()
+            if b.ctx.get(b.guard.error):
+                b.ctx.set(b.guard.o.ready, 0)
+                break
+        await b.wait(40)
+        assert b.ctx.get(b.guard.o.payload.last)
+        assert b.ctx.get(b.guard.cycles) == counted
+        # The engine is at the next one already, while the end of the last one waits.
+        await b.send(b.guard.image, 1)
+        b.ctx.set(b.puppet.counts, 1)
+        await b.wait(7)
+        b.ctx.set(b.puppet.offers, 1)
+        b.ctx.set(b.puppet.last, 1)
+        after = b.ctx.get(b.puppet.cycles)
+        await b.ctx.tick()
+        b.ctx.set(b.puppet.offers, 0)
+        await b.wait(3)
+        assert b.ctx.get(b.guard.cycles) == counted
+        b.ctx.set(b.guard.o.ready, 1)
+        await b.ctx.tick()
+        b.ctx.set(b.guard.o.ready, 0)
+        await b.wait(3)
+        assert b.ctx.get(b.guard.o.payload.data) == 7
+        assert b.ctx.get(b.guard.cycles) == after
     simulate(bench)
 
 

@@ -114,6 +114,7 @@ def test_eie_mismatch(eieio: Run, fake_rtl: Any) -> None:
                              "counts\n")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small")
 def test_docs(eieio: Run, fake_rtl: type, tmp_path: Path,
               monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,7 @@ def test_files(package: Path) -> None:
     names = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
     assert {name for name in names if not name.startswith("rtl/")} == {
         "design.json", "accelerator.json", "accelerator.core", "accelerator_instance.v", "lint.vlt",
+        "VERIFICATION.md",
         "eieio_registers.h", "eieio_registers.vh", *(f"vectors/{name}" for name in (
             "frame.bin", "frame.hex", "input.bin", "input.hex", "output.hex", "parameters.vh",
             "network.json"))}
@@ -90,6 +91,7 @@ def test_files(package: Path) -> None:
         figures["input_bytes"], figures["output_bytes"])
 
 
+@pytest.mark.long
 def test_ports_are_the_emitted_ones(package: Path, tmp_path: Path) -> None:
     """The template, the list and the Verilog say the same, for both engines and both buses."""
     packages = {"accelerator": package}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import Result
+from long_cases import long
 from onnx import TensorProto, helper, numpy_helper, save
 
 from eieio.model.area import estimate
@@ -158,7 +159,8 @@ def test_fits_a_network_to_an_engine_without_a_shell(
     assert "1/s serial" not in result.stdout
 
 
-@pytest.mark.parametrize(("board", "width"), [("orangecrab", 500), ("tang-nano-9k", 700)])
+@pytest.mark.parametrize(("board", "width"), [
+    ("orangecrab", 500), *long(("tang-nano-9k", 700))])
 def test_proposes_what_compiles(eieio: Callable[..., Result], board: str, width: int,
                                 tmp_path: Path) -> None:
     """The network compiles for all that fits, with the very memories that are listed."""

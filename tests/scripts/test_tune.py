@@ -51,6 +51,7 @@ def tuned(eieio: Run, network: Path, samples: Path, tmp_path: Path
     return run
 
 
+@pytest.mark.long
 def test_finds_the_exact_front(tuned: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     exact = tuned("--exhaustive", "--objectives", "latency,luts")
     assert exact["space"]["points"] == exact["evaluations"] == POINTS

@@ -1,7 +1,7 @@
 """Engines with parity and a watchdog: as they are without, and what becomes of faults."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,15 +10,22 @@ from long_cases import long
 
 import eieio.sim
 from eieio.model.engine import Compiled
-from eieio.model.errors import InputError
 from eieio.model.registers import ErrorCode
 from eieio.model.registry import engines, find_engine
 from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim.lint import lint
-from eieio.sim.replay import build_replay, inference_script, replay
+from eieio.sim.replay import (
+    build_replay,
+    engine_ports,
+    image_line,
+    inference_script,
+    replay,
+    vector_line,
+)
 from eieio.sim.shell_session import ShellSession, build_shell, traffic
 from eieio.sim.simulation import build_engine, simulation_of
+from eieio.sim.strikes import TOP, places_of, strikable
 
 CELLS = Path(str(eieio.sim.__file__)).parent / "ecp5_cells.sv"
 PROTECTED = [engine.name for engine in engines()
@@ -59,20 +66,45 @@ def test_counters(name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["sparse", "dadiannao"])
+@pytest.mark.parametrize("name", PROTECTED)
 def test_equal(name: str) -> None:
-    """All layers, too, where counters that the guard does not hold tell of them."""
+    """Integers and cycles of all layers, too, are those of the models."""
     compiled, x = network(name, 5, parity=True, watchdog=100_000)
     result = simulation_of(compiled.config).compare(
         compiled.inner, compiled.group(x[:3 * compiled.batch]), build_engine(compiled.config))
     assert (result.mismatches, result.cycle_mismatches) == (0, 0)
 
 
-def test_layers_refused() -> None:
-    compiled, x = network("systolic", 5, parity=True)
-    with pytest.raises(InputError, match="cannot be timed with parity or a watchdog"):
-        simulation_of(compiled.config).compare(
-            compiled.inner, compiled.group(x[:compiled.batch]), cast(Any, None))
+@pytest.mark.long
+def test_interleaved() -> None:
+    """Two inferences at a time take the cycles that they take without; a fault ends both."""
+    compiled, x = network("sparse", 5, parity=True, watchdog=100_000, double_buffered=True,
+                          interleaved=True)
+    x = x[:6]
+    result = simulation_of(compiled.config).compare(
+        compiled.inner, compiled.group(x), build_engine(compiled.config))
+    assert (result.mismatches, result.cycle_mismatches) == (0, 0)
+
+    files, top = emit_engine(compiled.config), engine_top(compiled.config)
+    places = places_of(files, top)
+    program = build_replay(compiled.config, {
+        f"{TOP}.sv": strikable(places, top, engine_ports(compiled.config))}, TOP)
+    longest = max(each.cycles for each in compiled.counters(x))
+    rng = np.random.default_rng(0)
+    memories = [number for number, place in enumerate(places) if place.depth]
+    script = [f"limit {20 * longest + 5000}", image_line(compiled.host.words),
+              *vector_line(compiled, x)]
+    for number in range(120):
+        place = int(rng.choice(memories))
+        addr, bit = int(rng.integers(places[place].depth)), int(rng.integers(places[place].width))
+        strike = [f"strike {place} {addr} {bit} {int(rng.integers(longest))}"] * (number > 0)
+        script += [f"case {number}", "load 0", "infer 0", *strike,
+                   *(f"infer {vector}" for vector in range(1, 6)), "drain", "recover 0 2"]
+    outcomes, _ = replay(program, script)
+    found = [outcome.what for outcome in outcomes]
+    assert found[0] == "ok"
+    assert set(found) == {"ok", "error"}
+    assert found.count("error") > 20
 
 
 @pytest.mark.long

@@ -34,10 +34,11 @@ def product(name: str, source: Value, *, low: float = -math.inf, high: float = m
         weight_scale=np.full(6, scale), minimum=low, maximum=high)
 
 
-def mean(source: Value, size: int = 4) -> real.AveragePool:
-    shape = (4 // size, 4 // size, source.shape[2])
+def mean(source: Value, size: int = 4, stride: int | None = None) -> real.AveragePool:
+    stride = stride or size
+    shape = (4 // stride, 4 // stride, source.shape[2])
     return real.AveragePool(name="mean", inputs=(source,), output=Value("mean_value", shape),
-                            window=Window((size, size), (size, size)))
+                            window=Window((size, size), (stride, stride)))
 
 
 def network(kind: str, *, whole: bool = False) -> tuple[FloatGraph, float]:
@@ -80,6 +81,9 @@ def network(kind: str, *, whole: bool = False) -> tuple[FloatGraph, float]:
         case "mean-of-clipped":
             behind.append(mean(conv("a", 0.0, 2.0, kernel=1), 2))
             end = behind[-1].output
+        case "every-second":
+            behind.append(mean(conv("a", 0.0, kernel=1), 1, 2))
+            end = behind[-1].output
         case "mean-of-grids":
             total = add(grid("a", 0.043), grid("b", 0.0719))
             pad = real.Pad(name="pad", inputs=(total,), output=Value("padded", (8, 4, 6)),
@@ -105,7 +109,7 @@ def network(kind: str, *, whole: bool = False) -> tuple[FloatGraph, float]:
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("kind", [
     "products", "product-and-grid", "mean-of-few-steps", "mean-of-rectified", "mean-of-clipped",
-    "mean-of-grids", "mean-of-rectified-sum", "mean-of-clipped-sum"])
+    "every-second", "mean-of-grids", "mean-of-rectified-sum", "mean-of-clipped-sum"])
 def test_as_exact_numbers(kind: str, whole: bool) -> None:
     """Of thousands of results none is on the wrong side of a half, but for 1/50,000 of a step."""
     graph, scale = network(kind, whole=whole)

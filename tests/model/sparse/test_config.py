@@ -55,9 +55,6 @@ def test_flags(option: str) -> None:
      "Option accumulator_depth must be a multiple of column_groups (4) and at least 8, not 10"),
     ({"interleaved": True},
      "Option interleaved needs double_buffered: inputs and outputs move beside two inferences"),
-    ({"interleaved": True, "double_buffered": True, "parity": True},
-     ("Option interleaved must be false with parity or a watchdog, which have not been proved "
-      "beside two inferences")),
     ({"io_lanes": 3}, "Option io_lanes must divide pes (16), not 3"),
     ({"pes": 12, "pes_per_lane": 3},
      "Option pes_per_lane must be a power of two that divides pes / column_groups (12), not 3"),

@@ -27,8 +27,9 @@ from eieio.model.graph.quantized_graph import (
     Tensor,
     Window,
 )
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.mapping import compile_graph
 from eieio.model.systolic.program import WRAPS, Field, Flag, Operation, Target
 from eieio.model.systolic.work import ComputeWork, DepthwiseWork
 from eieio.sim.systolic.random_graph import random_graph, random_inputs

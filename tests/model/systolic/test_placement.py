@@ -19,9 +19,10 @@ from eieio.model.graph.quantized_graph import (
     Window,
 )
 from eieio.model.graph.stacks import copy_shared
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.fitting import memory_needs
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.mapping import compile_graph
 from eieio.model.systolic.placement import Placement
 
 CONFIG = SystolicConfig(rows=8, columns=8, activation_depth=512)

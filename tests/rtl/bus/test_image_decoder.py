@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 from long_cases import long
 
+from eieio.model.coded_image_decoder import decode_image
 from eieio.model.registers import ShellError
-from eieio.sim.coded_images import DAMAGES, KINDS, CodedCase, check_decoder, damage, draw_case
+from eieio.sim.coded_images import (
+    DAMAGES,
+    KINDS,
+    LAYOUTS,
+    CodedCase,
+    check_decoder,
+    damage,
+    draw_case,
+)
 
 SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
 
@@ -36,3 +45,16 @@ def test_decoder(cases: list[CodedCase], tmp_path: Path, stall: float) -> None:
     half = len(cases) // 2
     check_decoder(cases[half:] if stall else cases[:half], tmp_path, stall=stall,
                   simulator=SIMULATOR)
+
+
+def test_ends_early(tmp_path: Path) -> None:
+    """Images that end behind any word of them, in whatever the decoder is at then."""
+    rng = np.random.default_rng(2)
+    good = sorted((draw_case(kind, rng) for kind in KINDS for _ in range(4)),
+                  key=lambda case: len(case.coded))
+    cuts = [(case, words) for case in good[:2] for words in range(1, len(case.coded))]
+    cuts += [(case, len(case.coded) - 1) for case in good[2:]]
+    cases = [CodedCase(f"{case.name}, {words} words", case.coded[:words],
+                       decode_image(case.coded[:words], LAYOUTS)) for case, words in cuts]
+    assert {case.expected.error for case in cases} == {ShellError.CODE_SHORT}
+    check_decoder([*cases, good[0]], tmp_path, simulator=SIMULATOR)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from long_cases import long
 
 from eieio.model import registers
 from eieio.model.engine_config import EngineConfig
@@ -35,7 +36,7 @@ def built(kind: str) -> Build:
     return build_shell(CONFIGS[kind])
 
 
-@pytest.fixture(params=["sparse", "systolic"])
+@pytest.fixture(params=["systolic", *long("sparse")])
 def session(request: pytest.FixtureRequest) -> ShellSession:
     return SESSIONS[request.param]()
 

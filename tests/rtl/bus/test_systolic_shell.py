@@ -81,6 +81,7 @@ def test_reset_is_all_it_takes(session: ShellSession, tmp_path: Path, seed: int)
     s.run(built(initial_values=False), tmp_path, seed=seed, reset_cycles=1)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus")
 def test_icarus(session: ShellSession, tmp_path: Path) -> None:
     """Nothing depends on what registers and memories hold before a reset, undefined here."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out
+from long_cases import long
 
 from eieio.model.errors import InputError
 from eieio.rtl.bus.uart import UartReceiver, UartTransmitter, baud_divisor
@@ -92,13 +93,14 @@ def test_baud_rates_out_of_reach() -> None:
 
 
 @pytest.mark.parametrize(("divisor", "period"), [
-    (4, 4), (5, 5), (7, 7), (16, 16), (16, 16.3), (16, 15.7), (100, 97), (100, 103)])
+    (4, 4), (5, 5), (7, 7), (16, 16), (16, 16.3), (16, 15.7), (100, 97),
+    *long((100, 103))])
 def test_bytes_arrive(simulate: Simulate, divisor: int, period: float) -> None:
     data = [0, 255, 0x55, 0xAA, *Random(divisor).randbytes(12)]
     assert receive(simulate, divisor, levels(data, period)) == [(byte, 0) for byte in data]
 
 
-@pytest.mark.parametrize("divisor", [8, 16, 64])
+@pytest.mark.parametrize("divisor", [8, 16, *long(64)])
 def test_glitches_are_not_seen(simulate: Simulate, divisor: int) -> None:
     random = Random(divisor)
     data = random.randbytes(20)

@@ -17,8 +17,9 @@ from eieio.model.graph.quantized_graph import (
     Tensor,
     Window,
 )
+from eieio.model.systolic.compiled_graph import CompiledGraph
 from eieio.model.systolic.config import SystolicConfig
-from eieio.model.systolic.mapping import CompiledGraph, compile_graph
+from eieio.model.systolic.mapping import compile_graph
 from eieio.model.systolic.program import Field
 from eieio.model.systolic.timing import START, WRITE, depthwise_cycles
 from eieio.model.systolic.work import DepthwiseWork

@@ -169,6 +169,7 @@ def words_of(component: Multiplier | Ram, rng: Random, cycles: int) -> list[str]
     return packed
 
 
+@pytest.mark.long
 def test_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parent)
     sources = [CELLS, tmp_path / "pairs.sv"]

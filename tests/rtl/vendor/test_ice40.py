@@ -46,6 +46,7 @@ def ports(component: wiring.Component) -> tuple[list[tuple[str, int]], tuple[str
     return [(name, width) for name, width, flow in every if flow != Out], output
 
 
+@pytest.mark.long
 def test_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parent)
     sources = [CELLS, tmp_path / "pairs.sv"]

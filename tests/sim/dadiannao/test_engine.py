@@ -133,6 +133,7 @@ def test_functions(name: str) -> None:
     assert (results.min() >= 0) == (name == "sigmoid")
 
 
+@pytest.mark.long
 def test_two_nodes_equal_one() -> None:
     for graph in (dense(), wide()):
         (one, first), (two, second) = check(graph, SINGLE), check(graph, RING)
