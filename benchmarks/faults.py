@@ -16,7 +16,8 @@ hang        if nothing of this happens in 20 times the cycles,
 unusable    if a protected engine, after an error that it detected, does not take the image again,
             and compute the second inference right, in the cycles that it takes.
 
-Cases without a fault stand among them, and must be right. Results are added to
+Where a protected engine hangs or is unusable the bit and the cycle are told. Cases without a fault
+stand among them, and must be right. Results are added to
 ``build/verify/report.json`` as they come; the command goes on where it was stopped. Exits with
 status 1 if a case without a fault fails, or if in a protected engine a flip of a memory is silent,
 a fault hangs, or the engine is unusable after one.
@@ -113,14 +114,17 @@ class Campaign:
         window = int(counters[0].cycles) + host.inputs.beats + host.outputs.beats
         script = [f"limit {20 * max(each.cycles for each in counters) + 5000}",
                   image_line(host.words), *vector_line(self.compiled, self.x)]
-        kinds = []
+        kinds, strikes = [], {}
         for number in range(count + 1):
             memory = bool(rng.random() < 0.5)
             kinds.append("memories" if memory else "registers")
             script += [f"case {number}", "load 0", "infer 0"]
             if number < count:
                 index, addr, bit = self._draw(self.memories if memory else self.registers, rng)
-                script.append(f"strike {index} {addr} {bit} {int(rng.integers(window))}")
+                after = int(rng.integers(window))
+                script.append(f"strike {index} {addr} {bit} {after}")
+                strikes[number] = (f"{self.places[index].path}, word {addr}, bit {bit}, after "
+                                   f"{after} cycles")
             script += ["infer 1", "drain", "count"]
             if self.protect:
                 script.append("recover 0 1")
@@ -133,6 +137,9 @@ class Campaign:
             found[kind]["unusable" if outcome.what.startswith("not usable")
                         else _CLASS_OF.get(outcome.what, "silent")] += 1
             found[kind]["late"] += outcome.what == "counters"
+            if self.protect and (outcome.what == "hang" or outcome.what.startswith("not usable")):
+                print(f"{self.engine.name}: {outcome.what}: {strikes[outcome.number]}",
+                      file=sys.stderr, flush=True)
         return found, cycles
 
     def _draw(self, numbers: list[int], rng: np.random.Generator) -> tuple[int, int, int]:

@@ -87,8 +87,9 @@ async def wait_until_free(ctx: Any, dut: Sequencer, cycles: int = 40) -> list[tu
     """Wait, and return what was cleared."""
     cleared = []
     for _ in range(cycles):
-        *_, free, valid, banks, addr = await ctx.tick().sample(
-            dut.free, dut.drain_valid, dut.drain_banks, dut.drain_addr)
+        *_, free, idle, valid, banks, addr = await ctx.tick().sample(
+            dut.free, dut.idle, dut.drain_valid, dut.drain_banks, dut.drain_addr)
+        assert idle == free
         assert not valid
         if free:
             assert not banks
@@ -212,6 +213,7 @@ async def infer(ctx: Any, dut: Sequencer, layers: list[Layer], runs: list[int], 
                       (banks, row, bias, first) if valid else None, write_addr if write else None,
                       drained if write else None, layer_done)
         assert phase == expected, count
+        assert ctx.get(dut.idle) == ctx.get(dut.free)
         if expected.drained is not None:
             check_drained(ctx, dut, layers[expected.drained], buffers.writes(expected.drained))
         # From the cycle behind `begin` to the last write.
