@@ -25,6 +25,7 @@ from unittest.mock import patch
 
 import pytest
 from _pytest.runner import runtestprotocol
+from amaranth.sim import Simulator
 
 from eieio.sim import runner
 from eieio.sim.mutation.components import Component
@@ -68,13 +69,13 @@ class Configuration:
         Name of a folder, from the arguments.
     arguments : :class:`str`
         These, to be read.
-    tests : dict of :class:`str` to :class:`float`
-        CPU seconds of tests, by their names.
+    tests : list of :class:`str`
+        Names of tests.
     """
 
     key: str
     arguments: str
-    tests: dict[str, float] = field(default_factory=dict)
+    tests: list[str] = field(default_factory=list)
 
 
 def _arguments(component: Any) -> str:
@@ -252,6 +253,8 @@ def configurations(component: Component, items: Sequence[pytest.Item], folder: P
                    ) -> list[Configuration]:
     """Find out which configurations of a component the tests simulate, and write their RTLIL.
 
+    A test is ended when it has made its first simulator.
+
     Parameters
     ----------
     component : Component
@@ -266,7 +269,7 @@ def configurations(component: Component, items: Sequence[pytest.Item], folder: P
     Returns
     -------
     list of Configuration
-        Those with the most tests first.
+        Those with the most kinds of tests, and then the most tests, first.
     """
     def work(item: pytest.Item) -> Callable[[Callable[[Any], None]], None]:
         def probe(send: Callable[[Any], None]) -> None:
@@ -279,24 +282,33 @@ def configurations(component: Component, items: Sequence[pytest.Item], folder: P
                     _write_rtlil(self, folder / _key(arguments))
                 return original(self, platform)
 
-            with _elaborating(component.type, elaborate):
-                _run(item, None, send)
-            send({"configurations": sorted(seen)})
+            with _elaborating(component.type, elaborate), _not_simulating():
+                _run(item, None, lambda message: None)
+            send({"test": item.nodeid, "configurations": sorted(seen)})
         return probe
 
     found: dict[str, Configuration] = {}
     for _, messages in _forked([work(item) for item in items], jobs):
-        run = next((message for message in messages if "test" in message), None)
-        if run is None or run["outcome"] != "passed":
-            continue
         for message in messages:
             for arguments in message.get("configurations", ()):
                 key = _key(arguments)
                 if (folder / key / "component.il").exists():
-                    configuration = found.setdefault(key, Configuration(key, arguments))
-                    configuration.tests[run["test"]] = run["seconds"]
+                    found.setdefault(key, Configuration(key, arguments)).tests += [message["test"]]
     return sorted(found.values(), key=lambda one: (
-        -len(one.tests), -(folder / one.key / "component.il").stat().st_size, one.key))
+        -len({test.partition("[")[0] for test in one.tests}), -len(one.tests),
+        -(folder / one.key / "component.il").stat().st_size, one.key))
+
+
+@contextmanager
+def _not_simulating() -> Iterator[None]:
+    original: Any = Simulator.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        raise RuntimeError("There is no need to simulate")
+
+    with patch.object(Simulator, "__init__", init):
+        yield
 
 
 def _write_rtlil(component: Any, folder: Path) -> None:
@@ -340,7 +352,8 @@ def judge(component: Component, key: str, items: Sequence[pytest.Item], netlist:
     times : mapping
         CPU seconds of each test.
     whole : :class:`bool`
-        Whether to run all tests, and not to end with the first that fails.
+        Whether to run all tests, for as long as they take, and not to end with the first that
+        fails.
 
     Yields
     ------
@@ -367,7 +380,7 @@ def judge(component: Component, key: str, items: Sequence[pytest.Item], netlist:
 
             with _elaborating(component.type, elaborate), compiled_netlists():
                 for item in sorted(items, key=promise):
-                    limit = 3 + 6 * times.get(item.nodeid, 0)
+                    limit = None if whole else 3 + 6 * times.get(item.nodeid, 0)
                     if not _run(item, limit, send) and not whole:
                         break
             send({"used": len(used)})

@@ -58,10 +58,9 @@ def prove_equivalent(netlist: Netlist, mutations: Sequence[Mutation], folder: Pa
     # A memory itself would have to be in the circuit.
     numbers = {number: mutation for number, mutation in enumerate(mutations, start=1)
                if not netlist.cells[mutation.cell]["type"].startswith("$mem")}
-    if numbers:
-        circuit = _all_mutants(netlist, numbers, folder)
+    circuit = _all_mutants(netlist, numbers, folder) if numbers else None
     for number in range(1, len(mutations) + 1):
-        if number not in numbers:
+        if circuit is None or number not in numbers:
             yield "undecided"
             continue
         (folder / "mutant.aig").write_bytes(circuit.fix({

@@ -341,8 +341,8 @@ def test_random(simulate: Callable[..., None], groups: int, turns: int, latency:
 
 @pytest.mark.parametrize(("groups", "depth"), [(1, 16), (1, 3), (4, 16), (4, 12), (8, 16)])
 def test_clears_after_reset(simulate: Callable[..., None], groups: int, depth: int) -> None:
-    settings = config(groups, accumulator_depth=depth)
-    dut = Sequencer(settings, write_latency=3)
+    settings = config(groups, accumulator_depth=depth, io_lanes=groups, pes_per_lane=1)
+    dut = Sequencer(settings, write_latency=13)
     reset = Signal()
     everything = [((1 << groups) - 1, row) for row in range(depth // groups)]
 
@@ -361,11 +361,11 @@ def test_clears_after_reset(simulate: Callable[..., None], groups: int, depth: i
     simulate(dut, bench, reset=reset)
 
 
-@pytest.mark.parametrize(("groups", "depth"), [(1, 2), (1, 3), (4, 12)])
+@pytest.mark.parametrize(("groups", "depth"), [(1, 2), (1, 3), (4, 12), (8, 16)])
 def test_clears_when_told(simulate: Callable[..., None], groups: int, depth: int) -> None:
     """Once after an inference has begun; while it clears it stays free."""
-    settings = config(groups, accumulator_depth=depth)
-    dut = Sequencer(settings, write_latency=3)
+    settings = config(groups, accumulator_depth=depth, io_lanes=groups, pes_per_lane=1)
+    dut = Sequencer(settings, write_latency=13)
     rng = Random(0)
     layers = [replace(random_layer(rng, settings), output_words=1, group_bits=0)]
 
@@ -389,7 +389,7 @@ def test_clears_when_told(simulate: Callable[..., None], groups: int, depth: int
         assert await cleared(ctx) == []
         buffers = Buffers()
         for _ in range(2):
-            buffers = await infer(ctx, dut, layers, [5], rng, buffers=buffers, latency=3)
+            buffers = await infer(ctx, dut, layers, [5], rng, buffers=buffers, latency=13)
             assert not ctx.get(dut.clean)
             assert await cleared(ctx) == [((1 << groups) - 1, row)
                                           for row in range(depth // groups)]
@@ -419,8 +419,8 @@ def test_one_layer(simulate: Callable[..., None]) -> None:
 
 @pytest.mark.parametrize("group_bits", range(4))
 def test_drain_of_all_accumulators(simulate: Callable[..., None], group_bits: int) -> None:
-    settings = config(8)
-    dut = Sequencer(settings, write_latency=2)
+    settings = config(8, io_lanes=8, pes_per_lane=1)
+    dut = Sequencer(settings, write_latency=13)
     layer = Layer(1, 16 >> group_bits, 0, group_bits, 64 - (16 >> group_bits), 0, 0, 0, 0, 0, 1,
                   0, 1)
     drained: list[tuple[int, int]] = []
@@ -440,25 +440,28 @@ def test_drain_of_all_accumulators(simulate: Callable[..., None], group_bits: in
     assert drained == [(row, bank) for row in range(2) for bank in range(8)]
 
 
-def test_reset_within_an_inference(simulate: Callable[..., None]) -> None:
-    settings = config(2, accumulator_depth=4, activation_depth=4)
-    dut = Sequencer(settings, write_latency=3)
+@pytest.mark.parametrize("groups", [2, 8])
+def test_reset_within_an_inference(simulate: Callable[..., None], groups: int) -> None:
+    settings = config(groups, io_lanes=groups, pes_per_lane=1, **(
+        {} if groups == 8 else {"accumulator_depth": 4, "activation_depth": 4}))
+    dut = Sequencer(settings, write_latency=13)
     reset = Signal()
     rng = Random(0)
     layers = [random_layer(rng, settings) for _ in range(2)]
 
     async def bench(ctx: Any) -> None:
         await wait_until_free(ctx, dut)
-        for cut in range(1, 24):
+        for cut in range(1, 34):
             await load(ctx, dut, layers)
-            await infer(ctx, dut, layers, [2, 3], rng, buffers=Buffers(), latency=3,
+            await infer(ctx, dut, layers, [2, 3], rng, buffers=Buffers(), latency=13,
                         cut=cut)
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
             assert not ctx.get(dut.loaded), "Layers have to be loaded again"
-            assert await wait_until_free(ctx, dut) == [(3, 0), (3, 1)]
+            assert await wait_until_free(ctx, dut) == [((1 << groups) - 1, row)
+                                                        for row in range(2)]
         await load(ctx, dut, layers)
-        await infer(ctx, dut, layers, [2, 3], rng, buffers=Buffers(), latency=3)
+        await infer(ctx, dut, layers, [2, 3], rng, buffers=Buffers(), latency=13)
 
     simulate(dut, bench, reset=reset)

@@ -305,7 +305,8 @@ def test_unpacker(simulate: Callable[..., None], pes: int, lanes: int, stall: fl
     per_word = pes // lanes
 
     async def bench(ctx: Any) -> None:
-        for beats in {1, per_word, 3 * per_word, *range(per_word + 1, 2 * per_word)}:
+        for beats in {1, per_word, 3 * per_word, 8 * per_word,
+                      *range(per_word + 1, 2 * per_word)}:
             vector = random_beats(rng, settings, beats)
             received, arrivals, end = await unpack(
                 ctx, dut, words_of(vector, settings), beats, rng=rng, stall=stall)

@@ -42,8 +42,10 @@ def test_weights(simulate: Callable[..., None], code_width: int, columns: int) -
 
         for row, unit in rng.permutation(np.indices((ROWS, dut.units)).reshape(2, -1).T).tolist():
             part = stored[row, unit * config.weights_per_word:][:config.weights_per_word]
-            await load(dut.load_valid, 1 << unit, row,
-                       sum(int(value) << width * place for place, value in enumerate(part)))
+            # Behind the last column there is anything.
+            word = int(rng.integers(1 << 32)) << width * len(part)
+            await load(dut.load_valid, 1 << unit, row, word % (1 << 32) + sum(
+                int(value) << width * place for place, value in enumerate(part)))
         if code_width:
             words = pack_codebooks(list(books), code_width)
             for addr in rng.permutation(words.size).tolist():

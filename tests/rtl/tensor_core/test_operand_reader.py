@@ -225,7 +225,8 @@ def test_far_steps(simulate: Callable[..., None]) -> None:
             # Every second one lies inside of the image.
             above, left = (-120, -110) if number % 2 else (0, 0)
             await one.run(dict(random_descriptor(rng, TWO)) | {
-                Field.WINDOWS: 2, Field.ROW_WINDOWS: rng.randint(1, 2), Field.GROUP_WINDOWS: 8,
+                Field.WINDOWS: rng.randint(1, 3), Field.ROW_WINDOWS: rng.randint(1, 2),
+                Field.GROUP_WINDOWS: 8,
                 Field.KERNEL_ROWS: 3, Field.TAP_ROWS: rng.randint(1, 50),
                 Field.ROW_START: rng.randint(above, 15), Field.ROWS: rng.randint(90, 127),
                 Field.TAP_ROW_STEP: rng.randrange(256), Field.SEGMENTS: 3,
