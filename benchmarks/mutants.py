@@ -324,8 +324,15 @@ def main() -> int:
 
     reasons = load_reasons()
     results, unexplained, explanations = [], [], Counter()
+    others = Counter[str]()  # What earlier runs found of components that are not wanted now.
     for component in components(ROOT):
         if not any(component.label.startswith(start) for start in options.only):
+            known, _ = known_statuses(component, options)
+            others.update(one["status"] for one in known.values())
+            others["explained"] += sum(
+                one["status"] == "survived" and explained(
+                    component, source_line(Mutation.parse(line))[1], reasons) is not None
+                for line, one in known.items())
             continue
         started = time.monotonic()
         result = test_component(component, options)
@@ -349,10 +356,10 @@ def main() -> int:
     print("\n".join(report(results)))
     for reason, count in explanations.items():
         print(f"{count} survive since {reason}")
-    if options.only == [""]:
-        add_to_report("components", Counter(
-            one["status"] for result in results for one in result.statuses.values()),
-            explanations.total())
+    known_explained = others.pop("explained", 0)
+    add_to_report("components", others + Counter(
+        one["status"] for result in results for one in result.statuses.values()),
+        explanations.total() + known_explained)
     return int(bool(unexplained))
 
 

@@ -47,13 +47,14 @@ def test_decoder(cases: list[CodedCase], tmp_path: Path, stall: float) -> None:
                   simulator=SIMULATOR)
 
 
-def test_ends_early(tmp_path: Path) -> None:
+@pytest.mark.parametrize("images", [1, *long(4)])
+def test_ends_early(tmp_path: Path, images: int) -> None:
     """Images that end behind any word of them, in whatever the decoder is at then."""
     rng = np.random.default_rng(2)
-    good = sorted((draw_case(kind, rng) for kind in KINDS for _ in range(4)),
+    good = sorted((draw_case(kind, rng) for kind in KINDS for _ in range(images)),
                   key=lambda case: len(case.coded))
-    cuts = [(case, words) for case in good[:2] for words in range(1, len(case.coded))]
-    cuts += [(case, len(case.coded) - 1) for case in good[2:]]
+    cuts = [(case, words) for case in good[:images] for words in range(1, len(case.coded))]
+    cuts += [(case, len(case.coded) - 1) for case in good[images:]]
     cases = [CodedCase(f"{case.name}, {words} words", case.coded[:words],
                        decode_image(case.coded[:words], LAYOUTS)) for case, words in cuts]
     assert {case.expected.error for case in cases} == {ShellError.CODE_SHORT}
