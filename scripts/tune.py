@@ -361,7 +361,7 @@ def _synthesize(figures: dict[str, Any], evaluated: "Sequence[Evaluated]", evalu
         compiled = evaluator.compile(point)
         made = make_bitstream(compiled.config, board, folder / str(trial["number"]),
                               setting=nearest_clock(board, None), compiled=compiled,
-                              cycles=evaluator.cycles(point, compiled), name=compiled.name)
+                              inputs=evaluator.prepared(point).samples.x, name=compiled.name)
         found.append({"number": trial["number"], **made.figures})
         report = made.report
         rows.append((f"{trial['number']}: {point.engine}", *(
