@@ -190,7 +190,7 @@ def test_config(eieio: Callable[..., Result], tmp_path: Path, monkeypatch: pytes
     assert result.exit_code == 0, result.stderr
     assert {path.name for path in (tmp_path / "p").iterdir()} == {
         "rtl", "design.json", "systolic_engine.json", "systolic_engine.core",
-        "systolic_engine_instance.v", "lint.vlt"}
+        "systolic_engine_instance.v", "lint.vlt", "VERIFICATION.md"}
     assert json.loads((tmp_path / "p" / "design.json").read_text())["config"]["columns"] == 8
 
 
