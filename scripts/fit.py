@@ -23,7 +23,7 @@ from eieio.scripts.engine import (
     smallest_config,
 )
 from eieio.scripts.options import json_option, sample_options
-from eieio.scripts.speed import Speed, speed_of
+from eieio.scripts.speed import Speed, model_speed
 
 __all__ = ["fit"]
 
@@ -88,9 +88,9 @@ class _Trial:
         x = self.prepared.samples.x
 
         def speed() -> Speed:
-            cycles = compiled.cycles(x)
-            assert cycles is not None
-            return speed_of(compiled.host, cycles, compiled.steady(x))
+            found = model_speed(compiled, x)
+            assert found is not None
+            return found
         return _Made(compiled.config, speed)
 
     def smallest(self, options: dict[str, Any]) -> Resources:

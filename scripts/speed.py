@@ -3,15 +3,18 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from eieio.host.line_time import inference_seconds
+from eieio.model.engine import Compiled
 from eieio.model.host_image import HostImage
 from eieio.model.interval import Interval
 from eieio.model.registry import engine_of
 from eieio.scripts.console import table
 
-__all__ = ["Speed", "interval_lines", "latency_line", "rate_table", "speed_of"]
+__all__ = ["Speed", "interval_lines", "latency_line", "model_speed", "rate_table", "speed_of"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,14 @@ def speed_of(host: HostImage, cycles: float, steady: float | None = None) -> Spe
     if steady is not None:
         interval = replace(interval, overlap=interval.overlap + interval.cycles - steady)
     return Speed(interval, host.inputs.size_bytes, host.outputs.size_bytes)
+
+
+def model_speed(compiled: Compiled, inputs: NDArray[np.floating] | None) -> Speed | None:
+    """Return the speed of a network by the cycle model; None if inputs must be known for it."""
+    cycles = compiled.cycles(inputs)
+    if cycles is None:
+        return None
+    return speed_of(compiled.host, cycles, None if inputs is None else compiled.steady(inputs))
 
 
 def interval_lines(interval: dict[str, Any]) -> list[str]:

@@ -23,7 +23,7 @@ from eieio.rtl.boards.pll import Setting
 from eieio.rtl.boards.system import emit_system
 from eieio.scripts import steps
 from eieio.scripts.console import CONSOLE
-from eieio.scripts.speed import Speed, speed_of
+from eieio.scripts.speed import model_speed
 
 __all__ = ["Bitstream", "compile_for_board", "make_bitstream", "nearest_clock"]
 
@@ -140,7 +140,7 @@ def make_bitstream(config: EngineConfig, board: Board, out: Path, *, setting: Se
     SynthesisError
         If a tool fails; it says where the logs are.
     """
-    speed = None if compiled is None else _speed(compiled, inputs)
+    speed = None if compiled is None else model_speed(compiled, inputs)
     _note_area(config, board, messages)
     with messages.progress("Emitting the board's Verilog"):
         files = emit_system(config, board, setting, baud)
@@ -174,13 +174,6 @@ def make_bitstream(config: EngineConfig, board: Board, out: Path, *, setting: Se
     if speed is not None:
         figures |= speed.figures(setting.output_hz, figures["baud"])
     return Bitstream(board, report, bitstream, out, figures)
-
-
-def _speed(compiled: Compiled, inputs: NDArray[np.floating] | None) -> Speed | None:
-    cycles = compiled.cycles(inputs)
-    if cycles is None:
-        return None
-    return speed_of(compiled.host, cycles, None if inputs is None else compiled.steady(inputs))
 
 
 def _fits(config: EngineConfig, board: Board) -> bool:
