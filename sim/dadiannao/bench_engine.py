@@ -53,7 +53,8 @@ async def run_inferences(dut: Any) -> None:
     await reset(dut)
     StreamMonitor(dut, "o")
     words = case.arrays["image"].tolist()
-    await image.send([*words[:-1], words[-1] | 1 << 32], max_wait=wait)
+    await image.send([*words[:-1], words[-1] | 1 << 32],
+                     max_wait=wait + case.settings["clearing"])
     watch = _Watch(dut)
     outputs, counters = [], []
     octets = -(-width // 8)

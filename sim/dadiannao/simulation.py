@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.dadiannao.instruction import INSTRUCTION_WORDS, SEGMENTS
 from eieio.model.dadiannao.prepared import DaDianNaoCompiled
 from eieio.sim import simulation
 from eieio.sim.run_case import run_case
@@ -62,7 +63,7 @@ def compare(compiled: DaDianNaoCompiled, x: NDArray[np.integer], built: Build, *
     :meth:`eieio.sim.simulation.Simulation.compare`.
     """
     del traced
-    graph = compiled.compiled
+    graph, config = compiled.compiled, compiled.compiled.config
     host, timing = compiled.host, compiled.timing
     octets = -(-host.inputs.beat_bits // 8)
     x = x.astype(graph.graph.input.dtype)
@@ -72,7 +73,9 @@ def compare(compiled: DaDianNaoCompiled, x: NDArray[np.integer], built: Build, *
             built, "eieio.sim.dadiannao.bench_engine",
             {"image": host.words, "inputs": inputs.reshape(len(x), -1, octets)}, place,
             stall=stall, word_width=host.inputs.beat_bits, outputs=host.outputs.beats,
-            max_cycles=2 * timing.cycles + 1000)
+            max_cycles=2 * timing.cycles + 1000, clearing=config.parity * max(
+                config.central_depth, config.sb_depth, config.parameter_depth, 2 * SEGMENTS,
+                config.program_depth * INSTRUCTION_WORDS))
         if seen["error"]:
             raise SimulationError(f"The RTL says error {int(seen['error'])}",
                                   place / "simulation.log")

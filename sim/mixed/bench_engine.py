@@ -111,7 +111,7 @@ async def run_inferences(dut: Any) -> None:
     second = sparse.Recorder(dense)
     image = [int(word) for word in case.arrays["image"]]
     image[-1] |= 1 << 32
-    await image_source.send(image, max_wait=settings["max_cycles"])
+    await image_source.send(image, max_wait=settings["max_cycles"] + settings["clearing"])
 
     async def send() -> None:
         for x in inputs:

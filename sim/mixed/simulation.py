@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.mixed.area import memories
 from eieio.model.mixed.mapping import CompiledMixed
 from eieio.model.mixed.report import model_profiles
 from eieio.model.mixed.timing import InferenceTiming, MixedTimer, time_stream
@@ -131,7 +132,9 @@ def run_rtl(compiled: CompiledMixed, x: NDArray[np.int8], built: Build, *, max_c
             {"image": compiled.image(), "inputs": np.stack([first.pack(sample) for sample in x])},
             place, stall=stall, max_cycles=max_cycles,
             output_beats=-(-outputs // config.io_lanes), io_lanes=config.io_lanes,
-            output_width=config.activation_width, pes=config.pes)
+            output_width=config.activation_width, pes=config.pes,
+            clearing=compiled.config.parity * max(
+                memory.depth for memory in memories(compiled.config)))
         tensors = [tensor[:, 0] for tensor in written_tensors(
             first, len(x), seen["places"], seen["groups"], place)]
         activations, clean = written_activations(dense, len(x), seen["words"], seen["data"], place)

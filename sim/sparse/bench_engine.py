@@ -99,7 +99,7 @@ async def run_inferences(dut: Any) -> None:
     recorder = Recorder(dut)
     image = [int(word) for word in case.arrays["image"]]
     image[-1] |= 1 << 32
-    await image_source.send(image, max_wait=max_wait)
+    await image_source.send(image, max_wait=max_wait + case.settings["clearing"])
 
     results = np.zeros((len(inputs), outputs), np.int32)
     blocked = np.zeros(len(inputs), np.int64)

@@ -73,7 +73,7 @@ async def run_stream(dut: Any) -> None:
     StreamMonitor(dut, "o")
     image = [int(word) for word in case.arrays["image"]]
     image[-1] |= 1 << 32
-    await image_source.send(image, max_wait=max_wait)
+    await image_source.send(image, max_wait=max_wait + case.settings["clearing"])
     recorder = Recorder(dut)
 
     async def send() -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from eieio.model.formats.atomic import write_text
 from eieio.model.leftovers import temporary_folder
+from eieio.model.sparse.area import memories
 from eieio.model.sparse.broadcast_timing import FIRST_TAKE
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.sparse.mapping import CompiledNetwork
@@ -151,7 +152,9 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
             built, "eieio.sim.sparse.bench_engine",
             {"image": image, "inputs": compiled.to_engine(x)}, place, preload=preload,
             config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
-            layers=len(layers), outputs=layers[-1].matrix.shape[0])
+            layers=len(layers), outputs=layers[-1].matrix.shape[0],
+            clearing=compiled.config.parity * max(
+                memory.depth for memory in memories(compiled.config)))
         activations, clean = written_activations(compiled, len(x), recorded["words"],
                                                  recorded["data"], place)
     cycles, probed = recorded["layer_cycles"], recorded["probed"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eieio.model.sparse.area import memories
 from eieio.model.sparse.interleaving import InterleavedTiming, time_interleaved
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import TO_OUTPUT, NetworkTimer
@@ -70,7 +71,9 @@ def compare_stream(compiled: CompiledNetwork, x: NDArray[np.integer], built: Bui
             built, "eieio.sim.sparse.bench_stream",
             {"image": compiled.image(), "inputs": compiled.to_engine(x)}, folder,
             config=compiled.config.to_dict(), input_stall=input_stall, output_stall=output_stall,
-            max_cycles=max_cycles, outputs=compiled.layers[-1].matrix.shape[0])
+            max_cycles=max_cycles, outputs=compiled.layers[-1].matrix.shape[0],
+            clearing=compiled.config.parity * max(
+                memory.depth for memory in memories(compiled.config)))
         activations, clean = written_activations(compiled, len(x), seen["words"], seen["data"],
                                                  folder)
         found = [seen["layers"][seen["layers"][:, 0] == number] for number in range(layers)]

@@ -122,7 +122,7 @@ async def run_inferences(dut: Any) -> None:
     recorder = Recorder(dut, watch_vectors=case.settings["watch_vectors"])
     image = [int(word) for word in case.arrays["image"]]
     image[-1] |= 1 << 32
-    await image_source.send(image, max_wait=max_wait)
+    await image_source.send(image, max_wait=max_wait + case.settings["clearing"])
 
     results = np.zeros((len(inputs), beats, lanes), np.int8)
     for number, x in enumerate(inputs):

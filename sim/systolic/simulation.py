@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eieio.model.graph.golden import run_graph
+from eieio.model.systolic.area import memories
 from eieio.model.systolic.compiled_graph import CompiledGraph, CompiledLayer
 from eieio.model.systolic.profile import layer_profiles
 from eieio.model.systolic.timing import GraphTiming, LayerTiming, time_graph
@@ -115,7 +116,9 @@ def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_c
             {"image": compiled.image(),
              "inputs": np.stack([compiled.pack(sample) for sample in x])}, place,
             stall=stall, max_cycles=max_cycles, layers=len(compiled.layers),
-            output_beats=compiled.output_beats, watch_vectors=watch_vectors)
+            output_beats=compiled.output_beats, watch_vectors=watch_vectors,
+            clearing=compiled.config.parity * max(
+                memory.depth for memory in memories(compiled.config)))
         tensors = written_tensors(compiled, len(x), recorded["places"], recorded["data"], place)
     outputs = np.stack([compiled.unpack(beats) for beats in recorded["results"]])
     cycles, counters = (np.diff(recorded[name], axis=1, prepend=0)

@@ -79,7 +79,7 @@ async def run_inferences(dut: Any) -> None:
     recorder = Recorder(dut)
     image = case.arrays["image"].tolist()
     image[-1] |= 1 << 32
-    await image_source.send(image, max_wait=max_wait)
+    await image_source.send(image, max_wait=max_wait + case.settings["clearing"])
 
     results = []
     for number, x in enumerate(inputs):

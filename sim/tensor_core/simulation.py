@@ -10,6 +10,7 @@ from eieio.model.tensor_core.engine_timing import time_descriptor
 from eieio.model.tensor_core.graph_golden import run_network
 from eieio.model.tensor_core.mapping import CompiledNetwork
 from eieio.model.tensor_core.profile import layer_profiles
+from eieio.model.tensor_core.program import DESCRIPTOR_WORDS
 from eieio.model.trace import LayerProfile
 from eieio.sim import simulation
 from eieio.sim.case import case_environment, load_outputs, save_case
@@ -93,13 +94,16 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *, 
         If an inference does not end in time, the engine reports an error, or a layer does not write
         each of its numbers once.
     """
-    products = compiled.config.products
+    config = compiled.config
+    products = config.products
     beats = np.zeros((len(x), compiled.input_beats * products), np.uint16)
     beats[:, :compiled.graph.input.elements] = x.reshape(len(x), -1).view(np.uint16)
     with simulation_folder(folder) as place:
         save_case(place, {"image": compiled.words, "inputs": beats.reshape(len(x), -1, products)},
                   stall=stall, max_cycles=max_cycles, output_beats=compiled.output_beats,
-                  descriptors=len(compiled.descriptors))
+                  descriptors=len(compiled.descriptors), clearing=config.parity * max(
+                      config.activation_depth // products, config.weight_depth, config.bias_depth,
+                      config.program_depth * DESCRIPTOR_WORDS))
         run(built, "eieio.sim.tensor_core.bench_engine", environment=case_environment(place),
             folder=place, timeout=TIMEOUT)
         seen = load_outputs(place)

@@ -131,11 +131,7 @@ def test_matrix(engine: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("engine", [
-    pytest.param(engine.name, marks=pytest.mark.xfail(
-        engine.name == "tensor_core", strict=True, reason="a program memory of 1,024 descriptors "
-        "with parity is cleared for longer than the bench waits, see docs/verification.md"))
-    for engine in engines()])
+@pytest.mark.parametrize("engine", [engine.name for engine in engines()])
 def test_configuration(engine: str, tmp_path: Path) -> None:
     """One row of each engine's matrix."""
     with benchmark("configurations") as configurations:
