@@ -83,6 +83,7 @@ def no_rtl(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return asked
 
 
+@pytest.mark.long
 def test_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The README's ten lines of Python do what they say, the RTL included."""
     code, = blocks(ROOT / "README.md")

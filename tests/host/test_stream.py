@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from long_cases import long
 from numpy.typing import NDArray
 
 from eieio.model.engine import TIMED_SAMPLES, Messages, Request
@@ -47,7 +48,7 @@ def check(compiled: SparseCompiled, x: NDArray[np.integer], *, serial: bool = Tr
 
 @pytest.mark.parametrize(("config", "sizes", "density", "limit", "serial"), [
     (SMALL, (64, 12), 0.4, "inference", True), (SMALL, (256, 3), 0.1, "input", False),
-    (replace(SMALL, double_buffered=False), (64, 12), 0.4, "inference", True)],
+    *long((replace(SMALL, double_buffered=False), (64, 12), 0.4, "inference", True))],
     ids=["inference", "input", "single"])
 def test_stream(config: SparseConfig, sizes: tuple[int, ...], density: float, limit: str,
                 serial: bool) -> None:

@@ -136,7 +136,8 @@ def test_fully_connected(tmp_path: Path, shift: float, per_channel: bool, zero_p
     compare(tmp_path / "net.tflite", data, seed)
 
 
-@pytest.mark.parametrize("factor", [1.5, 1.0, 0.75, 0.5, 1 / 12, 1 / 16, 0.0231, 0.0078, 0.0003])
+@pytest.mark.parametrize("factor", [
+    1.5, 1.0, 0.75, 0.5, 1 / 12, 1 / 16, 0.0231, 0.0078, *long(0.0003)])
 @pytest.mark.parametrize("zero_point", [24, *long(-128, 0)])
 def test_fully_connected_accumulators(tmp_path: Path, factor: float, zero_point: int) -> None:
     # The weights are 0, so that the biases are all accumulators whose results are not clamped.

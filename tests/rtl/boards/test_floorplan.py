@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from long_cases import long
 
 from eieio.model.sparse.config import SparseConfig
 from eieio.model.systolic.config import SystolicConfig
@@ -107,7 +108,7 @@ def test_shared_lanes(options: dict[str, Any], multipliers: int) -> None:
 
 @pytest.mark.parametrize("config", [
     SystolicConfig(rows=17, columns=2, lanes=1),
-    SystolicConfig(rows=2, columns=4, lanes=1, products_per_multiplier=2),
+    *long(SystolicConfig(rows=2, columns=4, lanes=1, products_per_multiplier=2)),
     SparseConfig(pes=5, accumulator_width=32),
     SparseConfig(pes=2, accumulator_width=18),
 ], ids=["systolic", "pairs", "sparse", "sparse-narrow"])

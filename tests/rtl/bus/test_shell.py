@@ -377,7 +377,7 @@ def test_streams_side_by_side(session: ShellSession, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("stall", "seed", "serial"), [
-    (0.0, 0, False), (0.3, 1, False), *long((0.0, 2, True), (0.3, 3, True))])
+    (0.0, 0, False), *long((0.3, 1, False), (0.0, 2, True), (0.3, 3, True))])
 def test_bad_transactions(session: ShellSession, tmp_path: Path, stall: float, seed: int,
                           serial: bool) -> None:
     """Each gives its error, and the next inference is right."""

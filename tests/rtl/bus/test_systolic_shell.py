@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from long_cases import long
 
 from eieio.model import registers
 from eieio.model.image_frame import HEADER_WORDS, frame_image
@@ -172,7 +173,7 @@ def test_foreign_images(session: ShellSession, tmp_path: Path) -> None:
     s.run(built(), tmp_path)
 
 
-@pytest.mark.parametrize(("stall", "seed"), [(0.0, 0), (0.3, 1)])
+@pytest.mark.parametrize(("stall", "seed"), [(0.3, 1), *long((0.0, 0))])
 def test_bad_transactions(session: ShellSession, tmp_path: Path, stall: float, seed: int) -> None:
     """Each gives its error, and the next inference is right."""
     transactions = BadTransactions(session, seed)

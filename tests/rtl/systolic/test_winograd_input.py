@@ -203,7 +203,7 @@ def test_reset(record_ports: Callable) -> None:
     # Phases, tiles, rows and runs that have begun are lost, and the next phase is phase 0.
     dut = WinogradInput(2, 3, 5)
     stimuli = []
-    for seed, cycles in enumerate(range(3, 300, 11)):
+    for seed, cycles in enumerate(range(3, 300, 22)):
         stimuli += [Stimulus(dut, [3, 5, 2, 4], seed=seed).cut(cycles),
                     Stimulus(dut, [1, 2], seed=100 + seed)]
     check(record_ports, dut, stimuli)

@@ -73,7 +73,7 @@ ICARUS = SystolicConfig.for_winograd(2, rows=4, columns=3, lanes=1, accumulator_
                                      depthwise_lanes=1, depthwise_width=8,
                                      **{**DEPTHS, "program_depth": 15})
 #: Configurations that only long tests build.
-LONG = ["f4", "wide", "one"]
+LONG = ["f4", "wide", "one", "odd"]
 SHORT = [name for name in POOL if name not in LONG]
 SIMPLE = "tall"
 
