@@ -35,7 +35,6 @@ import numpy as np
 from replayed_networks import random_network, small_options
 
 from eieio.model.engine import Engine
-from eieio.model.formats.atomic import write_text
 from eieio.model.registry import engines, find_engine
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim.replay import (
@@ -47,6 +46,7 @@ from eieio.sim.replay import (
     vector_line,
 )
 from eieio.sim.strikes import TOP, Place, places_of, strikable
+from eieio.sim.verification_report import update_report
 
 __all__ = ["Campaign", "main"]
 
@@ -156,22 +156,20 @@ def _load() -> dict[str, Any]:
 
 def _add(name: str, key: str, found: dict[str, Counter[str]], cycles: int) -> int:
     """Add results to the report; return how many faults an engine has had."""
-    report = _load()
-    faults = report.setdefault("faults", {})
-    mine = faults.setdefault("engines", {}).get(name, {})
+    faults = _load().get("faults", {})
+    mine = faults.get("engines", {}).get(name, {})
     if mine.get("key") != key:
         mine = {"key": key, "cycles": 0, "registers": {}, "memories": {}}
     mine["cycles"] += cycles
     for kind, counts in found.items():
         for what in (*_CLASSES, "late"):
             mine[kind][what] = mine[kind].get(what, 0) + counts[what]
-    faults["engines"][name] = mine
+    faults.setdefault("engines", {})[name] = mine
     for what in _CLASSES:
         faults[what] = sum(each[kind].get(what, 0) for each in faults["engines"].values()
                            for kind in ("registers", "memories"))
     faults["total"] = sum(faults[what] for what in _CLASSES)
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    write_text(REPORT, json.dumps(report, indent=2) + "\n")
+    update_report(REPORT.parent, "faults", faults)
     return sum(mine[kind][what] for kind in found for what in _CLASSES)
 
 
