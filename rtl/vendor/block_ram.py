@@ -1,9 +1,10 @@
 """Block RAM with one write and one read port, by the FPGA's own cells where they are known."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import memory
 from amaranth.utils import ceil_log2
 
@@ -15,6 +16,8 @@ __all__ = ["BlockRam", "add_block_ram"]
 
 # Words of a DP16KD and their bits; the narrow and deep shapes do without the ninth bits.
 _ECP5_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+# What a cell costs beside a bit of a choice between two, for Yosys, too.
+_CELL_COST, _CHOICE_COST = 128, 0.5
 # Cells that share the registers of their addresses, which are as far apart as the cells are.
 _NEIGHBOURS = 4
 
@@ -51,7 +54,8 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
 
     Portably it is the memory ``name`` of the module itself, where a simulation finds its contents,
     and a register behind it. On ECP5 it is DP16KDs with their output registers, which tools do not
-    infer, or PDPW16KDs if it is wide and at most 512 words deep; contents are not initialised.
+    infer, or PDPW16KDs if it is wide and at most 512 words deep; contents are not initialised. What
+    is deeper than a cell is in banks, of which one is chosen behind the output registers.
 
     Parameters
     ----------
@@ -77,22 +81,29 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
                    Signal(addr_width, name=f"{name}_read_addr"),
                    Signal(width, name=f"{name}_read_data", reset_less=True))
     outer = ram
-    shape = None
-    if family_of(platform) == ECP5:
+    ecp5 = family_of(platform) == ECP5
+    shape, lows = (depth, width), [0]
+    if ecp5:
         # Portably, parity is the memory's own.
-        shape = _ecp5_shape(width + (protection is not None), depth)
-        if shape is not None and protection is not None:
+        if protection is not None:
             ram = _with_parity(m, name, ram)
             width += 1
-    lows = range(0, width, width if shape is None else shape[1])
-    inner = [ram] * len(lows)
+        shape = _ecp5_shape(width, depth)
+        lows = list(range(0, width, shape[1]))
+    banks = -(-depth // shape[0])
+    inner = [ram] * (banks * len(lows))
     if write_registers or read_registers:
-        inner = _registered(m, name, platform, ram, len(lows), write=write_registers,
+        inner = _registered(m, name, platform, ram, len(inner), write=write_registers,
                             read=read_registers)
-    if shape is not None:
-        for low, cell in zip(lows, inner, strict=True):
+    if ecp5:
+        names = [name] if banks == 1 else [f"{name}_{bank}" for bank in range(banks)]
+        cells = inner
+        if banks > 1:
+            cells = _banks(m, names, ram, inner, ceil_log2(shape[0]), output_register)
+        for number, cell in enumerate(cells):
+            bank, low = names[number // len(lows)], lows[number % len(lows)]
             bits = slice(low, min(low + shape[1], width))
-            m.submodules[f"{name}_{low}"] = _ecp5_cell(cell, bits, shape[1], output_register)
+            m.submodules[f"{bank}_{low}"] = _ecp5_cell(cell, bits, shape[1], output_register)
         if protection is not None:
             _check_parity(m, name, protection, outer, ram, inner[0], depth, output_register)
         return outer
@@ -171,10 +182,46 @@ def _registered(m: Module, name: str, platform: object, ram: BlockRam, cells: in
     return [groups[cell * copies // cells] for cell in range(cells)]
 
 
-def _ecp5_shape(width: int, depth: int) -> tuple[int, int] | None:
-    """Shape of the cells, the widest that is deep enough; of two equally good ones the deeper."""
+def _banks(m: Module, names: Sequence[str], ram: BlockRam, cells: Sequence[BlockRam],
+           addr_width: int, output_register: bool) -> list[BlockRam]:
+    """Put banks of 2 ** ``addr_width`` words in place of a memory; return its cells' ports."""
+    read_data = [Signal(len(ram.read_data), name=f"{name}_read_data") for name in names]
+    # The bank that is read comes as late as its data.
+    chosen: Value = cells[0].read_addr[addr_width:]
+    for stage in range(1 + output_register):
+        late = Signal(len(chosen), name=f"{names[0]}_chosen_{stage}", reset_less=True)
+        with m.If(ram.read_en):
+            m.d.sync += late.eq(chosen)
+        chosen = late
+    with m.Switch(chosen):
+        for bank, shown in enumerate(read_data[:-1]):
+            with m.Case(bank):
+                m.d.comb += ram.read_data.eq(shown)
+        with m.Default():
+            m.d.comb += ram.read_data.eq(read_data[-1])
+    ports: list[BlockRam] = []
+    for number, cell in enumerate(cells):
+        bank = number * len(names) // len(cells)
+        if ports and cell is cells[number - 1] and ports[-1].read_data is read_data[bank]:
+            ports.append(ports[-1])
+            continue
+        write_en = Signal(name=f"{names[bank]}_write_en")
+        m.d.comb += write_en.eq(cell.write_en & (cell.write_addr[addr_width:] == bank))
+        ports.append(replace(cell, write_en=write_en, read_data=read_data[bank]))
+    return ports
+
+
+def _ecp5_shape(width: int, depth: int) -> tuple[int, int]:
+    """Shape of the cells, the widest that is deep enough; of two equally good ones the deeper.
+
+    If none is deep enough, the one of which fewest are needed, and a choice between them costs.
+    """
     shapes = [shape for shape in _ECP5_SHAPES if shape[0] >= depth]
-    return min(reversed(shapes), key=lambda shape: -(-width // shape[1]), default=None)
+    if not shapes:
+        return min(_ECP5_SHAPES, key=lambda shape: (
+            _CELL_COST * -(-width // shape[1]) * -(-depth // shape[0])
+            + _CHOICE_COST * width * (-(-depth // shape[0]) - 1)))
+    return min(reversed(shapes), key=lambda shape: -(-width // shape[1]))
 
 
 def _ecp5_cell(ram: BlockRam, bits: slice, cell_width: int, output_register: bool) -> Instance:
