@@ -33,7 +33,8 @@ def memories(config: SparseConfig) -> list[Memory]:
                "lut" if config.accumulator_depth <= 128 else "any"),
         Memory(config.output_lanes, config.accumulator_width,
                config.output_depth * config.pes_per_lane, "cell"),
-        Memory(pes, config.weight_width, config.layer_depth << config.code_width, "cell"),
+        Memory(pes, config.weight_width, config.layer_depth << config.code_width,
+               "lut" if config.lut_codebooks else "cell"),
         # Queues, and the descriptors of the layers.
         Memory(pes, 2 * pointer, queued, "async"),
         Memory(pes, config.activation_width + config.interleaved, queued, "lut"),

@@ -76,6 +76,9 @@ class SparseConfig(EngineConfig):
     pes_per_lane : :class:`int`
         PEs that take turns at an output lane, which requantizes a sum a cycle: a power of two up to
         16 that divides ``pes / column_groups``.
+    lut_codebooks : :class:`bool`
+        Whether codebooks are in lookup tables, where these can be memory, and not in a block RAM
+        for each PE. It takes as many cycles.
     coded_images : :class:`bool`
         Whether the shell around the engine also takes coded images.
     parity : :class:`bool`
@@ -113,6 +116,7 @@ class SparseConfig(EngineConfig):
     double_buffered: bool = field(default=False, metadata=NEW)
     pes_per_lane: int = field(default=1, metadata=NEW)
     interleaved: bool = field(default=False, metadata=NEW)
+    lut_codebooks: bool = field(default=False, metadata=NEW)
     parity: bool = field(default=False, metadata=NEW)
     watchdog: int = field(default=0, metadata=NEW)
 
@@ -127,7 +131,7 @@ class SparseConfig(EngineConfig):
             ("layer_depth", 1, 256), ("column_groups", 1, 16), ("io_lanes", 1, 256),
             ("pes_per_lane", 1, 16))
         self._check_flags("skip_empty_columns", "absorb_fillers", "per_channel", "coded_images",
-                          "double_buffered", "interleaved")
+                          "double_buffered", "interleaved", "lut_codebooks")
         self._check_protection()
         for name in ("entry_depth", "pointer_depth"):
             if getattr(self, name) % 2:

@@ -125,7 +125,8 @@ class ProcessingElement(wiring.Component):
         m.submodules.fetch = fetch = EntryFetch(config)
         m.submodules.decode = decode = EntryDecode(config)
         m.submodules.codebook = codebook = Codebook(
-            config.code_width, config.weight_width, books=config.layer_depth)
+            config.code_width, config.weight_width, books=config.layer_depth,
+            lut_ram=config.lut_codebooks)
         m.submodules.accumulate = accumulate = Accumulate(config)
 
         skip = int(config.skip_empty_columns)

@@ -19,7 +19,8 @@ __all__ = ["INTERLEAVED", "SMALL", "built", "cases", "few"]
 SMALL = SparseConfig(entry_depth=4096, pointer_depth=600, accumulator_depth=64, output_depth=120,
                      layer_depth=6)
 INTERLEAVED = replace(SMALL, pes=4, column_groups=2, queue_depth=3, run_width=3, io_lanes=4,
-                      accumulator_depth=128, double_buffered=True, interleaved=True)
+                      accumulator_depth=128, double_buffered=True, interleaved=True,
+                      lut_codebooks=True)
 
 # Examples cost a simulation each, so they are few, the same each time, and are not shrunk.
 few = functools.partial(settings, deadline=None, derandomize=True,

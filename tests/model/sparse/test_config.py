@@ -32,7 +32,7 @@ def test_ranges(option: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["skip_empty_columns", "absorb_fillers", "double_buffered",
-                                    "interleaved"])
+                                    "interleaved", "lut_codebooks"])
 def test_flags(option: str) -> None:
     for value in (False, True):
         others = {"double_buffered": True} if option == "interleaved" else {}
