@@ -18,6 +18,9 @@ __all__ = ["WeightBuffer"]
 _MEMORY_LATENCY = 3
 # Cycles from codes to weights: a block RAM wants its output register, LUT RAM no more than one.
 _LOOKUP_LATENCY = {0: 0, 4: 1, 8: 2}
+# Rows that a block RAM has at most. More are in several, a choice of which wants a register behind
+# it, but for one whose weights are in a block RAM again.
+_BLOCK_DEPTH = 16384
 
 
 class WeightBuffer(wiring.Component):
@@ -75,7 +78,8 @@ class WeightBuffer(wiring.Component):
     def __init__(self, config: SystolicConfig) -> None:
         self.config = self.parameters = config
         self.units = -(-config.columns // config.weights_per_word)
-        self.latency = _MEMORY_LATENCY + _LOOKUP_LATENCY[config.code_width]
+        self._chosen = config.weight_depth > _BLOCK_DEPTH and config.code_width != 8
+        self.latency = _MEMORY_LATENCY + self._chosen + _LOOKUP_LATENCY[config.code_width]
         self.start_latency = COPY_LATENCY - _MEMORY_LATENCY
         addr_width = load_width = ceil_log2(config.weight_depth)
         coded: dict[str, Any] = {}
@@ -111,6 +115,10 @@ class WeightBuffer(wiring.Component):
                 ram.write_addr.eq(self.load_addr),
                 ram.write_data.eq(loaded),
             ]
+        if self._chosen:
+            chosen = Signal.like(row, reset_less=True)
+            m.d.sync += chosen.eq(row)
+            row = chosen
         weights: Value = row
         if self.config.code_width:
             weights = self._decoded(m, row)

@@ -13,18 +13,19 @@ from eieio.rtl.systolic.weight_buffer import WeightBuffer
 ROWS = 12
 
 
-def config_of(code_width: int, columns: int) -> SystolicConfig:
-    return SystolicConfig(rows=1, columns=columns, weight_depth=ROWS, program_depth=5,
+def config_of(code_width: int, columns: int, depth: int = ROWS) -> SystolicConfig:
+    return SystolicConfig(rows=1, columns=columns, weight_depth=depth, program_depth=5,
                           code_width=code_width)
 
 
-@pytest.mark.parametrize("columns", [3, 8, 9])
+@pytest.mark.parametrize(("columns", "depth"), [(3, ROWS), (8, ROWS), (9, ROWS), (9, 20_000)])
 @pytest.mark.parametrize("code_width", [0, 4, 8])
-def test_weights(simulate: Callable[..., None], code_width: int, columns: int) -> None:
+def test_weights(simulate: Callable[..., None], code_width: int, columns: int, depth: int) -> None:
     """Each layer's codes stand for its own weights, from the first address that it may have on."""
-    config = config_of(code_width, columns)
+    config = config_of(code_width, columns, depth)
     dut = WeightBuffer(config)
     rng = np.random.default_rng(columns)
+    addresses = rng.choice(depth, ROWS, replace=False).tolist()
     width = config.stored_width
     stored = rng.integers(0, 1 << width, (ROWS, columns)).astype(np.uint8)
     books = rng.integers(-128, 128, (config.codebooks, 1 << code_width)).astype(np.int32)
@@ -44,7 +45,7 @@ def test_weights(simulate: Callable[..., None], code_width: int, columns: int) -
             part = stored[row, unit * config.weights_per_word:][:config.weights_per_word]
             # Behind the last column there is anything.
             word = int(rng.integers(1 << 32)) << width * len(part)
-            await load(dut.load_valid, 1 << unit, row, word % (1 << 32) + sum(
+            await load(dut.load_valid, 1 << unit, addresses[row], word % (1 << 32) + sum(
                 int(value) << width * place for place, value in enumerate(part)))
         if code_width:
             words = pack_codebooks(list(books), code_width)
@@ -60,7 +61,7 @@ def test_weights(simulate: Callable[..., None], code_width: int, columns: int) -
                 ctx.set(dut.layer, number)
                 await ctx.tick().repeat(dut.start_latency - 1)
             for row in rng.integers(0, ROWS, 20).tolist():
-                ctx.set(dut.read_addr, row)
+                ctx.set(dut.read_addr, addresses[row])
                 weights = stored[row].view(np.int8)
                 if code_width:
                     weights = decode_weights(stored[row], books[number % len(books)])
@@ -83,3 +84,6 @@ def test_latencies() -> None:
     """However weights are stored, there is time for them while the activations come."""
     for code_width, latency in ((0, 3), (4, 4), (8, 5)):
         assert WeightBuffer(config_of(code_width, 4)).latency == latency
+        # A register behind a choice between block RAMs takes no cycle more than there are.
+        deep = WeightBuffer(config_of(code_width, 4, 20_000)).latency
+        assert deep == min(latency + 1, 5)

@@ -49,13 +49,14 @@ DEPTHS: dict[str, Any] = {"activation_depth": 1500, "weight_depth": 3000, "param
                           "program_depth": 12}
 
 #: A build each, so there are few; between them they have both values of every flag, more rows than
-#: columns and fewer, words of one, two, three and four groups, an input memory and none. Few
-#: accumulators make many chunks.
+#: columns and fewer, words of one, two, three and four groups, an input memory and none, more
+#: weights than a block RAM has words and fewer. Few accumulators make many chunks.
 POOL = {
     "tall": SystolicConfig(rows=8, columns=4, lanes=2, accumulator_width=24, accumulator_depth=10,
                            residual=False, depthwise_lanes=1, depthwise_width=10,
                            input_depth=400, output_queue_depth=40, patch_rows=3, patch_columns=2,
-                           patch_channels=1, line_depth=15, products_per_multiplier=2, **DEPTHS),
+                           patch_channels=1, line_depth=15, products_per_multiplier=2,
+                           **{**DEPTHS, "weight_depth": 17_000}),
     "odd": SystolicConfig(rows=3, columns=5, lanes=1, product_stages=2, accumulator_depth=7,
                           requantize_multipliers="lut", **DEPTHS),
     "f4": SystolicConfig.for_winograd(4, rows=4, columns=4, lanes=2, product_stages=2,
