@@ -64,9 +64,9 @@ class Sparse(Engine):
         "double_buffered": "Take the next input and send the output before while an inference is "
         "under way, from a second memory of activations.",
         "pes_per_lane": "Processing elements that share an output lane and take turns at it.",
+        "interleaved": "Have two inferences under way: one computes while the other waits.",
         "lut_codebooks": "Keep codebooks in lookup tables: saves a block RAM for each processing "
         "element.",
-        "interleaved": "Have two inferences under way: one computes while the other waits.",
         **PROTECTION_HELP,
     }
     defaults: ClassVar = {

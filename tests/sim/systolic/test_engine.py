@@ -633,7 +633,7 @@ BAD_IMAGES = {
     "no elements": ([LAYERS, 0, 0, 1], ErrorCode.IMAGE_ADDRESS),
     "address behind the memory": ([LAYERS, 1, 1, 1], ErrorCode.IMAGE_ADDRESS),
     "too many elements": ([LAYERS, 0, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
-    "last weights": ([0, 2999, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
+    "last weights": ([0, POOL[SIMPLE].weight_depth - 1, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
     "last biases": ([BIASES, 299, 2, 1, 1], ErrorCode.IMAGE_ADDRESS),
     "last multipliers": ([Target.MULTIPLIERS << 28, 300, 1, 1], ErrorCode.IMAGE_ADDRESS),
     "last shifts": ([Target.SHIFTS << 28, 0, 301, 1], ErrorCode.IMAGE_ADDRESS),
