@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from eieio.model.dadiannao.instruction import INSTRUCTION_WORDS, SEGMENTS
 from eieio.model.dadiannao.prepared import DaDianNaoCompiled
 from eieio.sim import simulation
-from eieio.sim.run_case import run_case
+from eieio.sim.run_case import clearing_cycles, run_case
 from eieio.sim.runner import Build, SimulationError, simulation_folder
 
 __all__ = ["Comparison", "RtlRun", "compare"]
@@ -73,9 +73,9 @@ def compare(compiled: DaDianNaoCompiled, x: NDArray[np.integer], built: Build, *
             built, "eieio.sim.dadiannao.bench_engine",
             {"image": host.words, "inputs": inputs.reshape(len(x), -1, octets)}, place,
             stall=stall, word_width=host.inputs.beat_bits, outputs=host.outputs.beats,
-            max_cycles=2 * timing.cycles + 1000, clearing=config.parity * max(
+            max_cycles=2 * timing.cycles + 1000, clearing=clearing_cycles(config, (
                 config.central_depth, config.sb_depth, config.parameter_depth, 2 * SEGMENTS,
-                config.program_depth * INSTRUCTION_WORDS))
+                config.program_depth * INSTRUCTION_WORDS)))
         if seen["error"]:
             raise SimulationError(f"The RTL says error {int(seen['error'])}",
                                   place / "simulation.log")

@@ -14,7 +14,7 @@ from eieio.model.mixed.timing import InferenceTiming, MixedTimer, time_stream
 from eieio.model.sparse.timing import StreamTiming
 from eieio.model.trace import LayerProfile
 from eieio.sim import simulation
-from eieio.sim.run_case import run_case
+from eieio.sim.run_case import clearing_cycles, run_case
 from eieio.sim.runner import Build, simulation_folder
 from eieio.sim.sparse.written import written_activations
 from eieio.sim.systolic.simulation import written_tensors
@@ -133,8 +133,8 @@ def run_rtl(compiled: CompiledMixed, x: NDArray[np.int8], built: Build, *, max_c
             place, stall=stall, max_cycles=max_cycles,
             output_beats=-(-outputs // config.io_lanes), io_lanes=config.io_lanes,
             output_width=config.activation_width, pes=config.pes,
-            clearing=compiled.config.parity * max(
-                memory.depth for memory in memories(compiled.config)))
+            clearing=clearing_cycles(
+                compiled.config, (memory.depth for memory in memories(compiled.config))))
         tensors = [tensor[:, 0] for tensor in written_tensors(
             first, len(x), seen["places"], seen["groups"], place)]
         activations, clean = written_activations(dense, len(x), seen["words"], seen["data"], place)

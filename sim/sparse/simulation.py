@@ -18,7 +18,7 @@ from eieio.model.trace import LayerProfile
 from eieio.rtl.emit import write
 from eieio.rtl.hardware import emit_engine, engine_top
 from eieio.sim import simulation
-from eieio.sim.run_case import run_case
+from eieio.sim.run_case import clearing_cycles, run_case
 from eieio.sim.runner import Build, build, simulation_folder
 from eieio.sim.sparse.preload import HARNESS, harness, small_image, write_memories
 from eieio.sim.sparse.probe import PROBED, probed_engine
@@ -153,8 +153,8 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *,
             {"image": image, "inputs": compiled.to_engine(x)}, place, preload=preload,
             config=compiled.config.to_dict(), stall=stall, max_cycles=max_cycles,
             layers=len(layers), outputs=layers[-1].matrix.shape[0],
-            clearing=compiled.config.parity * max(
-                memory.depth for memory in memories(compiled.config)))
+            clearing=clearing_cycles(
+                compiled.config, (memory.depth for memory in memories(compiled.config))))
         activations, clean = written_activations(compiled, len(x), recorded["words"],
                                                  recorded["data"], place)
     cycles, probed = recorded["layer_cycles"], recorded["probed"]

@@ -9,7 +9,7 @@ from eieio.model.sparse.area import memories
 from eieio.model.sparse.interleaving import InterleavedTiming, time_interleaved
 from eieio.model.sparse.mapping import CompiledNetwork
 from eieio.model.sparse.timing import TO_OUTPUT, NetworkTimer
-from eieio.sim.run_case import run_case
+from eieio.sim.run_case import clearing_cycles, run_case
 from eieio.sim.runner import Build, SimulationError, simulation_folder
 from eieio.sim.sparse.written import written_activations
 
@@ -72,8 +72,8 @@ def compare_stream(compiled: CompiledNetwork, x: NDArray[np.integer], built: Bui
             {"image": compiled.image(), "inputs": compiled.to_engine(x)}, folder,
             config=compiled.config.to_dict(), input_stall=input_stall, output_stall=output_stall,
             max_cycles=max_cycles, outputs=compiled.layers[-1].matrix.shape[0],
-            clearing=compiled.config.parity * max(
-                memory.depth for memory in memories(compiled.config)))
+            clearing=clearing_cycles(
+                compiled.config, (memory.depth for memory in memories(compiled.config))))
         activations, clean = written_activations(compiled, len(x), seen["words"], seen["data"],
                                                  folder)
         found = [seen["layers"][seen["layers"][:, 0] == number] for number in range(layers)]

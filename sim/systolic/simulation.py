@@ -13,7 +13,7 @@ from eieio.model.systolic.profile import layer_profiles
 from eieio.model.systolic.timing import GraphTiming, LayerTiming, time_graph
 from eieio.model.trace import LayerProfile
 from eieio.sim import simulation
-from eieio.sim.run_case import run_case
+from eieio.sim.run_case import clearing_cycles, run_case
 from eieio.sim.runner import Build, SimulationError, simulation_folder
 
 __all__ = ["Comparison", "RtlRun", "compare", "run_rtl", "written_tensors"]
@@ -117,8 +117,8 @@ def run_rtl(compiled: CompiledGraph, x: NDArray[np.int8], built: Build, *, max_c
              "inputs": np.stack([compiled.pack(sample) for sample in x])}, place,
             stall=stall, max_cycles=max_cycles, layers=len(compiled.layers),
             output_beats=compiled.output_beats, watch_vectors=watch_vectors,
-            clearing=compiled.config.parity * max(
-                memory.depth for memory in memories(compiled.config)))
+            clearing=clearing_cycles(
+                compiled.config, (memory.depth for memory in memories(compiled.config))))
         tensors = written_tensors(compiled, len(x), recorded["places"], recorded["data"], place)
     outputs = np.stack([compiled.unpack(beats) for beats in recorded["results"]])
     cycles, counters = (np.diff(recorded[name], axis=1, prepend=0)

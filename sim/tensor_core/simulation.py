@@ -14,6 +14,7 @@ from eieio.model.tensor_core.program import DESCRIPTOR_WORDS
 from eieio.model.trace import LayerProfile
 from eieio.sim import simulation
 from eieio.sim.case import case_environment, load_outputs, save_case
+from eieio.sim.run_case import clearing_cycles
 from eieio.sim.runner import Build, SimulationError, run, simulation_folder
 
 __all__ = ["Comparison", "RtlRun", "compare", "run_rtl"]
@@ -101,9 +102,9 @@ def run_rtl(compiled: CompiledNetwork, x: NDArray[np.integer], built: Build, *, 
     with simulation_folder(folder) as place:
         save_case(place, {"image": compiled.words, "inputs": beats.reshape(len(x), -1, products)},
                   stall=stall, max_cycles=max_cycles, output_beats=compiled.output_beats,
-                  descriptors=len(compiled.descriptors), clearing=config.parity * max(
+                  descriptors=len(compiled.descriptors), clearing=clearing_cycles(config, (
                       config.activation_depth // products, config.weight_depth, config.bias_depth,
-                      config.program_depth * DESCRIPTOR_WORDS))
+                      config.program_depth * DESCRIPTOR_WORDS)))
         run(built, "eieio.sim.tensor_core.bench_engine", environment=case_environment(place),
             folder=place, timeout=TIMEOUT)
         seen = load_outputs(place)
