@@ -199,11 +199,12 @@ def test_phases(record_ports: Callable, m: int, lanes: int, tiles: int, width: i
         Stimulus(dut, some[:2], passes=3, seed=6)])
 
 
-def test_reset(record_ports: Callable) -> None:
+@pytest.mark.parametrize("step", [22, *long(11)])
+def test_reset(record_ports: Callable, step: int) -> None:
     # Phases, tiles, rows and runs that have begun are lost, and the next phase is phase 0.
     dut = WinogradInput(2, 3, 5)
     stimuli = []
-    for seed, cycles in enumerate(range(3, 300, 22)):
+    for seed, cycles in enumerate(range(3, 300, step)):
         stimuli += [Stimulus(dut, [3, 5, 2, 4], seed=seed).cut(cycles),
                     Stimulus(dut, [1, 2], seed=100 + seed)]
     check(record_ports, dut, stimuli)

@@ -172,11 +172,12 @@ def test_tiles(record_ports: Callable, m: int, lanes: int, accumulator_width: in
     check(record_ports, dut, stimuli)
 
 
-def test_reset(record_ports: Callable) -> None:
+@pytest.mark.parametrize("step", [14, *long(7)])
+def test_reset(record_ports: Callable, step: int) -> None:
     # Tiles and columns that have begun are lost, and the next tile goes into buffer 0.
     dut = WinogradOutput(2, 4, 32, 20)
     stimuli = []
-    for seed, cycles in enumerate(range(2, 120, 14)):
+    for seed, cycles in enumerate(range(2, 120, step)):
         stimuli += [Stimulus(dut, 6, 3, seed=seed).cut(cycles), Stimulus(dut, 2, 3, seed=seed)]
     check(record_ports, dut, stimuli)
 

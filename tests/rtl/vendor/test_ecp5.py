@@ -135,7 +135,7 @@ PAIRS: dict[str, tuple[Callable[[], Multiplier | Ram | RamPair], dict[str, int]]
     "ram_11x5000_registered": (ram(11, 5000, write_registers=True, read_registers=True),
                                {"DP16KD": 6, "TRELLIS_FF": 2 * (1 + 2 * 13) + 11}),
     "ram_8x20000_registered": (ram(8, 20000, write_registers=True, read_registers=True),
-                               {"DP16KD": 10}),
+                               {"DP16KD": 10, "TRELLIS_FF": 3 * (1 + 2 * 15) + 8}),
     "ram_8x20000": (ram(8, 20000), {"DP16KD": 10}),
     "ram_9x33000": (ram(9, 33000), {"DP16KD": 17}),
     "ram_2x40000_early": (ram(2, 40000, output_register=False), {"DP16KD": 5}),
