@@ -30,6 +30,13 @@ class Code:
             first, place = (first + count) << 1, place + count
         return CODE_MAXIMUM, None
 
+    def bound(self, length: int) -> int:
+        """Return the first 16 bits behind all codes of up to a length."""
+        first = 0
+        for count in self.counts[:length]:
+            first = 2 * first + count
+        return min(first << CODE_MAXIMUM - length, (1 << CODE_MAXIMUM) - 1)
+
 
 def random_code(rng: Random, kind: str) -> Code:
     """Make a complete code of random depth, or one of few codes."""
@@ -132,8 +139,12 @@ def look_up(rng: Random, codes: list[Code], reference: Reference, count: int) ->
     """Look up codes of all tables, one a cycle but for pauses; some are of none."""
     def cycle(table: int, **changes: int) -> Inputs:
         reference.following = codes[table]
-        inputs = IDLE | {"next_table": table, "bits": rng.choice(
-            [rng.getrandbits(16), 0, 65535, (1 << rng.randrange(17)) - 1]), **changes}
+        bound = (reference.chosen or codes[table]).bound(rng.randint(1, CODE_MAXIMUM))
+        inputs = IDLE | {
+            "next_table": table, "table": rng.randrange(len(codes)), "byte": rng.getrandbits(8),
+            "bits": rng.choice([rng.getrandbits(16), 0, 65535, (1 << rng.randrange(17)) - 1, bound,
+                                max(0, bound - 1)]),
+            **changes}
         length = 8
         if not reference.bytes:
             length = reference.chosen.find(inputs["bits"])[0] if reference.chosen else 1

@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out
 from long_cases import long
 
@@ -124,6 +124,104 @@ def test_a_missing_stop_bit_is_an_error(simulate: Simulate, divisor: int) -> Non
 def test_a_line_that_stays_low_is_one_error(simulate: Simulate) -> None:
     line = [1] * 20 + [0] * 1000 + levels([0x43], 8)
     assert receive(simulate, 8, line) == [(0, 1), (0x43, 0)]
+
+
+class Receiver:
+    """What a receiver does with any line, clock by clock."""
+
+    def __init__(self, divisor: int) -> None:
+        self.divisor = divisor
+        self.synchronized = [1, 1]
+        self.reset()
+
+    def reset(self) -> None:
+        self.clocks = 0
+        self.samples = [1, 1, 1]
+        self.state, self.clocks_in_state = "idle", 0
+        self.bits: list[int] = []
+        self.told: tuple[int, int] | None = None
+
+    def clock(self, rx: int) -> None:
+        level = int(sum(self.samples) >= 2)
+        state, self.told = self.state, None
+        self.clocks_in_state += 1
+        if state == "idle" and not level:
+            state = "start"
+        elif state == "start" and self.clocks_in_state == self.divisor // 2:
+            state = "idle" if level else "bits"
+            self.bits = []
+        elif state == "bits" and self.clocks_in_state == self.divisor:
+            self.bits.append(level)
+            self.clocks_in_state = 0
+            if len(self.bits) == 9:
+                self.told = (sum(bit << place for place, bit in enumerate(self.bits[:8])),
+                             1 - level)
+                state = "rest"
+        elif state == "rest" and level:
+            state = "idle"
+        if state != self.state:
+            self.state, self.clocks_in_state = state, 0
+        if self.clocks % max(1, self.divisor // 16) == 0:
+            self.samples = [self.synchronized[1], *self.samples[:2]]
+        self.clocks += 1
+        self.synchronized = [rx, self.synchronized[0]]
+
+
+@pytest.mark.parametrize("divisor", [4, 5, 8, 16, 37, 100])
+def test_any_line(simulate: Simulate, divisor: int) -> None:
+    """Of bytes, noise, breaks and levels that last too long the receiver tells what it should."""
+    dut, reset, reference, random = UartReceiver(divisor), Signal(), Receiver(divisor), Random(1)
+    line: list[int] = []
+    while len(line) < max(3000, 150 * divisor):
+        line += random.choice([
+            levels(random.randbytes(1), divisor * random.choice([0.97, 1, 1, 1.03]))[
+                random.randrange(3 * divisor):],
+            random.choices([0, 1], k=2 * divisor),
+            [random.randrange(2)] * random.randrange(15 * divisor)])
+    told = []
+
+    async def bench(ctx: Any) -> None:
+        for rx in line:
+            resets = random.random() < 0.1 / divisor
+            ctx.set(dut.rx, rx)
+            ctx.set(reset, resets)
+            *_, valid, data, error = await ctx.tick().sample(dut.valid, dut.data, dut.error)
+            assert ((data, error) if valid else None) == reference.told
+            told.append(reference.told)
+            reference.clock(rx)
+            if resets:
+                reference.reset()
+
+    simulate(dut, bench, reset=reset)
+    assert {each[1] for each in told if each} == {0, 1}
+
+
+@pytest.mark.parametrize("divisor", [4, 9])
+def test_transmitter_in_time(simulate: Simulate, divisor: int) -> None:
+    """A byte goes out at once, bit by bit; the next one, or a reset, whenever it comes."""
+    dut, reset, random = UartTransmitter(divisor), Signal(), Random(divisor)
+    taken = 0
+
+    async def bench(ctx: Any) -> None:
+        nonlocal taken
+        coming: list[int] = []  # Levels that are still to come, of the bits under way.
+        for _ in range(1500):
+            byte, valid = random.randrange(256), random.random() < 0.3
+            resets = random.random() < 0.01
+            ctx.set(dut.i.payload, byte)
+            ctx.set(dut.i.valid, valid)
+            ctx.set(reset, resets)
+            *_, tx, ready = await ctx.tick().sample(dut.tx, dut.i.ready)
+            assert (tx, ready) == (coming.pop(0) if coming else 1, int(not coming))
+            if valid and not coming:
+                taken += 1
+                bits = [0, *(byte >> place & 1 for place in range(8)), 1]
+                coming = [bit for bit in bits for _ in range(divisor)]
+            if resets:
+                coming = []
+
+    simulate(dut, bench, reset=reset)
+    assert taken > 10
 
 
 @pytest.mark.parametrize("divisor", [4, 9])
