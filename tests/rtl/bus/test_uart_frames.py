@@ -1,11 +1,15 @@
 """Deframer and framer against the frame format in Python."""
 
-from collections.abc import Callable
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
+import pytest
+
 from eieio.model.uart_frame import MAX_PAYLOAD, Deframer, Frame, encode
-from eieio.rtl.bus.uart_deframer import BYTE_CYCLES, UartDeframer
+from eieio.rtl.bus.uart_deframer import BYTE_CYCLES, TAIL, UartDeframer
 from eieio.rtl.bus.uart_framer import UartFramer
 
 Simulate = Callable[..., None]
@@ -51,6 +55,102 @@ def deframe(simulate: Simulate, line: bytes, errors: frozenset[int] = frozenset(
 
     simulate(dut, bench, max_cycles=BYTE_CYCLES * len(line) + 10)
     return frames
+
+
+class Reference:
+    """What a deframer knows behind any byte."""
+
+    def __init__(self) -> None:
+        self.header = [0, 0]
+        self.tail = [0] * TAIL
+        self.begin()
+
+    def begin(self) -> None:
+        self.body: list[int] = []
+        self.bad = self.escaped = self.lost = False
+
+    def byte(self, byte: int, *, error: bool, hold: bool) -> tuple[int, int, int] | None:
+        """Return whether a frame is good or damaged, and its size, where something ends."""
+        if byte == 0x7E and not error:
+            size = len(self.body) - 6
+            # The remainder of anything with its CRC-32 behind it.
+            fails = (self.bad or self.escaped or size > MAX_PAYLOAD
+                     or zlib.crc32(bytes(self.body)) != 0x2144DF1C)
+            lost = self.lost
+            self.begin()
+            return int(size >= 0 and not fails and not lost), int(size >= 0 and fails), size
+        if byte == 0x7D and not error:
+            self.bad |= self.escaped
+            self.escaped = True
+            return None
+        value = byte ^ 0x20 if self.escaped else byte
+        self.escaped = False
+        self.bad |= error
+        self.body.append(value)
+        if len(self.body) <= 2:
+            self.header[len(self.body) - 1] = value
+        elif hold:
+            self.lost = True
+        else:
+            self.tail = [value, *self.tail[:-1]]
+        return None
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_anything(simulate: Simulate, seed: int) -> None:
+    """Of frames of all sizes, damaged ones, noise and held bytes all outputs are right at any time."""
+    random, dut, reference = Random(seed), UartDeframer(), Reference()
+    seen: Counter[tuple[int, int]] = Counter()
+
+    def line() -> Iterator[tuple[int, bool, bool]]:
+        for _ in range(30):
+            size = random.choice([random.randrange(12), random.randrange(140), random.choice(
+                [255, 256, MAX_PAYLOAD - 1, MAX_PAYLOAD, MAX_PAYLOAD + 1])
+                if random.random() < 0.2 else 7])
+            holds = random.choice([0, 0, 0.05])
+            errors = random.choice([0, 0, 0, 0.03])
+            noise = random.choice([0, 0, 0, 0.05])
+            for byte in encode(Frame(random.randrange(256), random.randrange(256),
+                                     random.randbytes(size))):
+                if random.random() < noise:
+                    byte = random.choice([0x7D, 0x7E, random.randrange(256)])
+                yield byte, random.random() < errors, random.random() < holds
+
+    async def bench(ctx: Any) -> None:
+        for byte, error, hold in line():
+            ctx.set(dut.valid, 1)
+            ctx.set(dut.data, byte)
+            ctx.set(dut.error, error)
+            ctx.set(dut.hold, hold)
+            before = tuple(reference.header)
+            ended = reference.byte(byte, error=error, hold=hold)
+            until, told = None, None
+            for cycle in range(BYTE_CYCLES):
+                await ctx.tick()
+                ctx.set(dut.valid, 0)
+                ctx.set(dut.data, random.randrange(256))
+                ctx.set(dut.error, random.randrange(2))
+                said = (ctx.get(dut.size), ctx.get(dut.tail), ctx.get(dut.kind),
+                        ctx.get(dut.number), ctx.get(dut.payload))
+                if ctx.get(dut.ended):
+                    assert told is None
+                    told, until, known = (ctx.get(dut.good), ctx.get(dut.damaged)), cycle + 8, said
+                else:
+                    assert not ctx.get(dut.good)
+                    assert not ctx.get(dut.damaged)
+                if until is not None and cycle < until:
+                    assert said == known
+            assert told == (ended[:2] if ended else None)
+            if ended:
+                seen[ended[:2]] += 1
+                assert (known[2], known[3]) == before
+                assert not ended[0] or known[0] == ended[2]
+            assert (ctx.get(dut.kind), ctx.get(dut.number)) == tuple(reference.header)
+            assert ctx.get(dut.tail) == sum(value << 8 * place for place, value
+                                            in enumerate(reference.tail))
+
+    simulate(dut, bench, max_cycles=400_000)
+    assert {(0, 0), (0, 1), (1, 0)} <= set(seen)
 
 
 def random_frame(random: Random) -> Frame:
