@@ -98,7 +98,7 @@ class Reference:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_anything(simulate: Simulate, seed: int) -> None:
-    """Of frames of all sizes, damaged ones, noise and held bytes all outputs are right at any time."""
+    """Of frames of all sizes, damaged ones, noise and held bytes all outputs are always right."""
     random, dut, reference = Random(seed), UartDeframer(), Reference()
     seen: Counter[tuple[int, int]] = Counter()
 
