@@ -227,8 +227,9 @@ def test_framer_makes_frames(simulate: Simulate) -> None:
         held = None
         while len(line) < len(expected):
             ctx.set(dut.o.ready, random.random() < 0.5)
-            *_, valid, ready, byte = await ctx.tick().sample(
-                dut.o.valid, dut.o.ready, dut.o.payload)
+            *_, valid, ready, byte, idle = await ctx.tick().sample(
+                dut.o.valid, dut.o.ready, dut.o.payload, dut.idle)
+            assert not (idle and line.count(0x7E) % 2)
             assert held is None or (valid and byte == held)
             held = byte if valid and not ready else None
             if valid and ready:
