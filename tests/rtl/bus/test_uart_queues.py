@@ -164,8 +164,9 @@ def test_flush_ends_what_has_begun(simulate: Simulate, before: bytes, end: list[
     assert found == [*end, (0x807, 1)]
 
 
-@pytest.mark.parametrize("size", [1, 2, *long(3)])
-def test_output_queue_repeats_until_received(simulate: Simulate, size: int) -> None:
+@pytest.mark.parametrize(("size", "pause"), [(1, 0.3), (2, 0.3), (2, 0.96), *long((3, 0.3))])
+def test_output_queue_repeats_until_received(simulate: Simulate, size: int, pause: float) -> None:
+    """Also of beats that come so slowly that frames end for want of bytes, and more come then."""
     random = Random(size)
     dut = UartOutputQueue(8 * size, depth=512)
     packets = [random.randbytes(size * random.choice([1, 2, 7, 120, 200])) for _ in range(8)]
@@ -174,7 +175,7 @@ def test_output_queue_repeats_until_received(simulate: Simulate, size: int) -> N
     async def send(ctx: Any) -> None:
         for packet in packets:
             for data, last in beats_of(packet, size):
-                while random.random() < 0.3:
+                while random.random() < pause:
                     await ctx.tick()
                 ctx.set(dut.i.payload.data, data)
                 ctx.set(dut.i.payload.last, last)
@@ -182,6 +183,8 @@ def test_output_queue_repeats_until_received(simulate: Simulate, size: int) -> N
                 while not (await ctx.tick().sample(dut.i.ready))[-1]:
                     pass
                 ctx.set(dut.i.valid, 0)
+                ctx.set(dut.i.payload.data, random.getrandbits(8 * size))
+                ctx.set(dut.i.payload.last, random.randrange(2))
 
     async def frame(ctx: Any) -> tuple[bytes, int]:
         while not ctx.get(dut.available):
@@ -205,7 +208,7 @@ def test_output_queue_repeats_until_received(simulate: Simulate, size: int) -> N
         while len(found) < len(packets):
             got = await frame(ctx)
             for _ in range(random.randrange(3)):
-                await ctx.tick().repeat(random.randrange(50))
+                await ctx.tick().repeat(random.randrange(1, 50))
                 assert ctx.get(dut.sent)
                 assert await frame(ctx) == got
             ctx.set(dut.received, 1)
