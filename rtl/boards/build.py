@@ -243,9 +243,10 @@ def run_plan(board: Board, plan: Plan, folder: Path, *, attempts: int = 1,
             report = _place(board, programs[name], arguments, folder, attempts, progress)
             continue
         with progress(_PROGRAMS[name][0]):
-            _run(programs[name], arguments, folder)
-        if name == "yosys":
-            _check_synthesis(folder / f"{_TOP}.rpt")
+            if name == "yosys":
+                _synthesize(programs[name], arguments, folder)
+            else:
+                _run(programs[name], arguments, folder)
     if report is None:
         raise AssertionError("The plan packs nothing")
     return report, folder / _BITSTREAMS[board.family]
@@ -287,8 +288,7 @@ def synthesize_alone(files: Mapping[str, str], top: str, folder: Path) -> Resour
     write_text(folder / f"{_TOP}.ys", "\n".join([
         *(f"read_verilog {name}" for name in files),
         f"synth_ecp5 -top {top} -json {_NETLISTS['ecp5']}", ""]))
-    _run(program, ["-q", "-l", f"{_TOP}.rpt", f"{_TOP}.ys"], folder)
-    _check_synthesis(folder / f"{_TOP}.rpt")
+    _synthesize(program, ["-q", "-l", f"{_TOP}.rpt", f"{_TOP}.ys"], folder)
     netlist = json.loads((folder / _NETLISTS["ecp5"]).read_text(encoding="utf-8"))
     cells = Counter(cell["type"] for cell in netlist["modules"][top]["cells"].values())
     return Resources(**{kind: sum(worth * cells[name] for name, worth in kinds.items())
@@ -362,6 +362,23 @@ def _run(program: str, arguments: list[str], folder: Path) -> None:
         lines = (result.stdout + result.stderr).splitlines()
         errors = [line for line in lines if "error" in line.lower()] or lines[-1:] or ["no message"]
         raise SynthesisError(f"{Path(program).name} failed: {errors[0].strip()} (logs: {folder})")
+
+
+def _synthesize(program: str, arguments: list[str], folder: Path) -> None:
+    """Run Yosys, and once more with its older way to ABC9 if that mixed up signals.
+
+    Yosys 0.70 takes bit 1 of a signal ``x`` for the signal ``x[1]``, which may be another one
+    (https://github.com/YosysHQ/yosys/issues/6237); both have two drivers then.
+    """
+    log = folder / f"{_TOP}.rpt"
+    _run(program, arguments, folder)
+    try:
+        _check_synthesis(log)
+    except SynthesisError:
+        script = folder / f"{_TOP}.ys"
+        write_text(script, f"scratchpad -set abc9.xaiger 1\n{script.read_text(encoding='utf-8')}")
+        _run(program, arguments, folder)
+        _check_synthesis(log)
 
 
 def _check_synthesis(log: Path) -> None:

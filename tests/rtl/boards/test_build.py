@@ -105,6 +105,17 @@ def test_refuses_two_drivers(tools: Path, tmp_path: Path) -> None:
         build.run_plan(find_board("ulx3s-85f"), plan_of(*COMMANDS), tmp_path / "build")
 
 
+def test_goes_the_older_way_to_abc9_if_the_newer_one_mixes_up_signals(
+        tools: Path, tmp_path: Path) -> None:
+    script(tools / "yosys", f"cp {RECORDED}/ecp5/top.json {RECORDED}/ecp5/top.rpt .\n"
+           "echo $@ >> runs; head -1 top.ys | grep -q '^scratchpad -set abc9.xaiger 1$' ||\n"
+           "echo 'Warning: multiple conflicting drivers for top.banks [1]:' >> top.rpt")
+    folder = tmp_path / "build"
+    report, _ = build.run_plan(find_board("ulx3s-85f"), plan_of(*COMMANDS), folder)
+    assert report.met
+    assert (folder / "runs").read_text() == "top.ys\n" * 2
+
+
 def test_refuses_a_missing_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YOSYS", "no-such-yosys")
     with pytest.raises(InputError, match=r"^Synthesis needs the program 'no-such-yosys', which "

@@ -123,6 +123,16 @@ def test_rounding(simulate: Callable[..., None], single_rounding: bool) -> None:
             totals = [((2 * value + 1) << 30 + shift) // multiplier + rng.choice((-1, 0, 0, 1))
                       for value in wanted]
             totals += [rng.randrange(-top, top) >> rng.randrange(32) for _ in range(12)]
+            # Factors of few bits, whose products are halves, or as little beside them as can be.
+            bits = rng.randrange(9)
+            room = min(15, 29 - shift) - bits
+            if room > 0 and shift % 2:
+                multiplier = rng.randrange(1 << bits, 2 << bits) << 30 - bits
+                minimum, maximum = -32768, 32767
+                halves = [(2 * rng.getrandbits(rng.randint(1, room)) + 1) << bits + shift
+                          for _ in range(16)]
+                totals = [rng.choice((-1, 1)) * half + rng.choice(
+                    (0, 0, 1, -1, 1 << rng.randrange(bits + shift + 1))) for half in halves]
             sums = []
             for total in totals:
                 addr = rng.randrange(8)
