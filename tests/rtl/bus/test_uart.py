@@ -212,8 +212,9 @@ def test_transmitter_in_time(simulate: Simulate, divisor: int) -> None:
             ctx.set(dut.i.valid, valid)
             ctx.set(reset, resets)
             *_, tx, ready = await ctx.tick().sample(dut.tx, dut.i.ready)
-            assert (tx, ready) == (coming.pop(0) if coming else 1, int(not coming))
-            if valid and not coming:
+            rests = not coming
+            assert (tx, ready) == (1 if rests else coming.pop(0), rests)
+            if valid and rests:
                 taken += 1
                 bits = [0, *(byte >> place & 1 for place in range(8)), 1]
                 coming = [bit for bit in bits for _ in range(divisor)]
