@@ -44,6 +44,9 @@ FOLDER = ROOT / "build" / "verify" / "mutants"
 VERSION = "1"
 
 REASONS = ROOT / "tests" / "mutation_reasons.toml"
+#: Arithmetic that is a component with mutants and tests of its own, which bring it to its limits.
+#: As a part of others it is left as it is.
+APART = ("/rtl/requantize.py", "/rtl/vendor/multiplier.py")
 
 
 @dataclass
@@ -199,7 +202,9 @@ def test_configuration(component: Component, configuration: Configuration, items
     known["text"] = text
     netlist = read_netlist(folder)
     netlist.compile()
-    mutations = list_mutations(netlist, folder, count, options.seed)
+    own = str(component.file)
+    mutations = list_mutations(netlist, folder, count, options.seed,
+                               apart=[path for path in APART if not path.endswith(own)])
     bench = bench_digest(component)
     if known.get("bench") != bench:
         alive = {key for key, one in known["mutants"].items() if one["status"] == "survived"}

