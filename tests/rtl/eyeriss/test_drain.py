@@ -1,7 +1,7 @@
 """Drain: interface, activations against requantization in integers, and its use of the buffer."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -84,32 +84,47 @@ class Bench:
                     dict(zip(("bias", "left", "multiplier", "shift"), one, strict=True))).as_bits())
         self.ports.set(parameter_write=0, parameter_data=0, parameter_addr=0)
 
-    def expect(self, one: Command, lines: list[list[int]]) -> tuple[list[int], list[int]]:
-        """Return the line of each number, and the numbers."""
-        lanes, where, numbers = self.config.bus_words, [], []
-        at = 0
+    def walk(self, one: Command) -> Iterator[tuple[int, int, Parameters]]:
+        """Find the line, the lane and the parameters of each number."""
+        lanes, at = self.config.bus_words, 0
         for _ in range(one.places):
             for which in range(one.t):
                 for _ in range(one.e):
                     for number in range(one.p):
-                        bias, left, multiplier, shift = self.channels[which * one.p + number]
-                        total = lines[at + number // lanes][number % lanes] + bias
-                        shifted = wrapped(wrapped(total, self.width) << left, self.width)
-                        where.append(at + number // lanes)
-                        numbers.append(int(requantize(
-                            np.array(shifted), multiplier, shift, 0, one.minimum, one.maximum,
-                            single_rounding=one.single_rounding)))
+                        yield at + number // lanes, number % lanes, self.channels[
+                            which * one.p + number]
                     at += -(-one.p // lanes)
+
+    def draw(self, one: Command) -> list[list[int]]:
+        """Draw lines; half of the numbers give what is next to a half, or to an end."""
+        rng, bound = self.rng, 1 << self.width - 2
+        lines = [[rng.choice((-bound, bound - 1, rng.randrange(-bound, bound),
+                              rng.randrange(-99, 99))) for _ in range(self.config.bus_words)]
+                 for _ in range(one.lines(self.config.bus_words))]
+        for line, lane, (bias, left, multiplier, shift) in self.walk(one):
+            wanted = rng.choice((one.minimum, one.maximum, rng.randrange(-32768, 32768)))
+            number = (((2 * wanted + 1) << 30 + shift) // multiplier + rng.randrange(2)
+                      >> left) - bias
+            if rng.random() < 0.5 and -bound <= number < bound:
+                lines[line][lane] = number
+        return lines
+
+    def expect(self, one: Command, lines: list[list[int]]) -> tuple[list[int], list[int]]:
+        """Return the line of each number, and the numbers."""
+        where, numbers = [], []
+        for line, lane, (bias, left, multiplier, shift) in self.walk(one):
+            shifted = wrapped(wrapped(lines[line][lane] + bias, self.width) << left, self.width)
+            where.append(line)
+            numbers.append(int(requantize(
+                np.array(shifted), multiplier, shift, 0, one.minimum, one.maximum,
+                single_rounding=one.single_rounding)))
         return where, numbers
 
     async def run(self, one: Command, pace: float, *, stop: int = -1) -> None:
         """Drain lines drawn at random; an activation is taken with this probability."""
         config, rng, ports = self.config, self.rng, self.ports
         count = one.lines(config.bus_words)
-        bound = 1 << self.width - 2
-        lines = [[rng.choice((-bound, bound - 1, rng.randrange(-bound, bound),
-                              rng.randrange(-99, 99))) for _ in range(config.bus_words)]
-                 for _ in range(count)]
+        lines = self.draw(one)
         where, numbers = self.expect(one, lines)
         await ports.cycle(
             start=1, base=one.base, lines=count, p=one.p - 1, e=one.e - 1, t=one.t - 1,
