@@ -56,6 +56,18 @@ class Stage:
         rng.shuffle(writes)
         return writes
 
+    def draw_sum(self, rng: Random, one: Instruction, row: int, lane: int) -> int:
+        """Draw a sum; often one whose result is next to a half, or to an end of its range."""
+        limit = 1 << self.config.sum_width - 3
+        bias, multiplier, right, left = self.parameters[row, lane]
+        wanted = rng.choice((one.minimum, one.maximum, rng.randint(one.minimum, one.maximum)))
+        halves = (2 * (wanted - one.zero_point) + 1) << 30 + right
+        total = (halves // multiplier + rng.randrange(2) >> left) - bias
+        if rng.random() < 0.5 and -limit <= total < limit:
+            return total
+        bound = 1 << rng.randrange(1, self.config.sum_width - 2)
+        return rng.choice((-bound, bound - 1, rng.randrange(-bound, bound)))
+
     def word(self, one: Instruction, row: int, word: int, sums: list[int]) -> int | None:
         """Return what goes to the central buffer, if anything does."""
         config, width = self.config, self.config.activation_width

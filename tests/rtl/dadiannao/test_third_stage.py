@@ -70,9 +70,7 @@ async def check(ports: Ports, stage: Stage, one: Instruction, rng: Random, laten
         word = words[place] if valid else rng.randrange(1 << 16)
         last = valid and place == len(words) - 1
         if valid:
-            bound = 1 << rng.randrange(1, config.sum_width - 2)
-            sums = [rng.choice((-bound, bound - 1, rng.randrange(-bound, bound)))
-                    for _ in range(config.outputs)]
+            sums = [stage.draw_sum(rng, one, row, lane) for lane in range(config.outputs)]
             coming[cycle + 2] = sum((value & ((1 << config.sum_width) - 1))
                                     << config.sum_width * lane for lane, value in enumerate(sums))
             out[cycle + latency] = addr, stage.word(one, row, word, sums), last
