@@ -113,7 +113,7 @@ bitstream-sparse: programs build/installed/boards
 bitstream-systolic: programs build/installed/boards
 	$(BIN)/eieio synthesize examples/lenet_5/lenet_5.onnx \
 		--samples examples/lenet_5/mnist_train_256.npz --engine systolic --rows 12 --columns 12 \
-		--lanes 2 --board $(BOARD) --clock 125 --seed 2 --attempts 6 \
+		--lanes 2 --board $(BOARD) --clock 125 --seed 3 --attempts 6 \
 		--out build/$(BOARD)-systolic \
 		--json build/$(BOARD)-systolic.json
 
