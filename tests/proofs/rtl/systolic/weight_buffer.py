@@ -8,6 +8,8 @@ from eieio.rtl.systolic import codebook_store, weight_buffer
 
 # Codes that a codebook has, and bits of a weight, in the proof of codes.
 _CODES, _BITS = 4, 4
+# Cycles in which a codebook is sent.
+_COPY = _CODES + 4
 
 
 def _rows() -> Harness:
@@ -41,7 +43,7 @@ def _codes() -> Harness:
     start, layer = h.free(1, "start"), h.free(1, "layer")
     # A codebook is sent in a known number of cycles, for which its layer is held. Meanwhile none
     # is loaded, and neither codes are read.
-    latency = weight_buffer.COPY_LATENCY
+    latency = _COPY
     since = h.saturating("since", ~start, latency)
     sending, begun, there = Signal(), Signal(), Signal()
     m.d.comb += [
@@ -99,5 +101,5 @@ PROOFS = (
                 Bug("layers begin before their codebook is there",
                     "COPY_LATENCY - _MEMORY_LATENCY", "COPY_LATENCY - _MEMORY_LATENCY - 1")),
           replaced=((codebook_store, "_CODES", _CODES),
-                    (weight_buffer, "COPY_LATENCY", _CODES + 4))),
+                    (weight_buffer, "COPY_LATENCY", _COPY))),
 )

@@ -1,5 +1,7 @@
 """Proofs of the tensor core's program sequencer."""
 
+from typing import Any
+
 from amaranth.hdl import Array, Mux, Signal
 from amaranth.lib import data
 from harness import Bug, Harness, Proof
@@ -77,7 +79,7 @@ def _descriptors() -> Harness:
     kept, known = Signal(4), Signal()
     with m.If(dut.load_en & (dut.load_addr[:3] == number * _WORDS + word)):
         m.d.sync += [kept.eq(dut.load_data), known.eq(1)]
-    shown = Array(dut.descriptor[each] for each in range(_FETCHED))[word]
+    shown: Any = Array(dut.descriptor[each] for each in range(_FETCHED))[word]
     runs = (state["within"] | dut.start) & (state["layer"] == number)
     h.check(shown[:4] == kept, when=runs & known)
     h.cover(runs & known & (kept == 9) & number & Mux(word == 2, 1, 0))
