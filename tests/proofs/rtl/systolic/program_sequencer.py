@@ -15,7 +15,6 @@ from eieio.rtl.vendor.block_ram import BlockRam
 _FETCHED, _WORDS = 2, 4
 _FETCH = _FETCHED + 3
 _DEPTH = 4
-_BITS = 4
 
 
 class _Program:
@@ -143,31 +142,6 @@ def _order() -> Harness:
     return h
 
 
-def _descriptors() -> Harness:
-    """Any word of both descriptors of a program is what was loaded last, while it is run."""
-    h, dut, at = _harness(2)
-    m = h.m
-    word, number = h.constant(1, "word"), h.constant(1, "number")
-    place = Cat(word, Const(0, 1), number)
-    # The first one is an input, and the second one an output.
-    first = (dut.load_addr[:2] == Field.OPERATION) & dut.load_descriptor
-    h.assume(dut.load_data[:4] == Mux(dut.load_addr[2], Operation.OUTPUT, Operation.INPUT),
-             when=first)
-    written = Signal(2)
-    with m.If(first):
-        m.d.sync += written.eq(written | Mux(dut.load_addr[2], 2, 1))
-    h.assume(written == 3, when=dut.load_layers)
-    kept, known = Signal(_BITS), Signal()
-    with m.If(dut.load_descriptor & (dut.load_addr[:3] == place)):
-        m.d.sync += [kept.eq(dut.load_data[8:]), known.eq(1)]
-    shown = Array(dut.descriptor[each][8:8 + _BITS] for each in range(_FETCHED))[word]
-    there = dut.fetched | at["runs"]
-    h.check(shown == kept, when=there & known & (dut.layer == number))
-    h.cover(dut.busy & known & (kept == 5) & word & number)
-    h.cover(dut.fetched & known & (kept == 5) & ~word & ~number)
-    return h
-
-
 _REPLACED = ((program_sequencer, "FETCHED", _FETCHED), (program_sequencer, "FETCH", _FETCH),
              (program_sequencer, "DESCRIPTOR_WORDS", _WORDS),
              (program_sequencer, "DESCRIPTOR", data.ArrayLayout(32, _FETCHED)))
@@ -185,9 +159,4 @@ PROOFS = (
                     "with m.Elif(self.waiting & self.run):"),
                 Bug("a program is looked at while its last words come",
                     "& ~self.loading & ~first_arrives", ""))),
-    Proof("systolic_program_descriptors", "systolic/program_sequencer.py",
-          "programs of two descriptors of two words: while it is run, each is what was loaded last",
-          _descriptors, cover_depth=40, replaced=_REPLACED,
-          bugs=(Bug("words are taken a cycle early", "with m.If(word == place + 2):",
-                    "with m.If(word == place + 1):"),)),
 )
