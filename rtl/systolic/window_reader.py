@@ -44,8 +44,8 @@ class WindowReader(wiring.Component):
     phase_last : ``Out(1)``
         The word at hand is the last one of a chunk and block of channels.
     last : ``Out(1)``
-        The word at hand is the last one of the layer. Not known yet of a last chunk's only word
-        that comes right behind another one.
+        The word at hand is the last one of the layer. Not known yet of a last chunk that ends
+        within two cycles of the one before.
     o_valid, o_addr, o_last_word, o_inside : ``Out``
         :attr:`latency` cycles after ``step``: there is a word, its address, whether it is the last
         one of its pixel, and whether it is in the image and not padding.
