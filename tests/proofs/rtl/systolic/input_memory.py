@@ -11,7 +11,8 @@ BITS = 2
 PROOFS = (
     Proof("input_memory", "systolic/input_memory.py",
           "two halves of 2 words of 4 activations of 2 bits, in two groups: each activation is "
-          "what was written last to its half, or 0 if it is beyond the pixel's channels or elsewhere",
+          "what was written last to its half, or 0 if it is beyond the pixel's channels or is "
+          "elsewhere",
           lambda: follow_activation(input_memory.InputMemory(SystolicConfig(
               rows=4, columns=4, lanes=2, activation_depth=4, input_depth=2)), BITS),
           replaced=((input_memory, "ACTIVATION_BITS", BITS),),
