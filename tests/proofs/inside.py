@@ -15,8 +15,8 @@ class Opened:
     Attributes
     ----------
     signals : :class:`dict`
-        Signals that it drives, by their names; those without one are ``unnamed_0`` and so on,
-        and the state of an FSM without a name is ``fsm_state``.
+        Signals that it drives, by their names, the first one of each; those without one are
+        ``unnamed_0`` and so on, and the state of an FSM without a name is ``fsm_state``.
     states : :class:`dict`
         Numbers of that FSM's states, by their names.
     parts : :class:`dict`
@@ -33,7 +33,7 @@ class Opened:
             if name.startswith("$"):
                 name = f"unnamed_{unnamed}"
                 unnamed += 1
-            self.signals[name] = signal
+            self.signals.setdefault(name, signal)
         self.states: dict[str, int] = {}
         if "fsm" in inside._generated:
             self.signals["fsm_state"] = inside._generated["fsm"]._data["signal"]
