@@ -138,8 +138,8 @@ class ProgramSequencer(wiring.Component):
             m.d.sync += complete.eq(0)
         m.d.comb += self.loaded.eq(complete & begins_with_input)
 
-        # The next descriptor comes while this one is run, a word a cycle. Each goes to its own place,
-        # so that bits that no layer has cost no flip-flop.
+        # The next descriptor comes while this one is run, a word a cycle. Each goes to its own
+        # place, so that bits that no layer has cost no flip-flop.
         number = self.following
         word = Signal(range(FETCHED + 2))
         fetch, fetching, word_last = Signal(), Signal(), Signal()
