@@ -11,6 +11,7 @@ from harness import Bug, Harness, Proof
 from eieio.model.registers import ErrorCode
 from eieio.rtl import guard
 from eieio.rtl.bus.skid_buffer import beat_layout
+from eieio.rtl.parity import CLEARING
 from eieio.rtl.watchdog import HANDSHAKE
 
 _DELAY = 2
@@ -44,6 +45,7 @@ class _AnyWatchdog(wiring.Component):
     """Stands for the watchdog: it fires at any time."""
 
     fires: Signal
+    fired: Signal
 
     def __init__(self, limit: int) -> None:
         super().__init__({
@@ -80,7 +82,7 @@ def _guarded() -> tuple[Harness, Any, Any, Signal]:
     # What may not be used any more has had its fault.
     held, since = Signal(init=1), Signal(range(_SETTLED + 1))
     fault = Signal()
-    clearing = engine.state[guard.CLEARING]
+    clearing = engine.state[CLEARING]
     h.m.d.comb += fault.eq(~held & (engine.state.any() | _AnyWatchdog.fires))
     with h.m.If(fault):
         h.m.d.sync += [held.eq(1), since.eq(0)]

@@ -124,7 +124,7 @@ def test_anything(simulate: Simulate, seed: int) -> None:
             ctx.set(dut.hold, hold)
             before = tuple(reference.header)
             ended = reference.byte(byte, error=error, hold=hold)
-            until, told = None, None
+            until, told, known = None, None, (0,) * 5
             for cycle in range(BYTE_CYCLES):
                 await ctx.tick()
                 ctx.set(dut.valid, 0)
