@@ -129,9 +129,11 @@ def list_mutations(netlist: Netlist, folder: Path, count: int, seed: int, *,
     """
     path = mutations_path(folder, count, seed)
     if not path.exists():
-        parts = {part_of(name) for name, cell in netlist.cells.items()
-                 if cell["attributes"].get("src", "").partition(":")[0].endswith(tuple(apart))}
-        parts -= {"$flatten\\component"}
+        sources: dict[str, set[bool]] = {}
+        for name, cell in netlist.cells.items():
+            if source := cell["attributes"].get("src", "").partition(":")[0]:
+                sources.setdefault(part_of(name), set()).add(source.endswith(tuple(apart)))
+        parts = {part for part, found in sources.items() if found == {True}}
         more = (8 if parts else 2) * count + 20  # Some are of no use here.
         run_yosys(f"read_rtlil netlist.il\nmutate -list {more} -seed {seed} -o list.txt\n", folder)
         lines = [line for line in (folder / "list.txt").read_text(encoding="utf-8").splitlines()

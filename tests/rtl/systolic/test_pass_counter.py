@@ -17,10 +17,14 @@ def test_random(simulate: Callable[..., None], seed: int) -> None:
     dut = PassCounter()
 
     async def bench(ctx: Any) -> None:
-        for _ in range(12):
-            windows = int(rng.choice([1, 2, 7, 100, 70000]))
-            chunk = int(rng.integers(max(1, windows // 9), min(windows, 65535) + 1))
-            outputs = int(rng.integers(1, 5))
+        for case in range(40):
+            windows = int(rng.choice([
+                1, 2, 7, 100, 70000, rng.integers(1, 1 << rng.integers(1, 20))]))
+            if case % 20 == 0:
+                windows = int(rng.integers(1 << 20, 1 << 24))
+            least = max(1, -(-windows // (9 if windows < 1 << 18 else 300)))
+            chunk = int(rng.integers(least, min(windows, 65535) + 1))
+            outputs = int(rng.integers(1, 5)) if windows < 1 << 18 else 1
             work = ComputeWork(windows=windows, chunk=chunk, outputs=outputs, slots=1, groups=1,
                                last_groups=1)
             ctx.set(dut.descriptor[Field.BLOCKS], outputs << 16 | 3)
