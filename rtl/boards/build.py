@@ -365,7 +365,7 @@ def _run(program: str, arguments: list[str], folder: Path) -> None:
 
 
 def _synthesize(program: str, arguments: list[str], folder: Path) -> None:
-    """Run Yosys, and once more with its older way to ABC9 if that mixed up signals.
+    """Run Yosys, and once more with its older way to ABC9 if that confused signals.
 
     Yosys 0.70 takes bit 1 of a signal ``x`` for the signal ``x[1]``, which may be another one
     (https://github.com/YosysHQ/yosys/issues/6237); both have two drivers then.
