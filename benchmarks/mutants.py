@@ -46,7 +46,8 @@ VERSION = "1"
 REASONS = ROOT / "tests" / "mutation_reasons.toml"
 #: Arithmetic that is a component with mutants and tests of its own, which bring it to its limits.
 #: As a part of others it is left as it is.
-APART = ("/rtl/requantize.py", "/rtl/vendor/multiplier.py")
+APART = ("/rtl/requantize.py", "/rtl/vendor/multiplier.py", "/rtl/tensor_core/dot_product.py",
+         "/rtl/tensor_core/narrow.py")
 
 
 @dataclass

@@ -133,7 +133,8 @@ def list_mutations(netlist: Netlist, folder: Path, count: int, seed: int, *,
         for name, cell in netlist.cells.items():
             if source := cell["attributes"].get("src", "").partition(":")[0]:
                 sources.setdefault(part_of(name), set()).add(source.endswith(tuple(apart)))
-        parts = {part for part, found in sources.items() if found == {True}}
+        parts = {part for part, found in sources.items()
+                 if True in found and (found == {True} or part != "$flatten\\component")}
         more = (8 if parts else 2) * count + 20  # Some are of no use here.
         run_yosys(f"read_rtlil netlist.il\nmutate -list {more} -seed {seed} -o list.txt\n", folder)
         lines = [line for line in (folder / "list.txt").read_text(encoding="utf-8").splitlines()
