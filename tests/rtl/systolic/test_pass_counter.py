@@ -18,8 +18,8 @@ def test_random(simulate: Callable[..., None], seed: int) -> None:
 
     async def bench(ctx: Any) -> None:
         for case in range(40):
-            windows = int(rng.choice([
-                1, 2, 7, 100, 70000, rng.integers(1, 1 << rng.integers(1, 20))]))
+            drawn = int(rng.integers(1, 1 << int(rng.integers(1, 20))))
+            windows = int(rng.choice([1, 2, 7, 100, 70000, drawn]))
             if case % 20 == 0:
                 windows = int(rng.integers(1 << 20, 1 << 24))
             least = max(1, -(-windows // (9 if windows < 1 << 18 else 300)))
