@@ -165,6 +165,20 @@ def test_extremes(accumulator_width: int, *, single_rounding: bool) -> None:
 
 @both
 @pytest.mark.parametrize("accumulator_width", [18, 32, 48])
+def test_ranges(accumulator_width: int, *, single_rounding: bool) -> None:
+    """Results of all sizes, in ranges that end anywhere."""
+    rng = np.random.default_rng(accumulator_width)
+    bound = 1 << (accumulator_width - 1)
+    for _ in range(4):
+        minimum, maximum = sorted(int(end) for end in rng.integers(-32768, 32768, 2))
+        acc = rng.integers(-bound, bound, 120) >> rng.integers(0, accumulator_width, 120)
+        check(Requantize(accumulator_width=accumulator_width), acc,
+              rng.integers(1 << 30, 1 << 31, 120), rng.integers(0, accumulator_width, 120),
+              int(rng.integers(-32768, 32768)), minimum, maximum, single_rounding=single_rounding)
+
+
+@both
+@pytest.mark.parametrize("accumulator_width", [18, 32, 48])
 def test_ties_of_the_multiplication(accumulator_width: int, *, single_rounding: bool) -> None:
     # An odd number times a half; without a shift, so that each half shows.
     acc = np.arange(-33, 34, 2)
