@@ -50,7 +50,7 @@ def test_bridge(lanes: int, io_lanes: int, stall: float) -> None:
 
 @pytest.mark.parametrize(("lanes", "io_lanes"), [(2, 2), (4, 1), (1, 4)])
 @pytest.mark.parametrize(("channels", "pixels", "pace"), [
-    (3, 4, 0.9), (1, 6, 0.5), (7, 3, 0.2), (1499, 2, 0.95)])
+    (3, 4, 0.9), (1, 6, 0.5), (7, 3, 0.2), (1539, 2, 0.95)])
 def test_tensors_begin_when_they_may(simulate: Callable[..., None], lanes: int, io_lanes: int,
                                      channels: int, pixels: int, pace: float) -> None:
     """Not while another is under way, is not allowed, or would wait; what is told meanwhile."""
