@@ -138,8 +138,8 @@ class ProgramSequencer(wiring.Component):
             m.d.sync += complete.eq(0)
         m.d.comb += self.loaded.eq(complete & begins_with_input)
 
-        # The next descriptor comes while this one is run, a word a cycle. Each goes to its own
-        # place, so that bits that no layer has cost no flip-flop.
+        # The next descriptor comes while this one is run, a word a cycle; each moves through all
+        # fields until the first one is at its place.
         number = self.following
         word = Signal(range(FETCHED + 2))
         fetch, fetching, word_last = Signal(), Signal(), Signal()
@@ -162,9 +162,8 @@ class ProgramSequencer(wiring.Component):
                   for field in range(FETCHED)]
         with m.If(fetching):
             m.d.sync += word.eq(word + 1)
-            for place, field in enumerate(following):
-                with m.If(word == place + 2):
-                    m.d.sync += field.eq(descriptors.read_data)
+            m.d.sync += [field.eq(later) for field, later in zip(
+                following, (*following[1:], descriptors.read_data), strict=True)]
         with m.If(take):
             m.d.sync += [field.eq(later) for field, later in zip(fields, following, strict=True)]
             m.d.sync += [self.layer.eq(number), number.eq(number + 1)]
