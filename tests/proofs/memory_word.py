@@ -15,7 +15,7 @@ class FollowedWord:
         Harness to add it to.
     name : :class:`str`
         Beginning of the names of signals.
-    which : :class:`Signal`
+    which : value
         Word that is followed, the same in all cycles.
     write, addr, data : value
         Something is written; where and what.
@@ -28,7 +28,7 @@ class FollowedWord:
         It has been written, and what it holds.
     """
 
-    def __init__(self, h: Harness, name: str, which: Signal, *, write: ValueLike,
+    def __init__(self, h: Harness, name: str, which: Value, *, write: ValueLike,
                  addr: ValueLike, data: ValueLike) -> None:
         m = h.m
         self.written = Signal(name=f"{name}_written")

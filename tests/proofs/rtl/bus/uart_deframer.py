@@ -1,12 +1,9 @@
 """Proofs of the deframer, beside any CRC, which has proofs of its own."""
 
-from typing import ClassVar
-
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Mux, Signal
 from harness import Bug, Harness, Proof
 from inside import open_up
+from stubs import AnySerialCrc
 
 from eieio.model.uart_frame import ESCAPE, FLAG, MIN_FRAME, TOGGLE
 from eieio.rtl.bus import uart_deframer
@@ -17,38 +14,16 @@ _TOP = 2
 _MAX_PAYLOAD = 1 << _TOP
 
 
-class _AnyCrc(wiring.Component):
-    """Stands for the CRC: it is seen what it takes, and which of its bytes are right is any."""
-
-    last: ClassVar["_AnyCrc"]
-
-    start: Signal
-    shift: Signal
-    take: Signal
-    bit: Signal
-    remainder: Signal
-    wrong: ClassVar[Signal]
-
-    def __init__(self) -> None:
-        super().__init__({"start": In(1), "shift": In(1), "take": In(1), "bit": In(1),
-                          "remainder": Out(32)})
-        _AnyCrc.last = self
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.d.comb += self.remainder.eq(RESIDUE ^ Cat(
-            bit for number in range(4) for bit in (_AnyCrc.wrong[number], *[0] * 7)))
-        return m
-
-
 def _frames() -> Harness:
     """Prove what is said of frames by a reader of bytes that counts the cycles since the last."""
     h = Harness()
     m = h.m
-    _AnyCrc.wrong = wrong = h.free(4, "wrong")
+    wrong = h.free(4, "wrong")
+    AnySerialCrc.says = RESIDUE ^ Cat(
+        bit for number in range(4) for bit in (wrong[number], *[0] * 7))
     dut = uart_deframer.UartDeframer()
     inside = open_up(h, dut)
-    crc = _AnyCrc.last
+    crc = AnySerialCrc.last
     h.drive_others(dut)
     h.assume((wrong == h.past(wrong, "wrong_then")) | h.past(crc.start | crc.shift, "crc_moved"))
     age = Signal(range(BYTE_CYCLES + 1), init=12)  # Cycles since the last byte.
@@ -152,7 +127,7 @@ PROOFS = (
           "payloads of up to 4 bytes, any bytes at least 16 cycles apart, whatever the CRC says: "
           "frames are good or damaged as the format says, their bytes come in order and once, and "
           "the CRC takes these bytes and no others", _frames, engine="induction", depth=24,
-          replaced=((uart_deframer, "SerialCrc32", _AnyCrc), (uart_deframer, "_TOP", _TOP)),
+          replaced=((uart_deframer, "SerialCrc32", AnySerialCrc), (uart_deframer, "_TOP", _TOP)),
           bugs=(Bug("an escape may end a frame", "fails.eq(bad | escaped | too_long",
                     "fails.eq(bad | too_long"),
                 Bug("an escaped byte stays as it is", "byte.eq(byte ^ TOGGLE)", "byte.eq(byte)"))),

@@ -2,6 +2,7 @@
 
 from amaranth.hdl import Array, Mux, Signal
 from harness import Bug, Harness, Proof
+from memory_word import FollowedWord
 
 from eieio.model.dadiannao.config import DaDianNaoConfig
 from eieio.rtl.dadiannao import sequencer
@@ -57,18 +58,16 @@ def _order() -> Harness:
 def _instructions() -> Harness:
     """Any one word of any instruction is what was loaded last, from its start to its end."""
     h, dut, state = _harness()
-    m = h.m
     word, number = h.constant(2, "word"), h.constant(1, "number")
     h.assume(word < _WORDS)
     # Bits of a word are alike.
-    kept, known = Signal(4), Signal()
-    with m.If(dut.load_valid & (dut.load_addr == number * _WORDS + word)):
-        m.d.sync += [kept.eq(dut.load_data), known.eq(1)]
+    kept = FollowedWord(h, "kept", number * _WORDS + word, write=dut.load_valid,
+                        addr=dut.load_addr, data=dut.load_data[:4])
     shown = Array(dut.instruction.word_select(each, 32)[:4] for each in range(_WORDS))[word]
     runs = (state["within"] | dut.start) & (state["number"] == number)
-    h.check(shown == kept, when=runs & known)
-    h.cover(runs & known & (kept == 9) & number & (word == 2))
-    h.cover(runs & known & (kept == 9) & ~number & (word == 0))
+    h.check(shown == kept.value, when=runs & kept.known)
+    h.cover(runs & kept.known & (kept.value == 9) & number & (word == 2))
+    h.cover(runs & kept.known & (kept.value == 9) & ~number & (word == 0))
     return h
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from amaranth.hdl import Array, Mux, Signal
 from amaranth.lib import data
 from harness import Bug, Harness, Proof
+from memory_word import FollowedWord
 
 from eieio.model.tensor_core.config import TensorCoreConfig
 from eieio.rtl.tensor_core import program_sequencer
@@ -72,17 +73,15 @@ def _order() -> Harness:
 def _descriptors() -> Harness:
     """Any one word of any descriptor is what was loaded last, from its start to its end."""
     h, dut, state = _harness()
-    m = h.m
     word, number = h.constant(2, "word"), h.constant(1, "number")
     h.assume(word < _FETCHED)
     # Bits of a word are alike.
-    kept, known = Signal(4), Signal()
-    with m.If(dut.load_en & (dut.load_addr[:3] == number * _WORDS + word)):
-        m.d.sync += [kept.eq(dut.load_data), known.eq(1)]
+    kept = FollowedWord(h, "kept", number * _WORDS + word, write=dut.load_en,
+                        addr=dut.load_addr[:3], data=dut.load_data[:4])
     shown: Any = Array(dut.descriptor[each] for each in range(_FETCHED))[word]
     runs = (state["within"] | dut.start) & (state["layer"] == number)
-    h.check(shown[:4] == kept, when=runs & known)
-    h.cover(runs & known & (kept == 9) & number & Mux(word == 2, 1, 0))
+    h.check(shown[:4] == kept.value, when=runs & kept.known)
+    h.cover(runs & kept.known & (kept.value == 9) & number & Mux(word == 2, 1, 0))
     return h
 
 
