@@ -20,8 +20,7 @@ from eieio.model.errors import InputError
 from eieio.rtl.interface import bound_ports
 from eieio.sim.mutation.netlist import Mutation, Netlist
 
-__all__ = ["component_rtlil", "list_mutations", "mutations_path", "part_of", "read_netlist",
-           "run_yosys"]
+__all__ = ["component_rtlil", "list_mutations", "mutations_path", "read_netlist", "run_yosys"]
 
 _DIRECTIONS = {"i": PortDirection.Input, "o": PortDirection.Output}
 
@@ -100,9 +99,19 @@ def mutations_path(folder: Path, count: int, seed: int) -> Path:
     return folder / f"mutations-{count}-{seed}.txt"
 
 
-def part_of(cell: str) -> str:
+def _part(cell: str) -> str:
     """Return the path of the part of a component that a cell is in."""
     return cell.rpartition(".")[0]
+
+
+def _parts_of(netlist: Netlist, files: tuple[str, ...]) -> set[str]:
+    """Find the parts that source files describe; the component itself only if nothing else does."""
+    described: dict[str, set[bool]] = {}
+    for name, cell in netlist.cells.items():
+        if source := cell["attributes"].get("src", "").partition(":")[0]:
+            described.setdefault(_part(name), set()).add(source.endswith(files))
+    return {part for part, found in described.items()
+            if True in found and (found == {True} or part != "$flatten\\component")}
 
 
 def list_mutations(netlist: Netlist, folder: Path, count: int, seed: int, *,
@@ -129,17 +138,13 @@ def list_mutations(netlist: Netlist, folder: Path, count: int, seed: int, *,
     """
     path = mutations_path(folder, count, seed)
     if not path.exists():
-        sources: dict[str, set[bool]] = {}
-        for name, cell in netlist.cells.items():
-            if source := cell["attributes"].get("src", "").partition(":")[0]:
-                sources.setdefault(part_of(name), set()).add(source.endswith(tuple(apart)))
-        parts = {part for part, found in sources.items()
-                 if True in found and (found == {True} or part != "$flatten\\component")}
+        parts = _parts_of(netlist, tuple(apart))
         more = (8 if parts else 2) * count + 20  # Some are of no use here.
         run_yosys(f"read_rtlil netlist.il\nmutate -list {more} -seed {seed} -o list.txt\n", folder)
-        lines = [line for line in (folder / "list.txt").read_text(encoding="utf-8").splitlines()
-                 if line.startswith("mutate") and netlist.may_change(Mutation.parse(line))
-                 and part_of(Mutation.parse(line).cell) not in parts]
-        path.write_text("".join(f"{line}\n" for line in dict.fromkeys(lines[:count])),
+        lines = (folder / "list.txt").read_text(encoding="utf-8").splitlines()
+        found = [Mutation.parse(line) for line in lines if line.startswith("mutate")]
+        chosen = [one.line for one in found
+                  if netlist.may_change(one) and _part(one.cell) not in parts]
+        path.write_text("".join(f"{line}\n" for line in dict.fromkeys(chosen[:count])),
                         encoding="utf-8")
     return [Mutation.parse(line) for line in path.read_text(encoding="utf-8").splitlines()]
