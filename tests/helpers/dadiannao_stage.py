@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import numpy as np
+from halves import below_half
 
 from eieio.model.dadiannao.config import DaDianNaoConfig
 from eieio.model.dadiannao.instruction import Instruction, Stage3
@@ -61,8 +62,8 @@ class Stage:
         limit = 1 << self.config.sum_width - 3
         bias, multiplier, right, left = self.parameters[row, lane]
         wanted = rng.choice((one.minimum, one.maximum, rng.randint(one.minimum, one.maximum)))
-        halves = (2 * (wanted - one.zero_point) + 1) << 30 + right
-        total = (halves // multiplier + rng.randrange(2) >> left) - bias
+        shifted = below_half(wanted - one.zero_point, multiplier, right) + rng.randrange(2)
+        total = (shifted >> left) - bias
         if rng.random() < 0.5 and -limit <= total < limit:
             return total
         bound = 1 << rng.randrange(1, self.config.sum_width - 2)

@@ -11,6 +11,7 @@ import pytest
 from amaranth.hdl import Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
+from halves import below_half
 from ports import Ports
 
 from eieio.model.eyeriss.config import EyerissConfig
@@ -103,8 +104,8 @@ class Bench:
                  for _ in range(one.lines(self.config.bus_words))]
         for line, lane, (bias, left, multiplier, shift) in self.walk(one):
             wanted = rng.choice((one.minimum, one.maximum, rng.randrange(-32768, 32768)))
-            number = (((2 * wanted + 1) << 30 + shift) // multiplier + rng.randrange(2)
-                      >> left) - bias
+            shifted = below_half(wanted, multiplier, shift) + rng.randrange(2)
+            number = (shifted >> left) - bias
             if rng.random() < 0.5 and -bound <= number < bound:
                 lines[line][lane] = number
         return lines

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib.wiring import In, Out
+from halves import below_half
 
 from eieio.model.fixed_point import requantize
 from eieio.model.sparse.config import SparseConfig
@@ -115,24 +116,9 @@ def test_rounding(simulate: Callable[..., None], single_rounding: bool) -> None:
 
     async def bench(ctx: Any) -> None:
         await load(ctx, dut, biases)
-        for shift in (*range(16), 17, 20, 23, 31, 32, 47):
-            multiplier = rng.choice([1 << 30, top - 1, *(rng.randrange(1 << 30, top)
-                                                         for _ in range(6))])
-            minimum, maximum = rng.choice([(-32768, 32767), (0, 32767), (-777, 555), (3, 3)])
-            wanted = [*(rng.randrange(-32769, 32769) for _ in range(16)), minimum, maximum]
-            totals = [((2 * value + 1) << 30 + shift) // multiplier + rng.choice((-1, 0, 0, 1))
-                      for value in wanted]
-            totals += [rng.randrange(-top, top) >> rng.randrange(32) for _ in range(12)]
-            # Factors of few bits, whose products are halves, or as little beside them as can be.
-            bits = rng.randrange(9)
-            room = min(15, 29 - shift) - bits
-            if room > 0 and shift % 2:
-                multiplier = rng.randrange(1 << bits, 2 << bits) << 30 - bits
-                minimum, maximum = -32768, 32767
-                halves = [(2 * rng.getrandbits(rng.randint(1, room)) + 1) << bits + shift
-                          for _ in range(16)]
-                totals = [rng.choice((-1, 1)) * half + rng.choice(
-                    (0, 0, 1, -1, 1 << rng.randrange(bits + shift + 1))) for half in halves]
+
+        async def check_totals(totals: list[int], multiplier: int, shift: int, minimum: int,
+                               maximum: int) -> None:
             sums = []
             for total in totals:
                 addr = rng.randrange(8)
@@ -140,6 +126,26 @@ def test_rounding(simulate: Callable[..., None], single_rounding: bool) -> None:
             sums = [(addr, value) for addr, value in sums if -top <= value < top]
             await check(ctx, dut, biases, sums, multiplier=multiplier, shift=shift,
                         minimum=minimum, maximum=maximum, single_rounding=single_rounding)
+
+        for shift in (*range(16), 17, 20, 23, 31, 32, 47):
+            multiplier = rng.choice([1 << 30, top - 1, *(rng.randrange(1 << 30, top)
+                                                         for _ in range(6))])
+            minimum, maximum = rng.choice([(-32768, 32767), (0, 32767), (-777, 555), (3, 3)])
+            wanted = [*(rng.randrange(-32769, 32769) for _ in range(16)), minimum, maximum]
+            totals = [below_half(value, multiplier, shift) + rng.choice((-1, 0, 0, 1))
+                      for value in wanted]
+            totals += [rng.randrange(-top, top) >> rng.randrange(32) for _ in range(12)]
+            await check_totals(totals, multiplier, shift, minimum, maximum)
+            # Factors of few bits, whose products are halves, or as little beside them as can be.
+            bits = rng.randrange(9)
+            room = min(15, 29 - shift) - bits
+            if room > 0:
+                halves = [(2 * rng.getrandbits(rng.randint(1, room)) + 1) << bits + shift
+                          for _ in range(16)]
+                totals = [rng.choice((-1, 1)) * half + rng.choice(
+                    (0, 0, 1, -1, 1 << rng.randrange(bits + shift + 1))) for half in halves]
+                await check_totals(totals, rng.randrange(1 << bits, 2 << bits) << 30 - bits, shift,
+                                   -32768, 32767)
 
     simulate(dut, bench)
 
