@@ -46,6 +46,16 @@ class BlockRam:
     read_addr: Signal
     read_data: Signal
 
+    @classmethod
+    def named(cls, name: str, width: int, depth: int) -> "BlockRam":
+        """Make the ports of a memory of ``depth`` words; its name begins theirs."""
+        addr_width = ceil_log2(depth)
+        return cls(Signal(name=f"{name}_write_en"), Signal(addr_width, name=f"{name}_write_addr"),
+                   Signal(width, name=f"{name}_write_data"),
+                   Signal(name=f"{name}_read_en", init=1),
+                   Signal(addr_width, name=f"{name}_read_addr"),
+                   Signal(width, name=f"{name}_read_data", reset_less=True))
+
 
 def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: int,
                   output_register: bool = True, write_registers: bool = False,
@@ -74,13 +84,7 @@ def add_block_ram(m: Module, name: str, platform: object, *, width: int, depth: 
         A memory of many cells has copies of them. With that of reads it ignores ``read_en``.
     """
     protection: Protection | None = getattr(platform, "protection", None)
-    addr_width = ceil_log2(depth)
-    ram = BlockRam(Signal(name=f"{name}_write_en"), Signal(addr_width, name=f"{name}_write_addr"),
-                   Signal(width, name=f"{name}_write_data"),
-                   Signal(name=f"{name}_read_en", init=1),
-                   Signal(addr_width, name=f"{name}_read_addr"),
-                   Signal(width, name=f"{name}_read_data", reset_less=True))
-    outer = ram
+    outer = ram = BlockRam.named(name, width, depth)
     ecp5 = family_of(platform) == ECP5
     shape, lows = (depth, width), [0]
     if ecp5:

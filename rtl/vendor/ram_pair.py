@@ -1,6 +1,6 @@
 """Two memories of one shape in one block RAM, which has a port for each of them."""
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux
 from amaranth.utils import ceil_log2
 
 from eieio.rtl.vendor.block_ram import BlockRam, add_block_ram
@@ -39,12 +39,7 @@ def add_ram_pair(m: Module, names: tuple[str, str], platform: object, *, width: 
         first, second = (add_block_ram(m, name, platform, width=width, depth=depth)
                          for name in names)
         return first, second
-    first, second = (
-        BlockRam(Signal(name=f"{name}_write_en"), Signal(addr_width, name=f"{name}_write_addr"),
-                 Signal(width, name=f"{name}_write_data"), Signal(name=f"{name}_read_en", init=1),
-                 Signal(addr_width, name=f"{name}_read_addr"),
-                 Signal(width, name=f"{name}_read_data", reset_less=True))
-        for name in names)
+    first, second = (BlockRam.named(name, width, depth) for name in names)
     # In words of 18 bits the two lowest bits of an address enable the bytes of a write.
     enables = 2 if cell_width == 18 else 0
     low = cell_width.bit_length() - 1

@@ -36,12 +36,8 @@ class OneWord:
             output_register: bool = True, write_registers: bool = False,
             read_registers: bool = False) -> BlockRam:
         """Stand for :func:`eieio.rtl.vendor.block_ram.add_block_ram`."""
-        bits = (depth - 1).bit_length()
-        ram = BlockRam(Signal(name=f"{name}_write_en"), Signal(bits, name=f"{name}_write_addr"),
-                       Signal(width, name=f"{name}_write_data"),
-                       Signal(name=f"{name}_read_en", init=1),
-                       Signal(bits, name=f"{name}_read_addr"),
-                       Signal(width, name=f"{name}_read_data"))
+        ram = BlockRam.named(name, width, depth)
+        bits = len(ram.read_addr)
 
         def registered(signal: Signal, wanted: bool) -> Signal:
             if not wanted:

@@ -6,7 +6,6 @@ from typing import ClassVar
 from amaranth.hdl import Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 from matrices import product
 
 from eieio.model.shift_add import plan_shift_add
@@ -26,14 +25,8 @@ def read_only_pair(contents: Callable[[str, Value], Value]
         Makes a word of a memory's name and an address.
     """
     def add(m: Module, name: str, width: int, depth: int) -> BlockRam:
-        addr_width = ceil_log2(depth)
-        ram = BlockRam(Signal(name=f"{name}_write_en"),
-                       Signal(addr_width, name=f"{name}_write_addr"),
-                       Signal(width, name=f"{name}_write_data"),
-                       Signal(name=f"{name}_read_en", init=1),
-                       Signal(addr_width, name=f"{name}_read_addr"),
-                       Signal(width, name=f"{name}_read_data"))
-        asked = Signal(addr_width, name=f"{name}_asked")
+        ram = BlockRam.named(name, width, depth)
+        asked = Signal.like(ram.read_addr, name=f"{name}_asked")
         m.d.sync += [asked.eq(ram.read_addr), ram.read_data.eq(contents(name, asked))]
         return ram
 

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.utils import ceil_log2
 from harness import Bug, Harness, Proof, as_signed
 from inside import open_up
 
@@ -24,14 +23,6 @@ def _config(pes: int) -> SparseConfig:
                         output_depth=2, layer_depth=1)
 
 
-def _ports(name: str, width: int, depth: int) -> BlockRam:
-    addr_width = ceil_log2(depth)
-    return BlockRam(Signal(name=f"{name}_write_en"), Signal(addr_width, name=f"{name}_write_addr"),
-                    Signal(width, name=f"{name}_write_data"), Signal(name=f"{name}_read_en"),
-                    Signal(addr_width, name=f"{name}_read_addr"),
-                    Signal(width, name=f"{name}_read_data"))
-
-
 class _AnyWord:
     """Stands for the memory: it shows any word, and which of its activations are 0."""
 
@@ -39,7 +30,7 @@ class _AnyWord:
 
     @classmethod
     def add(cls, m: Module, name: str, platform: object, *, width: int, depth: int) -> BlockRam:
-        ram = _ports(name, width, depth)
+        ram = BlockRam.named(name, width, depth)
         lanes = width // (_WIDTH + 1)
         m.d.comb += ram.read_data.eq(Cat(cls.shown, *(
             cls.shown.word_select(lane, _WIDTH).any() for lane in range(lanes))))
@@ -57,7 +48,7 @@ class _OneWord:
 
     @classmethod
     def add(cls, m: Module, name: str, platform: object, *, width: int, depth: int) -> BlockRam:
-        cls.ram = ram = _ports(name, width, depth)
+        cls.ram = ram = BlockRam.named(name, width, depth)
         cls.held, cls.read = held, read = Signal(width, name="held"), Signal(width, name="read")
         writes = ram.write_en & (ram.write_addr == cls.which)
         with m.If(writes):

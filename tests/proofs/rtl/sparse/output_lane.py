@@ -5,7 +5,6 @@ from typing import ClassVar
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 from harness import Bug, Harness, Proof
 from inside import open_up
 
@@ -54,13 +53,7 @@ class _OneWord:
 
     @classmethod
     def add(cls, m: Module, name: str, platform: object, *, width: int, depth: int) -> BlockRam:
-        addr_width = ceil_log2(depth)
-        ram = BlockRam(Signal(name=f"{name}_write_en"),
-                       Signal(addr_width, name=f"{name}_write_addr"),
-                       Signal(width, name=f"{name}_write_data"),
-                       Signal(name=f"{name}_read_en", init=1),
-                       Signal(addr_width, name=f"{name}_read_addr"),
-                       Signal(width, name=f"{name}_read_data"))
+        ram = BlockRam.named(name, width, depth)
         held, read = Signal(width, name=f"{name}_held"), Signal(width, name=f"{name}_read")
         cls.held[name] = held
         writes = ram.write_en & (ram.write_addr == cls.which)

@@ -28,10 +28,8 @@ class _Program:
 
     def add(self, m: Module, name: str, platform: object, *, width: int, depth: int) -> BlockRam:
         """Add it, as ``add_block_ram`` does."""
-        ram = BlockRam(Signal(name="write_en"), Signal(4, name="write_addr"),
-                       Signal(width, name="write_data"), Signal(name="read_en", init=1),
-                       Signal(4, name="read_addr"), Signal(width, name="read_data"))
-        asked = Signal(4, name="asked")
+        ram = BlockRam.named(name, width, depth)
+        asked = Signal.like(ram.read_addr, name="asked")
         m.d.sync += [asked.eq(ram.read_addr), ram.read_data.eq(self.word(asked))]
         return ram
 
