@@ -2,40 +2,26 @@
 
 from typing import ClassVar
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from harness import Bug, Harness, Proof
 from inside import open_up
 
 from eieio.model.sparse.config import SparseConfig
+from eieio.rtl.requantize import Requantize
 from eieio.rtl.sparse import output_lane
 from eieio.rtl.vendor.block_ram import BlockRam
 
 
-class _AnyRequantize(wiring.Component):
+class _AnyRequantize(Requantize):
     """Stands for the requantization: what reaches it is seen, and it gives anything."""
 
-    latency = 1
     last: ClassVar["_AnyRequantize"]
 
-    acc: Signal
-    multiplier: Signal
-    shift: Signal
-    single_rounding: Signal
-    zero_point: Signal
-    minimum: Signal
-    maximum: Signal
-    output: Signal
     says: Signal
 
     def __init__(self, *, accumulator_width: int, output_width: int) -> None:
-        super().__init__({
-            "acc": In(signed(accumulator_width)), "multiplier": In(unsigned(31)),
-            "shift": In(unsigned(6)), "single_rounding": In(1),
-            "zero_point": In(signed(output_width)), "minimum": In(signed(output_width)),
-            "maximum": In(signed(output_width)), "output": Out(signed(output_width)),
-        })
+        super().__init__(accumulator_width=accumulator_width, output_width=output_width)
+        self.latency = 1
         _AnyRequantize.last = self
 
     def elaborate(self, platform: object) -> Module:

@@ -1,12 +1,11 @@
 """Proofs of the residual addition, of parts that rescale nothing."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from harness import Bug, Harness, Proof
 
 from eieio.model.systolic.config import SystolicConfig
 from eieio.model.systolic.program import Field
+from eieio.rtl.requantize import Requantize
 from eieio.rtl.systolic import residual
 from eieio.rtl.systolic.activation_buffer import ActivationBuffer
 
@@ -30,28 +29,14 @@ def _rescaled(operand: Value, multiplier: Value, shift: Value) -> Value:
     return (operand ^ Cat(multiplier[:2], shift[:2]))[:_BITS + 1].as_signed()
 
 
-class _Rescale(wiring.Component):
+class _Rescale(Requantize):
     """Stands for the rescaling of an operand."""
-
-    acc: Signal
-    multiplier: Signal
-    shift: Signal
-    single_rounding: Signal
-    zero_point: Signal
-    minimum: Signal
-    maximum: Signal
-    output: Signal
-
-    latency = _RESCALE
-    parameters = ()
 
     def __init__(self, *, logic: bool) -> None:
         del logic
-        wide = signed(_WIDTH)
-        super().__init__({
-            "acc": In(wide), "multiplier": In(unsigned(31)), "shift": In(unsigned(6)),
-            "single_rounding": In(1), "zero_point": In(wide), "minimum": In(wide),
-            "maximum": In(wide), "output": Out(wide)})
+        super().__init__(accumulator_width=_WIDTH, output_width=_WIDTH)
+        self.latency = _RESCALE
+        self.parameters = ()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
