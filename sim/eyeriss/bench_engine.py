@@ -76,12 +76,30 @@ class _Recorder:
         await RisingEdge(dut.clk)
 
 
+async def _disturb(dut: Any, rounds: Any) -> None:
+    """Send words of whatever program, and take what comes, until a reset ends each round."""
+    for words in rounds.tolist():
+        dut.i__valid.value, dut.o__ready.value = 1, 1
+        # As many cycles as words: what is under way need not end, nor take them all.
+        place = 0
+        for _ in words:
+            dut.i__payload.value = words[place]
+            await FallingEdge(dut.clk)
+            place += int(dut.i__ready.value)
+            await RisingEdge(dut.clk)
+        dut.i__valid.value, dut.o__ready.value, dut.rst.value = 0, 0, 1
+        await RisingEdge(dut.clk)
+        dut.rst.value = 0
+
+
 @cocotb.test(timeout_time=10, timeout_unit="sec")
 async def test_commands(dut: Any) -> None:
     """Record what comes out, the cycle in which each word is taken, and all counters."""
     case = load_case()
     dut.i__valid.value, dut.o__ready.value = 0, 0
     await reset(dut, period=PERIOD)
+    if "disturbance" in case.arrays:
+        await _disturb(dut, case.arrays["disturbance"])
     run = _Recorder(dut, case.arrays["words"].tolist(), case.settings["stall"],
                     case.settings["max_cycles"])
     while not run.ended and run.cycle < run.limit:

@@ -45,6 +45,7 @@ class LayerRun:
 
 
 def run_program(built: Build, program: Program, *, stall: float = 0.0,
+                disturbance: NDArray[np.uint64] | None = None,
                 folder: Path | None = None) -> LayerRun:
     """Run the commands of a layer.
 
@@ -56,6 +57,9 @@ def run_program(built: Build, program: Program, *, stall: float = 0.0,
         The commands.
     stall : :class:`float`
         Probability of a cycle in which a stream waits.
+    disturbance : uint64 array of shape (rounds, words), optional
+        Words that are sent before: of each round as many as the engine takes in so many cycles,
+        behind which it is reset.
     folder : :class:`pathlib.Path`, optional
         Where to keep what the bench read and wrote.
 
@@ -66,7 +70,9 @@ def run_program(built: Build, program: Program, *, stall: float = 0.0,
     """
     expected = sum(program_cycles(program))
     with simulation_folder(folder) as place:
-        seen = run_case(built, "eieio.sim.eyeriss.bench_engine", {"words": program.words}, place,
+        arrays = {"words": program.words} | (
+            {} if disturbance is None else {"disturbance": disturbance})
+        seen = run_case(built, "eieio.sim.eyeriss.bench_engine", arrays, place,
                         stall=stall, max_cycles=int(expected * (1 + 8 * stall)) + 1000)
         counters: dict[str, int] = dict(zip(COUNTERS, seen["counters"].tolist(), strict=True))
         if seen["ended"] < 0 or seen["busy"] or seen["error"]:
