@@ -18,7 +18,7 @@ from eieio.model.engine import Compiled, Engine, Messages, Request
 from eieio.model.engine_config import EngineConfig
 from eieio.model.errors import InputError
 
-__all__ = ["Network", "first_config", "random_network", "small_options"]
+__all__ = ["Network", "first_config", "network_of", "random_network", "small_options"]
 
 _SAMPLES, _TRIES = 8, 120
 
@@ -97,6 +97,22 @@ def random_network(engine: Engine, options: Mapping[str, Any], rng: np.random.Ge
                 reason = error
     assert reason is not None
     raise reason
+
+
+def network_of(engine: Engine, config: EngineConfig, rng: np.random.Generator, layers: int
+               ) -> Network:
+    """Draw a network of about so many layers for an engine that is built already.
+
+    Raises
+    ------
+    InputError
+        If none of many fits; or if each of them chooses something that the engine does not have.
+    """
+    for _ in range(_TRIES):
+        network = random_network(engine, config.to_dict(), rng, layers)
+        if network[0].config == config:
+            return network
+    raise InputError(f"Every random network needs something that {config.label} does not have")
 
 
 def first_config(engine: Engine, options: Mapping[str, Any], rng: np.random.Generator

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from replayed_networks import first_config, random_network, small_options
+from replayed_networks import first_config, network_of, small_options
 
 from eieio.model.engine import Compiled, Engine
 from eieio.model.registry import engines, find_engine
@@ -56,8 +56,8 @@ class Round:
         options = small_options(self.engine, int(rng.choice(_MULTIPLIERS)))
         self.config = first_config(self.engine, options, rng)
         self.program = build_replay(self.config)
-        self.networks = [random_network(self.engine, self.config.to_dict(), rng,
-                                        int(rng.integers(1, 5))) for _ in range(_NETWORKS)]
+        self.networks = [network_of(self.engine, self.config, rng, int(rng.integers(1, 5)))
+                         for _ in range(_NETWORKS)]
         self.head: list[str] = []
         self.vectors: list[list[int]] = []
         longest = place = 0

@@ -94,6 +94,17 @@ def test_soak(tmp_path: Path) -> None:
         assert len(events) <= 4
 
 
+@pytest.mark.parametrize(("engine", "seed"), long(*(
+    (engine.name, seed) for engine in engines() for seed in range(2) if engine.name != ENGINE
+    and is_replayable(engine.make_config({})))))
+def test_soak_of_engine(engine: str, seed: int) -> None:
+    """Random events on two configurations of every other engine."""
+    with benchmark("soak") as soak:
+        outcomes, cycles = soak.Round(find_engine(engine), seed).run(list(range(20)))
+        assert Counter(outcome.what for outcome in outcomes) == {"ok": 20}
+        assert cycles > 5_000
+
+
 @pytest.mark.long
 def test_faults() -> None:
     """Some faults are masked and some are not; the same seed gives the same."""
