@@ -22,6 +22,9 @@
 #include "Vreplayed.h"
 #include "ports.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 // Verilator spells two underscores within a name so: i__valid is i___05Fvalid.
 
@@ -406,13 +409,18 @@ class Replay {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 3) {
-        std::cerr << "usage: replay SCRIPT SEED\n";
+    if (argc < 3) {
+        std::cerr << "usage: replay SCRIPT SEED [COUNTS]\n";
         return 2;
     }
     const unsigned seed = std::strtoul(argv[2], nullptr, 10);
     Verilated::randSeed(static_cast<int>(seed % 0x7FFFFFFF + 1));
     Verilated::randReset(2);
     std::ifstream script(argv[1]);
-    return Replay(seed).script(script);
+    Replay replay(seed);
+    const int status = replay.script(script);
+#if VM_COVERAGE
+    if (argc > 3) Verilated::defaultContextp()->coveragep()->write(argv[3]);
+#endif
+    return status;
 }

@@ -31,7 +31,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -53,11 +54,17 @@ from eieio.sim.runner import BuildError
 from eieio.sim.simulator_tools import verilator_environment
 from eieio.sim.verilator_runtime import shared_runtime
 
-__all__ = ["PORTS", "Outcome", "build_replay", "engine_ports", "image_line", "inference_script",
-           "is_replayable", "replay", "vector_line"]
+__all__ = ["PORTS", "Outcome", "build_replay", "counted", "engine_ports", "image_line",
+           "inference_script", "is_replayable", "replay", "vector_line"]
 
 _MAIN = Path(__file__).with_name("replay.cpp")
 _PROGRAM = "replay"
+# Folder beside a program with the Verilog that it is made of, if it counts what is covered.
+_SOURCES = "sources"
+_COUNTS = "coverage.dat"
+# See `counted`.
+_count_arguments: tuple[str, ...] = ()
+_take_counts: Callable[[Path, Path], None] | None = None
 
 #: Ports without which an engine cannot be driven.
 PORTS = ("image__payload", "i__payload", "o__payload", "run", "busy", "loading", "error",
@@ -100,6 +107,21 @@ def is_replayable(config: EngineConfig) -> bool:
     return names.issuperset(PORTS)
 
 
+@contextmanager
+def counted(arguments: Sequence[str], take: Callable[[Path, Path], None]) -> Iterator[None]:
+    """Let programs that are built and run within count, for :mod:`eieio.sim.coverage.measure`.
+
+    ``arguments`` are what Verilator is told for that. After each run ``take`` is called with the
+    file of its counts, and the folder of the Verilog.
+    """
+    global _count_arguments, _take_counts
+    _count_arguments, _take_counts = tuple(arguments), take
+    try:
+        yield
+    finally:
+        _count_arguments, _take_counts = (), None
+
+
 def build_replay(config: EngineConfig, extra: Mapping[str, str] | None = None,
                  top: str | None = None, *, files: Mapping[str, str] | None = None,
                  arguments: Sequence[str] = (), cache: Path | None = None) -> Path:
@@ -133,6 +155,7 @@ def build_replay(config: EngineConfig, extra: Mapping[str, str] | None = None,
         If Verilator or the C++ compiler refuses the design.
     """
     environment = os.environ | verilator_environment()
+    arguments = [*arguments, *_count_arguments]
     sources = {**(emit_engine(config) if files is None else files), **(extra or {})}
     ports = {port.name: port.width for port in engine_ports(config)}
     header = "".join(f"constexpr unsigned {name} = {ports[port] - 1};\n" for name, port in (
@@ -167,6 +190,10 @@ def build_replay(config: EngineConfig, extra: Mapping[str, str] | None = None,
                     raise BuildError(f"verilator cannot build a replay: "
                                      f"{errors[0] if errors else 'no reason'} (log: "
                                      f"{folder / 'build.log'})")
+                if _count_arguments:
+                    (folder / _SOURCES).mkdir(exist_ok=True)
+                    for source in written:
+                        shutil.copy(source, folder / _SOURCES)
                 move_file(place / _PROGRAM, program)
             forget(folder)
     return program
@@ -237,7 +264,9 @@ def replay(program: Path, script: Sequence[str], *, seed: int = 0, timeout: floa
     with temporary_folder() as folder:
         path = folder / "script"
         write_text(path, "".join(f"{line}\n" for line in script))
-        reply = run_program([program, path, str(seed)], timeout=timeout)
+        reply = run_program([program, path, str(seed), folder / _COUNTS], timeout=timeout)
+        if _take_counts is not None and (folder / _COUNTS).exists():
+            _take_counts(folder / _COUNTS, program.parent / _SOURCES)
     if reply.returncode:
         raise BuildError(f"replay ended with status {reply.returncode}: {reply.stderr.strip()}")
     outcomes, cycles = [], 0

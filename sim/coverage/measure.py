@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 from eieio.rtl.emit import sources_kept
-from eieio.sim import runner
+from eieio.sim import replay, runner
 from eieio.sim.coverage.points import Point, count_points
 from eieio.sim.coverage.sources import ModuleSources, module_sources
 from eieio.sim.tied_runner import tied_runner
@@ -37,7 +37,11 @@ def measured() -> Iterator[Counter[Point]]:
         tied = original(simulator, *args, **kwargs)
         return _counting(tied, points) if simulator == "verilator" else tied
 
-    with sources_kept(), patch.object(runner, "tied_runner", counting):
+    def take(counts: Path, sources: Path) -> None:
+        points.update(count_points(counts, _modules(sources)))
+
+    with sources_kept(), patch.object(runner, "tied_runner", counting), \
+            replay.counted(ARGUMENTS, take):
         yield points
 
 

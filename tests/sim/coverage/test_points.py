@@ -8,9 +8,12 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from eieio.model.registry import find_engine
 from eieio.rtl.emit import emit, sources_kept, write
+from eieio.sim.coverage.measure import measured
 from eieio.sim.coverage.points import Point, count_points, read_counts
 from eieio.sim.coverage.sources import module_sources, shorten
+from eieio.sim.replay import build_replay, replay
 
 VERILOG: str = '''
 module top(clk, rst, up, count);
@@ -131,3 +134,20 @@ def test_emitted_sources(tmp_path: Path) -> None:
     assert "src" not in plain
     assert Path(__file__).name in (tmp_path / "part.v").read_text(encoding="utf-8")
     assert text() == plain
+
+
+@pytest.mark.long
+def test_replays_count(tmp_path: Path) -> None:
+    """A program that replays a script counts within, and is another one than that without."""
+    config = find_engine("sparse").make_config({"pes": 2})
+    plain = build_replay(config)
+    with measured() as points:
+        program = build_replay(config, cache=tmp_path)
+        replay(program, ["limit 10", "case 0", "reset 3 1"])
+        files = {point.file for point in points}
+        assert "rtl/sparse/sequencer.py" in files
+        assert max(points.values()) > 0
+        before = points.copy()
+    replay(program, ["limit 10", "case 0", "reset 3 1"])
+    assert points == before
+    assert plain.parent.name != program.parent.name

@@ -8,12 +8,11 @@ from long_cases import long
 from numpy.typing import NDArray
 from row_stationary_layers import numbers, operator
 
-from eieio.model.errors import InputError
 from eieio.model.eyeriss.commands import Opcode
 from eieio.model.eyeriss.config import EyerissConfig
 from eieio.model.eyeriss.counters import expected_counters, expected_output
 from eieio.model.eyeriss.layer import Layer
-from eieio.model.eyeriss.mapper import choose_mapping
+from eieio.model.eyeriss.mapping import Mapping
 from eieio.model.eyeriss.program import Program, make_program
 from eieio.model.eyeriss.timing import program_cycles
 from eieio.model.graph.golden import run_operator
@@ -24,7 +23,7 @@ from eieio.sim.simulation import build_engine
 #: The widest bus and many small banks; the deepest scratch pads; sums that fill their width.
 CONFIGS = {
     "wide": EyerissConfig(rows=7, columns=5, filter_words=64, ifmap_words=12, psum_words=16,
-                          glb_bytes=16384, glb_banks=16, bus_words=4),
+                          glb_bytes=4096, glb_banks=16, bus_words=4),
     "deep": EyerissConfig(rows=3, columns=3, filter_words=4096, ifmap_words=64, psum_words=128,
                           glb_bytes=65536, glb_banks=8, bus_words=2),
     "long sums": EyerissConfig(rows=4, columns=4, filter_words=24, ifmap_words=12, psum_words=6,
@@ -32,34 +31,48 @@ CONFIGS = {
 }
 
 
-def random_layer(rng: np.random.Generator, config: EyerissConfig) -> Layer:
+def random_mapping(rng: np.random.Generator, layer: Layer, config: EyerissConfig
+                   ) -> Mapping | None:
+    """Draw a mapping that fills the elements, or banks of the global buffer, or nothing."""
+    limits = (layer.batch, layer.channels, layer.output_height,
+              min(layer.channels, config.psum_words), min(layer.depth, config.ifmap_words),
+              max(config.rows // layer.kernel_height, 1), min(layer.channels, config.columns))
+    drawn = [Mapping(*(int(rng.integers(1, limit + 1)) for limit in limits)) for _ in range(300)]
+    kept = [mapping for mapping in drawn if mapping.keeps_rules(layer, config)]
+    if not kept:
+        return None
+    sizes = (lambda mapping: mapping.active_pes(layer),
+             lambda mapping: mapping.glb_ifmap_bytes(layer),
+             lambda mapping: mapping.glb_psum_bytes(layer, config), lambda mapping: 0)
+    return max(kept, key=sizes[rng.integers(len(sizes))])
+
+
+def random_layer(rng: np.random.Generator, config: EyerissConfig) -> tuple[Layer, Mapping]:
     """Draw a layer that an array takes: now many filters, now many channels, now many places."""
     while True:
-        kernel = int(rng.integers(1, 4)), int(rng.integers(1, 5))
+        kernel = int(rng.integers(1, config.rows + 1)), int(rng.integers(1, 5))
         many = rng.integers(0, 3)
         layer = Layer(
             "int16" if rng.random() < 0.3 else "int8", kernel[0] + int(rng.integers(0, 9)),
             kernel[1] + int(rng.integers(0, 24 if many == 0 else 5)),
             int(rng.integers(1, 40 if many == 1 else 6)),
-            int(rng.integers(1, 130 if many == 2 else 12)), *kernel,
+            int(rng.integers(1, 70 if many == 2 else 12)), *kernel,
             int(rng.integers(1, kernel[1] + 1)), int(rng.integers(1, 4)))
-        try:
-            choose_mapping(layer, config)
-        except InputError:
-            continue
-        return layer
+        mapping = random_mapping(rng, layer, config)
+        if mapping is not None:
+            return layer, mapping
 
 
 def random_program(rng: np.random.Generator, config: EyerissConfig
                    ) -> tuple[Program, NDArray[Any], NDArray[Any]]:
     """Draw a layer and its numbers; return its program, its input and its output."""
-    layer = random_layer(rng, config)
+    layer, mapping = random_layer(rng, config)
     conv = operator(layer, int(rng.integers(1 << 30)))
     tensor = conv.input
     x = rng.integers(tensor.minimum, tensor.maximum + 1, (layer.batch, *tensor.shape))
     x = np.where(rng.random(x.shape) < rng.random(), tensor.zero_point, x).astype(tensor.dtype)
     given = numbers(conv, x)
-    program = make_program(layer, choose_mapping(layer, config), config, given,
+    program = make_program(layer, mapping, config, given,
                            coded_input=rng.random() < 0.7, coded_output=rng.random() < 0.7)
     return program, given.x, run_operator(conv, x).astype(np.int32) - conv.output.zero_point
 
@@ -73,12 +86,12 @@ def any_words(rng: np.random.Generator) -> NDArray[np.uint64]:
 
 
 @pytest.mark.parametrize(("name", "seed"), long(*(
-    (name, seed) for name in CONFIGS for seed in range(3))))
+    (name, seed) for name in CONFIGS for seed in range(2))))
 def test_random_programs(name: str, seed: int) -> None:
     config = CONFIGS[name]
     built = build_engine(config, quick=True)
     rng = np.random.default_rng([seed, *name.encode()])
-    for stall in (0.0, 0.0, 0.3):
+    for stall in (0.0, 0.0, 0.0, 0.3):
         program, x, y = random_program(rng, config)
         seen = run_program(built, program, stall=stall, disturbance=any_words(rng))
         assert np.array_equal(seen.output, y), program.layer
