@@ -19,6 +19,7 @@ import base64
 import contextlib
 import faulthandler
 import json
+import math
 import os
 import random
 import resource
@@ -40,6 +41,10 @@ from typing import Any
 CASE_SECONDS, HARD_SECONDS, CASE_BYTES = 10, 120, 512 << 20
 #: Runs that make a finding smaller, at most, and bytes of a case that libFuzzer makes.
 _SHRINKS, _LONGEST = 400, 1 << 16
+#: Seconds after which the process is given its last seconds anew.
+_ARMED = 10
+#: Where files are that are written anew for every case: not on a disk, if there is such a place.
+_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 Files = dict[str, bytes]
 
@@ -173,10 +178,10 @@ def plain_cases(seeds: list[Files], only: tuple[str, ...], rng: random.Random) -
 
 
 def limit_memory() -> None:
-    """Let the process take so much more memory than it has."""
+    """Let the process take so much more memory than it has: what libFuzzer keeps grows, too."""
     with open("/proc/self/statm", encoding="ascii") as file:
         now = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + CASE_BYTES, now + CASE_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (now + CASE_BYTES, resource.RLIM_INFINITY))
 
 
 def _slow(number: int, frame: Any) -> None:
@@ -227,7 +232,7 @@ def hunt_in_process(options: argparse.Namespace, out: Path) -> None:
 
     reader = READERS[options.reader]
     seeds = list(reader.seeds())
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as name:
         hunt = Hunt(reader.read, Path(name))
         for seed in seeds:
             hunt.run(seed)
@@ -235,8 +240,7 @@ def hunt_in_process(options: argparse.Namespace, out: Path) -> None:
             print(f"{options.reader}: {len(seeds) - hunt.accepted} valid files are not read",
                   file=sys.stderr)
         signal.signal(signal.SIGPROF, _slow)
-        limit_memory()
-        began, last = time.process_time(), 0.0
+        began, last, armed = time.process_time(), 0.0, -math.inf
         end = 60 * options.minutes
 
         def report() -> None:
@@ -250,9 +254,13 @@ def hunt_in_process(options: argparse.Namespace, out: Path) -> None:
                              for each in hunt.findings.values()]}), encoding="utf-8")
 
         def step(case: Files) -> None:
-            nonlocal last
+            nonlocal last, armed
             (out / "case").write_bytes(pack(case))
-            faulthandler.dump_traceback_later(HARD_SECONDS, exit=True)
+            # Each time it begins a thread, for which a case would wait on a busy machine.
+            if time.monotonic() - armed > _ARMED:
+                armed = time.monotonic()
+                faulthandler.dump_traceback_later(HARD_SECONDS, exit=True)
+            limit_memory()
             finding = hunt.run(case)
             if finding is not None and hunt.counts[finding.where] == 1:
                 hunt.findings[finding.where] = hunt.shrink(finding)
@@ -309,7 +317,7 @@ def fuzz(options: argparse.Namespace, reader: str) -> tuple[dict[str, Any], list
     findings: dict[str, dict[str, Any]] = {}
     seed = options.seed
     while total["seconds"] < 60 * options.minutes - 1:
-        with tempfile.TemporaryDirectory() as name:
+        with tempfile.TemporaryDirectory(dir=_MEMORY) as name:
             out = Path(name)
             left = options.minutes - total["seconds"] / 60
             command = [sys.executable, __file__, "--reader", reader, "--minutes", str(left),

@@ -96,8 +96,8 @@ def test_errors(session: ShellSession, tmp_path: Path) -> None:
 
     step = image[2]
     parts = ErrorCode.IMAGE_PARTS
-    refuse(image[:1], parts)
-    refuse(image[:HEADER_WORDS], parts)
+    for words in range(1, HEADER_WORDS + 1):
+        refuse(image[:words], parts)
     section, wrong = [0, 0, 1, 0], [15 << 28]  # A weight, and a memory that does not exist.
     for lengths, place in (((0, 1), step), ((4, 0), step), ((4, 4), step | 0xff00),
                            ((4, 4), step & 0xffff), ((4, 5), step), ((4, 3), step)):

@@ -4,8 +4,11 @@ More networks, and other widths of the streams: ``python benchmarks/mixed_networ
 """
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
+import pytest
+from long_cases import long
 
 from eieio.model.engine import Rows
 from eieio.model.mixed.prepared import MixedCompiled
@@ -39,3 +42,21 @@ def test_stream() -> None:
     described = made.describe(x.astype(np.float32), found)
     assert [layer["name"] for layer in described["profile"]] == names
     assert sum(layer["cycles"] for layer in described["profile"]) == np.mean(figures["cycles_rtl"])
+
+
+@pytest.mark.parametrize(("lanes", "io_lanes", "winograd"), long((1, 2, 0), (2, 1, 2)))
+def test_widths(lanes: int, io_lanes: int, winograd: int) -> None:
+    """Beats that are joined between the engines, and divided; with stalls, too."""
+    rng = np.random.default_rng(lanes)
+    convolutions = replace(SMALL.convolutions, lanes=lanes, **(
+        {"winograd": winograd, "activation_width": 12, "weight_width": 12,
+         "accumulator_depth": 32} if winograd else {}))
+    config = replace(SMALL, dense=replace(SMALL.dense, io_lanes=io_lanes),
+                     convolutions=convolutions)
+    built = build_engine(config)
+    for channels in (12, 56):
+        compiled = random_network(config, rng, max_cycles=400, channels=channels)
+        x = random_inputs(compiled, 4, rng)
+        for stall in (0.0, 0.3):
+            found = compare(compiled, x, built, stall=stall)
+            assert (found.mismatches, found.cycle_mismatches) == (0, 0)
