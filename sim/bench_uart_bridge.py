@@ -17,6 +17,7 @@ from cocotbext.axi import (
 
 from eieio.model.uart_frame import (
     LAST,
+    MAX_PAYLOAD,
     REPLY,
     VERSION,
     Deframer,
@@ -75,6 +76,12 @@ class Host:
             for level in (0, *(byte >> place & 1 for place in range(8)), 1):
                 self._dut.rx.value = level
                 await Timer(self._bit, "ns")
+
+    async def transmit_without_stop(self, byte: int) -> None:
+        """Send a byte whose stop bit is low, and leave the line idle until it can be none."""
+        for level in (0, *(byte >> place & 1 for place in range(8)), 0, 1, 1):
+            self._dut.rx.value = level
+            await Timer(self._bit, "ns")
 
     async def reply(self) -> Frame:
         """Return the next reply, which must be undamaged."""
@@ -289,3 +296,88 @@ async def full(dut: Any) -> None:
     for _ in range(packets + 1):
         frame = await with_timeout(bench.input.recv(), ANSWER_TIMEOUT, "ns")
         assert bytes(frame.tdata) == payload + bytes(-len(payload) % bench.input_bytes)
+
+
+@cocotb.test()
+async def flushing(dut: Any) -> None:
+    """Forget what waits on its way in, at many moments; what is behind it arrives whole."""
+    bench = await start(dut)
+    host, random = bench.host, bench.random
+    for number in range(24):
+        kind, sink, size = random.choice(((Kind.IMAGE, bench.image, 4),
+                                          (Kind.INPUT, bench.input, bench.input_bytes)))
+        # The receiver may stand still, so that the queue is full; most often it does not.
+        sink.pause = number % 6 == 0
+        for _ in range(random.randrange(1, 4)):
+            await host.do(kind, random.randbytes(random.randrange(1, 130)))
+        reply = await host.ask(Kind.FLUSH, number)
+        assert reply[:2] == bytes([Status.OK, VERSION])
+        sink.pause = False
+        await Timer(200 * PERIOD, "ns")
+        while not sink.empty():  # What was cut has an end, and nothing that follows.
+            sink.recv_nowait()
+        data = random.randbytes(random.randrange(1, 60))
+        while await host.do(kind | LAST, data) != Status.OK:
+            pass
+        frame = await with_timeout(sink.recv(), ANSWER_TIMEOUT, "ns")
+        assert bytes(frame.tdata) == data + bytes(-len(data) % size), number
+    assert await host.do(Kind.FLUSH, b"a") == Status.REFUSED
+
+
+@cocotb.test()
+async def full_of_images(dut: Any) -> None:
+    """Send an image again that finds no room, until it is taken."""
+    bench = await start(dut)
+    host = bench.host
+    bench.image.clear_pause_generator()
+    bench.image.pause = True
+    payload = bytes(range(200))
+    while await host.do(Kind.IMAGE | LAST, payload) == Status.OK:
+        pass
+    bench.image.pause = False
+    while await host.do(Kind.IMAGE | LAST, payload) != Status.OK:
+        pass
+    for _ in range(2):
+        frame = await with_timeout(bench.image.recv(), ANSWER_TIMEOUT, "ns")
+        assert bytes(frame.tdata) == payload
+
+
+@cocotb.test()
+async def line(dut: Any) -> None:
+    """Glitches are no bytes; a byte without its stop bit, and a frame without an end, are seen."""
+    bench = await start(dut)
+    host, damaged = bench.host, 0
+    for _ in range(4):
+        await FallingEdge(dut.clk)
+        dut.rx.value = 0
+        await Timer(PERIOD, "ns")
+        dut.rx.value = 1
+        await Timer(30 * PERIOD, "ns")
+    assert await host.ask(Kind.LINK, 1) == bytes([Status.OK, VERSION, 0, 0, 0])
+    frame = encode(Frame(Kind.WRITE, 0, bytes(6)))
+    for place in (1, 4, len(frame) - 3):
+        await host.transmit(frame[:place])
+        await host.transmit_without_stop(frame[place])
+        await host.transmit(frame[place + 1:])
+        assert (await host.reply()).payload == bytes([Status.DAMAGED])
+        damaged += 1
+    await host.transmit(b"\x7e" + b"a" * (MAX_PAYLOAD + 40) + b"\x7e")
+    assert (await host.reply()).payload == bytes([Status.DAMAGED])
+    assert (await host.ask(Kind.LINK, 2))[4] == damaged + 1
+
+
+@cocotb.test()
+async def overrun(dut: Any) -> None:
+    """Send a request while one waits for the bus: it is lost, and the next one is not."""
+    bench = await start(dut)
+    host = bench.host
+    channel = bench.ram.read_if.r_channel
+    for _ in range(3):
+        channel.clear_pause_generator()
+        channel.pause = True
+        await host.transmit(encode(Frame(Kind.READ, 9, (8).to_bytes(2, "little"))))
+        await host.transmit(encode(Frame(Kind.LINK, 10)))
+        channel.pause = False
+        reply = await host.reply()
+        assert (reply.kind, reply.number) == (Kind.READ | REPLY, 9)
+        assert (await host.ask(Kind.LINK, 11))[:2] == bytes([Status.OK, VERSION])

@@ -35,4 +35,4 @@ def test_bridge(tmp_path: Path) -> None:
     built = build(sources, "uart_bridge", quick=True)
     results = run(built, "eieio.sim.bench_uart_bridge",
                   environment=case_environment(tmp_path / "case"), folder=tmp_path / "run")
-    assert len(results.tests) == 7
+    assert len(results.tests) == 11
