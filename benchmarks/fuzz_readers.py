@@ -39,6 +39,8 @@ from typing import Any
 
 #: Limits of a case: seconds of CPU time, seconds after which the process is ended, and bytes.
 CASE_SECONDS, HARD_SECONDS, CASE_BYTES = 10, 120, 512 << 20
+#: Bytes of a process, with all that libFuzzer keeps, after which another one goes on.
+_PROCESS_BYTES = 3 << 30
 #: Runs that make a finding smaller, at most, and bytes of a case that libFuzzer makes.
 _SHRINKS, _LONGEST = 400, 1 << 16
 #: Seconds after which the process is given its last seconds anew.
@@ -177,11 +179,12 @@ def plain_cases(seeds: list[Files], only: tuple[str, ...], rng: random.Random) -
         yield mutate(rng.choice(seeds), only, seeds, rng)
 
 
-def limit_memory() -> None:
-    """Let the process take so much more memory than it has: what libFuzzer keeps grows, too."""
+def limit_memory() -> int:
+    """Let the process take so much more memory than it has; return the bytes that it has."""
     with open("/proc/self/statm", encoding="ascii") as file:
         now = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + CASE_BYTES, resource.RLIM_INFINITY))
+    return now
 
 
 def _slow(number: int, frame: Any) -> None:
@@ -260,7 +263,7 @@ def hunt_in_process(options: argparse.Namespace, out: Path) -> None:
             if time.monotonic() - armed > _ARMED:
                 armed = time.monotonic()
                 faulthandler.dump_traceback_later(HARD_SECONDS, exit=True)
-            limit_memory()
+            size = limit_memory()
             finding = hunt.run(case)
             if finding is not None and hunt.counts[finding.where] == 1:
                 hunt.findings[finding.where] = hunt.shrink(finding)
@@ -269,7 +272,7 @@ def hunt_in_process(options: argparse.Namespace, out: Path) -> None:
             if now - last > 5:
                 last = now
                 report()
-            if now > end:
+            if now > end or size > _PROCESS_BYTES:
                 report()
                 faulthandler.cancel_dump_traceback_later()
                 (out / "done").touch()
@@ -337,6 +340,8 @@ def fuzz(options: argparse.Namespace, reader: str) -> tuple[dict[str, Any], list
                     "text": done.stderr[-4000:], "count": 1, "case": {
                         name: base64.b64encode(data).decode() for name, data in case.items()}}]
             for each in found:
+                if each["where"] not in findings:
+                    print(f"{reader}: {each['where']}", file=sys.stderr, flush=True)
                 findings.setdefault(each["where"], each)
             seed += 1000
     return total, [*findings.values()]

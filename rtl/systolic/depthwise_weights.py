@@ -37,10 +37,10 @@ class DepthwiseWeights(wiring.Component):
     start : ``In(1)``
         Fetch the weights of a layer's first block.
     fetch : ``In(1)``
-        Fetch those of the next block. Those of the block before the one at hand are needed for
-        three cycles more at most.
+        Fetch those of the next block.
     taken : ``In(1)``
-        The weights that are ready are those of the block at hand from now on.
+        The weights that are ready are those of the block at hand from now on. Those of the block
+        before may be shown until the fourth cycle behind.
     ready : ``Out(1)``
         A block's weights may be read from ``latency`` cycles behind the first such cycle on.
     row_addr : ``Out``

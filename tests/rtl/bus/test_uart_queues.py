@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from long_cases import long
 
+from eieio.model.uart_frame import MAX_PAYLOAD
 from eieio.rtl.bus.uart_input_queue import UartInputQueue
 from eieio.rtl.bus.uart_output_queue import UartOutputQueue
 
@@ -222,3 +223,45 @@ def test_output_queue_repeats_until_received(simulate: Simulate, size: int, paus
 
     simulate(dut, send, listen, max_cycles=60_000)
     assert found == packets
+
+
+def test_output_queue_fills_frames(simulate: Simulate) -> None:
+    """A frame has as many bytes as fit, if they are there; the queue takes as many as it has."""
+    size, depth = 2, 512
+    dut = UartOutputQueue(8 * size, depth=depth)
+    random = Random(0)
+    data = random.randbytes(6 * depth)
+
+    async def bench(ctx: Any) -> None:
+        taken = got = 0
+        while got < len(data):
+            # As much as it takes; a beat more waits in front of the memory.
+            quiet = 0
+            ctx.set(dut.i.valid, 1)
+            while quiet < 8 and taken < len(data):
+                ctx.set(dut.i.payload.data, int.from_bytes(data[taken:taken + size], "little"))
+                ctx.set(dut.i.payload.last, taken + size == len(data))
+                *_, ready = await ctx.tick().sample(dut.i.ready)
+                quiet = 0 if ready else quiet + 1
+                taken += size * ready
+            ctx.set(dut.i.valid, 0)
+            await ctx.tick().repeat(random.randrange(1, 8))
+            assert taken - got == depth + size or taken == len(data)
+            # A frame, and in its place nothing but what it has left.
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            ctx.set(dut.o.ready, 1)
+            frame = bytearray()
+            while not ctx.get(dut.done):
+                *_, valid, byte = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+                frame += bytes([byte] * valid)
+            ctx.set(dut.o.ready, 0)
+            assert frame == data[got:got + MAX_PAYLOAD]
+            got += len(frame)
+            assert ctx.get(dut.ended) == (got == len(data))
+            ctx.set(dut.received, 1)
+            await ctx.tick()
+            ctx.set(dut.received, 0)
+
+    simulate(dut, bench, max_cycles=40_000)

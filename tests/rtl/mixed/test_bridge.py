@@ -113,6 +113,21 @@ def test_tensors_begin_when_they_may(simulate: Callable[..., None], lanes: int, 
     assert waits
 
 
+def test_pixels_are_as_long_as_told() -> None:
+    """However many beats a pixel has, lanes are channels until its last one."""
+    bridge_config = config_of(2, 2)
+    for beats in (2, 3, *(1 + (1 << bit) for bit in range(2, 16))):
+        m = Module()
+        m.submodules.bridge = bridge = Bridge(bridge_config)
+        m.d.comb += [bridge.pixel_beats.eq(beats), bridge.enable.eq(1), bridge.last_lane.eq(0)]
+        # The first beats of one, as if it ended there.
+        raw = np.array([[1, 2], [3, 4], [5, 6]])
+        real = np.where(np.arange(6).reshape(3, 2) == 2 * beats - 1, 0, raw)
+        expected = _pack(real, bridge_config.dense.activation_width)
+        seen = run_streams(m, bridge.i, bridge.o, _pack(raw, 8), count=3, stall=0, eager=False)
+        assert [{"data": beat.data, "last": beat.last} for beat in seen] == expected, beats
+
+
 def _pack(beats: NDArray[np.integer], width: int) -> list[dict[str, int]]:
     return [{"data": sum((int(number) & ((1 << width) - 1)) << width * lane
                          for lane, number in enumerate(beat)), "last": int(place == len(beats) - 1)}
