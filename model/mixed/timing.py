@@ -127,14 +127,15 @@ def time_stream(compiled: CompiledMixed, timings: Sequence[InferenceTiming], inp
     """
     config, beats = compiled.config, compiled.handed_beats
     sent = sparse.output_cycles(config.dense, output_beats)
-    # Cycles from which an engine takes its input, and those of first beats.
-    free = ready = 0
+    # Cycles from which an engine takes its input, from which the systolic one has the descriptor of
+    # its first layer, and those of first beats.
+    free = ready = fetched = 0
     inputs, outputs = [], []
     for timing in timings:
         inputs.append(free)
-        offered = (free + input_beats + systolic.TO_BEGIN + timing.convolutions.cycles
-                   + TO_OFFER)
-        taken = max(offered, ready) + OFFER
+        end = max(free + input_beats + systolic.TO_BEGIN, fetched) + timing.convolutions.cycles
+        fetched = end + systolic.FETCH
+        taken = max(end + TO_OFFER, ready) + OFFER
         free = taken + (beats - 1) * config.parts + systolic.TO_INPUT + 1
         outputs.append(taken + BRIDGE + beats * config.parts - 1 + sparse.TO_BEGIN
                        + timing.dense_cycles + sparse.TO_OUTPUT)
@@ -165,8 +166,10 @@ def mixed_interval(config: MixedConfig, cycles: float, convolutions: int, beats:
     dense = cycles - convolutions - hand_over(config, beats)
     sent = sparse.output_cycles(config.dense, output_beats)
     alone = Interval(input_beats, cycles, sent, systolic.TO_BEGIN + sparse.TO_OUTPUT - 1)
-    first = (input_beats + systolic.TO_BEGIN + convolutions + TO_OFFER + OFFER
-             + (beats - 1) * config.parts + 1 + systolic.TO_INPUT)
+    # Meanwhile the descriptor of the next inference's first layer is fetched.
+    first = convolutions + max(input_beats + systolic.TO_BEGIN + TO_OFFER + OFFER
+                               + (beats - 1) * config.parts + 1 + systolic.TO_INPUT,
+                               systolic.FETCH)
     second = (OFFER + BRIDGE + beats * config.parts - 1 + sparse.TO_BEGIN + dense
               + sparse.TO_OUTPUT + sent - 1 + sparse.TO_SENT + sparse.TO_OPEN)
     return Interval(alone.input, cycles, sent, alone.handshakes,

@@ -12,6 +12,8 @@ from long_cases import long
 
 from eieio.model.engine import Rows
 from eieio.model.mixed.prepared import MixedCompiled
+from eieio.model.systolic.timing import FETCH
+from eieio.scripts.speed import speed_of
 from eieio.sim.mixed.random_network import SMALL, random_inputs, random_network
 from eieio.sim.mixed.simulation import compare
 from eieio.sim.simulation import build_engine
@@ -42,6 +44,20 @@ def test_stream() -> None:
     described = made.describe(x.astype(np.float32), found)
     assert [layer["name"] for layer in described["profile"]] == names
     assert sum(layer["cycles"] for layer in described["profile"]) == np.mean(figures["cycles_rtl"])
+
+
+def test_short_input_and_hand_over() -> None:
+    """The systolic engine waits for the descriptor of its first layer between short tensors."""
+    rng = np.random.default_rng(80)
+    compiled = random_network(SMALL, rng, max_cycles=250, channels=12)
+    x = random_inputs(compiled, 4, rng)
+    assert (MixedCompiled(compiled).host.inputs.beats, compiled.handed_beats) == (1, 3)
+    found = compare(compiled, x, build_engine(SMALL, simulator=SIMULATOR, quick=True))
+    assert (found.mismatches, found.cycle_mismatches) == (0, 0)
+    cycles = found.timings[0].convolutions.cycles
+    assert found.intervals[1:] == [cycles + FETCH] * 2
+    made = MixedCompiled(compiled)
+    assert speed_of(made.host, found.rtl.counters[0, 0]).interval.cycles == cycles + FETCH
 
 
 @pytest.mark.parametrize(("lanes", "io_lanes", "winograd"), long((1, 2, 0), (2, 1, 2)))
