@@ -1,4 +1,4 @@
-"""Replayed scripts, faults and configurations: slices of the benchmarks that use them."""
+"""Replayed scripts and faults: slices of the benchmarks that use them."""
 
 import re
 from collections import Counter
@@ -120,32 +120,3 @@ def test_faults() -> None:
         # Nothing is flipped where nothing is told to be.
         outcomes, _ = replay(campaign.program, ["limit 10", "case 0", "case 1"])
         assert [outcome.what for outcome in outcomes] == ["ok", "ok"]
-
-
-@pytest.mark.parametrize("engine", [ENGINE, *long(*(
-    engine.name for engine in engines() if engine.name != ENGINE))])
-def test_matrix(engine: str) -> None:
-    """Every pair of ends is in a row, or refused in one line for a reason."""
-    with benchmark("configurations") as configurations:
-        found = find_engine(engine)
-        matrix = configurations.Matrix(found, only_lint=True)
-        ends = configurations.small_ends(found)
-        assert set(ends) <= {option.name for option in found.options}
-        pairs = {((a, x), (b, y)) for a in ends for b in ends if a < b
-                 for x in ends[a] for y in ends[b]}
-        covered = {pair for pair in pairs for row in matrix.rows
-                   if all(row.get(name, ...) == value for name, value in pair)}
-        refused = [dict(pair) for pair in matrix.refused]
-        for pair in pairs - covered:
-            assert any(single.items() <= dict(pair).items() for single in refused), pair
-        assert len(covered) > len(pairs) * 2 // 3
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("engine", [engine.name for engine in engines()])
-def test_configuration(engine: str, tmp_path: Path) -> None:
-    """One row of each engine's matrix."""
-    with benchmark("configurations") as configurations:
-        network = configurations.Matrix(find_engine(engine), most=1).networks[0]
-        passed = configurations.Passed(tmp_path / "passed.json")
-        assert configurations.check_row(network, passed).endswith("cycles")
