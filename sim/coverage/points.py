@@ -107,8 +107,8 @@ def _point(page: str, module: ModuleSources, fields: Mapping[str, str]) -> Point
         # Verilator spells what C++ cannot have in a name, as in i___05Fvalid.
         comment = re.sub(r"__0([0-9A-Fa-f]{2})", lambda match: chr(int(match[1], 16)),
                          comment)
-        if "." in comment.partition("[")[0] or comment.startswith(("$", "\\$")):
-            return None  # a part of a signal under a name of its own, or Yosys's
+        if "." in comment.partition("[")[0] or comment.startswith(("$", "\\$", "port$")):
+            return None  # a part of a signal under a name of its own, or Yosys's, or Amaranth's
         # A memory's words are not told apart.
         comment = re.sub(r"\[\d+\](?=\[)", "[]", comment)
         return Point(file, "toggle", place, same_signal(comment))
