@@ -4,6 +4,7 @@ For ``soak.py`` and ``faults.py``: small networks of real numbers are drawn, pre
 of users are, and compiled for one configuration; what does not fit it is drawn again.
 """
 
+import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,12 +28,17 @@ Network = tuple[Compiled, NDArray[np.integer]]
 
 
 def small_options(engine: Engine, multipliers: int = 16) -> dict[str, Any]:
-    """Return the options of the largest engine of at most so many multipliers, if it tells."""
+    """Return the options of the largest engine of at most so many multipliers, if it tells.
+
+    An engine of two, which does not, has about as many in each.
+    """
     for count in range(multipliers, 0, -1):
         size = engine.sizing.with_multipliers(count)
         if size:
             return {**size}
-    return {}
+    side = math.isqrt(multipliers)
+    return {name: max(value for value in (min(values), *values) if value <= max(side, min(values)))
+            for name, values in engine.sizing.space.items() if name in engine.sizing.shown}
 
 
 def _model(rng: np.random.Generator, layers: int) -> tuple[Any, tuple[int, ...]]:
