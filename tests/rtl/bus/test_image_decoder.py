@@ -9,6 +9,7 @@ from long_cases import long
 
 from eieio.model.coded_image_decoder import decode_image
 from eieio.model.registers import ShellError
+from eieio.model.word_layout import table_count
 from eieio.sim.coded_images import (
     DAMAGES,
     KINDS,
@@ -59,3 +60,20 @@ def test_ends_early(tmp_path: Path, images: int) -> None:
                        decode_image(case.coded[:words], LAYOUTS)) for case, words in cuts]
     assert {case.expected.error for case in cases} == {ShellError.CODE_SHORT}
     check_decoder([*cases, good[0]], tmp_path, simulator=SIMULATOR)
+
+
+@pytest.mark.parametrize("images", long(3))
+def test_last_code_is_none(tmp_path: Path, images: int) -> None:
+    """Of a table with one code, whose other bit is none, which comes as the image's last code."""
+    counts = [1, *[0] * 15]
+    header = [*(int(bit) for bit in f"{1:032b}")]
+    tables = [int(bit) for _ in range(table_count(LAYOUTS)) for number in (*counts, 7)
+              for bit in f"{number:08b}"]
+    cases = []
+    for codes in ((0, 0, 0, 1), (0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 0, 1)):
+        bits = np.array([*header, *tables, *codes], np.uint8)
+        coded = np.packbits(np.pad(bits, (0, -bits.size % 32))).view(">u4").astype(np.uint32)
+        cases.append(CodedCase(str(codes), coded, decode_image(coded, LAYOUTS)))
+    assert [case.expected.error for case in cases] == [
+        ShellError.CODE_PREFIX, None, ShellError.CODE_PREFIX, ShellError.CODE_PREFIX]
+    check_decoder(cases * images, tmp_path, stall=0.2, simulator=SIMULATOR)

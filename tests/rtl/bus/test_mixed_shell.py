@@ -100,7 +100,8 @@ def test_errors(session: ShellSession, tmp_path: Path) -> None:
         refuse(image[:words], parts)
     section, wrong = [0, 0, 1, 0], [15 << 28]  # A weight, and a memory that does not exist.
     for lengths, place in (((0, 1), step), ((4, 0), step), ((4, 4), step | 0xff00),
-                           ((4, 4), step & 0xffff), ((4, 5), step), ((4, 3), step)):
+                           ((4, 4), step & 0xffff), ((4, 5), step), ((4, 3), step),
+                           ((9, 1), step), ((8, 1), step)):
         refuse([*lengths, place, *section, *section], parts)
     refuse([1, 4, step, *wrong, *section], ErrorCode.IMAGE_TARGET)
     refuse([4, 1, step, *section, *wrong], ErrorCode.SECOND_IMAGE_TARGET)
