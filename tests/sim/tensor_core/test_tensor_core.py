@@ -40,7 +40,8 @@ def test_ends(config: StepConfig) -> None:
     for used in range(n + 1):
         for large in (one, two):
             row = [large] * used + [0] * (n - used)
-            steps += [(row, [two] * n, addend) for addend in (0, 0x40800000, 0x407FFFFF)]
+            steps += [(row, [two] * n, addend) for addend in (0, 0x40800000, 0x407FFFFF,
+                                                               0x3FFFFFFF)]
     # One less something of its size, so that any number of leading bits cancel.
     for bit in range(24):
         for row, addend in (([one] + [0] * (n - 1), 0xBF800000 - (1 << bit)),
