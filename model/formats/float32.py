@@ -33,7 +33,7 @@ def as_float32(array: NDArray[Any], what: str) -> NDArray[np.float32]:
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         raise InputError(
             f"{what} must be a float16, float32 or float64 array, not {array.dtype}")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         # ascontiguousarray would turn a scalar into a vector.
         converted = np.asarray(array, dtype=np.float32, order="C")
     if not np.isfinite(converted).all():

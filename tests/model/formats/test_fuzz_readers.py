@@ -26,6 +26,7 @@ from eieio.model.formats import (
     samples,
 )
 from eieio.model.formats.design_folder import read_manifest
+from eieio.model.formats.float32 import as_float32
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.graph.chain import chain, fully_connected
 from eieio.model.graph.weight_codes import WeightCodes
@@ -123,6 +124,15 @@ def test_signaling_nan(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.full((1, 2), 0x7F800001, np.uint32).view(np.float32))
     with pytest.raises(InputError, match="must be finite"):
         samples.read(tmp_path / "x.npy", 2, 2)
+
+
+@pytest.mark.parametrize(("bits", "dtype"), [(0x7FF << 52 | 1, np.float64), (0x7C01, np.float16)])
+@pytest.mark.filterwarnings("error")
+def test_signaling_nan_of_another_width(bits: int, dtype: type[np.floating]) -> None:
+    """Nor is one told of what float32 is made from."""
+    numbers = np.array([0, bits], f"u{np.dtype(dtype).itemsize}").view(dtype)
+    with pytest.raises(InputError, match=r"Weight must be finite in float32, not nan at \(1,\)"):
+        as_float32(numbers, "Weight")
 
 
 def test_two_inputs_of_one_name(fuzzing: ModuleType, tmp_path: Path) -> None:
