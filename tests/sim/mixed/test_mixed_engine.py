@@ -60,19 +60,21 @@ def test_short_input_and_hand_over() -> None:
     assert speed_of(made.host, found.rtl.counters[0, 0]).interval.cycles == cycles + FETCH
 
 
-@pytest.mark.parametrize(("lanes", "io_lanes", "winograd"), long((1, 2, 0), (2, 1, 2)))
-def test_widths(lanes: int, io_lanes: int, winograd: int) -> None:
-    """Beats that are joined between the engines, and divided; with stalls, too."""
-    rng = np.random.default_rng(lanes)
+@pytest.mark.parametrize(("lanes", "io_lanes", "winograd", "seeds"), long(
+    (1, 2, 0, (2, 21)), (2, 1, 2, (20, 51))))
+def test_widths(lanes: int, io_lanes: int, winograd: int, seeds: tuple[int, ...]) -> None:
+    """Beats that are joined between the engines, and divided; accumulators for which it waits."""
     convolutions = replace(SMALL.convolutions, lanes=lanes, **(
         {"winograd": winograd, "activation_width": 12, "weight_width": 12,
          "accumulator_depth": 32} if winograd else {}))
     config = replace(SMALL, dense=replace(SMALL.dense, io_lanes=io_lanes),
                      convolutions=convolutions)
     built = build_engine(config)
-    for channels in (12, 56):
-        compiled = random_network(config, rng, max_cycles=400, channels=channels)
+    for seed in seeds:
+        rng = np.random.default_rng([lanes, seed])
+        compiled = random_network(config, rng, max_cycles=900)
         x = random_inputs(compiled, 4, rng)
+        assert MixedCompiled(compiled).timings(x)[0].convolutions.accumulator_stalls > 60
         for stall in (0.0, 0.3):
             found = compare(compiled, x, built, stall=stall)
             assert (found.mismatches, found.cycle_mismatches) == (0, 0)
