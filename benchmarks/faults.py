@@ -27,11 +27,13 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from amaranth.hdl import UnusedElaboratable
 from replayed_networks import random_network, small_options
 
 from eieio.model.engine import Engine
@@ -183,6 +185,8 @@ def main() -> int:
                         help="with parity and watchdog, where an engine has these options")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything (default: 0)")
     options = parser.parse_args()
+    # To know its ports an engine is made, and then not used.
+    warnings.simplefilter("ignore", UnusedElaboratable)
     chosen = [find_engine(options.engine)] if options.engine else [*engines()]
     print("| engine | bits | faults | masked | of these late | detected | silent | hang "
           "| unusable |")

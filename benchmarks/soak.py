@@ -15,11 +15,13 @@ a case fails.
 import argparse
 import sys
 import time
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from amaranth.hdl import UnusedElaboratable
 from replayed_networks import first_config, network_of, small_options
 
 from eieio.model.engine import Compiled, Engine
@@ -159,6 +161,8 @@ def main() -> int:
     parser.add_argument("--case", type=int, help="run this case of the first round alone")
     parser.add_argument("--keep", type=Path, help="folder for scripts of what fails")
     options = parser.parse_args()
+    # To know its ports an engine is made, and then not used.
+    warnings.simplefilter("ignore", UnusedElaboratable)
     chosen = [find_engine(options.engine)] if options.engine else [
         engine for engine in engines()
         if is_replayable(engine.make_config(small_options(engine)))]
