@@ -303,7 +303,7 @@ async def flushing(dut: Any) -> None:
     """Forget what waits on its way in, at many moments; what is behind it arrives whole."""
     bench = await start(dut)
     host, random = bench.host, bench.random
-    for number in range(24):
+    for number in range(60):
         kind, sink, size = random.choice(((Kind.IMAGE, bench.image, 4),
                                           (Kind.INPUT, bench.input, bench.input_bytes)))
         # The receiver may stand still, so that the queue is full; most often it does not.
