@@ -182,8 +182,8 @@ def _input(path: Path, entry: onnx.ValueInfoProto, nodes: list[tuple[str, onnx.N
     if kind not in (*FLOATS, *INTEGERS):
         raise InputError(f"{path}: input {entry.name!r} must be of a floating-point type, "
                          f"INT8 or UINT8, not {type_name(kind)}")
-    batch, *sizes = (dim.dim_value if dim.dim_value > 0 else None
-                     for dim in entry.type.tensor_type.shape.dim) or (None,)
+    batch, *sizes = [dim.dim_value if dim.dim_value > 0 else None
+                     for dim in entry.type.tensor_type.shape.dim] or [None]
     if None in sizes:
         features = _features(entry.name, nodes, constants)
         sizes = sizes if features is None else [features]

@@ -1,7 +1,7 @@
 """ONNX files, as their protocol buffers."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ def load_model(path: Path) -> tuple[onnx.ModelProto, int]:
     data = read_bytes(path)
     try:
         model = onnx.load_model_from_string(data)
+        if any(isinstance(name, bytes) for name in _names(model.graph)):
+            raise ValueError("names must be in UTF-8")
         # Refuses a location outside of the folder.
         onnx.load_external_data_for_model(model, str(path.parent))
         for output in model.graph.output:
@@ -59,6 +61,15 @@ def load_model(path: Path) -> tuple[onnx.ModelProto, int]:
     if model.graph.sparse_initializer:
         raise InputError(f"{path}: initializers must be dense, not sparse")
     return model, opset
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
+    """List all names of a graph: protobuf gives one that is no text as bytes."""
+    for node in graph.node:
+        yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for entries in (graph.input, graph.output, graph.initializer):
+        yield from (entry.name for entry in entries)
 
 
 def needed_nodes(path: Path, graph: onnx.GraphProto, output: str | None = None

@@ -86,7 +86,7 @@ def pool(builder: Builder, node: onnx.NodeProto, operand: Activations, *,
     """Append the maxima or the means of windows."""
     maximum, attributes = node.op_type == "MaxPool", attributes_of(node)
     source = builder.image(operand)
-    kernel = attributes["kernel_shape"]
+    kernel = attributes.get("kernel_shape", ())
     if len(kernel) != 2 or min(kernel) < 1:
         raise ValueError(f"must have kernel_shape as 2 positive numbers, not {kernel}")
     if attributes.get("storage_order", 0):

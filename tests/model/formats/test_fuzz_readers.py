@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from benchmark_modules import benchmark
 
@@ -25,6 +26,7 @@ from eieio.model.formats import (
     npz,
     samples,
 )
+from eieio.model.formats import onnx as onnx_reader
 from eieio.model.formats.design_folder import read_manifest
 from eieio.model.formats.float32 import as_float32
 from eieio.model.formats.input_file import read_bytes
@@ -228,3 +230,45 @@ def test_image_of_fewer_layers(images: list[bytes]) -> None:
                 engine.host_image(image_file.pack({**described, "graph": graph}, words))
             tried += 1
     assert tried
+
+
+def _relu(shape: tuple[int, ...] | None = (1, 4), **names: str) -> onnx.ModelProto:
+    """Make a network of one operator."""
+    entries = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+               for name in ("x", "y")]
+    node = onnx.helper.make_node("Relu", ["x"], ["y"], **names)
+    graph = onnx.helper.make_graph([node], "net", entries[:1], entries[1:])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+
+
+@pytest.mark.parametrize(("text", "other"), [(b"Relu", b"\xff\xfelu"), (b"first", b"fir\xff\xfe")])
+def test_names_that_are_no_text(tmp_path: Path, text: bytes, other: bytes) -> None:
+    """Protobuf gives them as bytes, which are compared with no text."""
+    data = _relu(name="first").SerializeToString()
+    assert text in data
+    (tmp_path / "net.onnx").write_bytes(data.replace(text, other))
+    with pytest.raises(InputError, match="must be a valid ONNX model"):
+        onnx_reader.read(tmp_path / "net.onnx")
+
+
+def test_input_without_axes(tmp_path: Path) -> None:
+    """A number is no input: there is no sample."""
+    (tmp_path / "net.onnx").write_bytes(_relu(()).SerializeToString())
+    with pytest.raises(InputError, match="input 'x' must have a batch axis"):
+        onnx_reader.read(tmp_path / "net.onnx")
+
+
+def test_quantized_pool_without_a_window(tmp_path: Path) -> None:
+    """The checker does not know operators of another domain."""
+    entries = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, (1, 2, 4, 4))
+               for name in ("x", "y")]
+    constants = [onnx.numpy_helper.from_array(np.array(number), name) for name, number in (
+        ("scale", np.float32(0.5)), ("zero", np.uint8(3)))]
+    node = onnx.helper.make_node("QLinearAveragePool", ["x", "scale", "zero", "scale", "zero"],
+                                 ["y"], domain="com.microsoft")
+    graph = onnx.helper.make_graph([node], "net", entries[:1], entries[1:], constants)
+    model = onnx.helper.make_model(graph, opset_imports=[
+        onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("com.microsoft", 1)])
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="must have kernel_shape as 2 positive numbers"):
+        onnx_reader.read(tmp_path / "net.onnx")
