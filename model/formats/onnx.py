@@ -57,7 +57,7 @@ from eieio.model.formats.onnx_activations import Activations, image_order, is_na
 from eieio.model.formats.onnx_builder import (
     FLOATS,
     INTEGERS,
-    MAX_ELEMENTS,
+    MAX_ACTIVATIONS,
     Builder,
     NodeError,
     type_name,
@@ -191,8 +191,8 @@ def _input(path: Path, entry: onnx.ValueInfoProto, nodes: list[tuple[str, onnx.N
     if not sizes or len(known) < len(sizes):
         raise InputError(f"{path}: input {entry.name!r} must have a batch axis, and "
                          "others of fixed sizes behind it")
-    if math.prod(known) > MAX_ELEMENTS:
-        raise InputError(f"{path}: input {entry.name!r} must have at most {MAX_ELEMENTS} "
+    if math.prod(known) > MAX_ACTIVATIONS:
+        raise InputError(f"{path}: input {entry.name!r} must have at most {MAX_ACTIVATIONS} "
                          f"elements, not {math.prod(known)}")
     shape = tuple(known)
     if len(shape) == 3 and channels_first:

@@ -28,13 +28,15 @@ from eieio.model.graph.float_graph import (
 from eieio.model.graph.quantization import Scale
 from eieio.model.graph.quantized_graph import Window
 
-__all__ = ["FLOATS", "INTEGERS", "MAX_ELEMENTS", "Builder", "NodeError", "check_size", "type_name"]
+__all__ = ["FLOATS", "INTEGERS", "MAX_ACTIVATIONS", "Builder", "NodeError", "check_size",
+           "type_name"]
 
 FLOATS = (onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 INTEGERS = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
-#: Elements of activations of one sample, and of the weights of an operator, at most.
-MAX_ELEMENTS = 1 << 26
+#: Elements of activations of one sample, which are followed one by one, and of the weights of an
+#: operator, at most.
+MAX_ACTIVATIONS, MAX_WEIGHTS = 1 << 23, 1 << 26
 
 
 _PRODUCTS = frozenset({"Gemm", "MatMul"})
@@ -356,9 +358,9 @@ class Builder:
 
 def check_size(what: str, shape: tuple[int, ...]) -> None:
     """Refuse what is too large."""
-    if math.prod(shape) > MAX_ELEMENTS:
-        raise ValueError(f"must have {what} of at most {MAX_ELEMENTS} elements, not "
-                         f"{math.prod(shape)}")
+    most = MAX_WEIGHTS if what == "weights" else MAX_ACTIVATIONS
+    if math.prod(shape) > most:
+        raise ValueError(f"must have {what} of at most {most} elements, not {math.prod(shape)}")
 
 
 def type_name(number: int) -> str:

@@ -574,7 +574,7 @@ def test_sizes(tmp_path: Path) -> None:
     """Sizes that no memory holds are refused before anything is computed."""
     path = tmp_path / "a.onnx"
     refuse(build(path, ["y = Relu(x)"], ("n", 4, 1 << 20, 1 << 20)),
-           f"input 'x' must have at most 67108864 elements, not {1 << 42}")
+           f"input 'x' must have at most 8388608 elements, not {1 << 42}")
     refuse(build(path, ["y = Pad<pads=[0, 0, 1000000, 0, 0, 0, 0, 1000000]>(x)"], opset=9),
-           f"node 0 (Pad) must have activations of at most 67108864 elements, not "
+           f"node 0 (Pad) must have activations of at most 8388608 elements, not "
            f"{4 * 1_000_005 * 1_000_006}")
