@@ -108,6 +108,11 @@ class Host:
             self.expected = (self.expected + 1) % 256
         return Status(reply[0])
 
+    async def deliver(self, kind: int, payload: bytes) -> None:
+        """Ask for what is numbered until there is room for it."""
+        while await self.do(kind, payload) != Status.OK:
+            pass
+
     async def read(self, address: int) -> int:
         reply = await self.ask(Kind.READ, address % 251, address.to_bytes(2, "little"))
         assert reply[0] == Status.OK
@@ -291,8 +296,7 @@ async def full(dut: Any) -> None:
     assert bytes((await with_timeout(bench.image.recv(), ANSWER_TIMEOUT, "ns")).tdata) == payload
     assert await host.do(Kind.INPUT | LAST, payload) == Status.BUSY
     bench.input.pause = False
-    while await host.do(Kind.INPUT | LAST, payload) != Status.OK:
-        pass
+    await host.deliver(Kind.INPUT | LAST, payload)
     for _ in range(packets + 1):
         frame = await with_timeout(bench.input.recv(), ANSWER_TIMEOUT, "ns")
         assert bytes(frame.tdata) == payload + bytes(-len(payload) % bench.input_bytes)
@@ -318,8 +322,7 @@ async def flushing(dut: Any) -> None:
         while not sink.empty():  # What was cut has an end, and nothing that follows.
             sink.recv_nowait()
         data = random.randbytes(random.randrange(1, 60))
-        while await host.do(kind | LAST, data) != Status.OK:
-            pass
+        await host.deliver(kind | LAST, data)
         frame = await with_timeout(sink.recv(), ANSWER_TIMEOUT, "ns")
         assert bytes(frame.tdata) == data + bytes(-len(data) % size), number
     assert await host.do(Kind.FLUSH, b"a") == Status.REFUSED
@@ -336,8 +339,7 @@ async def full_of_images(dut: Any) -> None:
     while await host.do(Kind.IMAGE | LAST, payload) == Status.OK:
         pass
     bench.image.pause = False
-    while await host.do(Kind.IMAGE | LAST, payload) != Status.OK:
-        pass
+    await host.deliver(Kind.IMAGE | LAST, payload)
     for _ in range(2):
         frame = await with_timeout(bench.image.recv(), ANSWER_TIMEOUT, "ns")
         assert bytes(frame.tdata) == payload

@@ -28,8 +28,8 @@ from eieio.model.graph.float_graph import (
 from eieio.model.graph.quantization import Scale
 from eieio.model.graph.quantized_graph import Window
 
-__all__ = ["FLOATS", "INTEGERS", "MAX_ACTIVATIONS", "Builder", "NodeError", "check_size",
-           "type_name"]
+__all__ = ["FLOATS", "INTEGERS", "MAX_ACTIVATIONS", "MAX_WEIGHTS", "Builder", "NodeError",
+           "check_size", "type_name"]
 
 FLOATS = (onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 INTEGERS = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
@@ -356,9 +356,8 @@ class Builder:
                                   scale=operand.scale if operand.integers else None))
 
 
-def check_size(what: str, shape: tuple[int, ...]) -> None:
+def check_size(what: str, shape: tuple[int, ...], most: int = MAX_ACTIVATIONS) -> None:
     """Refuse what is too large."""
-    most = MAX_WEIGHTS if what == "weights" else MAX_ACTIVATIONS
     if math.prod(shape) > most:
         raise ValueError(f"must have {what} of at most {most} elements, not {math.prod(shape)}")
 

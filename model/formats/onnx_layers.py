@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 
 from eieio.model.formats.onnx_activations import Activations, Affine, Weights
-from eieio.model.formats.onnx_builder import Builder, check_size
+from eieio.model.formats.onnx_builder import MAX_WEIGHTS, Builder, check_size
 from eieio.model.formats.onnx_model import attributes_of
 from eieio.model.formats.onnx_shape import ActivationShape
 from eieio.model.formats.onnx_window import Sliding, resolve
@@ -84,7 +84,7 @@ def convolution(builder: Builder, node: onnx.NodeProto, operand: Activations, we
     else:
         kind = Conv2D
         if groups > 1:
-            check_size("weights", (channels, depth, *kernel))
+            check_size("weights", (channels, depth, *kernel), MAX_WEIGHTS)
             whole = np.zeros((channels, depth, *kernel))
             for group in range(groups):
                 rows = slice(group * channels // groups, (group + 1) * channels // groups)
