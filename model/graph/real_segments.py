@@ -33,8 +33,8 @@ from eieio.model.graph.tensor_emitter import TensorEmitter
 from eieio.model.graph.value_facts import EVERYTHING, Range, intersect, is_affine
 
 __all__ = ["AFFORDABLE", "COARSE_SHARE", "MAX_SEGMENTS", "STEPS", "Segmenter", "Term",
-           "WeightedSum", "commensurable_step", "is_choice", "is_selection", "most_often",
-           "over_stack"]
+           "WeightedSum", "commensurable_step", "different_steps", "is_choice", "is_selection",
+           "most_often", "over_stack"]
 
 STEPS = 255
 # The step of a real number, as a share of that of the finest quantizer behind it: as fine as is
@@ -469,9 +469,7 @@ class Segmenter(TensorEmitter):
         """
         terms, levels, window = total.terms, total.levels, total.window
         if np.abs(levels).max() > _WEIGHT_MAXIMUM:
-            raise InputError(f"{type(operator).__name__} {operator.name!r} must not add real "
-                             "numbers of such different steps: quantizers in front of it would "
-                             "fit")
+            raise different_steps(operator.name)
         stacked, label = self._stack(operator, terms, total.step, name)
         height, width, channels = stacked.shape
         height //= len(terms)
@@ -562,6 +560,12 @@ def commensurable_step(step: float, finest: float, other: Sequence[Term], most: 
         return whole / (parts if whole / parts >= finest else int(whole / finest))
     times = int(step / whole)
     return whole * min(times if whole * times >= finest else times + 1, most)
+
+
+def different_steps(name: str) -> InputError:
+    """Return what refuses a sum of numbers whose steps no weights bring together."""
+    return InputError(f"{name!r} must not add real numbers of such different steps: quantizers in "
+                      "front of it would fit")
 
 
 def _parts(level: int) -> list[int]:

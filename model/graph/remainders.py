@@ -39,6 +39,7 @@ from eieio.model.graph.real_segments import (
     Term,
     WeightedSum,
     commensurable_step,
+    different_steps,
     is_choice,
     most_often,
 )
@@ -187,6 +188,8 @@ class RemainderSegmenter(Segmenter):
         if other:
             step = commensurable_step(step, finest, other,
                                       most_often([Term(value, Scale(step, 0), _LEVEL)]))
+            if width / step > 2 * MAX_SEGMENTS:  # More than twice as fine: weights bound it.
+                raise different_steps(value.name)
         # Where segments saturate, what the remainder is does not matter.
         margin, bound = 2 * _BYTE * step, self._bound(value)
         places = tuple(

@@ -378,3 +378,17 @@ def test_all_reasons_at_once(tmp_path: Path) -> None:
                  "node 'c' (Conv) must have group"):
         assert part in message
     assert "\n" not in message
+
+
+def test_steps_too_different(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real numbers are not cut into thousands of segments to go with a far finer operand."""
+    nodes = [*X, "w = DequantizeLinear(same, s128, z)", "c = Conv<pads=[1, 1, 1, 1]>(d, w)",
+             *pair("e", "d", "fine"), "a = Add(c, e)", *pair("y", "a", "s32")]
+    monkeypatch.setitem(CONSTANTS, "fine", scale(1e-6))
+    path, x = build(tmp_path / "a.onnx", nodes, IMAGE), real(2, 6, 5)
+    _, y = compute(path, x)
+    np.testing.assert_allclose(y, np.clip(reference(path, x), -4, 127 / 32), atol=1 / 32 + 1e-6)
+    monkeypatch.setitem(CONSTANTS, "fine", scale(1e-9))
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: 'c' must not add real numbers "
+                       "of such different steps: quantizers in front of it would fit$"):
+        compute(build(path, nodes, IMAGE), x)
