@@ -291,10 +291,13 @@ def source_line(mutation: Mutation) -> tuple[str, str]:
     return mutation.source or "no place", ""
 
 
-def explained(component: Component, text: str, reasons: Sequence[dict[str, str]]) -> str | None:
-    """Return the reason that is given for survivors in a line of a component."""
+def explained(component: Component, mutation: Mutation, reasons: Sequence[dict[str, str]]
+              ) -> str | None:
+    """Return the reason that is given for a survivor of a component: by its line, or for itself."""
+    text = source_line(mutation)[1]
     return next((one["reason"] for one in reasons
-                 if one["component"] == component.label and one["line"] in text), None)
+                 if one["component"] == component.label and one.get("line", "") in text
+                 and one.get("mutant", mutation.place) == mutation.place), None)
 
 
 def report(results: Sequence[Result]) -> Iterator[str]:
@@ -336,8 +339,8 @@ def main() -> int:
             known, _ = known_statuses(component, options)
             others.update(one["status"] for one in known.values())
             others["explained"] += sum(
-                one["status"] == "survived" and explained(
-                    component, source_line(Mutation.parse(line))[1], reasons) is not None
+                one["status"] == "survived"
+                and explained(component, Mutation.parse(line), reasons) is not None
                 for line, one in known.items())
             continue
         started = time.monotonic()
@@ -352,7 +355,7 @@ def main() -> int:
             if one["status"] == "survived":
                 mutation = Mutation.parse(line)
                 place, text = source_line(mutation)
-                reason = explained(component, text, reasons)
+                reason = explained(component, mutation, reasons)
                 print(f"    {one.get('proof', '')} {place}: {mutation.place}: {text}"
                       + (f" -- {reason}" if reason else ""), flush=True)
                 if reason is None:

@@ -9,7 +9,9 @@ import pytest
 
 from eieio.model.image_frame import frame_image
 from eieio.model.registers import ShellError
+from eieio.rtl.bus.crc32 import Crc32
 from eieio.rtl.bus.image_frame_receiver import ImageFrameReceiver
+from eieio.rtl.bus.serial_check import SerialCheck
 
 FINGERPRINT = 0x1234
 
@@ -159,8 +161,10 @@ def test_stalls(simulate: Callable[..., None], serial: bool) -> None:
     """Words of all bits reach an engine that is not always ready, each once, and stay until then.
 
     Frames follow each other, and the first one waits while ``hold`` is 1. The last ones meet an
-    engine that is always ready and done at once: the verdict waits for the checksum then.
+    engine that is always ready and done at once: the verdict waits for the checksum then, and no
+    longer.
     """
+    delay = (33 + SerialCheck.latency if serial else Crc32.latency) + 2
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 1 << 32, count, np.uint32) for count in (1, 2, 30, 3, 1)]
     number = 0
@@ -194,6 +198,9 @@ def test_stalls(simulate: Callable[..., None], serial: bool) -> None:
             assert not words
             ctx.set(dut.hold, 0)
             await send(ctx, dut, sent[3:])
+            if number >= 3:
+                await ctx.tick().repeat(delay)
+                assert ctx.get(dut.accepted)
             assert await verdicts.next(ctx) == ["accepted"]
             assert words == frame.tolist()
 

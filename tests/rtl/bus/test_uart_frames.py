@@ -163,7 +163,7 @@ def random_frame(random: Random) -> Frame:
 def test_deframer_finds_frames(simulate: Simulate) -> None:
     random = Random(0)
     frames = [random_frame(random) for _ in range(20)]
-    frames.append(Frame(1, 2, random.randbytes(MAX_PAYLOAD)))
+    frames += [Frame(1, 2, random.randbytes(size)) for size in (85, 127, 170, MAX_PAYLOAD)]
     line = b"".join(encode(frame) for frame in frames)
     assert deframe(simulate, line) == frames
 
