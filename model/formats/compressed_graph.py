@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.formats.compressed_weights import MAX_WEIGHTS
-from eieio.model.formats.described import parse_json
+from eieio.model.formats.described import pairs, parse_json, whole, window
 from eieio.model.graph.float_graph import (
     Add,
     AveragePool,
@@ -57,6 +57,9 @@ _KINDS: dict[str, type[Operator]] = {kind.__name__: kind for kind in (
     Reshape, Softmax, Stack)}
 _ELSEWHERE = frozenset({"name", "inputs", "output", "weight", "bias", "weight_scale", "shared",
                         "one_scale"})
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "axis": whole, "maximum": float, "minimum": float, "padding": pairs, "window": window,
+    "wraps": bool}
 # What a description may grow to.
 _MAX_BYTES = 1 << 24
 
@@ -144,8 +147,7 @@ def _restore(name: str, found: dict[str, Any], layers: int,
                     "shared": shared}
         for field in fields(kind):
             if field.name in entry and field.name not in _ELSEWHERE:
-                value = _tuples(entry[field.name])
-                more[field.name] = Window(*value) if field.name == "window" else value
+                more[field.name] = _PARSERS[field.name](entry[field.name])
         operators.append(kind(name=own, inputs=tuple(values[value] for value in entry["inputs"]),
                               output=values[entry["output"]], **more))
     graph = FloatGraph(name, values[found["input"]], values[found["output"]], tuple(operators),
@@ -167,8 +169,3 @@ def _sizes(shape: list[int]) -> tuple[int, ...]:
     if not sizes or any(type(size) is not int or size < 1 for size in sizes):
         raise ValueError(f"no shape: {sizes}")
     return sizes
-
-
-def _tuples(value: Any) -> Any:
-    """Turn lists, which JSON has for tuples, back into tuples."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

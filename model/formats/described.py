@@ -4,7 +4,10 @@ import json
 import math
 from typing import Any
 
-__all__ = ["MOST_ELEMENTS", "name_or_none", "parse_json", "real", "scale", "sizes", "whole"]
+from eieio.model.graph.window import Window
+
+__all__ = ["MOST_ELEMENTS", "name_or_none", "pairs", "parse_json", "real", "scale", "sizes",
+           "whole", "window"]
 
 #: Elements of a tensor, at most, of which a description tells a host.
 MOST_ELEMENTS = 1 << 26
@@ -90,3 +93,34 @@ def name_or_none(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{value!r} must be a name")
     return value
+
+
+def pairs(value: Any) -> tuple[tuple[int, int], ...]:
+    """Return pairs of integers from 0.
+
+    Raises
+    ------
+    ValueError
+        If they are none.
+    TypeError
+        If they are no list.
+    """
+    return tuple((whole(first), whole(second)) for first, second in value)
+
+
+def window(value: Any) -> Window:
+    """Return a window, of the list of its attributes.
+
+    Raises
+    ------
+    ValueError
+        If its numbers are no integers, or too few or many.
+    TypeError
+        If they are no lists.
+    InputError
+        If one is outside its range.
+    """
+    *steps, padding = value
+    kernel, stride, dilation = pairs(steps)
+    top_bottom, left_right = pairs(padding)
+    return Window(kernel, stride, dilation, (top_bottom, left_right))

@@ -36,7 +36,14 @@ from numpy.typing import NDArray
 
 from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
-from eieio.model.formats.described import name_or_none, parse_json, scale, sizes, whole
+from eieio.model.formats.described import (
+    name_or_none,
+    parse_json,
+    scale,
+    sizes,
+    whole,
+    window,
+)
 from eieio.model.formats.input_file import read_parsed
 from eieio.model.formats.numpy_file import NumpyFileError, load_numpy
 from eieio.model.graph.quantized_graph import (
@@ -169,7 +176,7 @@ def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Quan
             elif name in _DEFAULTS:  # which older files do not have
                 attributes[name] = type(_DEFAULTS[name])(entry.get(name, _DEFAULTS[name]))
             elif name == "window":
-                attributes[name] = Window(*_tuples(entry[name]))
+                attributes[name] = window(entry[name])
             else:
                 attributes[name] = _tuples(entry[name])
         operators.append(kind(str(entry["name"]), tuple(tensors[name] for name in entry["inputs"]),

@@ -23,6 +23,8 @@ OTHERS = {
     "tiles of 6 x 6": SystolicConfig.for_winograd(4, rows=2, columns=2, lanes=2,
                                                   accumulator_depth=36 * 3),
     "a column": SystolicConfig.for_winograd(2, rows=1, columns=1, accumulator_depth=16),
+    "more results than sums": SystolicConfig.for_winograd(2, rows=1, columns=8, lanes=1,
+                                                          accumulator_depth=16 * 5),
 }
 
 
