@@ -49,6 +49,7 @@ CASES = {
     "high": ((6, 5, 4), Window((3, 2), (1, 2), padding=((2, 0), (0, 1)))),
     "low": ((6, 5, 4), Window((2, 3), (2, 1), padding=((0, 1), (1, 0)))),
     "a row": ((3, 12, 4), Window((1, 9), (1, 2), padding=((0, 0), (4, 4)))),
+    "long rows": ((3, 50, 4), Window((1, 9), padding=((0, 0), (4, 4)))),
     "an element": ((4, 5, 6), Window((1, 1), (2, 3))),
     "a column": ((11, 1, 5), Window((5, 1), (2, 1), padding=((2, 1), (0, 0)))),
     "as wide as the lines": ((4, 8, 3), Window((3, 3), padding=ONE)),
