@@ -36,7 +36,8 @@ class Layer:
         return descriptor({
             Field.OPERATION: Operation.COMPUTE | (Flag.SINGLE_ROUNDING if self.single else 0),
             Field.PARAMETERS: int(self.wraps) << WRAPS | 5,
-            Field.QUANTIZATION: pack([77, self.zero_point, self.minimum, self.maximum], 8)})
+            Field.QUANTIZATION: pack([self.zero_point ^ 77, self.zero_point, self.minimum,
+                                      self.maximum], 8)})
 
 
 class Reference:
