@@ -162,7 +162,7 @@ class SystolicConfig(EngineConfig):
             raise InputError(f"Option depthwise_lanes must divide lanes, {self.lanes}, or be 0, "
                              f"not {self.depthwise_lanes}")
         for name in ("depthwise_multipliers", "requantize_multipliers"):
-            if getattr(self, name) not in {"dsp", "lut"}:
+            if getattr(self, name) not in ("dsp", "lut"):  # Lists are in no set.
                 raise InputError(f"Option {name} must be dsp or lut, not {getattr(self, name)!r}")
         if self.code_width not in {0, 4, 8}:
             raise InputError(f"Option code_width must be 0, 4 or 8, not {self.code_width}")

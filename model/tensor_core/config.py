@@ -42,7 +42,7 @@ class StepConfig(EngineConfig):
     def __post_init__(self) -> None:
         self._check_integers(("rows", 1, 16), ("columns", 1, 16), ("products", 1, 32),
                              ("extra_bits", 0, 8))
-        if self.input_format not in INPUT_FORMATS:
+        if self.input_format not in tuple(INPUT_FORMATS):  # It may be a list, out of a file.
             raise InputError(f"Option input_format must be one of {', '.join(INPUT_FORMATS)}, "
                              f"not {self.input_format!r}")
 

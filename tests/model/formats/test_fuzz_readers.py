@@ -1,5 +1,6 @@
 """Damaged files of every kind: a slice of ``benchmarks/fuzz_readers.py``, and what it has found."""
 
+import contextlib
 import importlib
 import io
 import json
@@ -8,6 +9,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +19,7 @@ import onnx
 import pytest
 from benchmark_modules import benchmark
 
+from eieio.model.engine import Engine
 from eieio.model.errors import InputError
 from eieio.model.formats import (
     compressed,
@@ -32,7 +35,7 @@ from eieio.model.formats.float32 import as_float32
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.graph.chain import chain, fully_connected
 from eieio.model.graph.weight_codes import WeightCodes
-from eieio.model.registry import find_engine
+from eieio.model.registry import engines, find_engine
 
 _CASES = 40
 _READERS = ("npz", "samples", "onnx", "tflite", "eie", "net", "prototxt", "graph", "image", "coded",
@@ -272,3 +275,13 @@ def test_quantized_pool_without_a_window(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(InputError, match="must have kernel_shape as 2 positive numbers"):
         onnx_reader.read(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("engine", [*engines()], ids=lambda engine: engine.name)
+def test_options_of_any_type(engine: Engine) -> None:
+    """An option that a file gives as a list, an object or nothing is taken or refused."""
+    known = engine.make_config({}).to_dict()
+    for field in fields(engine.config):
+        for value in ([], [1], {}, None, "", "x", 1.5, True, -1, 1 << 40):
+            with contextlib.suppress(InputError):
+                engine.make_config({**known, field.name: value})
