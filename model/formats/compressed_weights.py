@@ -46,16 +46,15 @@ from eieio.model.compress import huffman
 from eieio.model.errors import InputError
 from eieio.model.graph.weight_codes import WeightCodes
 
-__all__ = ["ENCODINGS", "MAX_WEIGHTS", "Reader", "StoredWeights", "gaps_before", "pack_text",
-           "read_weights", "run_entries", "store_weights"]
+__all__ = ["ENCODINGS", "MAX_WEIGHTS", "Reader", "StoredWeights", "gaps_before", "most_weights",
+           "pack_text", "read_weights", "run_entries", "store_weights"]
 
 #: Encodings by their number.
 ENCODINGS = ("pruned", "shared", "huffman")
 #: Weights of an operator, at most: a gibibyte of codes.
 MAX_WEIGHTS = 1 << 30
 
-# What a few bytes may claim, or else a damaged file would take any memory: so many weights without
-# an entry, and beyond these an entry for as many.
+# What a few bytes may claim: so many weights without an entry, beyond these one for as many.
 _FREE_WEIGHTS, _SPARSEST = 1 << 22, 1 << 10
 
 _MAX_RUN_WIDTH = 8
@@ -272,6 +271,14 @@ def read_weights(reader: Reader, name: str, shape: tuple[int, ...],
     return WeightCodes(_place(codes, runs, width, shape, name), codebook)
 
 
+def most_weights(entries: int) -> int:
+    """Return how many weights a layer may have of which a file has so many entries.
+
+    Without a bound a few bytes of a damaged file would take any memory.
+    """
+    return _FREE_WEIGHTS + _SPARSEST * entries
+
+
 def _read_counts(reader: Reader, name: str, shape: tuple[int, ...]) -> tuple[int, int]:
     width, entries = reader.numbers("<BQ", f"the entry count of layer {name!r}")
     if width > _MAX_RUN_WIDTH:
@@ -280,7 +287,7 @@ def _read_counts(reader: Reader, name: str, shape: tuple[int, ...]) -> tuple[int
     if entries > math.prod(shape):
         raise InputError(f"Layer {name!r}: number of entries must be at most "
                          f"{math.prod(shape)} at byte {reader.offset - 8}, not {entries}")
-    most = _FREE_WEIGHTS + _SPARSEST * entries
+    most = most_weights(entries)
     if math.prod(shape) > most:
         raise InputError(f"Layer {name!r}: {entries} entries at byte {reader.offset - 8} must be "
                          f"for at most {most} weights, not {math.prod(shape)}")

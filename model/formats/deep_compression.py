@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from eieio.model.codebook import decode_weights
 from eieio.model.errors import InputError
 from eieio.model.formats.caffe_graph import build_graph
+from eieio.model.formats.compressed_weights import most_weights
 from eieio.model.formats.input_file import read_bytes
 from eieio.model.formats.prototxt import Weights, input_shapes, parse_net, weight_shapes
 from eieio.model.graph.chain import as_chain
@@ -266,6 +267,10 @@ def _decode(data: bytes, shapes: Sequence[Weights], path: Path) -> tuple[Compres
         if count > math.prod(weights.shape):
             raise InputError(f"{path}: byte {4 * i} must be the entry count of layer "
                              f"{weights.name!r}, at most {math.prod(weights.shape)}, not {count}")
+        most = most_weights(count)
+        if math.prod(weights.shape) > most:
+            raise InputError(f"{path}: layer {weights.name!r}, of {count} entries at byte {4 * i}, "
+                             f"must have at most {most} weights, not {math.prod(weights.shape)}")
     layers = []
     for count, weights in zip(counts, shapes, strict=True):
         layers.append(_decode_layer(cursor, count, weights))

@@ -328,3 +328,15 @@ def test_read_network_refuses(tmp_path: Path, text: str, message: str) -> None:
     prototxt.write_text(text)
     with pytest.raises(InputError, match=f"^{re.escape(f'{prototxt}: {message}')}$"):
         read_network(path)
+
+
+def test_few_entries_for_many_weights(tmp_path: Path) -> None:
+    """A prototxt that is not the file's own cannot make it take any memory."""
+    (tmp_path / "net.prototxt").write_text(
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 9999999 '
+        '} } }\nlayer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" '
+        "inner_product_param { num_output: 20 } }\n")
+    (tmp_path / "net.net").write_bytes(bytes([3, 0, 0, 0]) + bytes(200))
+    with pytest.raises(InputError, match=r"net: layer 'ip', of 3 entries at byte 0, must have at "
+                       "most 4197376 weights, not 199999980$"):
+        read_network(tmp_path / "net.net")
