@@ -469,7 +469,7 @@ class Segmenter(TensorEmitter):
         """
         terms, levels, window = total.terms, total.levels, total.window
         if np.abs(levels).max() > _WEIGHT_MAXIMUM:
-            raise different_steps(operator.name)
+            raise different_steps(f"{type(operator).__name__} {operator.name!r}")
         stacked, label = self._stack(operator, terms, total.step, name)
         height, width, channels = stacked.shape
         height //= len(terms)
@@ -562,9 +562,9 @@ def commensurable_step(step: float, finest: float, other: Sequence[Term], most: 
     return whole * min(times if whole * times >= finest else times + 1, most)
 
 
-def different_steps(name: str) -> InputError:
+def different_steps(what: str) -> InputError:
     """Return what refuses a sum of numbers whose steps no weights bring together."""
-    return InputError(f"{name!r} must not add real numbers of such different steps: quantizers in "
+    return InputError(f"{what} must not add real numbers of such different steps: quantizers in "
                       "front of it would fit")
 
 

@@ -189,7 +189,7 @@ class RemainderSegmenter(Segmenter):
             step = commensurable_step(step, finest, other,
                                       most_often([Term(value, Scale(step, 0), _LEVEL)]))
             if width / step > 2 * MAX_SEGMENTS:  # More than twice as fine: weights bound it.
-                raise different_steps(value.name)
+                raise different_steps(repr(value.name))
         # Where segments saturate, what the remainder is does not matter.
         margin, bound = 2 * _BYTE * step, self._bound(value)
         places = tuple(
