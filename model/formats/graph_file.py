@@ -38,6 +38,7 @@ from eieio.model.errors import InputError
 from eieio.model.formats.atomic import write_bytes
 from eieio.model.formats.described import (
     name_or_none,
+    pairs,
     parse_json,
     scale,
     sizes,
@@ -177,6 +178,8 @@ def _build(description: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Quan
                 attributes[name] = type(_DEFAULTS[name])(entry.get(name, _DEFAULTS[name]))
             elif name == "window":
                 attributes[name] = window(entry[name])
+            elif name == "padding":
+                attributes[name] = pairs(entry[name])
             else:
                 attributes[name] = _tuples(entry[name])
         operators.append(kind(str(entry["name"]), tuple(tensors[name] for name in entry["inputs"]),

@@ -104,6 +104,8 @@ def changed(data: bytes, change: Any) -> bytes:
      "Graph must describe tensors and operators; it is damaged"),
     (lambda d: d["operators"][0].pop("window"),
      "Graph must describe tensors and operators; it is damaged"),
+    (lambda d: d["operators"][3].update(padding=[[1.0, 0], [0, 1], [0, 0]]),
+     "Graph must describe tensors and operators; it is damaged"),
     (lambda d: d["tensors"][0].__setitem__(3, 200),
      "Tensor 'x': zero point must be from -128 to 127, not 200"),
 ])
