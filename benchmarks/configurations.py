@@ -3,6 +3,7 @@
     python benchmarks/configurations.py                      # every engine
     python benchmarks/configurations.py --engine sparse --rows 4 --seed 1
     python benchmarks/configurations.py --lint               # Verilog and lint alone
+    python benchmarks/configurations.py --largest 512        # each option at its true ends
 
 An engine's options, and the ends of their ranges, are what its configuration checks when it is
 made. Each row of the matrix is a configuration that a random network fits; together the rows have
@@ -10,8 +11,8 @@ every pair of ends of every two options that can go together. What cannot must b
 line. The Verilog of each row passes ``verilator -Wall`` with the project's waivers, and pyslang if
 it is installed; then the network runs on the RTL, and all integers, cycles and counters must be the
 golden and the cycle model's. Large ends of sizes are small here, as the matrix would not build
-otherwise: of memories 1,024 words, of processing elements 16 or 4 x 4. With ``--largest`` each
-option stands alone at its true ends, for lint.
+otherwise: of memories 1,024 words, of processing elements 16 or 4 x 4. With ``--largest`` there is
+no matrix: each option in turn stands at its true ends, with no more beside it than these need.
 
 Rows are chosen greedily. A generator of pairs from PyPI would have to be told which options go
 together; here only the configuration knows. What has passed is kept in
@@ -21,6 +22,7 @@ fails.
 """
 
 import argparse
+import contextlib
 import hashlib
 import itertools
 import json
@@ -59,6 +61,8 @@ _FOLDER = Path(__file__).parents[1] / "build" / "verify"
 _SIZE, _SIDE, _WORDS, _TRIES = 16, 4, 1024, 90
 #: Options that multiply each other's size.
 _SIDES = frozenset({"rows", "columns", "tiles", "inputs", "outputs", "nodes"})
+#: Options that cost no more at their true ends.
+_KEPT = frozenset({"clock_mhz", "watchdog", "dense_watchdog"})
 #: Options whose product has little room.
 _SMALLEST = {"patch_rows": 2, "patch_columns": 1, "patch_channels": 1}
 #: Values next to an end that are tried in its place.
@@ -67,6 +71,8 @@ _LINES = ("\n", "\r")
 #: Orders of options that are tried for a row, hints that are followed, rows that are tried until a
 #: network fits, and what no option is.
 _ORDERS, _HINTS, _ROWS, _NONE = 8, 12, 4, object()
+#: Rows that are tried until an option at an end has what it needs beside it.
+_COMPANIONS = 3000
 
 #: What pyslang may find is what ``sim/lint.vlt`` waives, with the same reasons.
 _WAIVED = frozenset(f"DiagCode({name})" for name in (
@@ -76,43 +82,48 @@ Row = dict[str, Any]
 
 
 def ends_of(engine: Engine) -> dict[str, tuple[Any, ...]]:
-    """Return the ends of each option's range, which its configuration checks; flags have two."""
+    """Return the ends of each option's range, which its configuration checks; flags have two.
+
+    Options that are checked when they are on alone, as the watchdog, are off, 0, or at their upper
+    end.
+    """
+    names = {option.name for option in engine.options}
     ends: dict[str, tuple[Any, ...]] = {}
-    parts: list[tuple[EngineConfig, tuple[tuple[str, int, int], ...]]] = []
-    flags: list[tuple[EngineConfig, tuple[str, ...]]] = []
+    for name, values in _checked(engine, {}):
+        # An engine of two others has some of their options by another name.
+        own = next((own for own in (name, f"dense_{name}") if own in names and own not in ends), "")
+        if own:
+            ends[own] = values
+    for option in engine.options:
+        if option.kind == "integer" and option.name not in ends:
+            ranges = dict(_checked(engine, {option.name: 1}))
+            ends[option.name] = (0, ranges[option.name.removeprefix("dense_")][1])
+    for option in engine.options:
+        if option.kind == "text":
+            refused = refusal(engine, {option.name: "?"}) or ""
+            choices = re.findall(r"must be (?:one of )?(.*), not", refused)
+            ends[option.name] = tuple(re.split(", | or ", choices[0]))
+    return ends
+
+
+def _checked(engine: Engine, given: Row) -> list[tuple[str, tuple[Any, Any]]]:
+    """Return options with the ranges that they are checked for, in turn."""
+    found: list[tuple[str, tuple[Any, Any]]] = []
     integers, booleans = EngineConfig._check_integers, EngineConfig._check_flags
 
     def check(config: EngineConfig, *ranges: tuple[str, int, int]) -> None:
-        parts.append((config, ranges))
+        found.extend((name, (low, high)) for name, low, high in ranges)
         integers(config, *ranges)
 
     def check_flags(config: EngineConfig, *names: str) -> None:
-        flags.append((config, names))
+        found.extend((name, (False, True)) for name in names)
         booleans(config, *names)
 
     with patch.object(EngineConfig, "_check_integers", check), \
-            patch.object(EngineConfig, "_check_flags", check_flags):
-        engine.make_config({})
-    names = {option.name for option in engine.options}
-    for _, ranges in parts:
-        for name, low, high in ranges:
-            # An engine of two others has some of their options by another name.
-            for own in (name, f"dense_{name}"):
-                if own in names and own not in ends:
-                    ends[own] = (low, high)
-                    break
-    for _, given in flags:
-        for name in given:
-            if name in names:
-                ends[name] = (False, True)
-    for option in engine.options:
-        if option.kind == "text":
-            try:
-                engine.make_config({option.name: "?"})
-            except InputError as error:
-                found = re.search(r"one of (.*), not", str(error))
-                ends[option.name] = tuple(found[1].split(", ")) if found else (option.default,)
-    return ends
+            patch.object(EngineConfig, "_check_flags", check_flags), \
+            contextlib.suppress(InputError):
+        engine.make_config(given)
+    return found
 
 
 def _stands_alone(engine: Engine, name: str, value: Any) -> bool:
@@ -132,7 +143,7 @@ def small_ends(engine: Engine) -> dict[str, tuple[Any, ...]]:
     small: dict[str, tuple[Any, ...]] = {}
     for name, values in ends.items():
         low, high = values[0], values[-1]
-        if isinstance(low, bool) or not isinstance(low, int) or name == "clock_mhz":
+        if isinstance(low, bool) or not isinstance(low, int) or name in _KEPT:
             small[name] = values
         elif name in _SMALLEST:
             small[name] = (low, _SMALLEST[name])
@@ -230,8 +241,8 @@ class Matrix:
         for attempt in range(_TRIES):
             row = dict(pair) if attempt % 3 else {
                 name: pair.get(name, rng.choice(values)) for name, values in ends.items()}
-            found = self._refusal(row)
-            reason = reason or self._refusal(pair) or ""
+            found = refusal(self.engine, row)
+            reason = reason or refusal(self.engine, pair) or ""
             # Where a pair needs others beside it, the configuration names them.
             for _ in range(_HINTS):
                 if found is None:
@@ -239,14 +250,14 @@ class Matrix:
                 for name in ends:
                     if name not in pair and re.search(rf"\b{name}\b", found):
                         row[name] = rng.choice(ends[name])
-                found = self._refusal(row)
+                found = refusal(self.engine, row)
             if found is not None:
                 continue
             for name in rng.sample([*ends], len(ends)):
                 for value in rng.sample(ends[name], len(ends[name])):
-                    if name not in row and self._refusal({**row, name: value}) is None:
+                    if name not in row and refusal(self.engine, {**row, name: value}) is None:
                         row[name] = value
-            if self._refusal(row) is not None:
+            if refusal(self.engine, row) is not None:
                 continue
             new = sum(all(row.get(name, _NONE) == value for name, value in each) for each in left)
             if new > most:
@@ -257,21 +268,22 @@ class Matrix:
             self.refused[tuple(pair.items())] = reason
         return best
 
-    def _refusal(self, row: Row) -> str | None:
-        """Tell why options do not go together; None if they do.
 
-        Raises
-        ------
-        InputError
-            If that is no single line.
-        """
-        try:
-            self.engine.make_config(_given(row))
-        except InputError as error:
-            if any(line in str(error) for line in _LINES):
-                raise
-            return str(error)
-        return None
+def refusal(engine: Engine, row: Row) -> str | None:
+    """Tell why options do not go together; None if they do.
+
+    Raises
+    ------
+    InputError
+        If that is no single line.
+    """
+    try:
+        engine.make_config(_given(row))
+    except InputError as error:
+        if any(line in str(error) for line in _LINES):
+            raise
+        return str(error)
+    return None
 
 
 def _given(row: Row) -> Row:
@@ -371,25 +383,88 @@ def check_network(compiled: Compiled, x: NDArray[np.integer]) -> str:
     return f"{result.compared_integers} integers, {int(result.layer_cycles.sum())} cycles"
 
 
-def check_largest(engine: Engine, passed: Passed, *, most: int) -> list[str]:
-    """Lint an engine with each option at its true ends, the others small; return failures."""
-    failures = []
+def row_at_end(engine: Engine, name: str, value: Any, *, most: int) -> tuple[Row | None, str]:
+    """Return the smallest row that has an option at an end, or None and why there is none.
+
+    Other options are in the row where the configuration asks for them, or where the engine would
+    have more than so many processing elements.
+    """
+    ends, small = ends_of(engine), small_ends(engine)
+    rows, reason = [{name: value}], ""
+    for _ in range(_COMPANIONS):
+        if not rows:
+            break
+        row = rows.pop(0)
+        refused = refusal(engine, row)
+        if refused is None:
+            config = engine.make_config(row)
+            pes = max(getattr(config, "pes", 0),
+                      getattr(config, "rows", 0) * getattr(config, "columns", 0))
+            if pes <= most:
+                return row, ""
+            reason = f"{pes} processing elements"
+            others = [other for other in small if other in _SIDES]
+        else:
+            reason = reason or refused
+            others = re.findall(r"\w+", refused)
+        for other in [other for other in others if other in ends and other not in row][:1]:
+            low = ends[other][0]
+            values = (*small[other], value, *ends[other], *([low + 1] if type(low) is int else []))
+            rows += [{**row, other: each} for each in dict.fromkeys(values)
+                     if type(each) is type(low)]
+    return None, reason
+
+
+def check_ends(engine: Engine, options: argparse.Namespace, end_time: float = math.inf
+               ) -> dict[str, int]:
+    """Check each option at its true ends, the others small, print what was found, and count it.
+
+    After the end of the time no row begins whose result is not kept.
+    """
+    passed = Passed(_FOLDER / "configurations" / f"{engine.name}.json")
+    sums = {"ends": 0, "refused": 0, "passed": 0, "failed": 0, "left": 0}
+    done: dict[str, str] = {}
+    print(f"{engine.name}: options at their true ends", flush=True)
     for name, values in ends_of(engine).items():
-        for value in dict.fromkeys((values[0], values[-1])):
-            try:
-                config = engine.make_config({name: value})
-            except InputError as error:
-                if any(line in str(error) for line in _LINES):
-                    failures.append(f"{name}={value}: refused in more than a line")
+        for value in dict.fromkeys(values):
+            sums["ends"] += 1
+            row, reason = row_at_end(engine, name, value, most=options.largest)
+            if row is None:
+                sums["refused"] += 1
+                print(f"  {name}={value}: refused: {reason}", flush=True)
                 continue
-            if getattr(config, "pes", 0) > most or (isinstance(value, int) and value > most
-                                                    and not name.endswith(("_depth", "_bytes"))):
-                continue
+            config = str(engine.make_config(row))
             try:
-                passed.lint(config)
-            except LintError as error:
-                failures.append(f"{name}={value}: {str(error).splitlines()[0]}")
-    return failures
+                done[config] = done.get(config) or check_end(engine, row, passed, options, end_time)
+            except (LintError, SimulationError, AssertionError) as error:
+                sums["failed"] += 1
+                done[config] = f"FAILED: {str(error).splitlines()[0]}"
+            except OutOfTime:
+                sums["left"] += 1
+                continue
+            else:
+                sums["passed"] += 1
+            print(f"  {_written(row)}: {done[config]}", flush=True)
+    return sums
+
+
+def check_end(engine: Engine, row: Row, passed: Passed, options: argparse.Namespace,
+              end_time: float) -> str:
+    """Lint a row, and run a network on it if there is one that fits; return what was compared."""
+    reason = ""
+    for attempt in range(0 if options.lint else _ROWS):
+        numbers = np.random.default_rng([options.seed, attempt])
+        try:
+            network = random_network(engine, row, numbers, int(numbers.integers(1, 4)))
+        except InputError as error:
+            reason = f"; no random network fits: {str(error).split(': ', 1)[-1]}"
+        else:
+            return check_row(network, passed, end_time)
+    return passed.lint(engine.make_config(row), end_time) + reason
+
+
+def _written(row: Row) -> str:
+    return ", ".join(f"{name}={value}" for name, value in row.items())
 
 
 def check_row(network: Network, passed: Passed, end_time: float = math.inf) -> str:
@@ -440,12 +515,6 @@ def check_engine(engine: Engine, options: argparse.Namespace, end_time: float = 
         else:
             sums["passed"] += 1
             print(f"  row {number}: {done}", flush=True)
-    if options.largest is not None:
-        failures = check_largest(engine, passed, most=options.largest)
-        sums["failed"] += len(failures)
-        print(f"  true ends: {len(failures)} failed", flush=True)
-        for failure in failures:
-            print(f"    {failure}")
     return sums
 
 
@@ -459,14 +528,16 @@ def main() -> int:
                         help="begin no row later, and go on when called again")
     parser.add_argument("--start", type=int, default=0, help="first row to run (default: 0)")
     parser.add_argument("--lint", action="store_true", help="do not simulate")
-    parser.add_argument("--largest", type=int, metavar="PES", help="lint each option at both its "
-                        "true ends, too, in engines of up to so many processing elements")
+    parser.add_argument("--largest", type=int, metavar="PES", help="in place of the matrix, each "
+                        "option at both its true ends, in engines of up to so many processing "
+                        "elements")
     options = parser.parse_args()
     found: dict[str, dict[str, int]] = {}
     end_time = time.monotonic() + 60 * options.minutes
     for engine in [find_engine(options.engine)] if options.engine else [*engines()]:
         began = time.process_time()
-        found[engine.name] = check_engine(engine, options, end_time)
+        check = check_engine if options.largest is None else check_ends
+        found[engine.name] = check(engine, options, end_time)
         print(f"  {time.process_time() - began:.0f} s of CPU time of this process",
               file=sys.stderr)
     sums = Counter[str]()
@@ -474,7 +545,8 @@ def main() -> int:
         sums.update(each)
     print(f"Together: {', '.join(f'{name} {count}' for name, count in sums.items())}")
     if not options.engine and not options.lint:
-        update_report(_FOLDER, "configurations", {**sums, "engines": found})
+        update_report(_FOLDER, "configurations" if options.largest is None else "true_ends",
+                      {**sums, "engines": found})
     return int(sums["failed"] > 0)
 
 
