@@ -398,8 +398,10 @@ def row_at_end(engine: Engine, name: str, value: Any, *, most: int) -> tuple[Row
         refused = refusal(engine, row)
         if refused is None:
             config = engine.make_config(row)
-            pes = max(getattr(config, "pes", 0),
-                      getattr(config, "rows", 0) * getattr(config, "columns", 0))
+            # An engine of two others has the configurations of both.
+            pes = max(max(getattr(part, "pes", 0),
+                          getattr(part, "rows", 0) * getattr(part, "columns", 0))
+                      for part in (config, *vars(config).values()))
             if pes <= most:
                 return row, ""
             reason = f"{pes} processing elements"
@@ -438,13 +440,12 @@ def check_ends(engine: Engine, options: argparse.Namespace, end_time: float = ma
                 done[config] = done.get(config) or check_end(engine, row, passed, options, end_time)
             except (LintError, SimulationError, AssertionError) as error:
                 sums["failed"] += 1
-                done[config] = f"FAILED: {str(error).splitlines()[0]}"
+                print(f"  {_written(row)}: FAILED: {str(error).splitlines()[0]}", flush=True)
             except OutOfTime:
                 sums["left"] += 1
-                continue
             else:
                 sums["passed"] += 1
-            print(f"  {_written(row)}: {done[config]}", flush=True)
+                print(f"  {_written(row)}: {done[config]}", flush=True)
     return sums
 
 

@@ -65,6 +65,7 @@ def test_ends(engine: str) -> None:
     ("sparse", ("io_lanes", 256), {"io_lanes": 256, "pes": 256}, ""),
     ("systolic", ("columns", 256), {"columns": 256, "rows": 1}, ""),
     ("systolic", ("lanes", 256), None, "65536 processing elements"),
+    ("mixed", ("rows", 256), {"rows": 256, "columns": 1}, ""),
     ("eyeriss", ("filter_words", 1), {"filter_words": 1, "bus_words": 1}, ""),
     ("tensor_core", ("products", 1), None, "Option products must be a power of two"),
 ])
