@@ -12,6 +12,9 @@ import pytest
 
 Start = Callable[[str], subprocess.Popen[str]]
 
+#: Signals that tests send.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 #: A process with one of everything. What it prints tells that all is there.
 _PROGRAM = """
 import os, subprocess, sys, time
@@ -51,6 +54,12 @@ def sleepers(folder: Path) -> list[str]:
     return found
 
 
+def heed_signals() -> None:
+    """Let a process not begin by ignoring them, as one in the background of a script does."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Start]:
     """Start the program, in one of its modes."""
@@ -59,7 +68,7 @@ def run(tmp_path: Path) -> Iterator[Start]:
     def start(mode: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(tmp_path), mode], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, encoding="utf-8")
+            stderr=subprocess.PIPE, encoding="utf-8", preexec_fn=heed_signals)
         processes.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
