@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from heeding import heeding
 
 Start = Callable[[str], subprocess.Popen[str]]
-
-#: Signals that tests send.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 #: A process with one of everything. What it prints tells that all is there.
 _PROGRAM = """
@@ -54,12 +52,6 @@ def sleepers(folder: Path) -> list[str]:
     return found
 
 
-def heed_signals() -> None:
-    """Let a process not begin by ignoring them, as one in the background of a script does."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Start]:
     """Start the program, in one of its modes."""
@@ -68,7 +60,8 @@ def run(tmp_path: Path) -> Iterator[Start]:
     def start(mode: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(tmp_path), mode], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, encoding="utf-8", preexec_fn=heed_signals)
+            stderr=subprocess.PIPE, encoding="utf-8",
+            preexec_fn=heeding(signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         processes.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from heeding import heeding
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -25,18 +26,13 @@ def processes(folder: Path) -> list[str]:
     return found
 
 
-def heed_interrupts() -> None:
-    """Let a process not begin by ignoring them, as one in the background of a script does."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     for name in ("tmp", "bin"):
         (folder / name).mkdir(exist_ok=True)
     return subprocess.Popen(
         [sys.executable, "-m", "eieio.scripts.command", *map(str, arguments)], cwd=folder,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-        preexec_fn=heed_interrupts,
+        preexec_fn=heeding(signal.SIGINT),
         env=os.environ | {"TMPDIR": str(folder / "tmp"), "EIEIO_CACHE": str(folder / "cache"),
                           "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"})
 
