@@ -33,7 +33,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -227,7 +227,7 @@ class Matrix:
                 self.networks.append(random_network(
                     self.engine, _given(row), numbers, int(numbers.integers(1, 4))))
             except InputError as error:
-                self.refused[tuple(pair.items())] = str(error).split(": ", 1)[-1]
+                self.refused[tuple(pair.items())] = _why(error)
             else:
                 self.refused.pop(tuple(pair.items()), None)
                 return row
@@ -425,7 +425,6 @@ def check_ends(engine: Engine, options: argparse.Namespace, end_time: float = ma
     """
     passed = Passed(_FOLDER / "configurations" / f"{engine.name}.json")
     sums = {"ends": 0, "refused": 0, "passed": 0, "failed": 0, "left": 0}
-    done: dict[str, str] = {}
     print(f"{engine.name}: options at their true ends", flush=True)
     for name, values in ends_of(engine).items():
         for value in dict.fromkeys(values):
@@ -435,17 +434,8 @@ def check_ends(engine: Engine, options: argparse.Namespace, end_time: float = ma
                 sums["refused"] += 1
                 print(f"  {name}={value}: refused: {reason}", flush=True)
                 continue
-            config = str(engine.make_config(row))
-            try:
-                done[config] = done.get(config) or check_end(engine, row, passed, options, end_time)
-            except (LintError, SimulationError, AssertionError) as error:
-                sums["failed"] += 1
-                print(f"  {_written(row)}: FAILED: {str(error).splitlines()[0]}", flush=True)
-            except OutOfTime:
-                sums["left"] += 1
-            else:
-                sums["passed"] += 1
-                print(f"  {_written(row)}: {done[config]}", flush=True)
+            with counted(sums, _written(row), row) as tell:
+                tell(check_end(engine, row, passed, options, end_time))
     return sums
 
 
@@ -458,14 +448,35 @@ def check_end(engine: Engine, row: Row, passed: Passed, options: argparse.Namesp
         try:
             network = random_network(engine, row, numbers, int(numbers.integers(1, 4)))
         except InputError as error:
-            reason = "; no random network fits: " + re.sub(r"^\S*\.onnx: ", "", str(error))
+            reason = f"; no random network fits: {_why(error)}"
         else:
             return check_row(network, passed, end_time)
     return passed.lint(engine.make_config(row), end_time) + reason
 
 
+@contextlib.contextmanager
+def counted(sums: dict[str, int], label: str, row: Row) -> Iterator[Callable[[str], None]]:
+    """Count whether a check passes, fails or is left, and print what it tells or why it fails."""
+    def tell(done: str) -> None:
+        sums["passed"] += 1
+        print(f"  {label}: {done}", flush=True)
+
+    try:
+        yield tell
+    except (LintError, SimulationError, AssertionError) as error:
+        sums["failed"] += 1
+        print(f"  {label}: FAILED: {' '.join(str(error).split())[:400]}\n    {row}", flush=True)
+    except OutOfTime:
+        sums["left"] += 1
+
+
 def _written(row: Row) -> str:
     return ", ".join(f"{name}={value}" for name, value in row.items())
+
+
+def _why(error: InputError) -> str:
+    """Return an error of a random network, whose file is of no interest."""
+    return re.sub(r"^\S*\.onnx: ", "", str(error))
 
 
 def check_row(network: Network, passed: Passed, end_time: float = math.inf) -> str:
@@ -499,23 +510,14 @@ def check_engine(engine: Engine, options: argparse.Namespace, end_time: float = 
     print(f"{engine.name}: {len(matrix.rows)} rows; {len(matrix.refused)} pairs refused",
           flush=True)
     for pair, reason in matrix.refused.items():
-        print(f"  {', '.join(f'{name}={value}' for name, value in pair)}: {reason}")
+        print(f"  {_written(dict(pair))}: {reason}")
     sums = {"rows": len(matrix.rows), "refused": len(matrix.refused), "passed": 0, "failed": 0,
             "left": 0}
     end = None if options.rows is None else options.start + options.rows
     for number, row in [*enumerate(matrix.rows)][options.start:end]:
-        try:
-            done = (passed.lint(engine.make_config(_given(row))) if options.lint else
-                    check_row(matrix.networks[number], passed, end_time))
-        except (LintError, SimulationError, AssertionError) as error:
-            sums["failed"] += 1
-            print(f"  row {number}: FAILED: {' '.join(str(error).split())[:400]}\n"
-                  f"    {_given(row)}", flush=True)
-        except OutOfTime:
-            sums["left"] += 1
-        else:
-            sums["passed"] += 1
-            print(f"  row {number}: {done}", flush=True)
+        with counted(sums, f"row {number}", _given(row)) as tell:
+            tell(passed.lint(engine.make_config(_given(row))) if options.lint else
+                 check_row(matrix.networks[number], passed, end_time))
     return sums
 
 
